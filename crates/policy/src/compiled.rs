@@ -1,0 +1,724 @@
+//! A policy tree as it is run: checked, sorted, defaults filled, references resolved to indices.
+//!
+//! This is also the canonical form: the same rules, however written, give the same bytes. Whatever
+//! is looked up at run time is kept in the order of its look-up. An index (`u32`) always points
+//! into the list that its documentation names; the checker is the only maker of these values.
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds.
+pub type Millis = u64;
+/// Milliseconds since the Unix epoch.
+pub type Timestamp = u64;
+
+/// All that one gateway does in one environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Compiled {
+    /// Rules for the gateway as a whole.
+    pub gateway: Gateway,
+    /// Who may issue tokens, sorted by [`Issuer::issuer`].
+    pub issuers: Vec<Issuer>,
+    /// Limits by plan, sorted by name.
+    pub plans: Vec<Plan>,
+    /// Who may call, sorted by name.
+    pub consumers: Vec<Consumer>,
+    /// API keys by the SHA-256 of the whole key, sorted by it.
+    pub keys: Vec<KeyCredential>,
+    /// Token identities, sorted by issuer index, then by the value of its consumer claim.
+    pub identities: Vec<Identity>,
+    /// Published APIs, one entry for each version, sorted by name, then version.
+    pub apis: Vec<Api>,
+    /// Every operation of every API.
+    pub operations: Vec<Operation>,
+    /// Method and path to operation or model surface.
+    pub routes: Routes,
+    /// Models as clients name them, sorted by name.
+    pub models: Vec<Model>,
+    /// Where models run, sorted by name.
+    pub providers: Vec<Provider>,
+    /// Scripted answers of mock providers, sorted by name.
+    pub mocks: Vec<Mock>,
+    /// Names of the Worker secrets that something in this tree needs, sorted, each once.
+    pub secrets: Vec<String>,
+}
+
+/// Rules for the gateway as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name, as in `gateway.yaml`.
+    pub name: String,
+    /// The environment that this tree was compiled for.
+    pub environment: String,
+    /// Host names answered, lower case, without port; empty: every one.
+    pub hosts: Vec<String>,
+    /// The limit per client address that is taken before identification; always there.
+    pub shield: Rate,
+    /// Upper bound of a request body, in bytes; operations may be lower.
+    pub max_body: u64,
+    /// Request headers that reach every upstream, lower case, sorted.
+    pub forward_headers: Vec<String>,
+    /// Answer headers of upstreams that reach the client, lower case, sorted.
+    pub answer_headers: Vec<String>,
+    /// Cross-origin rules; none: browsers of other origins are refused.
+    pub cors: Option<Cors>,
+    /// Which requests leave a log line.
+    pub log: LogRequests,
+    /// Whether refusals name the policy line that decided (environments that allow it).
+    pub explain: bool,
+    /// Whether a request may steer a mock by `Prefer` (environments that allow mocks).
+    pub mocks: bool,
+}
+
+/// Which requests leave a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogRequests {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that were refused or failed (status 400 and above, or a broken stream).
+    Failures,
+}
+
+/// Cross-origin resource sharing, as in the Fetch standard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cors {
+    /// Allowed origins, exact, sorted; `*` alone: every one (then never with credentials).
+    pub origins: Vec<String>,
+    /// Request headers a browser may send, lower case, sorted.
+    pub headers: Vec<String>,
+    /// Answer headers a page may read, lower case, sorted.
+    pub expose: Vec<String>,
+    /// How long a browser may keep a preflight's answer, in seconds.
+    pub max_age: u32,
+}
+
+/// An issuer of tokens that is trusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// Its name in the tree.
+    pub name: String,
+    /// What `iss` must equal, byte for byte.
+    pub issuer: String,
+    /// Any one of these must be in `aud`; never empty.
+    pub audience: Vec<String>,
+    /// The algorithms that are accepted; never empty, never mixing HMAC with others.
+    pub algorithms: Vec<Algorithm>,
+    /// The claim that names the consumer, for example `client_id` or `sub`.
+    pub consumer_claim: String,
+    /// How far clocks may differ, in seconds.
+    pub clock_skew: u32,
+    /// The longest lifetime (`exp` - `iat`) accepted, in seconds.
+    pub max_lifetime: Option<u32>,
+    /// Where the keys come from.
+    pub keys: Keys,
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Keys {
+    /// A JWKS in the tree: each public key as JSON text (RFC 7517), only its public members.
+    Inline(Vec<String>),
+    /// The URL of a JWKS, `https` unless the environment allows otherwise.
+    Url(String),
+    /// The name of a Worker secret that holds an HMAC key.
+    Secret(String),
+}
+
+/// A JWS algorithm (RFC 7518, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the standard")]
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    ES256,
+    EdDSA,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order of the enum.
+    pub const ALL: [Self; 6] = [
+        Self::HS256,
+        Self::HS384,
+        Self::HS512,
+        Self::RS256,
+        Self::ES256,
+        Self::EdDSA,
+    ];
+
+    /// The value of `alg` that names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
+    /// The algorithm that a value of `alg` names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// Whether its key is a shared secret.
+    pub const fn is_hmac(self) -> bool {
+        matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+    }
+}
+
+/// What a consumer may spend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// All of these hold at once; never empty; sorted by [`Limit::id`].
+    pub limits: Vec<Limit>,
+    /// How exactly they are kept.
+    pub precision: Precision,
+    /// What happens when the limiter cannot be reached.
+    pub on_error: OnError,
+}
+
+/// One limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// A name that is stable across deploys, for example `free:rate-100-60s`.
+    pub id: String,
+    /// What is limited.
+    pub kind: LimitKind,
+    /// Where it was written: `policies/plans/free.yaml:4`.
+    pub origin: String,
+}
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LimitKind {
+    /// Requests by GCRA: in any interval `w` at most `burst + floor(count * w / period)` pass.
+    Rate(Rate),
+    /// Requests per calendar window (UTC), exactly.
+    Quota {
+        /// How many requests.
+        count: u64,
+        /// In which window.
+        window: Window,
+    },
+}
+
+/// A rate with its burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Requests per period; at least 1.
+    pub count: u32,
+    /// The period, in milliseconds; at least 1.
+    pub period: Millis,
+    /// How many may come at one instant; at least 1.
+    pub burst: u32,
+}
+
+impl Default for Rate {
+    /// The shield of a tree that names none: 100 a second.
+    fn default() -> Self {
+        Self {
+            count: 100,
+            period: 1000,
+            burst: 200,
+        }
+    }
+}
+
+/// A calendar window in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Window {
+    Minute,
+    Hour,
+    Day,
+    Month,
+}
+
+/// How exactly a limit is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precision {
+    /// By one object for each subject: never more than the limit, one round trip a request.
+    #[default]
+    Exact,
+    /// In the memory of each isolate: a shield, approximate, without a round trip.
+    Local,
+}
+
+/// What a limiter that cannot be reached means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnError {
+    /// Refuse (503).
+    #[default]
+    Closed,
+    /// Let pass, and say so in the log.
+    Open,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Consumer {
+    /// Its name.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Index into [`Compiled::plans`].
+    pub plan: u32,
+    /// Operations it may call (indices into [`Compiled::operations`]).
+    pub operations: Grant,
+    /// Models it may call (indices into [`Compiled::models`]).
+    pub models: Grant,
+    /// Where it was written.
+    pub origin: String,
+}
+
+/// What a consumer may use of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grant {
+    /// Every one there is.
+    All,
+    /// These, sorted; empty: none.
+    Only(Vec<u32>),
+}
+
+impl Grant {
+    /// Whether the thing at `index` is granted.
+    pub fn allows(&self, index: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(list) => list.binary_search(&index).is_ok(),
+        }
+    }
+}
+
+/// An API key, known by its hash alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyCredential {
+    /// SHA-256 of the whole key as it is sent.
+    pub sha256: [u8; 32],
+    /// Index into [`Compiled::consumers`].
+    pub consumer: u32,
+    /// From this instant on it is refused.
+    pub expires: Option<Timestamp>,
+    /// Scopes that it carries, sorted.
+    pub scopes: Vec<String>,
+}
+
+/// Which token belongs to which consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Index into [`Compiled::issuers`].
+    pub issuer: u32,
+    /// The value of the issuer's consumer claim.
+    pub value: String,
+    /// Index into [`Compiled::consumers`].
+    pub consumer: u32,
+}
+
+/// One version of a published API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Api {
+    /// Its name, for example `petstore`.
+    pub name: String,
+    /// Its version, for example `v1`.
+    pub version: String,
+    /// What people call it.
+    pub title: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The path under which its operations lie, for example `/petstore/v1`; no trailing slash.
+    pub base: String,
+    /// Where it is in its life.
+    pub lifecycle: Lifecycle,
+    /// Limits of each consumer on this API, on top of its plan; sorted by id.
+    pub limits: Vec<Limit>,
+    /// Where it was written.
+    pub origin: String,
+}
+
+/// Where a version is in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifecycle {
+    /// Its state.
+    pub state: State,
+    /// When it is deprecated (RFC 9745), if that is known.
+    pub deprecated: Option<Timestamp>,
+    /// When it ends (RFC 8594); from this instant on its operations answer 410.
+    pub sunset: Option<Timestamp>,
+    /// The base path of the version to use instead (RFC 5829 `successor-version`).
+    pub successor: Option<String>,
+}
+
+/// The states of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// For the curious; may change.
+    Preview,
+    /// In use.
+    Active,
+    /// In use, with an end announced.
+    Deprecated,
+    /// Gone: answers 410.
+    Retired,
+}
+
+/// One operation of an API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its `operationId`, unique in its API.
+    pub id: String,
+    /// Index into [`Compiled::apis`].
+    pub api: u32,
+    /// Its method.
+    pub method: Method,
+    /// Its path below the API's base, as in the document: `/pets/{petId}`.
+    pub path: String,
+    /// Whether a caller must identify; false only by an exception.
+    pub authenticated: bool,
+    /// Scopes that the caller must all have, sorted.
+    pub scopes: Vec<String>,
+    /// Upper bound of a request body, in bytes.
+    pub max_body: u64,
+    /// Whether the document names a request body at all.
+    pub accepts_body: bool,
+    /// Media types of the request body, lower case, without parameters; empty: not stated.
+    pub content_types: Vec<String>,
+    /// Request headers that reach its upstream besides the gateway's, lower case, sorted.
+    pub forward_headers: Vec<String>,
+    /// Query parameters that reach its upstream, sorted.
+    pub forward_query: Vec<String>,
+    /// What answers.
+    pub handler: Handler,
+    /// Where it was written.
+    pub origin: String,
+}
+
+/// What answers an operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Handler {
+    /// An upstream.
+    Proxy {
+        /// Scheme, host and base path, without a trailing slash.
+        url: String,
+        /// How long its answer's head may take, and the whole.
+        timeouts: Timeouts,
+        /// A header that carries a secret to the upstream, if it wants one.
+        credential: Option<UpstreamCredential>,
+    },
+    /// The examples of its document, in document order; never empty.
+    Mock(Vec<MockResponse>),
+}
+
+/// How the gateway identifies itself to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamCredential {
+    /// Header name, lower case.
+    pub header: String,
+    /// What stands before the secret, for example `Bearer ` (with its space).
+    pub prefix: String,
+    /// Name of the Worker secret.
+    pub secret: String,
+}
+
+/// How long an upstream may take, each in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// Until the head of its answer (APIs) or the first token (models).
+    pub first: Millis,
+    /// Between two pieces of a stream.
+    pub idle: Millis,
+    /// In all.
+    pub total: Millis,
+}
+
+/// One example answer of an operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MockResponse {
+    /// Its status.
+    pub status: u16,
+    /// The name of the example in the document; empty: its only one.
+    pub name: String,
+    /// Its media type; empty: no body.
+    pub content_type: String,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// Method and path to what answers: a tree of path segments, so that the cost of a look-up depends
+/// on the length of the path and not on the number of routes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Routes {
+    /// Node 0 is the root (the path `/` with no segments); empty only in an empty tree.
+    pub nodes: Vec<RouteNode>,
+}
+
+/// One place in the tree of paths.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RouteNode {
+    /// Literal next segments, sorted, each with its node. A literal wins over a parameter.
+    pub literals: Vec<(String, u32)>,
+    /// The node of any one (non-empty) next segment.
+    pub parameter: Option<u32>,
+    /// What answers here, by method, sorted by method.
+    pub methods: Vec<(Method, Route)>,
+}
+
+/// What a route leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Route {
+    /// Index into [`Compiled::operations`].
+    Operation(u32),
+    /// A surface on which models are called.
+    Surface(Surface),
+}
+
+/// The surfaces on which models are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Surface {
+    /// `POST /v1/chat/completions`.
+    ChatCompletions,
+    /// `GET /v1/models`.
+    Models,
+    /// `GET /v1/models/{model}`.
+    Model,
+}
+
+/// Methods that an operation may have. `HEAD` and `OPTIONS` are the gateway's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of RFC 9110 and RFC 5789")]
+pub enum Method {
+    Delete,
+    Get,
+    Head,
+    Options,
+    Patch,
+    Post,
+    Put,
+}
+
+impl Method {
+    /// Every method, in the order of the enum.
+    pub const ALL: [Self; 7] = [
+        Self::Delete,
+        Self::Get,
+        Self::Head,
+        Self::Options,
+        Self::Patch,
+        Self::Post,
+        Self::Put,
+    ];
+
+    /// The method's token, as on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Patch => "PATCH",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+
+    /// The method that a token names. Methods are case-sensitive (RFC 9110, 9.1).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+}
+
+/// A model as clients name it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name that clients send.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Where it is in its life.
+    pub lifecycle: Lifecycle,
+    /// Where calls go, by weight; never empty.
+    pub targets: Vec<Target>,
+    /// Where they go when the chosen target fails for a reason in `retry.on`, in this order.
+    pub fallback: Vec<Target>,
+    /// How often one target is tried, and for which reasons.
+    pub retry: Retry,
+    /// How long a target may take.
+    pub timeouts: Timeouts,
+    /// When an answer is the client's.
+    pub commit: Commit,
+    /// Upper bound of a request body, in bytes.
+    pub max_body: u64,
+    /// The most tokens an answer can have, where that is known: the reservation's bound.
+    pub max_output_tokens: Option<u32>,
+    /// Limits of each consumer on this model, on top of its plan; sorted by id.
+    pub limits: Vec<Limit>,
+    /// Where it was written.
+    pub origin: String,
+}
+
+/// A place where a model runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Index into [`Compiled::providers`].
+    pub provider: u32,
+    /// The model's name there.
+    pub model: String,
+    /// Its share among the targets; at least 1 (of no meaning in a fallback).
+    pub weight: u32,
+}
+
+/// How often one target is tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Tries on one target, the first included; at least 1.
+    pub attempts: u32,
+    /// The reasons for which another try, and then the next target, is right; sorted.
+    pub on: Vec<Reason>,
+}
+
+/// Why a target failed: the closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// It answered 429.
+    RateLimited,
+    /// It answered 503 or 529.
+    Overloaded,
+    /// It answered another 5xx, or 408.
+    ServerError,
+    /// No connection, or it was lost before the head of an answer.
+    Unreachable,
+    /// Nothing of the answer within `timeouts.first`.
+    NoFirstToken,
+    /// An answer that is not what the wire format says, or an error inside a 200, before any token.
+    InvalidAnswer,
+}
+
+impl Reason {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [Self; 6] = [
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::ServerError,
+        Self::Unreachable,
+        Self::NoFirstToken,
+        Self::InvalidAnswer,
+    ];
+
+    /// The word that stands for it in policies and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server_error",
+            Self::Unreachable => "unreachable",
+            Self::NoFirstToken => "no_first_token",
+            Self::InvalidAnswer => "invalid_answer",
+        }
+    }
+}
+
+/// When an answer of a target is the client's, so that no other target is tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Commit {
+    /// With its first token.
+    #[default]
+    FirstToken,
+    /// When it is whole.
+    Complete,
+}
+
+/// Where models run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provider {
+    /// Its name.
+    pub name: String,
+    /// How it is reached.
+    pub kind: ProviderKind,
+    /// Where it was written.
+    pub origin: String,
+}
+
+/// How a provider is reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ProviderKind {
+    /// An upstream that speaks the format of `OpenAI`'s chat completions.
+    OpenAi {
+        /// Up to and without `/chat/completions`, for example `https://api.openai.com/v1`.
+        base_url: String,
+        /// How the gateway identifies itself there.
+        credential: Option<UpstreamCredential>,
+    },
+    /// Scripted answers; the target's model names the mock.
+    Mock,
+}
+
+/// Scripted answers of a mock model. The first rule that applies answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mock {
+    /// Its name.
+    pub name: String,
+    /// Its rules, in the order written; the last one always applies.
+    pub rules: Vec<MockRule>,
+}
+
+/// One scripted answer, and when it is given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MockRule {
+    /// The last user message must contain this text; none: any.
+    pub contains: Option<String>,
+    /// Whether the request must offer tools (true), must not (false), or either (none).
+    pub tools: Option<bool>,
+    /// Whether the last message must be a tool's result (true), must not (false), or either.
+    pub tool_result: Option<bool>,
+    /// The answer.
+    pub answer: MockAnswer,
+}
+
+/// A scripted answer of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MockAnswer {
+    /// The status; 200 unless a failure is played. Others answer an error in the wire format.
+    pub status: u16,
+    /// `Retry-After` of a failure, in seconds.
+    pub retry_after: Option<u32>,
+    /// What the assistant says; `{{last_user_message}}` and `{{model}}` are replaced.
+    pub text: String,
+    /// Tools it calls.
+    pub tool_calls: Vec<MockToolCall>,
+    /// Input and output tokens that it reports; none: counted from the words.
+    pub usage: Option<(u32, u32)>,
+    /// How long it takes before the first piece, in milliseconds.
+    pub first_delay: Millis,
+    /// How long it takes between two pieces of a stream, in milliseconds.
+    pub delay: Millis,
+    /// How it ends.
+    pub end: MockEnd,
+}
+
+/// A scripted call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MockToolCall {
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments, as JSON text.
+    pub arguments: String,
+}
+
+/// How a scripted answer ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MockEnd {
+    /// As it should.
+    #[default]
+    Clean,
+    /// The connection is lost after this many pieces.
+    Cut(u32),
+    /// Nothing more comes after this many pieces.
+    Stall(u32),
+    /// It ends after this many pieces as if whole, without the format's terminator.
+    NoTerminator(u32),
+}

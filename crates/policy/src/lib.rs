@@ -1,0 +1,14 @@
+//! The policy language, in its two forms.
+//!
+//! What an operator writes (`source`, with spans, behind the feature of that name) is parsed,
+//! checked as a whole, and compiled to what the gateway runs ([`Compiled`]). The second form cannot
+//! hold a wrong value: every reference is an index that exists, every duration a number of
+//! milliseconds, every list sorted for the look-up that is made in it. Only it reaches the Wasm.
+
+mod bundle;
+mod compiled;
+#[cfg(feature = "source")]
+pub mod source;
+
+pub use bundle::{Bundle, BundleError, FORMAT};
+pub use compiled::*;
