@@ -1,0 +1,136 @@
+//! The bytes of a request that differ for the upstream: the model's name, the wish for usage, a cap
+//! on the output.
+
+use crate::json;
+
+use super::{Peek, Span, StreamOptions};
+
+/// Replaces `remove` bytes at offset `at` by `insert`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Offset in the original body, in bytes.
+    pub at: u32,
+    /// How many bytes of the original go.
+    pub remove: u32,
+    /// What comes in their place.
+    pub insert: Vec<u8>,
+}
+
+/// An upper bound of the answer's tokens that the upstream is to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputCap {
+    /// The bound, for each of the `n` answers.
+    pub tokens: u64,
+    /// The member that says so where the request has neither.
+    pub member: CapMember,
+}
+
+/// The member of a request that bounds the output. Providers differ in which they know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapMember {
+    /// `max_tokens`: the older name; most providers.
+    MaxTokens,
+    /// `max_completion_tokens`: `OpenAI`'s reasoning models know only this one.
+    MaxCompletionTokens,
+}
+
+/// What to change for an upstream that calls the model `upstream_model`.
+///
+/// Sorted by offset, not overlapping. A streamed request is made to ask for usage.
+pub fn edits(peek: &Peek, upstream_model: &str) -> Vec<Edit> {
+    edits_capped(peek, upstream_model, None)
+}
+
+/// As [`edits`], and lowers what the request allows to `cap`, or adds it.
+///
+/// Where the request has both members, each is lowered: which one counts is the upstream's matter.
+pub fn edits_capped(peek: &Peek, upstream_model: &str, cap: Option<OutputCap>) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let mut added = Vec::new();
+    if peek.model != upstream_model {
+        let mut insert = Vec::with_capacity(upstream_model.len() + 2);
+        json::push_string(&mut insert, upstream_model);
+        edits.push(replace(peek.model_span, insert));
+    }
+    if peek.stream && !peek.usage_wanted {
+        match peek.stream_options {
+            StreamOptions::Absent => {
+                added.extend_from_slice(br#""stream_options":{"include_usage":true},"#);
+            }
+            StreamOptions::Null(span) => {
+                edits.push(replace(span, br#"{"include_usage":true}"#.to_vec()));
+            }
+            StreamOptions::Without { at, empty } => {
+                let insert: &[u8] = if empty {
+                    br#""include_usage":true"#
+                } else {
+                    br#""include_usage":true,"#
+                };
+                edits.push(Edit {
+                    at,
+                    remove: 0,
+                    insert: insert.to_vec(),
+                });
+            }
+            StreamOptions::With(span) => edits.push(replace(span, b"true".to_vec())),
+        }
+    }
+    if let Some(cap) = cap {
+        cap_output(peek, cap, &mut edits, &mut added);
+    }
+    if !added.is_empty() {
+        edits.push(Edit {
+            at: peek.insert_at,
+            remove: 0,
+            insert: added,
+        });
+    }
+    edits.sort_by_key(|edit| edit.at);
+    edits
+}
+
+/// Lowers the members that bound the output, or adds one.
+fn cap_output(peek: &Peek, cap: OutputCap, edits: &mut Vec<Edit>, added: &mut Vec<u8>) {
+    let members = [peek.max_tokens_member, peek.max_completion_tokens_member];
+    let bounded = members.iter().flatten().any(|(_, number)| number.is_some());
+    for (span, number) in members.into_iter().flatten() {
+        if number.is_some_and(|number| number > cap.tokens) {
+            edits.push(replace(span, cap.tokens.to_string().into_bytes()));
+        }
+    }
+    if bounded {
+        return;
+    }
+    let (name, member) = match cap.member {
+        CapMember::MaxTokens => ("max_tokens", peek.max_tokens_member),
+        CapMember::MaxCompletionTokens => ("max_completion_tokens", peek.max_completion_tokens_member),
+    };
+    match member {
+        Some((span, _)) => edits.push(replace(span, cap.tokens.to_string().into_bytes())),
+        None => added.extend_from_slice(format!("\"{name}\":{},", cap.tokens).as_bytes()),
+    }
+}
+
+/// Replaces what lies at `span`.
+fn replace(span: Span, insert: Vec<u8>) -> Edit {
+    Edit {
+        at: span.start,
+        remove: span.end.saturating_sub(span.start),
+        insert,
+    }
+}
+
+/// The body with `edits` (sorted, not overlapping) applied.
+pub fn apply(body: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let added: usize = edits.iter().map(|edit| edit.insert.len()).sum();
+    let mut out = Vec::with_capacity(body.len() + added);
+    let mut from = 0_usize;
+    for edit in edits {
+        let at = edit.at as usize;
+        out.extend_from_slice(body.get(from..at).unwrap_or_default());
+        out.extend_from_slice(&edit.insert);
+        from = at.saturating_add(edit.remove as usize);
+    }
+    out.extend_from_slice(body.get(from..).unwrap_or_default());
+    out
+}
