@@ -1,0 +1,281 @@
+//! The arithmetic of limits: what a subject may still do, decided without a clock of its own.
+//!
+//! A subject's limits are asked for together and granted all or none ([`Ask`], [`Answer`]). Where
+//! the answer is made depends on the precision of the plan: `exact` in the subject's own object
+//! ([`object`]), `local` in the memory of the isolate ([`local`]). Both judge by the same two laws,
+//! [`gcra`] for rates and [`quota`] for calendar windows, and answer in the same shape, which
+//! [`headers`] writes out for the client.
+//!
+//! All times are Unix milliseconds, handed in.
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window};
+
+pub mod gcra;
+pub mod headers;
+pub mod local;
+pub mod object;
+pub mod quota;
+
+use gcra::Tat;
+use quota::Used;
+
+/// The most limits that one request may have.
+pub const MAX_LIMITS: usize = 32;
+/// The longest id of a limit or a request, in bytes.
+pub const MAX_ID: usize = 128;
+
+/// The version of [`Ask`] and [`Answer`] as bytes: their first byte. Two versions of the Worker
+/// run side by side while one is rolled out, so either side may meet the other's bytes.
+const WIRE: u8 = 1;
+
+/// A limit that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked<'a> {
+    /// [`Limit::id`].
+    pub id: &'a str,
+    /// [`Limit::kind`].
+    pub kind: LimitKind,
+}
+
+impl<'a> From<&'a Limit> for Asked<'a> {
+    fn from(limit: &'a Limit) -> Self {
+        Self { id: &limit.id, kind: limit.kind }
+    }
+}
+
+/// What is asked of a subject's limits: all of them, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask<'a> {
+    /// Names the request, so that asking again after a lost answer is not charged again. It must
+    /// be made by the gateway: whoever can choose it passes for free. Empty: no such protection.
+    pub request: &'a str,
+    /// How many requests this counts for; at least 1.
+    pub cost: u32,
+    /// At most [`MAX_LIMITS`], each id once.
+    #[serde(borrow)]
+    pub limits: Vec<Asked<'a>>,
+}
+
+impl<'a> Ask<'a> {
+    /// As bytes, for the object.
+    pub fn encode(&self) -> Result<Vec<u8>, MeterError> {
+        postcard::to_extend(self, vec![WIRE]).map_err(|_| MeterError::Ask)
+    }
+
+    /// From bytes, within all bounds.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MeterError> {
+        let ask: Self = unwire(bytes).ok_or(MeterError::Ask)?;
+        ask.check()?;
+        Ok(ask)
+    }
+
+    /// Whether it keeps the bounds.
+    fn check(&self) -> Result<(), MeterError> {
+        let fits = self.cost >= 1
+            && self.request.len() <= MAX_ID
+            && self.limits.len() <= MAX_LIMITS
+            && self.limits.iter().enumerate().all(|(index, asked)| {
+                let lawful = match &asked.kind {
+                    LimitKind::Rate(rate) => rate.count > 0 && rate.period > 0 && rate.burst > 0,
+                    LimitKind::Quota { .. } => true,
+                };
+                lawful
+                    && asked.id.len() <= MAX_ID
+                    && self.limits.iter().take(index).all(|other| other.id != asked.id)
+            });
+        if fits { Ok(()) } else { Err(MeterError::Ask) }
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whether the request may go on.
+    pub outcome: Outcome,
+    /// How each limit stands now, the request included if it was admitted; in the order asked.
+    pub standings: Vec<Standing>,
+}
+
+impl Answer {
+    /// As bytes, for the caller.
+    pub fn encode(&self) -> Result<Vec<u8>, MeterError> {
+        postcard::to_extend(self, vec![WIRE]).map_err(|_| MeterError::Answer)
+    }
+
+    /// From the bytes that an object sent.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MeterError> {
+        unwire(bytes).ok_or(MeterError::Answer)
+    }
+}
+
+/// Whether a request may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was charged to every limit.
+    Admitted,
+    /// It was charged to none.
+    Refused {
+        /// The limit that holds it back longest: an index into [`Ask::limits`].
+        limit: u32,
+        /// After how many milliseconds it would pass all limits, if nothing else did; at least 1.
+        retry_after_ms: Millis,
+    },
+}
+
+/// How one limit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What it allows per window: the count of a rate or a quota.
+    pub limit: u64,
+    /// Its window in milliseconds: a rate's period, or this very window of the calendar.
+    pub window_ms: Millis,
+    /// How many requests could pass at this instant (of a rate: up to its burst).
+    pub remaining: u64,
+    /// Milliseconds until more could pass than now; 0: nothing is used.
+    pub reset_ms: Millis,
+}
+
+/// What could pass at an instant, and when more could.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// How many requests could pass now.
+    pub remaining: u64,
+    /// Milliseconds until at least one more could; 0: nothing is used.
+    pub next_ms: Millis,
+    /// Milliseconds until nothing is used.
+    pub full_ms: Millis,
+}
+
+/// Why nothing could be decided. None of these is an allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeterError {
+    /// What was asked is damaged, of another version, or beyond a bound.
+    Ask,
+    /// The answer is damaged or of another version.
+    Answer,
+    /// The state is damaged or of another version.
+    State,
+    /// The subject has more live limits than one object keeps ([`object::MAX_KEPT`]).
+    Crowded,
+}
+
+impl std::fmt::Display for MeterError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ask => "the limiter was asked in a form that it does not know",
+            Self::Answer => "the limiter answered in an unknown form",
+            Self::State => "the limiter's state is damaged or of an unknown version",
+            Self::Crowded => "the limiter keeps too many limits for one subject",
+        })
+    }
+}
+
+impl std::error::Error for MeterError {}
+
+/// A clock that does not go back: the latest time that was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock(Timestamp);
+
+impl Clock {
+    /// The time to decide by when the clock on the wall says `now`.
+    pub fn at(&mut self, now: Timestamp) -> Timestamp {
+        self.0 = self.0.max(now);
+        self.0
+    }
+}
+
+/// What is known of a subject under one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Rate(Tat),
+    Quota(Used),
+}
+
+impl Held {
+    /// Of a subject that owes nothing.
+    const fn idle(kind: &LimitKind) -> Self {
+        match kind {
+            LimitKind::Rate(_) => Self::Rate(Tat::IDLE),
+            LimitKind::Quota { .. } => Self::Quota(Used::NONE),
+        }
+    }
+
+    /// Lets `cost` requests pass, or tells how many milliseconds to wait (at least 1).
+    fn take(self, kind: &LimitKind, now: Timestamp, cost: u32) -> Result<Self, Millis> {
+        match (kind, self) {
+            (LimitKind::Rate(rate), Self::Rate(tat)) => tat.take(rate, now, cost).map(Self::Rate),
+            (LimitKind::Quota { count, window }, Self::Quota(used)) => {
+                used.take(*window, *count, now, cost).map(Self::Quota)
+            }
+            // Never paired so; if it were, nothing passes.
+            _ => Err(1),
+        }
+        .map_err(|wait| wait.max(1))
+    }
+
+    /// How it stands for the client.
+    fn standing(self, kind: &LimitKind, now: Timestamp) -> Standing {
+        let (limit, window_ms, level) = match (kind, self) {
+            (LimitKind::Rate(rate), Self::Rate(tat)) => {
+                (u64::from(rate.count), rate.period, tat.level(rate, now))
+            }
+            (LimitKind::Quota { count, window }, Self::Quota(used)) => {
+                let (_, span) = used.at(*window, now);
+                (*count, span.length(), used.level(*window, *count, now))
+            }
+            _ => (0, 0, Level::default()),
+        };
+        Standing { limit, window_ms, remaining: level.remaining, reset_ms: level.next_ms }
+    }
+}
+
+/// Judges all limits at one instant: what each would be after the request, or who refuses.
+///
+/// Each of them passes at its own waiting time and stays open after it, so the longest wait is when
+/// all of them pass.
+fn judge<'a>(
+    asked: impl Iterator<Item = (&'a LimitKind, Held)>,
+    now: Timestamp,
+    cost: u32,
+) -> Result<Vec<Held>, Outcome> {
+    let mut after = Vec::new();
+    let mut worst: Option<(u32, Millis)> = None;
+    for (index, (kind, held)) in (0_u32..).zip(asked) {
+        match held.take(kind, now, cost) {
+            Ok(held) => after.push(held),
+            Err(wait) if worst.is_none_or(|(_, longest)| wait > longest) => {
+                worst = Some((index, wait));
+            }
+            Err(_) => {}
+        }
+    }
+    match worst {
+        None => Ok(after),
+        Some((limit, retry_after_ms)) => Err(Outcome::Refused { limit, retry_after_ms }),
+    }
+}
+
+/// Takes the version off and decodes the whole of the rest.
+fn unwire<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let Some((&WIRE, body)) = bytes.split_first() else { return None };
+    exactly(body)
+}
+
+/// Decodes a value that fills the bytes to their end.
+fn exactly<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Some(value),
+        _ => None,
+    }
+}
+
+/// One number for a window, where it must be told apart from others.
+const fn window_number(window: Window) -> u8 {
+    match window {
+        Window::Minute => 0,
+        Window::Hour => 1,
+        Window::Day => 2,
+        Window::Month => 3,
+    }
+}

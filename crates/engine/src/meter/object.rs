@@ -1,0 +1,455 @@
+//! What a subject's object decides: all limits of one subject, in one place, one call at a time.
+//!
+//! The Durable Object class is a shell that holds bytes. For each call it does this, in this order:
+//!
+//! 1. without state in memory: read what is stored; if there is something, [`resume`] it;
+//! 2. [`decide`]; on an error answer "unavailable" and change nothing;
+//! 3. keep [`Decided::state`] in memory; write [`Decided::persist`] and set [`Decided::alarm`],
+//!    where there are any, *before* the answer leaves. Both in one synchronous turn, so that no
+//!    other call comes between. If a write fails, the answer must not leave and the state in
+//!    memory must be dropped.
+//!
+//! # What survives
+//! An object leaves memory after some ten idle seconds, and whenever the platform likes. A quota is
+//! therefore written in each call that it admits. A rate is not: what is stored of it is a *mark*
+//! ahead of its TAT by at most a tenth of the burst and at most what it emits in a second, and it is
+//! written anew only when the TAT passes the mark. Who resumes takes the mark for the TAT. So what
+//! was lost with the memory was already paid: a crash may admit up to that much less, never more.
+//! Rates that are asked together with a quota are written with it, and lose nothing.
+//!
+//! # What a new law finds
+//! A limit whose numbers change between deploys keeps its id. A quota with another count goes on
+//! counting. Any other change begins a new law, which starts with what the subject owes in requests
+//! under the old ones (all that is known to be used in the window of a quota; of a rate at most a
+//! whole burst). While something is owed under any of them all are kept, and each is booked with every
+//! request that another one admits. So two versions of the Worker that ask in turn, as
+//! during a rollout, each find their own law whole, and a rollback finds the truth.
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{LimitKind, Rate, Timestamp, Window};
+
+use super::gcra::Tat;
+use super::quota::{Used, span};
+use super::{Answer, Ask, Asked, Clock, Held, MeterError, Outcome, exactly, judge};
+
+/// The most laws that one object keeps while something is owed under them.
+pub const MAX_KEPT: usize = 1_024;
+/// The most laws that are kept for one limit id while its numbers change.
+const MAX_LAWS: usize = 4;
+/// How many admitted requests are remembered, so that asking again is not charged again.
+const MAX_RECENT: usize = 16;
+/// How long an object outlives what it is owed, in milliseconds: a clock that is set back by less
+/// finds the windows that it had closed, and a busy object is not woken more often.
+pub const LINGER: u64 = 600_000;
+
+/// The version of the state as bytes: their first byte.
+const VERSION: u8 = 1;
+/// The second byte: what the object has in memory, or what it has stored. They differ in meaning
+/// (of a rate: its TAT, or a mark ahead of it), so neither is taken for the other.
+const MEMORY: u8 = b'M';
+const STORED: u8 = b'S';
+
+/// What one call leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The state to keep in memory.
+    pub state: Vec<u8>,
+    /// What to answer: an [`Answer`] as bytes.
+    pub answer: Vec<u8>,
+    /// What to store before the answer leaves, in place of what is stored.
+    pub persist: Option<Vec<u8>>,
+    /// When to set the object's alarm for, before the answer leaves; none: leave it as it is.
+    pub alarm: Option<Timestamp>,
+}
+
+/// What an alarm leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// Nothing is owed: delete what is stored and drop the state in memory.
+    Forget,
+    /// Something is owed: set the alarm again, for this time.
+    Rearm(Timestamp),
+}
+
+/// Everything that is known of a subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State<'a> {
+    /// The latest time that was seen.
+    seen: Timestamp,
+    /// The alarm that was set last.
+    armed: Timestamp,
+    #[serde(borrow)]
+    records: Vec<Record<'a>>,
+    /// The oldest first.
+    #[serde(borrow)]
+    recent: Vec<Recent<'a>>,
+}
+
+/// What is known under one law of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record<'a> {
+    id: &'a str,
+    law: Law,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Law {
+    /// Its whole rate is the law's identity: a TAT means nothing under another. `mark` is the TAT
+    /// that is stored; stored itself, both are the mark.
+    Rate { rate: Rate, tat: Tat, mark: Tat },
+    /// The law's identity is its window; how many it allows is asked anew each time.
+    Quota { window: Window, used: Used },
+}
+
+/// A request that was admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Recent<'a> {
+    request: &'a str,
+    /// Of the whole ask: one request may ask one object for several sets of limits.
+    ask: u64,
+}
+
+impl Law {
+    /// Whether an ask for `kind` is judged by this law.
+    fn judges(&self, kind: &LimitKind) -> bool {
+        match (self, kind) {
+            (Self::Rate { rate, .. }, LimitKind::Rate(asked)) => rate == asked,
+            (Self::Quota { window, .. }, LimitKind::Quota { window: asked, .. }) => window == asked,
+            _ => false,
+        }
+    }
+
+    /// The law of `kind` for a subject that owes so many requests.
+    fn new(kind: &LimitKind, now: Timestamp, owed: u64) -> Self {
+        match *kind {
+            LimitKind::Rate(rate) => {
+                let tat = match owed.min(u64::from(rate.burst)) {
+                    0 => Tat::IDLE,
+                    owed => Tat::owing(&rate, now, owed),
+                };
+                Self::Rate { rate, tat, mark: Tat::IDLE }
+            }
+            LimitKind::Quota { window, .. } => {
+                Self::Quota { window, used: Used { start: span(window, now).start, count: owed } }
+            }
+        }
+    }
+
+    const fn held(&self) -> Held {
+        match self {
+            Self::Rate { tat, .. } => Held::Rate(*tat),
+            Self::Quota { used, .. } => Held::Quota(*used),
+        }
+    }
+
+    /// The same law after a request that it admitted.
+    fn with(self, held: Held) -> Self {
+        match (self, held) {
+            (Self::Rate { rate, mark, .. }, Held::Rate(tat)) => Self::Rate { rate, tat, mark },
+            (Self::Quota { window, .. }, Held::Quota(used)) => Self::Quota { window, used },
+            _ => self,
+        }
+    }
+
+    /// The same law after a request that another one admitted.
+    fn book(self, now: Timestamp, cost: u32) -> Self {
+        match self {
+            Self::Rate { rate, tat, mark } => {
+                Self::Rate { rate, tat: tat.book(&rate, now, cost), mark }
+            }
+            Self::Quota { window, used } => {
+                Self::Quota { window, used: used.book(window, now, cost) }
+            }
+        }
+    }
+
+    /// The requests that the subject owes.
+    fn owed(&self, now: Timestamp) -> u64 {
+        match self {
+            Self::Rate { rate, tat, .. } => tat.owed(rate, now),
+            Self::Quota { window, used } => used.at(*window, now).0.count,
+        }
+    }
+
+    /// From when on this law may be forgotten, here and in what is stored.
+    fn over(&self) -> Timestamp {
+        match self {
+            Self::Rate { rate, tat, mark } => (*tat).max(*mark).paid_at(rate),
+            Self::Quota { used, .. } if used.count == 0 => 0,
+            Self::Quota { window, used } => span(*window, used.start).end,
+        }
+    }
+
+    /// Whether what is stored would admit more than this.
+    fn outran_storage(&self) -> bool {
+        match self {
+            Self::Rate { tat, mark, .. } => tat > mark,
+            // Written in each call that charges it.
+            Self::Quota { .. } => true,
+        }
+    }
+
+    /// Sets the mark, as it is about to be stored: ahead of the TAT, or right at it.
+    fn set_mark(&mut self, now: Timestamp, ahead: bool) {
+        if let Self::Rate { rate, tat, mark } = self
+            && (*tat > *mark || tat.paid_at(rate) > now)
+        {
+            *mark = if ahead { tat.ahead(rate, chunk(rate)) } else { *tat };
+        }
+    }
+
+    /// As it is stored.
+    const fn stored(self) -> Self {
+        match self {
+            Self::Rate { rate, mark, .. } => Self::Rate { rate, tat: mark, mark },
+            Self::Quota { .. } => self,
+        }
+    }
+
+    /// Whether it is a law that this module could have written.
+    fn sound(&self) -> bool {
+        match self {
+            Self::Rate { rate, tat, mark } => {
+                rate.count > 0 && rate.period > 0 && rate.burst > 0 && tat <= mark
+            }
+            Self::Quota { window, used } => span(*window, used.start).start == used.start,
+        }
+    }
+}
+
+/// How many requests the mark of a rate is ahead of its TAT: at most a tenth of the burst, and at
+/// most a second's worth, so that an object that was idle for ten finds nearly all of it paid. A
+/// rate that is slower than one a second is written each time.
+fn chunk(rate: &Rate) -> u64 {
+    let second = u64::from(rate.count).saturating_mul(1_000) / rate.period.max(1);
+    second.min(u64::from(rate.burst) / 10)
+}
+
+/// What is stored, as the state of an object that enters memory.
+pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
+    seal(MEMORY, &open(STORED, persisted)?)
+}
+
+/// Decides one ask. `state` is what is in memory; none: nothing is, and nothing is stored either.
+pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
+    let mut state = match state {
+        Some(bytes) => open(MEMORY, bytes)?,
+        None => State::default(),
+    };
+    let fingerprint = digest(ask);
+    let ask = Ask::decode(ask)?;
+
+    let mut clock = Clock(state.seen);
+    let now = clock.at(now);
+    state.seen = now;
+    // The time seen is in all that is stored, so what is over stays over, after a crash too.
+    prune(&mut state.records, now);
+
+    let (chosen, seeded) = choose(&mut state.records, &ask.limits, now)?;
+    let again = !ask.request.is_empty()
+        && state.recent.iter().any(|one| one.ask == fingerprint && one.request == ask.request);
+
+    let held = |records: &[Record<'_>], index: usize, kind: &LimitKind| {
+        records.get(index).map_or(Held::idle(kind), |record| record.law.held())
+    };
+    let judged = if again {
+        None
+    } else {
+        let asked = ask.limits.iter().zip(&chosen);
+        Some(judge(
+            asked.map(|(one, index)| (&one.kind, held(&state.records, *index, &one.kind))),
+            now,
+            ask.cost,
+        ))
+    };
+    let mut write = seeded;
+    let outcome = match judged {
+        None => Outcome::Admitted,
+        Some(Err(refused)) => refused,
+        Some(Ok(after)) => {
+            write |= charge(&mut state.records, &ask, &chosen, &after, now);
+            if !ask.request.is_empty() {
+                let surplus = (state.recent.len() + 1).saturating_sub(MAX_RECENT);
+                state.recent.drain(..surplus);
+                state.recent.push(Recent { request: ask.request, ask: fingerprint });
+            }
+            Outcome::Admitted
+        }
+    };
+
+    let standings = ask
+        .limits
+        .iter()
+        .zip(&chosen)
+        .map(|(one, index)| held(&state.records, *index, &one.kind).standing(&one.kind, now))
+        .collect();
+    // What was only looked at leaves nothing behind.
+    prune(&mut state.records, now);
+
+    let (mut persist, mut alarm) = (None, None);
+    if write {
+        // A quota has the next call written too, so a mark ahead would spare nothing.
+        let through = ask.limits.iter().any(|one| matches!(one.kind, LimitKind::Quota { .. }));
+        for record in &mut state.records {
+            record.law.set_mark(now, !through);
+        }
+        if state.armed <= now {
+            state.armed = over(&state.records).max(now).saturating_add(LINGER);
+            alarm = Some(state.armed);
+        }
+        persist = Some(seal(STORED, &stored(&state))?);
+    }
+    Ok(Decided {
+        state: seal(MEMORY, &state)?,
+        answer: Answer { outcome, standings }.encode()?,
+        persist,
+        alarm,
+    })
+}
+
+/// What to do when the object's alarm goes off. `state` is what is in memory; if nothing is,
+/// [`resume`] what is stored first.
+pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
+    let state = open(MEMORY, state)?;
+    let at = over(&state.records).max(state.seen).saturating_add(LINGER);
+    Ok(if at <= now { Alarm::Forget } else { Alarm::Rearm(at) })
+}
+
+/// Drops what is over. A law of a limit that has others stays until all of them are over: to make it
+/// anew from what they are owed would charge again what it has seen paid.
+fn prune(records: &mut Vec<Record<'_>>, now: Timestamp) {
+    if records.iter().all(|record| record.law.over() > now) {
+        return;
+    }
+    let live: Vec<&str> =
+        records.iter().filter(|record| record.law.over() > now).map(|record| record.id).collect();
+    records.retain(|record| live.contains(&record.id));
+}
+
+/// When the last of these laws may be forgotten.
+fn over(records: &[Record<'_>]) -> Timestamp {
+    records.iter().map(|record| record.law.over()).max().unwrap_or(0)
+}
+
+/// The record of each limit that is asked, made where there is none; and whether one was made for
+/// a limit that is already owed something under another law, which must be remembered even if the
+/// request is refused: the wait that is told then counts from here.
+fn choose<'a>(
+    records: &mut Vec<Record<'a>>,
+    limits: &[Asked<'a>],
+    now: Timestamp,
+) -> Result<(Vec<usize>, bool), MeterError> {
+    let mut seeded = false;
+    for asked in limits {
+        let mut owed = 0;
+        let mut laws = 0;
+        let mut known = false;
+        for record in records.iter().filter(|record| record.id == asked.id) {
+            known |= record.law.judges(&asked.kind);
+            owed = owed.max(record.law.owed(now));
+            laws += 1;
+        }
+        if known {
+            continue;
+        }
+        if laws >= MAX_LAWS {
+            // More changes than anyone makes while one law is owed: the one that ends first goes.
+            let first = records
+                .iter()
+                .enumerate()
+                .filter(|(_, record)| record.id == asked.id)
+                .min_by_key(|(_, record)| record.law.over())
+                .map(|(index, _)| index);
+            if let Some(index) = first {
+                records.remove(index);
+            }
+        }
+        records.push(Record { id: asked.id, law: Law::new(&asked.kind, now, owed) });
+        seeded |= owed > 0;
+    }
+    if records.len() > MAX_KEPT {
+        return Err(MeterError::Crowded);
+    }
+    // Only now: what was removed above has moved the others.
+    let chosen = limits
+        .iter()
+        .map(|asked| {
+            records
+                .iter()
+                .position(|record| record.id == asked.id && record.law.judges(&asked.kind))
+                .ok_or(MeterError::State)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((chosen, seeded))
+}
+
+/// Charges an admitted request to each law of each limit that was asked; whether that must be
+/// written before it is answered.
+fn charge(
+    records: &mut [Record<'_>],
+    ask: &Ask<'_>,
+    chosen: &[usize],
+    after: &[Held],
+    now: Timestamp,
+) -> bool {
+    let mut write = false;
+    for ((asked, index), held) in ask.limits.iter().zip(chosen).zip(after) {
+        for (place, record) in records.iter_mut().enumerate() {
+            if place == *index {
+                record.law = record.law.with(*held);
+            } else if record.id == asked.id {
+                record.law = record.law.book(now, ask.cost);
+            } else {
+                continue;
+            }
+            write |= record.law.outran_storage();
+        }
+    }
+    write
+}
+
+/// The state as it is stored: every rate at its mark.
+fn stored<'a>(state: &State<'a>) -> State<'a> {
+    let mut stored = state.clone();
+    for record in &mut stored.records {
+        record.law = record.law.stored();
+    }
+    stored
+}
+
+/// Writes a state down: version, kind, content, digest of all three.
+fn seal(kind: u8, state: &State<'_>) -> Result<Vec<u8>, MeterError> {
+    let mut bytes =
+        postcard::to_extend(state, vec![VERSION, kind]).map_err(|_| MeterError::State)?;
+    let digest = digest(&bytes);
+    bytes.extend_from_slice(&digest.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Reads a state, or nothing: a state that is not whole says nothing about what was used.
+fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
+    let (content, digest_bytes) = bytes.split_last_chunk().ok_or(MeterError::State)?;
+    let body = match content {
+        [VERSION, found, body @ ..] if *found == kind => body,
+        _ => return Err(MeterError::State),
+    };
+    if u64::from_le_bytes(*digest_bytes) != digest(content) {
+        return Err(MeterError::State);
+    }
+    let state: State<'_> = exactly(body).ok_or(MeterError::State)?;
+    if state.records.iter().all(|record| record.law.sound()) {
+        Ok(state)
+    } else {
+        Err(MeterError::State)
+    }
+}
+
+/// FNV-1a, 64 bits: against damage, not against an enemy. Any one changed byte changes it.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests;
