@@ -1,0 +1,162 @@
+//! Tokens that were verified, so that the next request with one costs a hash and a look-up.
+//!
+//! Only good tokens are put in, so that bad ones push none out. What is in can only make a request
+//! cheaper: expiry and the generation of the keys are checked on every hit.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use sha2::{Digest as _, Sha256};
+use turnpike_policy::Timestamp;
+
+use super::Principal;
+use super::claims::Window;
+use super::keys::Generation;
+
+/// The most tokens remembered.
+pub(super) const MAX_ENTRIES: usize = 4096;
+/// The most bytes that they may take, counted as [`weight`] does.
+pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// SHA-256 of the policy's hash and a token.
+pub(super) type Digest = [u8; 32];
+
+/// What is remembered of a token.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// Who it proves.
+    pub(super) principal: Principal,
+    /// From when until when.
+    pub(super) window: Window,
+    /// Its issuer's index.
+    pub(super) issuer: u32,
+    /// Which keys verified it.
+    pub(super) generation: Generation,
+}
+
+struct Slot {
+    entry: Entry,
+    /// Whether it was hit since it was last considered for eviction.
+    used: bool,
+}
+
+/// A bounded cache with second-chance eviction.
+pub(super) struct TokenCache {
+    /// The hash of one block that holds the policy's hash: a token verified under one policy has
+    /// another name under the next.
+    prefix: Sha256,
+    slots: HashMap<Digest, Slot, BuildHasherDefault<FirstBytes>>,
+    /// Every key of `slots`, once, in the order of their coming.
+    order: VecDeque<Digest>,
+    bytes: usize,
+    max_entries: usize,
+    max_bytes: usize,
+}
+
+impl TokenCache {
+    /// An empty cache for one policy.
+    pub(super) fn new(policy_hash: &[u8; 32], max_entries: usize, max_bytes: usize) -> Self {
+        let prefix = Sha256::new().chain_update(policy_hash).chain_update([0; 32]);
+        let (slots, order) = (HashMap::default(), VecDeque::new());
+        Self {
+            prefix,
+            slots,
+            order,
+            bytes: 0,
+            max_entries,
+            max_bytes,
+        }
+    }
+
+    /// The name of a token.
+    pub(super) fn digest(&self, token: &str) -> Digest {
+        self.prefix.clone().chain_update(token).finalize().into()
+    }
+
+    /// What is known of a token that is good now.
+    pub(super) fn get(&mut self, digest: &Digest, now: Timestamp) -> Option<&Entry> {
+        let slot = self.slots.get_mut(digest)?;
+        if !slot.entry.window.holds(now) {
+            return None;
+        }
+        slot.used = true;
+        Some(&slot.entry)
+    }
+
+    /// Remembers a verified token.
+    pub(super) fn insert(&mut self, digest: Digest, entry: Entry) {
+        let added = weight(&entry);
+        if added > self.max_bytes || self.max_entries == 0 {
+            return;
+        }
+        if let Some(slot) = self.slots.get_mut(&digest) {
+            self.bytes = self.bytes.saturating_sub(weight(&slot.entry)) + added;
+            slot.entry = entry;
+        } else {
+            self.make_room(added);
+            self.order.push_back(digest);
+            self.slots.insert(digest, Slot { entry, used: false });
+            self.bytes += added;
+        }
+    }
+
+    /// Evicts until there is room for one more. Each turn evicts one or uses up a second chance, so
+    /// it ends.
+    fn make_room(&mut self, added: usize) {
+        while self.slots.len() >= self.max_entries || self.bytes + added > self.max_bytes {
+            let Some(digest) = self.order.pop_front() else {
+                return;
+            };
+            match self.slots.get_mut(&digest) {
+                Some(slot) if slot.used => {
+                    slot.used = false;
+                    self.order.push_back(digest);
+                }
+                Some(slot) => {
+                    self.bytes = self.bytes.saturating_sub(weight(&slot.entry));
+                    self.slots.remove(&digest);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// How many tokens are remembered, and how many bytes they take.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        assert_eq!(self.slots.len(), self.order.len());
+        (self.slots.len(), self.bytes)
+    }
+}
+
+/// About how many bytes an entry takes.
+fn weight(entry: &Entry) -> usize {
+    let scopes = &entry.principal.scopes;
+    size_of::<Slot>()
+        + 2 * size_of::<Digest>()
+        + entry.principal.subject.len()
+        + scopes
+            .iter()
+            .map(|scope| size_of::<String>() + scope.len())
+            .sum::<usize>()
+}
+
+/// The first eight bytes of a key that is a hash already. Whoever wants two tokens to collide here
+/// would have to have both signed.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length that an array's hash begins with says nothing.
+    fn write_usize(&mut self, _: usize) {}
+}

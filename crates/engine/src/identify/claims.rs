@@ -1,0 +1,198 @@
+//! What a token claims, held against its issuer's rules (RFC 7519, RFC 8725, RFC 9068).
+//!
+//! All of it is checked before the signature, so that a token that would be refused anyway costs
+//! neither a verification nor a fetch of keys; none of it is believed before.
+
+use jwt_compact::Claims;
+use serde_json::Value;
+use turnpike_policy::{Algorithm, Compiled, Issuer, Keys, Timestamp};
+
+use super::encoding::Members;
+use super::{CredentialKind, Principal, Refusal};
+
+/// The last second of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+/// The most bytes of `sub` (`OpenID` Connect Core, section 2).
+const MAX_SUBJECT: usize = 255;
+/// The most scopes of one token, and the most bytes of one scope.
+const MAX_SCOPES: usize = 256;
+
+/// From when until when a token is good, leeway for clocks included, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Window {
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Window {
+    /// A window; `until` is not part of it.
+    pub(super) const fn new(from: Timestamp, until: Timestamp) -> Self {
+        Self { from, until }
+    }
+
+    /// Refuses a token outside its window. At `until` itself it is over (RFC 7519, 4.1.4: "on or
+    /// after").
+    pub(super) fn check(self, now: Timestamp) -> Result<(), Refusal> {
+        if now >= self.until {
+            Err(Refusal::Expired)
+        } else if now < self.from {
+            Err(Refusal::NotYetValid)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether now is within it.
+    pub(super) fn holds(self, now: Timestamp) -> bool {
+        (self.from..self.until).contains(&now)
+    }
+}
+
+/// Who a token would prove, were its signature right.
+pub(super) struct Claimed {
+    /// The principal.
+    pub(super) principal: Principal,
+    /// The issuer's index.
+    pub(super) issuer: u32,
+    /// From when until when.
+    pub(super) window: Window,
+}
+
+/// Checks all claims of a token, and that its issuer takes its algorithm.
+pub(super) fn check(
+    policy: &Compiled,
+    algorithm: Algorithm,
+    claims: &Claims<Members<Value>>,
+    now: Timestamp,
+) -> Result<Claimed, Refusal> {
+    let named = text(&claims.custom, "iss")?.ok_or(Refusal::claim("iss", "is missing"))?;
+    let found = policy
+        .issuers
+        .binary_search_by(|issuer| issuer.issuer.as_str().cmp(named));
+    let (index, rules) = found
+        .ok()
+        .and_then(|place| Some((u32::try_from(place).ok()?, policy.issuers.get(place)?)))
+        .ok_or_else(|| Refusal::unknown_issuer(named))?;
+    if !rules.algorithms.contains(&algorithm) {
+        return Err(Refusal::AlgorithmNotAllowed(
+            "the issuer's `algorithms` do not list it",
+        ));
+    }
+    // A public key must never serve as an HMAC secret (RFC 8725, 2.1), whatever the policy lists.
+    if algorithm.is_hmac() != matches!(rules.keys, Keys::Secret(_)) {
+        return Err(Refusal::AlgorithmNotAllowed(
+            "the issuer's kind of keys is for another one",
+        ));
+    }
+    if !audience(&claims.custom, &rules.audience)? {
+        return Err(Refusal::AudienceMismatch);
+    }
+    let (window, expires) = times(claims, rules)?;
+    window.check(now)?;
+
+    let name = rules.consumer_claim.as_str();
+    let value = text(&claims.custom, name)?.ok_or_else(|| Refusal::claim(name.to_owned(), "is missing"))?;
+    let subject = text(&claims.custom, "sub")?.unwrap_or(value);
+    if subject.len() > MAX_SUBJECT {
+        return Err(Refusal::claim("sub", "is longer than 255 bytes"));
+    }
+    let identity = policy
+        .identities
+        .binary_search_by(|known| (known.issuer, known.value.as_str()).cmp(&(index, value)));
+    let identity = identity.ok().and_then(|place| policy.identities.get(place));
+    let consumer = identity.ok_or(Refusal::ConsumerUnknown)?.consumer;
+    let principal = Principal {
+        consumer,
+        issuer: Some(index),
+        subject: subject.to_owned(),
+        scopes: scopes(&claims.custom)?,
+        credential: CredentialKind::Token,
+        expires: Some(expires),
+    };
+    Ok(Claimed {
+        principal,
+        issuer: index,
+        window,
+    })
+}
+
+/// The window of a token, and its bare expiry. Fractions of a second were cut off by the decoder.
+fn times(claims: &Claims<Members<Value>>, rules: &Issuer) -> Result<(Window, Timestamp), Refusal> {
+    let skew = u64::from(rules.clock_skew) * 1000;
+    let millis = |name: &'static str, seconds: Option<i64>| match seconds {
+        None => Ok(None),
+        Some(seconds @ 0..=LAST_SECOND) => Ok(Some(seconds.unsigned_abs() * 1000)),
+        Some(_) => Err(Refusal::claim(name, "is out of range")),
+    };
+    let expires = millis("exp", claims.expiration.map(|time| time.timestamp()))?
+        .ok_or(Refusal::claim("exp", "is missing"))?;
+    let not_before = millis("nbf", claims.not_before.map(|time| time.timestamp()))?;
+    let issued = millis("iat", claims.issued_at.map(|time| time.timestamp()))?;
+    if issued.is_some_and(|issued| expires <= issued) {
+        return Err(Refusal::claim("exp", "is not after `iat`"));
+    }
+    if let Some(longest) = rules.max_lifetime {
+        let issued = issued.ok_or(Refusal::claim("iat", "is missing"))?;
+        if expires - issued > u64::from(longest) * 1000 {
+            return Err(Refusal::LifetimeTooLong);
+        }
+    }
+    // A token from the future would live longer than `max_lifetime` from now on.
+    let from = not_before
+        .unwrap_or(0)
+        .max(issued.unwrap_or(0))
+        .saturating_sub(skew);
+    Ok((Window::new(from, expires.saturating_add(skew)), expires))
+}
+
+/// A claim that must be a non-empty string if it is there.
+fn text<'a>(claims: &'a Members<Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+        Some(_) => Err(Refusal::claim(name.to_owned(), "is not a non-empty string")),
+    }
+}
+
+/// Whether `aud` (a string or a list of strings) holds one of these.
+fn audience(claims: &Members<Value>, wanted: &[String]) -> Result<bool, Refusal> {
+    const WRONG: &str = "is neither a string nor a list of strings";
+    match claims.get("aud") {
+        None => Ok(false),
+        Some(Value::String(one)) => Ok(wanted.contains(one)),
+        Some(Value::Array(list)) if list.iter().all(Value::is_string) => Ok(list
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|one| wanted.iter().any(|w| w == one))),
+        Some(_) => Err(Refusal::claim("aud", WRONG)),
+    }
+}
+
+/// The scopes of `scope` (RFC 8693, 4.2: a string with spaces between) and `scp` (the same, or a
+/// list of strings), sorted, each once.
+fn scopes(claims: &Members<Value>) -> Result<Vec<String>, Refusal> {
+    let mut scopes = Vec::new();
+    for name in ["scope", "scp"] {
+        let wrong = || Refusal::claim(name, "is not a list of scopes (RFC 6749, 3.3)");
+        match claims.get(name) {
+            None => {}
+            Some(Value::String(text)) => {
+                scopes.extend(text.split(' ').filter(|scope| !scope.is_empty()));
+            }
+            Some(Value::Array(list)) if name == "scp" => {
+                for scope in list {
+                    scopes.push(scope.as_str().ok_or_else(wrong)?);
+                }
+            }
+            Some(_) => return Err(wrong()),
+        }
+        let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        let right = |scope: &&str| (1..=MAX_SCOPES).contains(&scope.len()) && scope.bytes().all(allowed);
+        if scopes.len() > MAX_SCOPES || !scopes.iter().all(right) {
+            return Err(wrong());
+        }
+    }
+    scopes.sort_unstable();
+    scopes.dedup();
+    Ok(scopes.into_iter().map(str::to_owned).collect())
+}

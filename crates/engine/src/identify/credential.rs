@@ -1,0 +1,132 @@
+//! Picks exactly one credential from the head of a request.
+
+use super::Refusal;
+
+/// The most bytes that a credential may have.
+pub(super) const MAX_TOKEN: usize = 8 * 1024;
+/// The most bytes that an API key may have.
+const MAX_KEY: usize = 256;
+/// What every API key begins with.
+const KEY_PREFIX: &str = "tpk_";
+
+/// The headers of a request that may carry a credential; the values of a repeated header are joined
+/// by commas (RFC 9110, 5.3).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Presented<'a> {
+    /// `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// `x-api-key`.
+    pub x_api_key: Option<&'a str>,
+    /// `api-key`.
+    pub api_key: Option<&'a str>,
+}
+
+/// A credential, by its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential<'a> {
+    /// Anything else behind `Bearer`: a token, if it is anything.
+    Token(&'a str),
+    /// An API key, `tpk_<id>_<secret>`.
+    Key {
+        /// The whole key, as it is hashed.
+        key: &'a str,
+        /// Its public part.
+        id: &'a str,
+    },
+}
+
+/// The one credential of a request.
+///
+/// The same value in several headers is one credential; two that differ are refused, because
+/// whoever stands before or behind the gateway might believe the other one.
+pub(super) fn pick<'a>(presented: &Presented<'a>) -> Result<Credential<'a>, Refusal> {
+    let keys = [presented.x_api_key, presented.api_key];
+    let sent = keys.iter().flatten().count() + usize::from(presented.authorization.is_some());
+    if sent > 1
+        && presented
+            .authorization
+            .is_some_and(|value| bearer(value).is_err())
+    {
+        return Err(Refusal::Ambiguous);
+    }
+    let bearer = presented.authorization.map(bearer).transpose()?;
+    let mut values = bearer.into_iter().chain(keys.into_iter().flatten());
+    let Some(value) = values.next() else {
+        return Err(Refusal::Missing);
+    };
+    if values.any(|other| other != value) {
+        return Err(Refusal::Ambiguous);
+    }
+    if value.len() > MAX_TOKEN {
+        return Err(Refusal::Malformed("the credential is longer than 8 KiB"));
+    }
+    if let Some(rest) = value.strip_prefix(KEY_PREFIX) {
+        return api_key(value, rest);
+    }
+    if bearer.is_none() {
+        return Err(several(value, "an API key begins with `tpk_`"));
+    }
+    Ok(Credential::Token(value))
+}
+
+/// Why a value cannot be a credential: several are joined by a comma, or `why`.
+fn several(value: &str, why: &'static str) -> Refusal {
+    if value.contains(',') {
+        Refusal::Ambiguous
+    } else {
+        Refusal::Malformed(why)
+    }
+}
+
+/// What stands behind `Bearer` (RFC 6750, 2.1).
+fn bearer(value: &str) -> Result<&str, Refusal> {
+    let Some((scheme, rest)) = value.split_once(' ') else {
+        return Err(Refusal::Malformed(
+            "`Authorization` is not `Bearer` and a credential",
+        ));
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::Malformed(
+            "the scheme of `Authorization` is not `Bearer`",
+        ));
+    }
+    let token = rest.trim_start_matches(' ');
+    let unpadded = token.trim_end_matches('=');
+    let allowed = |byte: u8| B64TOKEN.get(usize::from(byte)).is_some_and(|allowed| *allowed);
+    if unpadded.is_empty() || !unpadded.bytes().all(allowed) {
+        return Err(several(token, "what follows `Bearer` is not a b64token"));
+    }
+    Ok(token)
+}
+
+/// Which bytes a b64token may have before its padding. A table, as this is asked of every byte of
+/// every token.
+const B64TOKEN: [bool; 128] = {
+    let mut table = [false; 128];
+    let mut rest: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+    while let [byte, others @ ..] = rest {
+        if let Some(entry) = table.split_at_mut(*byte as usize).1.first_mut() {
+            *entry = true;
+        }
+        rest = others;
+    }
+    table
+};
+
+fn api_key<'a>(key: &'a str, rest: &'a str) -> Result<Credential<'a>, Refusal> {
+    const FORM: &str = "an API key is `tpk_<id>_<secret>`";
+    let Some((id, secret)) = rest.split_once('_') else {
+        return Err(several(key, FORM));
+    };
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let right = key.len() <= MAX_KEY
+        && (1..=64).contains(&id.len())
+        && id.bytes().all(word)
+        && !secret.is_empty()
+        && secret.bytes().all(|byte| word(byte) || byte == b'_');
+    if right {
+        Ok(Credential::Key { key, id })
+    } else {
+        Err(several(key, FORM))
+    }
+}

@@ -1,0 +1,342 @@
+//! The steps from a credential to a principal, and what is kept between requests.
+
+use jwt_compact::AlgorithmSignature;
+use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Algorithm, Compiled, Keys, Timestamp};
+
+use super::cache::{self, Digest, Entry, TokenCache};
+use super::claims::{self, Claimed};
+use super::credential::{Credential, pick};
+use super::jwk::Key;
+use super::key_store::{Access, KeyStore};
+use super::keys::{Choice, Generation, KeySet, MAX_SET};
+use super::token::{self, Unverified};
+use super::{Presented, Principal, Refusal, api_key};
+
+/// What is kept between requests: keys of issuers, tokens that were verified, HMAC secrets. All of
+/// it may vanish at any time.
+pub struct Store {
+    pub(super) keys: KeyStore,
+    pub(super) cache: TokenCache,
+    /// By issuer.
+    secrets: Vec<Option<Vec<u8>>>,
+}
+
+impl Store {
+    /// An empty store for one policy. `secret` is asked once for each HMAC issuer's secret.
+    pub fn new(policy: &Compiled, policy_hash: &[u8; 32], secret: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let secrets = policy.issuers.iter().map(|issuer| match &issuer.keys {
+            Keys::Secret(name) => secret(name),
+            Keys::Inline(_) | Keys::Url(_) => None,
+        });
+        Self {
+            keys: KeyStore::new(policy),
+            cache: TokenCache::new(policy_hash, cache::MAX_ENTRIES, cache::MAX_BYTES),
+            secrets: secrets.collect(),
+        }
+    }
+}
+
+/// What comes of a credential.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It proves this.
+    Known(Principal),
+    /// It proves nothing.
+    Refused(Refusal),
+    /// Its signature must be verified; continue with [`verified`].
+    Verify(Box<VerifyAsk>),
+    /// Its issuer's keys must be fetched; continue with [`keys_fetched`].
+    FetchKeys(KeysAsk),
+}
+
+/// A signature to verify.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyAsk {
+    /// By which algorithm: RS256, ES256 or `EdDSA`; fixed by the policy and the key.
+    pub algorithm: Algorithm,
+    /// The public key, a JWK with its required members only.
+    pub key: String,
+    /// What was signed.
+    pub signing_input: Vec<u8>,
+    /// The signature (ES256: `r` and `s`, 32 bytes each), of the right length.
+    pub signature: Vec<u8>,
+    /// To be handed back to [`verified`].
+    pub pending: Pending,
+}
+
+/// A token of which everything has been checked but the signature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    principal: Principal,
+    window: claims::Window,
+    issuer: u32,
+    generation: Generation,
+    digest: Digest,
+}
+
+/// A key set to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysAsk {
+    /// Index into [`Compiled::issuers`].
+    pub issuer: u32,
+    /// From where: what the policy says, nothing that a token says. Redirects are not followed.
+    pub url: String,
+    /// Upper bound of its size, in bytes.
+    pub max: u32,
+}
+
+/// Begins with the headers of a request.
+pub fn begin(policy: &Compiled, store: &mut Store, presented: &Presented<'_>, now: Timestamp) -> Outcome {
+    proceed(policy, store, presented, now, true).unwrap_or_else(Outcome::Refused)
+}
+
+/// Continues after [`Outcome::FetchKeys`] with the answer's bytes (status 200 only), or none; and
+/// with the headers that [`begin`] was given. Never asks for keys again.
+pub fn keys_fetched(
+    policy: &Compiled,
+    store: &mut Store,
+    issuer: u32,
+    answer: Option<&[u8]>,
+    presented: &Presented<'_>,
+    now: Timestamp,
+) -> Outcome {
+    store.keys.fetched(issuer, answer, now);
+    proceed(policy, store, presented, now, false).unwrap_or_else(Outcome::Refused)
+}
+
+/// Ends after [`Outcome::Verify`]: whether the signature is right.
+pub fn verified(
+    store: &mut Store,
+    pending: Pending,
+    right: bool,
+    now: Timestamp,
+) -> Result<Principal, Refusal> {
+    if !right {
+        return Err(Refusal::SignatureInvalid);
+    }
+    let Pending {
+        principal,
+        window,
+        issuer,
+        generation,
+        digest,
+    } = pending;
+    window.check(now)?;
+    // Keys may have been replaced meanwhile; then this request is the last that they let through.
+    if store.keys.generation(issuer) == Some(generation) {
+        let entry = Entry {
+            principal: principal.clone(),
+            window,
+            issuer,
+            generation,
+        };
+        store.cache.insert(digest, entry);
+    }
+    Ok(principal)
+}
+
+fn proceed(
+    policy: &Compiled,
+    store: &mut Store,
+    presented: &Presented<'_>,
+    now: Timestamp,
+    may_fetch: bool,
+) -> Result<Outcome, Refusal> {
+    let text = match pick(presented)? {
+        Credential::Key { key, id } => {
+            return api_key::find(policy, key, id, now).map(Outcome::Known);
+        }
+        Credential::Token(text) => text,
+    };
+    let digest = store.cache.digest(text);
+    if let Some(hit) = store.cache.get(&digest, now)
+        && store.keys.stands(hit.issuer, hit.generation, now)
+    {
+        return Ok(Outcome::Known(hit.principal.clone()));
+    }
+    let token = token::parse(text)?;
+    let claimed = claims::check(policy, token.algorithm, &token.claims()?, now)?;
+    if token.algorithm.is_hmac() {
+        by_secret(policy, store, &token, claimed, digest).map(Outcome::Known)
+    } else {
+        by_key(policy, store, &token, claimed, digest, now, may_fetch)
+    }
+}
+
+/// Finds the key for a token and asks for its signature to be verified.
+fn by_key(
+    policy: &Compiled,
+    store: &mut Store,
+    token: &Unverified<'_>,
+    claimed: Claimed,
+    digest: Digest,
+    now: Timestamp,
+    may_fetch: bool,
+) -> Result<Outcome, Refusal> {
+    let Claimed {
+        principal,
+        issuer,
+        window,
+    } = claimed;
+    let set = match store.keys.access(issuer, now, may_fetch) {
+        Access::Use(set) => set,
+        Access::Fetch => return fetch(policy, issuer),
+        Access::Unavailable(why) => {
+            let issuer = rules(policy, issuer)
+                .map(|rules| rules.name.clone())
+                .unwrap_or_default();
+            return Err(Refusal::KeysUnavailable { issuer, why });
+        }
+    };
+    let generation = set.generation();
+    // Nothing was wrong with a token that is known already but the age of the keys.
+    if let Some(hit) = store.cache.get(&digest, now)
+        && (hit.issuer, hit.generation) == (issuer, generation)
+    {
+        return Ok(Outcome::Known(principal));
+    }
+    let key = match choose(set, token) {
+        Ok(Some(key)) => key,
+        Ok(None) if may_fetch => {
+            return if store.keys.refetch(issuer, now) {
+                fetch(policy, issuer)
+            } else {
+                Err(NO_KEY)
+            };
+        }
+        Ok(None) => return Err(NO_KEY),
+        Err(refusal) => return Err(refusal),
+    };
+    Ok(Outcome::Verify(Box::new(VerifyAsk {
+        algorithm: key.algorithm,
+        key: key.json.clone(),
+        signing_input: token.input.as_bytes().to_vec(),
+        signature: token.signature().to_vec(),
+        pending: Pending {
+            principal,
+            window,
+            issuer,
+            generation,
+            digest,
+        },
+    })))
+}
+
+const NO_KEY: Refusal = Refusal::KeyUnknown("the issuer has no such key");
+
+/// The key that a token is to be verified with, and that its signature has the form for; none if
+/// the set has none.
+pub(super) fn choose<'a>(set: &'a KeySet, token: &Unverified<'_>) -> Result<Option<&'a Key>, Refusal> {
+    let key = match set.choose(token.key_id(), token.algorithm) {
+        Choice::One(key) => key,
+        Choice::Missing => return Ok(None),
+        Choice::OtherAlgorithm => {
+            return Err(Refusal::AlgorithmNotAllowed(
+                "the key that `kid` names is for another one",
+            ));
+        }
+        Choice::Several => {
+            return Err(Refusal::KeyUnknown(
+                "the token has no `kid`, and more than one key fits",
+            ));
+        }
+    };
+    let signature = token.signature();
+    // ECDSA: with a zero for `r` or `s` a signature is right for any message, if only its verifier
+    // forgets to look (CVE-2022-21449).
+    let zero = |number: &[u8]| number.iter().all(|byte| *byte == 0);
+    let null = key.algorithm == Algorithm::ES256 && signature.chunks(32).any(zero);
+    if signature.len() != key.signature_len || null {
+        return Err(Refusal::SignatureInvalid);
+    }
+    Ok(Some(key))
+}
+
+fn rules(policy: &Compiled, issuer: u32) -> Option<&turnpike_policy::Issuer> {
+    usize::try_from(issuer)
+        .ok()
+        .and_then(|index| policy.issuers.get(index))
+}
+
+fn fetch(policy: &Compiled, issuer: u32) -> Result<Outcome, Refusal> {
+    match rules(policy, issuer).map(|rules| &rules.keys) {
+        Some(Keys::Url(url)) => Ok(Outcome::FetchKeys(KeysAsk {
+            issuer,
+            url: url.clone(),
+            max: MAX_SET,
+        })),
+        _ => Err(Refusal::KeyUnknown("the issuer has no keys to fetch")),
+    }
+}
+
+/// Verifies a token with its issuer's secret.
+fn by_secret(
+    policy: &Compiled,
+    store: &mut Store,
+    token: &Unverified<'_>,
+    claimed: Claimed,
+    digest: Digest,
+) -> Result<Principal, Refusal> {
+    let Claimed {
+        principal,
+        issuer,
+        window,
+    } = claimed;
+    let place = usize::try_from(issuer).ok();
+    let secret = place.and_then(|place| store.secrets.get(place)?.as_deref());
+    let missing = |why| {
+        let secret = match rules(policy, issuer).map(|rules| &rules.keys) {
+            Some(Keys::Secret(name)) => name.clone(),
+            _ => String::new(),
+        };
+        Refusal::SecretMissing { secret, why }
+    };
+    let secret = secret.ok_or_else(|| missing("is not there"))?;
+    // RFC 7518, 3.2: at least as long as the hash.
+    if secret.len() < mac_len(token.algorithm) {
+        return Err(missing("is shorter than the hash of the algorithm"));
+    }
+    if !mac_is_right(token, secret) {
+        return Err(Refusal::SignatureInvalid);
+    }
+    if let Some(generation) = store.keys.generation(issuer) {
+        let entry = Entry {
+            principal: principal.clone(),
+            window,
+            issuer,
+            generation,
+        };
+        store.cache.insert(digest, entry);
+    }
+    Ok(principal)
+}
+
+const fn mac_len(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::HS384 => 48,
+        Algorithm::HS512 => 64,
+        _ => 32,
+    }
+}
+
+/// Whether a token's HMAC is right.
+pub(super) fn mac_is_right(token: &Unverified<'_>, secret: &[u8]) -> bool {
+    fn check<A: jwt_compact::Algorithm>(
+        algorithm: &A,
+        key: &A::VerifyingKey,
+        token: &Unverified<'_>,
+    ) -> bool {
+        A::Signature::try_from_slice(token.signature())
+            .is_ok_and(|mac| algorithm.verify_signature(&mac, key, token.input.as_bytes()))
+    }
+    // The length first: the decoder of the MAC takes one length only.
+    token.signature().len() == mac_len(token.algorithm)
+        && match token.algorithm {
+            Algorithm::HS256 => check(&Hs256, &Hs256Key::new(secret), token),
+            Algorithm::HS384 => check(&Hs384, &Hs384Key::new(secret), token),
+            Algorithm::HS512 => check(&Hs512, &Hs512Key::new(secret), token),
+            Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => false,
+        }
+}

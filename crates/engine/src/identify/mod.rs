@@ -1,0 +1,62 @@
+//! Phase 4, identify: from a credential to a [`Principal`].
+//!
+//! A credential is an API key, known by its SHA-256 alone, or a signed token (JWT, RFC 7519) of an
+//! issuer that the policy names. Nothing here does I/O or knows a clock: [`begin`] answers at once
+//! where it can, and otherwise says what it needs (a signature verified, a key set fetched) and is
+//! continued by [`verified`] or [`keys_fetched`].
+//!
+//! What a token says is believed only after its signature is verified with a key of the issuer that
+//! the *policy* names for it, by an algorithm that the *policy* lists and the *key* agrees to.
+//! Nothing in a token chooses a key by other means than its `kid`, and nothing in it is fetched.
+//!
+//! Times are Unix milliseconds throughout.
+
+mod api_key;
+mod cache;
+mod claims;
+mod credential;
+mod encoding;
+mod flow;
+mod jwk;
+mod key_store;
+mod keys;
+mod refusal;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::Timestamp;
+
+pub use credential::Presented;
+pub use flow::{KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, keys_fetched, verified};
+pub use keys::MAX_SET;
+pub use refusal::Refusal;
+
+/// Who calls, as proven by a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// Index into [`turnpike_policy::Compiled::consumers`].
+    pub consumer: u32,
+    /// Index into [`turnpike_policy::Compiled::issuers`]; none for an API key.
+    pub issuer: Option<u32>,
+    /// A token's `sub` (its consumer claim if it has none), or the public part of an API key;
+    /// at most 255 bytes, unique only within its issuer.
+    pub subject: String,
+    /// What the credential was given for (OAuth scopes), sorted, each once.
+    pub scopes: Vec<String>,
+    /// Which kind of credential it was.
+    pub credential: CredentialKind,
+    /// The credential's own expiry, without any leeway for clocks.
+    pub expires: Option<Timestamp>,
+}
+
+/// The kinds of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CredentialKind {
+    /// A signed token of an issuer.
+    Token,
+    /// An API key.
+    Key,
+}

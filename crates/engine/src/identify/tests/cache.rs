@@ -1,0 +1,91 @@
+use super::super::cache::{Entry, TokenCache};
+use super::super::claims::Window;
+use super::super::{CredentialKind, Principal};
+use super::NOW;
+
+fn entry(subject: &str) -> Entry {
+    Entry {
+        principal: Principal {
+            consumer: 0,
+            issuer: Some(0),
+            subject: subject.to_owned(),
+            scopes: vec!["a".to_owned()],
+            credential: CredentialKind::Token,
+            expires: Some(NOW + 1000),
+        },
+        window: Window::new(NOW, NOW + 1000),
+        issuer: 0,
+        generation: 1,
+    }
+}
+
+fn put(cache: &mut TokenCache, token: &str) {
+    let digest = cache.digest(token);
+    cache.insert(digest, entry(token));
+}
+
+fn has(cache: &mut TokenCache, token: &str) -> bool {
+    let digest = cache.digest(token);
+    cache
+        .get(&digest, NOW)
+        .is_some_and(|entry| entry.principal.subject == token)
+}
+
+#[test]
+fn what_is_put_in_is_found_while_it_is_good() {
+    let mut cache = TokenCache::new(&[1; 32], 10, 10_000);
+    assert!(!has(&mut cache, "a"));
+    put(&mut cache, "a");
+    assert!(has(&mut cache, "a") && !has(&mut cache, "b"));
+    let digest = cache.digest("a");
+    assert!(cache.get(&digest, NOW - 1).is_none());
+    assert!(cache.get(&digest, NOW + 999).is_some());
+    assert!(cache.get(&digest, NOW + 1000).is_none());
+    put(&mut cache, "a");
+    assert_eq!(cache.size().0, 1);
+}
+
+#[test]
+fn a_token_has_another_name_under_another_policy() {
+    let names = [[1; 32], [2; 32]].map(|hash| TokenCache::new(&hash, 10, 10_000).digest("a"));
+    assert_ne!(names[0], names[1]);
+}
+
+#[test]
+fn entries_are_bounded_and_used_ones_stay() {
+    let mut cache = TokenCache::new(&[1; 32], 100, usize::MAX / 2);
+    put(&mut cache, "used");
+    for i in 0..10_000 {
+        put(&mut cache, &format!("{i}"));
+        assert!(cache.size().0 <= 100);
+        assert!(has(&mut cache, "used"), "{i}");
+    }
+    assert!(has(&mut cache, "9999") && has(&mut cache, "9950") && !has(&mut cache, "0"));
+    // Even if all were used, there is room for one more.
+    let mut cache = TokenCache::new(&[1; 32], 3, 10_000);
+    for token in ["a", "b", "c"] {
+        put(&mut cache, token);
+        assert!(has(&mut cache, token));
+    }
+    put(&mut cache, "d");
+    assert!(has(&mut cache, "d") && !has(&mut cache, "a"));
+    assert_eq!(cache.size().0, 3);
+}
+
+#[test]
+fn bytes_are_bounded() {
+    let mut cache = TokenCache::new(&[1; 32], 1000, 20_000);
+    for i in 0..1000 {
+        put(&mut cache, &format!("{i}{}", "x".repeat(i % 255)));
+        assert!(cache.size().1 <= 20_000);
+    }
+    let (entries, bytes) = cache.size();
+    assert!(entries > 10 && bytes > 15_000, "{entries} {bytes}");
+    // What is larger than all of it pushes nothing out.
+    let digest = cache.digest("huge");
+    cache.insert(digest, entry(&"x".repeat(30_000)));
+    assert_eq!(cache.size(), (entries, bytes));
+    let mut none = TokenCache::new(&[1; 32], 0, 20_000);
+    put(&mut none, "a");
+    assert_eq!(none.size(), (0, 0));
+}

@@ -1,0 +1,349 @@
+use serde_json::{Value, json};
+use turnpike_policy::Algorithm::{ES256, EdDSA, RS256};
+
+use super::super::jwk::Key;
+use super::super::key_store::{Access, COOL_DOWN, FRESH, KeyStore, MAX_COLD, RETRY, STALE};
+use super::super::keys::{Choice, KeySet};
+use super::{
+    ED25519_PRIVATE, ED25519_PUBLIC, ES256_PRIVATE, ES256_PUBLIC, INLINE, NOW, REMOTE, SECRET, base64url,
+    jwks, policy,
+};
+
+/// A modulus of so many bits, odd.
+fn modulus(bits: usize) -> Vec<u8> {
+    let mut number = vec![0xa5; bits.div_ceil(8)];
+    let top = (bits - 1) % 8;
+    number[0] = 1 << top | (0xa5 & ((1 << top) - 1));
+    *number.last_mut().unwrap() |= 1;
+    number
+}
+
+fn rsa(n: &[u8], e: &[u8]) -> Value {
+    json!({"kty": "RSA", "kid": "rsa", "n": base64url(n), "e": base64url(e)})
+}
+
+fn parse(value: &Value) -> Result<Key, &'static str> {
+    Key::from_json(&value.to_string())
+}
+
+/// `ES256_PUBLIC` with a member set to another value.
+fn ec(name: &str, value: Value) -> Value {
+    let mut key: Value = serde_json::from_str(ES256_PUBLIC).unwrap();
+    key.as_object_mut().unwrap().insert(name.to_owned(), value);
+    key
+}
+
+#[test]
+fn a_key_is_kept_with_its_required_members_only() {
+    let key = Key::from_json(ED25519_PUBLIC).unwrap();
+    assert_eq!(key.id.as_deref(), Some("ed"));
+    assert_eq!((key.algorithm, key.signature_len), (EdDSA, 64));
+    assert_eq!(
+        key.json,
+        r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
+    );
+    let key = Key::from_json(ES256_PUBLIC).unwrap();
+    assert_eq!((key.algorithm, key.signature_len), (ES256, 64));
+    let key = parse(&rsa(&modulus(3072), &[1, 0, 1])).unwrap();
+    assert_eq!((key.algorithm, key.signature_len), (RS256, 384));
+    assert!(key.json.starts_with(r#"{"e":"AQAB","kty":"RSA","n":""#));
+}
+
+#[test]
+fn rsa_numbers() {
+    for (n, e, right) in [
+        (modulus(2048), vec![1, 0, 1], true),
+        (modulus(2048), vec![3], true),
+        (modulus(8192), vec![1, 0, 1], true),
+        (modulus(2047), vec![1, 0, 1], false),
+        (modulus(1024), vec![1, 0, 1], false),
+        (modulus(8193), vec![1, 0, 1], false),
+        (modulus(2048), vec![1], false),
+        (modulus(2048), vec![2], false),
+        (modulus(2048), vec![0, 3], false),
+        (modulus(2048), vec![1, 0, 0, 0, 1], false),
+        (modulus(2048), vec![], false),
+        (vec![], vec![3], false),
+        ([&[0], &modulus(2048)[..]].concat(), vec![1, 0, 1], false),
+        ([&modulus(2048)[..255], &[0xa4]].concat(), vec![1, 0, 1], false),
+    ] {
+        assert_eq!(parse(&rsa(&n, &e)).is_ok(), right, "{} {e:?}", n.len());
+    }
+}
+
+#[test]
+fn members_must_agree() {
+    let rows: Vec<(Value, bool)> = vec![
+        (ec("use", json!("sig")), true),
+        (ec("alg", json!("ES256")), true),
+        (ec("key_ops", json!(["verify"])), true),
+        (ec("unknown", json!({"a": 1})), true),
+        (ec("x5c", json!(["MII"])), true),
+        (ec("use", json!("enc")), false),
+        (ec("use", json!(null)), false),
+        (ec("key_ops", json!(["encrypt"])), false),
+        (ec("key_ops", json!([])), false),
+        (ec("key_ops", json!("verify")), false),
+        (ec("alg", json!("ES384")), false),
+        (ec("alg", json!("HS256")), false),
+        (ec("alg", json!("RS256")), false),
+        (ec("alg", json!("none")), false),
+        (ec("alg", json!(null)), false),
+        (ec("kid", json!(1)), false),
+        (ec("kty", json!("RSA")), false),
+        (ec("kty", json!("OKP")), false),
+        (ec("kty", json!("oct")), false),
+        (ec("kty", json!("")), false),
+        (ec("kty", json!(null)), false),
+        (ec("crv", json!("P-384")), false),
+        (ec("crv", json!("secp256k1")), false),
+        (ec("crv", json!("Ed25519")), false),
+        (ec("x", json!("AAAA")), false),
+        (
+            ec("y", json!("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a1")),
+            false,
+        ),
+        (
+            ec("y", json!("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0=")),
+            false,
+        ),
+        (ec("y", json!(null)), false),
+        (ec("d", json!("AA")), false),
+        (ec("k", json!("AA")), false),
+        (ec("p", json!(null)), false),
+        (json!({"kty": "oct", "k": "AAAA", "alg": "HS256"}), false),
+        (json!({"kty": "EC", "crv": "P-256"}), false),
+        (
+            json!({"kty": "OKP", "crv": "X25519", "x": base64url(&[1; 32])}),
+            false,
+        ),
+        (
+            json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(&[1; 31])}),
+            false,
+        ),
+        (
+            json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(&[1; 32]), "alg": "Ed25519"}),
+            true,
+        ),
+        (
+            json!({"kty": "OKP", "crv": "Ed448", "x": base64url(&[1; 57])}),
+            false,
+        ),
+        (json!([]), false),
+        (json!("key"), false),
+    ];
+    for (key, right) in rows {
+        assert_eq!(parse(&key).is_ok(), right, "{key} {:?}", parse(&key));
+    }
+    assert!(Key::from_json(ES256_PRIVATE).is_err());
+    assert!(Key::from_json(ED25519_PRIVATE).is_err());
+    let twice = ES256_PUBLIC.replace("\"kid\":\"ec\"", "\"kid\":\"ec\",\"kid\":\"other\"");
+    assert!(Key::from_json(&twice).is_err());
+}
+
+fn set(keys: &[&str]) -> Result<KeySet, &'static str> {
+    KeySet::from_jwks(jwks(keys).as_bytes())
+}
+
+fn chosen<'a>(set: &'a KeySet, id: Option<&str>, algorithm: turnpike_policy::Algorithm) -> &'a str {
+    match set.choose(id, algorithm) {
+        Choice::One(key) => key.id.as_deref().unwrap_or("-"),
+        Choice::Missing => "missing",
+        Choice::OtherAlgorithm => "other algorithm",
+        Choice::Several => "several",
+    }
+}
+
+#[test]
+fn choice() {
+    let rsa = |kid: &str| {
+        let mut key = rsa(&modulus(2048), &[1, 0, 1]);
+        key["kid"] = json!(kid);
+        key.to_string()
+    };
+    let (one, other) = (rsa("one"), rsa("other"));
+    let found = set(&[ES256_PUBLIC, &one, ED25519_PUBLIC, &other]).unwrap();
+    assert_eq!(chosen(&found, Some("ec"), ES256), "ec");
+    assert_eq!(chosen(&found, Some("other"), RS256), "other");
+    assert_eq!(chosen(&found, Some("ec"), RS256), "other algorithm");
+    assert_eq!(chosen(&found, Some("ed"), ES256), "other algorithm");
+    assert_eq!(chosen(&found, Some("EC"), ES256), "missing");
+    assert_eq!(chosen(&found, Some(""), ES256), "missing");
+    assert_eq!(chosen(&found, None, ES256), "ec");
+    assert_eq!(chosen(&found, None, EdDSA), "ed");
+    assert_eq!(chosen(&found, None, RS256), "several");
+    let found = set(&[ED25519_PUBLIC]).unwrap();
+    assert_eq!(chosen(&found, None, ES256), "missing");
+    // A key without a name is not what a token names.
+    let nameless = ES256_PUBLIC.replace(",\"kid\":\"ec\"", "");
+    let found = set(&[&nameless]).unwrap();
+    assert_eq!(chosen(&found, Some("ec"), ES256), "missing");
+    assert_eq!(chosen(&found, None, ES256), "-");
+    // The same name twice: neither, whether they fit different algorithms or are the same.
+    let same = ED25519_PUBLIC.replace("\"ed\"", "\"ec\"");
+    let found = set(&[ES256_PUBLIC, &same, &one]).unwrap();
+    assert_eq!(chosen(&found, Some("ec"), ES256), "missing");
+    assert_eq!(chosen(&found, None, EdDSA), "missing");
+    assert_eq!(chosen(&found, Some("one"), RS256), "one");
+    assert!(set(&[ES256_PUBLIC, ES256_PUBLIC, &same]).is_err());
+    assert_eq!(chosen(&set(&[&nameless, &nameless]).unwrap(), None, ES256), "-");
+    // What cannot be used does not count, and hides nothing.
+    let foreign = r#"{"kty":"EC","crv":"P-521","kid":"ec","x":"AA","y":"AA"}"#;
+    let secret = r#"{"kty":"oct","kid":"ec","k":"AAAA"}"#;
+    let found = set(&[foreign, "7", secret, ES256_PUBLIC, ES256_PRIVATE]).unwrap();
+    assert_eq!(chosen(&found, Some("ec"), ES256), "ec");
+}
+
+#[test]
+fn sets() {
+    let keys = |n: usize| {
+        let key = |i| ES256_PUBLIC.replace("\"ec\"", &format!("\"{i}\""));
+        let keys: Vec<String> = (0..n).map(key).collect();
+        jwks(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert!(KeySet::from_jwks(keys(100).as_bytes()).is_ok());
+    let padded = |len: usize| {
+        let set = jwks(&[ES256_PUBLIC]);
+        let spaces = " ".repeat(len - set.len());
+        set + &spaces
+    };
+    assert!(KeySet::from_jwks(padded(256 * 1024).as_bytes()).is_ok());
+    for wrong in [
+        keys(101).as_str(),
+        &keys(0),
+        &padded(256 * 1024 + 1),
+        "",
+        "[]",
+        "{}",
+        "null",
+        "<html>",
+        "{\"keys\":{}}",
+        "{\"keys\":null}",
+        "{\"keys\":[1,2]}",
+        "{\"keys\":[]}x",
+        ES256_PUBLIC,
+        &format!("{{\"keys\":[{ES256_PUBLIC}],\"keys\":[{ES256_PUBLIC}]}}"),
+        &jwks(&[ES256_PRIVATE]),
+        &jwks(&[r#"{"kty":"oct","k":"AAAA"}"#]),
+    ] {
+        assert!(KeySet::from_jwks(wrong.as_bytes()).is_err(), "{}", wrong.len());
+    }
+    let mut broken = jwks(&[ES256_PUBLIC]).into_bytes();
+    broken[3] = 0xff;
+    assert!(KeySet::from_jwks(&broken).is_err());
+}
+
+#[test]
+fn a_generation_names_what_a_set_holds() {
+    let both = set(&[ES256_PUBLIC, ED25519_PUBLIC]).unwrap().generation();
+    assert_eq!(
+        both,
+        set(&[ED25519_PUBLIC, "{}", ES256_PUBLIC]).unwrap().generation()
+    );
+    assert_ne!(both, set(&[ED25519_PUBLIC]).unwrap().generation());
+    let renamed = ES256_PUBLIC.replace("\"ec\"", "\"new\"");
+    assert_ne!(both, set(&[&renamed, ED25519_PUBLIC]).unwrap().generation());
+}
+
+#[test]
+fn inline_keys_are_there_at_once_and_never_fetched() {
+    let mut store = KeyStore::new(&policy());
+    assert!(matches!(store.access(INLINE, NOW, true), Access::Use(_)));
+    assert!(matches!(
+        store.access(INLINE, NOW + 10 * STALE, true),
+        Access::Use(_)
+    ));
+    assert!(!store.refetch(INLINE, NOW));
+    store.fetched(INLINE, Some(jwks(&[ED25519_PUBLIC]).as_bytes()), NOW);
+    let Access::Use(set) = store.access(INLINE, NOW, true) else {
+        panic!()
+    };
+    assert_eq!(chosen(set, Some("ec"), ES256), "ec");
+    for issuer in [SECRET, 3, u32::MAX] {
+        assert!(matches!(store.access(issuer, NOW, true), Access::Unavailable(_)));
+        assert!(!store.refetch(issuer, NOW));
+    }
+}
+
+fn is_use(access: &Access<'_>) -> bool {
+    matches!(access, Access::Use(_))
+}
+
+#[test]
+fn fetched_keys_age() {
+    let answer = jwks(&[ES256_PUBLIC]);
+    let mut store = KeyStore::new(&policy());
+    assert!(!store.stands(REMOTE, 0, NOW));
+    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    // Another request of the same moment does not wait for it.
+    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    assert!(matches!(store.access(REMOTE, NOW, false), Access::Unavailable(_)));
+    store.fetched(REMOTE, Some(answer.as_bytes()), NOW);
+    let generation = store.generation(REMOTE).unwrap();
+
+    assert!(is_use(&store.access(REMOTE, NOW + FRESH - 1, true)));
+    assert!(store.stands(REMOTE, generation, NOW + FRESH - 1));
+    assert!(!store.stands(REMOTE, generation + 1, NOW));
+    // From now on one request in 30 s asks again, and the others use what there is.
+    let old = NOW + FRESH;
+    assert!(!store.stands(REMOTE, generation, old));
+    assert_eq!(store.access(REMOTE, old, true), Access::Fetch);
+    assert!(is_use(&store.access(REMOTE, old, true)));
+    assert!(is_use(&store.access(REMOTE, old + COOL_DOWN - 1, true)));
+    assert_eq!(store.access(REMOTE, old + COOL_DOWN, true), Access::Fetch);
+    // What comes back useless changes nothing.
+    for useless in [None, Some(&b""[..]), Some(b"{\"keys\":[]}"), Some(b"<html>")] {
+        store.fetched(REMOTE, useless, old + COOL_DOWN);
+        assert!(is_use(&store.access(REMOTE, old + COOL_DOWN, true)));
+        assert_eq!(store.generation(REMOTE), Some(generation));
+    }
+    assert!(is_use(&store.access(REMOTE, old + 2 * COOL_DOWN - 1, true)));
+    assert_eq!(store.access(REMOTE, old + 2 * COOL_DOWN, true), Access::Fetch);
+    // Until they are too old.
+    assert!(is_use(&store.access(REMOTE, NOW + STALE - 1, false)));
+    assert!(matches!(
+        store.access(REMOTE, NOW + STALE, false),
+        Access::Unavailable(_)
+    ));
+    assert_eq!(store.access(REMOTE, NOW + STALE, true), Access::Fetch);
+    // The same set again: fresh, and the same generation. Another one: another.
+    store.fetched(REMOTE, Some(answer.as_bytes()), NOW + STALE);
+    assert!(store.stands(REMOTE, generation, NOW + STALE));
+    store.fetched(REMOTE, Some(jwks(&[ED25519_PUBLIC]).as_bytes()), NOW + STALE);
+    assert!(!store.stands(REMOTE, generation, NOW + STALE));
+}
+
+#[test]
+fn failing_fetches_are_not_hammered() {
+    let mut store = KeyStore::new(&policy());
+    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    store.fetched(REMOTE, None, NOW);
+    let failed = Access::Unavailable("they could not be fetched");
+    assert_eq!(store.access(REMOTE, NOW, true), failed);
+    assert_eq!(store.access(REMOTE, NOW + RETRY - 1, true), failed);
+    assert_eq!(store.access(REMOTE, NOW + RETRY, true), Access::Fetch);
+    // An issuer that does not answer at all.
+    let mut store = KeyStore::new(&policy());
+    for _ in 0..MAX_COLD {
+        assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    }
+    assert!(matches!(
+        store.access(REMOTE, NOW + COOL_DOWN - 1, true),
+        Access::Unavailable(_)
+    ));
+    assert_eq!(store.access(REMOTE, NOW + COOL_DOWN, true), Access::Fetch);
+}
+
+#[test]
+fn an_unknown_key_is_looked_for_once_in_thirty_seconds() {
+    let mut store = KeyStore::new(&policy());
+    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    store.fetched(REMOTE, Some(jwks(&[ES256_PUBLIC]).as_bytes()), NOW);
+    assert!(!store.refetch(REMOTE, NOW + COOL_DOWN - 1));
+    assert!(store.refetch(REMOTE, NOW + COOL_DOWN));
+    assert!(!store.refetch(REMOTE, NOW + COOL_DOWN));
+    // The answer counts, when it comes late.
+    store.fetched(REMOTE, None, NOW + 2 * COOL_DOWN);
+    assert!(!store.refetch(REMOTE, NOW + 2 * COOL_DOWN));
+    assert!(store.refetch(REMOTE, NOW + 3 * COOL_DOWN));
+}
