@@ -1,0 +1,494 @@
+//! Phase 8, answer: a mock, a page of our own, or a plan of attempts against upstreams.
+//!
+//! The order is written down: weights choose a target; one target is tried as often as the policy
+//! says before the next one is; the next ones are the fallbacks in their order. Only a reason of
+//! the policy's list leads to another try. `timeouts.total` bounds all of it together.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use turnpike_llm::chat::{self, Peek};
+use turnpike_llm::mock::{MockRequest, OutputEnd, Script, ScriptEnd, ToolCall};
+use turnpike_policy::{
+    Commit, Compiled, Handler, MockAnswer, MockEnd, MockResponse, Model, Operation, Reason, Target,
+};
+
+use crate::admit::Reservation;
+use crate::error::{Code, Refusal};
+use crate::look;
+use crate::settle::Bound;
+use crate::step::{Attempt, CommitOn, Ending, Failure, Outgoing, Upstream};
+
+/// The first wait before another try, in milliseconds; it doubles with each.
+const BACKOFF: u64 = 250;
+/// The longest wait before another try on the same target, in milliseconds. A target that asks for
+/// more is left alone.
+const MAX_BACKOFF: u64 = 10_000;
+
+/// The list of the client's headers that reach every upstream: see [`crate::Engine::names`].
+pub const GATEWAY_NAMES: u32 = 0;
+/// The list that holds `tracestate` alone.
+pub const TRACE_NAMES: u32 = 1;
+/// What is added to an operation's index for the list of its own headers.
+pub const OPERATION_NAMES: u32 = 2;
+
+/// A request that is being answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answering {
+    /// The right to be answered, and what was reserved for it.
+    pub reservation: Reservation,
+    /// By when it must be over, in Unix milliseconds.
+    pub deadline: u64,
+    /// Which target is being tried; for operations there is only one.
+    pub target: Tried,
+    /// What is waited for.
+    pub stage: Stage,
+    /// A failure that was seen while its body was fetched: the upstream's status.
+    pub status: u16,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// The client's body, again, for a mock that looks at it.
+    Script,
+    /// The head of an answer.
+    Head,
+    /// The whole of an answer.
+    Whole,
+    /// The whole of an answer that says what was wrong with the request.
+    Complaint,
+    /// The end of a stream.
+    Stream,
+    /// The time for another try.
+    Pause,
+}
+
+/// Which target is tried, and for which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The target that the weights chose.
+    pub chosen: u32,
+    /// Nothing: the chosen one. Otherwise the fallback with this number, from 1.
+    pub fallback: u32,
+    /// Tries on it so far, this one included.
+    pub tries: u32,
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Another try on the same target, after so many milliseconds.
+    Again(u64),
+    /// The next target, at once.
+    Next,
+    /// Nothing: the client is told.
+    GiveUp,
+}
+
+impl Tried {
+    /// A first choice among targets by their weights.
+    pub fn choose(targets: &[Target], random: u64) -> Self {
+        let total: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
+        let mut point = random % total.max(1);
+        let mut chosen = 0;
+        for (index, target) in (0u32..).zip(targets) {
+            chosen = index;
+            match point.checked_sub(u64::from(target.weight)) {
+                Some(rest) => point = rest,
+                None => break,
+            }
+        }
+        Self { chosen, fallback: 0, tries: 1 }
+    }
+
+    /// The target that is meant.
+    pub fn target(self, model: &Model) -> Option<&Target> {
+        match self.fallback.checked_sub(1) {
+            None => model.targets.get(usize::try_from(self.chosen).ok()?),
+            Some(index) => model.fallback.get(usize::try_from(index).ok()?),
+        }
+    }
+
+    /// Whether there is anything left to try.
+    pub fn has_more(self, model: &Model) -> bool {
+        !model.retry.on.is_empty()
+            && (self.tries < model.retry.attempts
+                || usize::try_from(self.fallback).is_ok_and(|used| used < model.fallback.len()))
+    }
+
+    /// What follows when the target failed for `reason` and asked to wait for `retry_after`
+    /// milliseconds. `left` is the time that is left for all of it.
+    pub fn after(
+        self,
+        model: &Model,
+        reason: Reason,
+        retry_after: Option<u64>,
+        left: u64,
+        random: u64,
+    ) -> Move {
+        if !model.retry.on.contains(&reason) || left == 0 {
+            return Move::GiveUp;
+        }
+        if self.tries < model.retry.attempts {
+            let wait = wait(self.tries, retry_after, random);
+            if wait <= MAX_BACKOFF && wait < left {
+                return Move::Again(wait);
+            }
+        }
+        let used = usize::try_from(self.fallback).unwrap_or(usize::MAX);
+        if used < model.fallback.len() { Move::Next } else { Move::GiveUp }
+    }
+}
+
+/// How long to wait before another try: what the target asked for and a little more, or else
+/// anything up to a bound that doubles (full jitter), so that many clients do not return at once.
+fn wait(tries: u32, retry_after: Option<u64>, random: u64) -> u64 {
+    match retry_after {
+        Some(asked) => asked.saturating_add(random % (asked / 10 + 50)),
+        None => {
+            let doubled = BACKOFF << tries.saturating_sub(1).min(8);
+            random % doubled.clamp(1, MAX_BACKOFF / 2)
+        }
+    }
+}
+
+/// The call of an operation's upstream.
+pub fn proxy(
+    policy: &Compiled,
+    index: u32,
+    operation: &Operation,
+    request: &Outward<'_>,
+    body: Outgoing,
+) -> Result<Attempt, Refusal> {
+    let Handler::Proxy { url, timeouts, credential } = &operation.handler else {
+        return Err(look::broken("a mocked operation has no upstream"));
+    };
+    let api = look::api(policy, operation.api)?;
+    let path = request.path.strip_prefix(api.base.as_str()).unwrap_or(request.path);
+    let query = allowed_query(request.query, &operation.forward_query);
+    let mark = if query.is_empty() { "" } else { "?" };
+    let secret = credential.as_ref();
+    Ok(Attempt {
+        to: Upstream::Http {
+            url: format!("{url}{path}{mark}{query}"),
+            method: request.method,
+            set: request.set.clone(),
+            secret: secret.map(|c| (c.header.clone(), c.prefix.clone(), c.secret.clone())),
+            copy: request.lists(Some(index)),
+            body,
+        },
+        within: timeouts.first.min(timeouts.total),
+        total: timeouts.total,
+    })
+}
+
+/// The call of a model's target at a provider that speaks HTTP.
+pub fn completion(
+    base_url: &str,
+    credential: Option<&turnpike_policy::UpstreamCredential>,
+    target: &Target,
+    peek: &Peek,
+    request: &Outward<'_>,
+    within: u64,
+) -> Attempt {
+    let mut set = request.set.clone();
+    let accept = if peek.stream { "text/event-stream" } else { "application/json" };
+    set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
+    set.push((Cow::Borrowed("accept"), accept.to_owned()));
+    Attempt {
+        to: Upstream::Http {
+            url: format!("{base_url}/chat/completions"),
+            method: "POST",
+            set,
+            secret: credential.map(|c| (c.header.clone(), c.prefix.clone(), c.secret.clone())),
+            copy: request.lists(None),
+            body: Outgoing::Held(chat::edits(peek, &target.model)),
+        },
+        within,
+        total: 0,
+    }
+}
+
+/// What a call of an upstream takes from the client's request.
+#[derive(Clone, Debug)]
+pub struct Outward<'a> {
+    /// The method.
+    pub method: &'static str,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The query.
+    pub query: &'a str,
+    /// Headers that the gateway sets.
+    pub set: Vec<(Cow<'static, str>, String)>,
+    /// Whether the client's trace state may be passed on.
+    pub traced: bool,
+}
+
+impl Outward<'_> {
+    fn lists(&self, operation: Option<u32>) -> Vec<u32> {
+        let mut lists = vec![GATEWAY_NAMES];
+        if self.traced {
+            lists.push(TRACE_NAMES);
+        }
+        lists.extend(operation.map(|index| index.saturating_add(OPERATION_NAMES)));
+        lists
+    }
+}
+
+/// The parameters of a query that an upstream may see, as they were written.
+fn allowed_query(query: &str, allowed: &[String]) -> String {
+    if allowed.is_empty() || query.is_empty() {
+        return String::new();
+    }
+    let passes = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        let name = decoded(name);
+        allowed.iter().any(|allowed| allowed.as_bytes() == name.as_ref())
+    };
+    query.split('&').filter(passes).collect::<Vec<_>>().join("&")
+}
+
+/// A name of a query with its percent-encoding undone.
+fn decoded(name: &str) -> Cow<'_, [u8]> {
+    if !name.contains(['%', '+']) {
+        return Cow::Borrowed(name.as_bytes());
+    }
+    let mut bytes = name.bytes();
+    let mut plain = Vec::with_capacity(name.len());
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+        match byte {
+            b'+' => plain.push(b' '),
+            b'%' => {
+                let mut ahead = bytes.clone();
+                let pair = digit(ahead.next()).zip(digit(ahead.next()));
+                match pair.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+                    Some(value) => {
+                        plain.push(value);
+                        bytes = ahead;
+                    }
+                    None => plain.push(byte),
+                }
+            }
+            _ => plain.push(byte),
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// The scripted answer of a mock to a request.
+pub fn scripted(
+    policy: &Compiled,
+    target: &Target,
+    peek: &Peek,
+    body: &[u8],
+    now: u64,
+    random: u64,
+) -> Result<Attempt, Refusal> {
+    let place = policy.mocks.binary_search_by(|mock| mock.name.as_str().cmp(&target.model));
+    let mock = place.ok().and_then(|place| policy.mocks.get(place));
+    let mock = mock.ok_or_else(|| look::broken("the bundle has no such mock"))?;
+    let last = chat::last_message(body);
+    let rule = mock
+        .rules
+        .iter()
+        .find(|rule| {
+            rule.contains.as_ref().is_none_or(|text| last.user_text.contains(text.as_str()))
+                && rule.tools.is_none_or(|wanted| wanted == last.has_tools)
+                && rule.tool_result.is_none_or(|wanted| wanted == last.tool_result)
+        })
+        .ok_or_else(|| look::broken("no rule of the mock applies"))?;
+    let script = script(&rule.answer);
+    let request = MockRequest {
+        model: &peek.model,
+        user_text: &last.user_text,
+        stream: peek.stream,
+        usage_wanted: true,
+        seed: random,
+        created: now / 1000,
+    };
+    let output = turnpike_llm::mock::render(&script, &request);
+    let mut headers = vec![(Cow::Borrowed("content-type"), output.content_type.to_owned())];
+    if let Some(seconds) = output.retry_after {
+        headers.push((Cow::Borrowed("retry-after"), seconds.to_string()));
+    }
+    let to = Upstream::Mock {
+        status: output.status,
+        headers,
+        pieces: output.pieces,
+        end: match output.end {
+            OutputEnd::Close => Ending::Close,
+            OutputEnd::Abort => Ending::Lose,
+            OutputEnd::Hang => Ending::Stall,
+        },
+    };
+    Ok(Attempt { to, within: 0, total: 0 })
+}
+
+/// The policy's script as the renderer takes it.
+fn script(answer: &MockAnswer) -> Script {
+    Script {
+        status: answer.status,
+        retry_after: answer.retry_after,
+        text: answer.text.clone(),
+        tool_calls: answer
+            .tool_calls
+            .iter()
+            .map(|call| ToolCall { name: call.name.clone(), arguments: call.arguments.clone() })
+            .collect(),
+        usage: answer.usage,
+        first_delay: answer.first_delay,
+        delay: answer.delay,
+        end: match answer.end {
+            MockEnd::Clean => ScriptEnd::Clean,
+            MockEnd::Cut(after) => ScriptEnd::Cut(after),
+            MockEnd::Stall(after) => ScriptEnd::Stall(after),
+            MockEnd::NoTerminator(after) => ScriptEnd::NoTerminator(after),
+        },
+    }
+}
+
+/// When an answer that streams is the client's.
+pub fn commit_on(model: &Model, tried: Tried) -> CommitOn {
+    match model.commit {
+        Commit::Complete => CommitOn::Whole,
+        Commit::FirstToken if tried.has_more(model) => CommitOn::FirstToken,
+        Commit::FirstToken => CommitOn::Head,
+    }
+}
+
+/// What a call of a model may use at the most.
+pub fn bound(model: &Model, peek: &Peek) -> Bound {
+    let per_answer = match (peek.max_tokens, model.max_output_tokens.map(u64::from)) {
+        (Some(asked), Some(most)) => Some(asked.min(most)),
+        (asked, most) => asked.or(most),
+    };
+    Bound {
+        input: u64::from(peek.body_len),
+        output: per_answer.map(|tokens| tokens.saturating_mul(u64::from(peek.n.max(1)))),
+    }
+}
+
+/// What an upstream's status means for a model's target.
+pub fn judge(status: u16) -> Option<Reason> {
+    match status {
+        429 => Some(Reason::RateLimited),
+        503 | 529 => Some(Reason::Overloaded),
+        408 | 500..=599 => Some(Reason::ServerError),
+        100..=199 | 300..=399 => Some(Reason::InvalidAnswer),
+        _ => None,
+    }
+}
+
+/// The reason that a failed transport stands for, where it is one of the list.
+pub fn transport(failure: Failure) -> Option<Reason> {
+    match failure {
+        Failure::Unreachable => Some(Reason::Unreachable),
+        Failure::Timeout => Some(Reason::NoFirstToken),
+        Failure::TooLarge => Some(Reason::InvalidAnswer),
+        Failure::SecretMissing | Failure::Busy => None,
+    }
+}
+
+/// What the client is told when nothing is left to try.
+pub fn give_up(reason: Reason, retry_after: Option<u64>) -> Refusal {
+    let seconds = retry_after.map_or(1, |ms| ms.div_ceil(1000).max(1)).to_string();
+    match reason {
+        Reason::RateLimited => Refusal::new(
+            Code::UpstreamRateLimited,
+            "The model's provider takes no more requests at the moment.",
+        )
+        .header("retry-after", seconds),
+        Reason::Overloaded => {
+            Refusal::new(Code::UpstreamOverloaded, "The model's provider is overloaded.")
+                .header("retry-after", seconds)
+        }
+        Reason::ServerError => Refusal::new(Code::UpstreamError, "The upstream failed."),
+        Reason::Unreachable => {
+            Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached.")
+        }
+        Reason::NoFirstToken => {
+            Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
+        }
+        Reason::InvalidAnswer => {
+            Refusal::new(Code::UpstreamInvalid, "The upstream's answer makes no sense.")
+        }
+    }
+}
+
+/// What the client is told when the gateway itself could not make the call.
+pub fn not_made(failure: Failure, origin: &str) -> Refusal {
+    match failure {
+        Failure::SecretMissing => {
+            Refusal::new(Code::SecretMissing, "The gateway is not ready for this call.")
+                .header("retry-after", "30")
+                .because("a secret that the policy names is missing")
+                .by(origin)
+        }
+        _ => Refusal::new(Code::Overloaded, "Try again in a moment.").header("retry-after", "1"),
+    }
+}
+
+/// How long an answer asks to be left alone, in milliseconds.
+pub fn retry_after(seconds: Option<&str>, milliseconds: Option<&str>) -> Option<u64> {
+    let ms = milliseconds.and_then(crate::accept::digits);
+    ms.or_else(|| seconds.and_then(crate::accept::digits).map(|s| s.saturating_mul(1000)))
+}
+
+/// The example that answers a mocked operation, and whether a preference chose it.
+pub fn example<'a>(
+    responses: &'a [MockResponse],
+    prefer: Option<&str>,
+) -> Result<(&'a MockResponse, Option<String>), Refusal> {
+    let (mut code, mut name) = (None, None);
+    for part in prefer.unwrap_or_default().split([',', ';']) {
+        match part.trim().split_once('=') {
+            Some(("code", value)) => code = Some(value.trim_matches('"')),
+            Some(("example", value)) => name = Some(value.trim_matches('"')),
+            _ => {}
+        }
+    }
+    let fits = |response: &&MockResponse| {
+        code.is_none_or(|code| response.status.to_string() == code)
+            && name.is_none_or(|name| response.name == name)
+    };
+    if code.is_some() || name.is_some() {
+        let found = responses.iter().find(fits).ok_or_else(|| {
+            let known: Vec<_> = responses
+                .iter()
+                .map(|r| {
+                    if r.name.is_empty() {
+                        format!("code={}", r.status)
+                    } else {
+                        format!("code={}, example={}", r.status, r.name)
+                    }
+                })
+                .collect();
+            let detail = format!("The document has no such example. It has: {}.", known.join("; "));
+            Refusal::new(Code::PreferenceInvalid, detail)
+        })?;
+        let applied = [code.map(|c| format!("code={c}")), name.map(|n| format!("example={n}"))];
+        return Ok((found, Some(applied.into_iter().flatten().collect::<Vec<_>>().join(", "))));
+    }
+    let success = responses.iter().filter(|r| (200..300).contains(&r.status));
+    success
+        .min_by_key(|r| r.status)
+        .or_else(|| responses.first())
+        .map(|response| (response, None))
+        .ok_or_else(|| look::broken("a mocked operation has no example"))
+}
+
+/// How a target of a model is reached.
+pub fn provider_of<'a>(
+    policy: &'a Compiled,
+    target: &Target,
+) -> Result<&'a turnpike_policy::Provider, Refusal> {
+    look::provider(policy, target.provider)
+}
+
+/// `provider/model`, for the log.
+pub fn target_name(policy: &Compiled, target: &Target) -> String {
+    let provider = look::provider(policy, target.provider).map_or("?", |p| p.name.as_str());
+    format!("{provider}/{}", target.model)
+}

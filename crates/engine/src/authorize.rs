@@ -1,0 +1,124 @@
+//! Phase 6, authorize: may this caller do this?
+//!
+//! A consumer may use what its `may` names and nothing else; a scope that an operation asks for
+//! must be among the credential's. What does not depend on the body is decided before the body is
+//! read. The result is a [`Permit`], without which no later phase can be entered.
+
+use serde::{Deserialize, Serialize};
+use turnpike_llm::chat::Peek;
+use turnpike_policy::{Compiled, Consumer, Grant};
+
+use crate::error::{Code, Refusal};
+use crate::identify::Principal;
+use crate::look::{consumer, model, operation};
+
+/// The right to have one thing answered. Only this module makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Permit {
+    /// Who has it; nobody where an exception makes an operation public.
+    pub caller: Option<Principal>,
+    /// What for.
+    pub to: Permitted,
+    _proof: (),
+}
+
+/// What a permit is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Permitted {
+    /// An operation (index into the policy's list).
+    Operation(u32),
+    /// A call of a model (index into the policy's list).
+    Model(u32, Box<Peek>),
+    /// The list of the caller's models.
+    Models,
+    /// The description of one model.
+    ModelCard(u32),
+}
+
+/// The right to call an operation.
+pub fn for_operation(
+    policy: &Compiled,
+    caller: Option<Principal>,
+    index: u32,
+) -> Result<Permit, Refusal> {
+    let wanted = operation(policy, index)?;
+    if let Some(principal) = &caller {
+        let consumer = consumer(policy, principal.consumer)?;
+        if !consumer.operations.allows(index) {
+            let detail = format!("`{}` may not call `{}`.", consumer.name, wanted.id);
+            return Err(Refusal::new(Code::OperationNotAllowed, detail).by(&consumer.origin));
+        }
+        let missing = wanted.scopes.iter().find(|scope| !principal.scopes.contains(scope));
+        if let Some(missing) = missing {
+            let detail = format!("`{}` needs the scope `{missing}`.", wanted.id);
+            let challenge = format!(
+                "Bearer error=\"insufficient_scope\", scope=\"{}\"",
+                wanted.scopes.join(" ")
+            );
+            return Err(Refusal::new(Code::InsufficientScope, detail)
+                .by(&wanted.origin)
+                .header("www-authenticate", challenge));
+        }
+    } else if wanted.authenticated {
+        return Err(Refusal::new(Code::CredentialMissing, "Send a credential."));
+    }
+    Ok(Permit { caller, to: Permitted::Operation(index), _proof: () })
+}
+
+/// Refuses a caller that no model is granted to, before its body is read.
+pub fn any_model(policy: &Compiled, caller: &Principal) -> Result<(), Refusal> {
+    let consumer = consumer(policy, caller.consumer)?;
+    if consumer.models == Grant::Only(Vec::new()) {
+        let detail = format!("`{}` may not call any model.", consumer.name);
+        return Err(Refusal::new(Code::ModelNotAllowed, detail).by(&consumer.origin));
+    }
+    Ok(())
+}
+
+/// The right to call the model that a request names.
+pub fn for_model(policy: &Compiled, caller: Principal, peek: Peek) -> Result<Permit, Refusal> {
+    let index = granted(policy, &caller, &peek.model)?;
+    Ok(Permit { caller: Some(caller), to: Permitted::Model(index, Box::new(peek)), _proof: () })
+}
+
+/// The right to see the description of a model.
+pub fn for_model_card(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
+    let index = granted(policy, &caller, name)?;
+    Ok(Permit { caller: Some(caller), to: Permitted::ModelCard(index), _proof: () })
+}
+
+/// The right to see the list of models, which shows only those that are granted.
+pub fn for_model_list(caller: Principal) -> Permit {
+    Permit { caller: Some(caller), to: Permitted::Models, _proof: () }
+}
+
+/// The names and owners of the models that a consumer may call.
+pub fn granted_models<'a>(
+    policy: &'a Compiled,
+    consumer: &'a Consumer,
+) -> impl Iterator<Item = &'a turnpike_policy::Model> {
+    (0u32..).zip(&policy.models).filter(|(index, _)| consumer.models.allows(*index)).map(|(_, m)| m)
+}
+
+/// The index of a model that exists and is granted to the caller.
+fn granted(policy: &Compiled, caller: &Principal, name: &str) -> Result<u32, Refusal> {
+    let consumer = consumer(policy, caller.consumer)?;
+    let found = policy.models.binary_search_by(|model| model.name.as_str().cmp(name));
+    let index = found.ok().and_then(|index| u32::try_from(index).ok()).ok_or_else(|| {
+        let detail = format!("The model `{}` does not exist.", shown(name));
+        Refusal::new(Code::ModelNotFound, detail).about("model")
+    })?;
+    if !consumer.models.allows(index) {
+        let detail = format!("`{}` may not call the model `{name}`.", consumer.name);
+        let refusal = Refusal::new(Code::ModelNotAllowed, detail).about("model");
+        return Err(refusal.by(&consumer.origin));
+    }
+    // A grant beyond the list of models would be the compiler's fault; it is no permit.
+    model(policy, index)?;
+    Ok(index)
+}
+
+/// A client's word, fit for a message: bounded, without control characters.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}

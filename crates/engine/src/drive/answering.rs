@@ -1,0 +1,510 @@
+//! The phases answer, relay and settle, driven: what follows each thing that an upstream does.
+
+use std::borrow::Cow;
+
+use turnpike_llm::answer::scan;
+use turnpike_llm::chat::Peek;
+use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
+
+use super::{Now, Outgoing, done};
+use crate::admit::Reservation;
+use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
+use crate::authorize::Permitted;
+use crate::error::{Code, Refusal};
+use crate::flight::{Base, Outcome, Phase};
+use crate::inspect::Body;
+use crate::relay::Tracking;
+use crate::settle::{AttemptFailure, AttemptRecord, Settlement};
+use crate::step::{
+    AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd,
+};
+use crate::{Engine, Next, look};
+
+/// Upper bound of an answer that must be read whole, in bytes.
+const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+/// Upper bound of what an upstream may say about a wrong request, in bytes.
+const MAX_COMPLAINT: u64 = 64 * 1024;
+/// How much of a stream may be held back until it is the client's, in bytes.
+const MAX_HOLD: u32 = 4 * 1024 * 1024;
+
+impl Engine {
+    /// Answer: begins.
+    pub(super) fn answer(
+        &self,
+        reservation: Reservation,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        match &reservation.permit().to {
+            Permitted::Models => self.model_list(&reservation, base, at),
+            Permitted::ModelCard(index) => self.model_card(*index, base, at),
+            Permitted::Operation(index) => {
+                let index = *index;
+                self.operation(reservation, index, base, at)
+            }
+            Permitted::Model(index, _) => {
+                let model = look::model(&self.policy, *index)?;
+                let answering = Answering {
+                    deadline: at.time.saturating_add(model.timeouts.total),
+                    target: Tried::choose(&model.targets, at.random),
+                    stage: Stage::Head,
+                    status: 0,
+                    reservation,
+                };
+                self.attempt(answering, base, at)
+            }
+        }
+    }
+
+    fn operation(
+        &self,
+        reservation: Reservation,
+        index: u32,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let operation = look::operation(&self.policy, index)?;
+        match &operation.handler {
+            Handler::Mock(responses) => {
+                let (example, applied) = answer::example(responses, base.prefer.as_deref())?;
+                let mut set = base.answer_headers(&self.policy);
+                if !example.content_type.is_empty() {
+                    set.push((Cow::Borrowed("content-type"), example.content_type.clone()));
+                }
+                if let Some(applied) = applied {
+                    set.push((Cow::Borrowed("preference-applied"), applied));
+                }
+                set.push((Cow::Borrowed("x-mock"), "example".to_owned()));
+                let empty = base.head_only
+                    || example.body.is_empty()
+                    || matches!(example.status, 204 | 205 | 304);
+                let body = if empty { Reply::None } else { Reply::Bytes(example.body.clone()) };
+                let log = self.passed(base, at.time, example.status, Settlement::Nothing);
+                let finish = Finish { status: example.status, set, copy: false, body, log };
+                Ok((Step::Finish(finish), Phase::Cold))
+            }
+            Handler::Proxy { timeouts, .. } => {
+                let sent = match base.body {
+                    Some(Body::Stream) => Sent::Client,
+                    Some(Body::Measure(_)) => Sent::Held(Vec::new()),
+                    Some(Body::None) | None => Sent::None,
+                };
+                let outward = outward(base);
+                let attempt = answer::proxy(&self.policy, index, operation, &outward, sent)?;
+                let api = look::api(&self.policy, operation.api)?;
+                begin_attempt(base, format!("{}/{}", api.name, api.version), at.time);
+                let answering = Answering {
+                    deadline: at.time.saturating_add(timeouts.total),
+                    target: Tried { chosen: 0, fallback: 0, tries: 1 },
+                    stage: Stage::Head,
+                    status: 0,
+                    reservation,
+                };
+                Ok((Step::Attempt(attempt), Phase::Answering(Box::new(answering))))
+            }
+        }
+    }
+
+    /// One try on the target whose turn it is.
+    fn attempt(&self, mut answering: Answering, base: &mut Base, at: Now<'_>) -> Outgoing {
+        let (model, peek) = self.call(&answering.reservation)?;
+        let target = target(model, answering.target)?;
+        let provider = answer::provider_of(&self.policy, target)?;
+        let left = answering.deadline.saturating_sub(at.time);
+        let attempt = match &provider.kind {
+            ProviderKind::OpenAi { base_url, credential } => {
+                // What does not stream sends its head when it is whole.
+                let within = if peek.stream { left.min(model.timeouts.first) } else { left };
+                let outward = outward(base);
+                answer::completion(base_url, credential.as_ref(), target, peek, &outward, within)
+            }
+            ProviderKind::Mock => {
+                let Some(body) = at.body else {
+                    let max = u64::from(peek.body_len);
+                    answering.stage = Stage::Script;
+                    return Ok((
+                        Step::ReadBody { max },
+                        Phase::Answering(Box::new(answering)),
+                    ));
+                };
+                let mut attempt =
+                    answer::scripted(&self.policy, target, peek, body, at.time, at.random)?;
+                attempt.within = if peek.stream { left.min(model.timeouts.first) } else { left };
+                attempt
+            }
+        };
+        let name = answer::target_name(&self.policy, target);
+        begin_attempt(base, name, at.time);
+        answering.stage = Stage::Head;
+        Ok((Step::Attempt(attempt), Phase::Answering(Box::new(answering))))
+    }
+
+    /// Carries on a request that is being answered.
+    pub(super) fn carry_on(
+        &self,
+        mut base: Base,
+        answering: Answering,
+        event: Event<'_>,
+        at: Now<'_>,
+    ) -> Next {
+        if let Permitted::Operation(index) = answering.reservation.permit().to {
+            return self.operation_answered(&mut base, index, event, at);
+        }
+        let outgoing = match (answering.stage, event) {
+            (Stage::Script, Event::Body(Ok(_))) | (Stage::Pause, Event::Paused) => {
+                self.attempt(answering, &mut base, at)
+            }
+            (Stage::Script, Event::Body(Err(failure))) => {
+                Err(crate::inspect::unreadable(failure, 0))
+            }
+            (Stage::Head, Event::Answered(Ok(head))) => {
+                self.head(answering, &mut base, &head, at)
+            }
+            (Stage::Head, Event::Answered(Err(failure)))
+            | (Stage::Whole | Stage::Complaint, Event::Answer(Err(failure))) => {
+                self.lost(answering, &mut base, failure, at)
+            }
+            (Stage::Whole, Event::Answer(Ok(body))) => {
+                self.whole(answering, &mut base, body, at)
+            }
+            (Stage::Complaint, Event::Answer(Ok(body))) => {
+                self.complaint(&answering, &mut base, body, at)
+            }
+            (Stage::Stream, Event::Streamed { tracking, end, client_gone, committed }) => {
+                return self.streamed(
+                    answering, base, at, tracking, end, client_gone, committed,
+                );
+            }
+            _ => Err(look::broken("an event came that no answer waited for")),
+        };
+        self.next(base, outgoing, at.time)
+    }
+
+    /// An operation's upstream has answered, or has not.
+    fn operation_answered(
+        &self,
+        base: &mut Base,
+        index: u32,
+        event: Event<'_>,
+        at: Now<'_>,
+    ) -> Next {
+        let origin = look::operation(&self.policy, index).map_or("", |o| o.origin.as_str());
+        match event {
+            Event::Answered(Ok(head)) if (200..600).contains(&head.status) => {
+                base.judged(at.time, head.status, None);
+                let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
+                let body = if bodyless { Reply::None } else { Reply::Upstream };
+                let set = base.answer_headers(&self.policy);
+                let log = self.passed(base, at.time, head.status, Settlement::Nothing);
+                done(Step::Finish(Finish { status: head.status, set, copy: true, body, log }))
+            }
+            Event::Answered(Err(failure)) => {
+                let failed = AttemptFailure::Transport(failure);
+                base.judged(at.time, 0, Some(failed));
+                let refusal = match answer::transport(failure) {
+                    Some(reason) => answer::give_up(reason, None),
+                    None => answer::not_made(failure, origin),
+                };
+                self.next(std::mem::take(base), Err(refusal.by(origin)), at.time)
+            }
+            _ => {
+                base.judged(at.time, 0, Some(AttemptFailure::Reason(Reason::InvalidAnswer)));
+                let refusal = answer::give_up(Reason::InvalidAnswer, None);
+                self.next(std::mem::take(base), Err(refusal), at.time)
+            }
+        }
+    }
+
+    /// A model's target has begun to answer.
+    fn head(
+        &self,
+        mut answering: Answering,
+        base: &mut Base,
+        head: &AnswerHead<'_>,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let (model, peek) = self.call(&answering.reservation)?;
+        if let Some(last) = base.attempts.last_mut() {
+            last.status = head.status;
+        }
+        answering.status = head.status;
+        if let Some(reason) = answer::judge(head.status) {
+            let wait = answer::retry_after(head.header("retry-after"), head.header("retry-after-ms"));
+            return self.failed(answering, base, reason, wait, at);
+        }
+        let left = answering.deadline.saturating_sub(at.time);
+        if !(200..300).contains(&head.status) {
+            if matches!(head.status, 401 | 403 | 404) {
+                // The gateway's own credential or target is wrong there: nothing that the client
+                // could mend, and nothing that it should read as being about its own credential.
+                base.judged(at.time, head.status, Some(AttemptFailure::Refused));
+                let reason = format!("the provider answered {} to the gateway", head.status);
+                return Err(Refusal::new(Code::UpstreamRefused, "The upstream refused the gateway.")
+                    .because(reason)
+                    .by(&model.origin));
+            }
+            answering.stage = Stage::Complaint;
+            let step = Step::ReadAnswer { max: MAX_COMPLAINT, within: left };
+            return Ok((step, Phase::Answering(Box::new(answering))));
+        }
+        let kind = head.header("content-type").map(crate::inspect::media_type).unwrap_or_default();
+        if !peek.stream {
+            answering.stage = Stage::Whole;
+            let step = Step::ReadAnswer { max: MAX_ANSWER, within: left };
+            return Ok((step, Phase::Answering(Box::new(answering))));
+        }
+        if kind != "text/event-stream" {
+            return self.failed(answering, base, Reason::InvalidAnswer, None, at);
+        }
+        let asked = base.attempts.last().map_or(at.time, |attempt| attempt.began);
+        let filter = !peek.usage_wanted;
+        let tracking = Tracking::new(filter, &model.timeouts, asked, answering.deadline);
+        let mut set = base.answer_headers(&self.policy);
+        set.push((Cow::Borrowed("content-type"), "text/event-stream; charset=utf-8".to_owned()));
+        set.push((Cow::Borrowed("cache-control"), "no-cache".to_owned()));
+        let relay = Relay {
+            status: 200,
+            set,
+            filter,
+            commit: answer::commit_on(model, answering.target),
+            within: tracking.within(at.time),
+            tracking: postcard::to_allocvec(&tracking)
+                .map_err(|_| look::broken("what is known of the stream cannot be written"))?,
+            hold: MAX_HOLD,
+        };
+        answering.stage = Stage::Stream;
+        Ok((Step::Relay(relay), Phase::Answering(Box::new(answering))))
+    }
+
+    /// The transport failed before an answer was whole.
+    fn lost(
+        &self,
+        answering: Answering,
+        base: &mut Base,
+        failure: Failure,
+        at: Now<'_>,
+    ) -> Outgoing {
+        match answer::transport(failure) {
+            Some(reason) => self.failed(answering, base, reason, None, at),
+            None => {
+                base.judged(at.time, 0, Some(AttemptFailure::Transport(failure)));
+                let (model, _) = self.call(&answering.reservation)?;
+                let provider = target(model, answering.target)
+                    .and_then(|target| answer::provider_of(&self.policy, target))?;
+                Err(answer::not_made(failure, &provider.origin))
+            }
+        }
+    }
+
+    /// A target failed for a reason of the list: another try, another target, or the end.
+    fn failed(
+        &self,
+        mut answering: Answering,
+        base: &mut Base,
+        reason: Reason,
+        retry_after: Option<u64>,
+        at: Now<'_>,
+    ) -> Outgoing {
+        base.judged(at.time, 0, Some(AttemptFailure::Reason(reason)));
+        let (model, _) = self.call(&answering.reservation)?;
+        let left = answering.deadline.saturating_sub(at.time);
+        match answering.target.after(model, reason, retry_after, left, at.random) {
+            Move::Again(ms) => {
+                answering.target.tries += 1;
+                answering.stage = Stage::Pause;
+                Ok((Step::Pause { ms }, Phase::Answering(Box::new(answering))))
+            }
+            Move::Next => {
+                answering.target.fallback += 1;
+                answering.target.tries = 1;
+                self.attempt(answering, base, at)
+            }
+            Move::GiveUp => Err(answer::give_up(reason, retry_after).by(&model.origin)),
+        }
+    }
+
+    /// A model's answer is whole.
+    fn whole(
+        &self,
+        answering: Answering,
+        base: &mut Base,
+        body: &[u8],
+        at: Now<'_>,
+    ) -> Outgoing {
+        let Ok(answer) = scan(body) else {
+            return self.failed(answering, base, Reason::InvalidAnswer, None, at);
+        };
+        base.judged(at.time, 200, None);
+        let (model, peek) = self.call(&answering.reservation)?;
+        let settlement = match answer.usage {
+            Some(usage) => Settlement::Counted(usage),
+            None => Settlement::AtBound(answer::bound(model, peek)),
+        };
+        let mut set = base.answer_headers(&self.policy);
+        set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
+        let log = self.passed(base, at.time, 200, settlement);
+        let finish = Finish { status: 200, set, copy: false, body: Reply::Held, log };
+        Ok((Step::Finish(finish), Phase::Cold))
+    }
+
+    /// A provider says what is wrong with the request: the client may read it, if it is an error in
+    /// the format that it knows.
+    fn complaint(
+        &self,
+        answering: &Answering,
+        base: &mut Base,
+        body: &[u8],
+        at: Now<'_>,
+    ) -> Outgoing {
+        let status = answering.status;
+        base.judged(at.time, status, Some(AttemptFailure::Refused));
+        if !turnpike_llm::error::is_error(body) {
+            return Err(Refusal::new(
+                Code::InvalidRequest,
+                "The model's provider does not take this request, and does not say why.",
+            ));
+        }
+        let mut set = base.answer_headers(&self.policy);
+        set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
+        let log = self.log(
+            base,
+            at.time,
+            &Outcome {
+                status,
+                code: Some(Code::InvalidRequest),
+                reason: Some("the provider does not take this request"),
+                line: None,
+                client_gone: false,
+                settlement: Settlement::Nothing,
+            },
+        );
+        let finish = Finish { status, set, copy: false, body: Reply::Held, log };
+        Ok((Step::Finish(finish), Phase::Cold))
+    }
+
+    /// A stream is over: whole, broken, or left by its client.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one event")]
+    fn streamed(
+        &self,
+        answering: Answering,
+        mut base: Base,
+        at: Now<'_>,
+        tracking: &[u8],
+        end: StreamEnd,
+        client_gone: bool,
+        committed: bool,
+    ) -> Next {
+        let Ok(mut tracking) = postcard::from_bytes::<Tracking>(tracking) else {
+            let broken = look::broken("what is known of the stream cannot be read");
+            return self.next(base, Err(broken), at.time);
+        };
+        let settlement = match self.call(&answering.reservation) {
+            _ if tracking.usage().is_none() && !tracking.started() => Settlement::Nothing,
+            Ok((model, peek)) => match tracking.usage() {
+                Some(usage) => Settlement::Counted(usage),
+                None => Settlement::AtBound(answer::bound(model, peek)),
+            },
+            Err(refusal) => return self.next(base, Err(refusal), at.time),
+        };
+        let fault = tracking.fault(end, at.time);
+        let mut tail = Vec::new();
+        tracking.flush(&mut tail);
+        let Some((code, detail)) = fault else {
+            base.judged(at.time, 200, None);
+            let outcome = Outcome { client_gone, ..Outcome::passed(200, settlement) };
+            let log = self.log(&base, at.time, &outcome);
+            return done(Step::End { tail, log });
+        };
+        let reason = match code {
+            Code::StreamStalled => Reason::NoFirstToken,
+            Code::StreamFailed => Reason::InvalidAnswer,
+            _ => Reason::Unreachable,
+        };
+        if !committed && !client_gone {
+            let outgoing = self.failed(answering, &mut base, reason, None, at);
+            return self.next(base, outgoing, at.time);
+        }
+        base.judged(at.time, 200, Some(AttemptFailure::Reason(reason)));
+        let outcome = Outcome {
+            status: 200,
+            code: Some(code),
+            reason: Some(detail),
+            line: None,
+            client_gone,
+            settlement,
+        };
+        let log = self.log(&base, at.time, &outcome);
+        let (status, code) = (code.status(), code.text());
+        tail.extend(turnpike_llm::error::event(status, code, detail, &base.id_text()));
+        done(Step::End { tail, log })
+    }
+
+    fn model_list(
+        &self,
+        reservation: &Reservation,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let caller = reservation.permit().caller.as_ref();
+        let caller = caller.ok_or_else(|| look::broken("nobody asks for models"))?;
+        let consumer = look::consumer(&self.policy, caller.consumer)?;
+        let models = crate::authorize::granted_models(&self.policy, consumer);
+        let body = turnpike_llm::models::list(models.map(|m| (m.name.as_str(), m.owner.as_str())));
+        Ok(self.page(base, body, at))
+    }
+
+    fn model_card(&self, index: u32, base: &mut Base, at: Now<'_>) -> Outgoing {
+        let model = look::model(&self.policy, index)?;
+        let body = turnpike_llm::models::one(&model.name, &model.owner);
+        Ok(self.page(base, body, at))
+    }
+
+    /// A JSON answer of the gateway's own.
+    fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
+        let mut set = base.answer_headers(&self.policy);
+        set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
+        let body = if base.head_only { Reply::None } else { Reply::Bytes(body) };
+        let log = self.passed(base, at.time, 200, Settlement::Nothing);
+        (Step::Finish(Finish { status: 200, set, copy: false, body, log }), Phase::Cold)
+    }
+
+    fn passed(
+        &self,
+        base: &Base,
+        now: u64,
+        status: u16,
+        settlement: Settlement,
+    ) -> Option<String> {
+        self.log(base, now, &Outcome::passed(status, settlement))
+    }
+
+    /// The model that a reservation is for, and what the request says.
+    fn call<'a>(&'a self, reservation: &'a Reservation) -> Result<(&'a Model, &'a Peek), Refusal> {
+        match &reservation.permit().to {
+            Permitted::Model(index, peek) => Ok((look::model(&self.policy, *index)?, peek)),
+            _ => Err(look::broken("the permit is for no model")),
+        }
+    }
+}
+
+fn target(model: &Model, tried: Tried) -> Result<&Target, Refusal> {
+    tried.target(model).ok_or_else(|| look::broken("the model has no such target"))
+}
+
+fn begin_attempt(base: &mut Base, to: String, now: u64) {
+    base.attempts.push(AttemptRecord { to, began: now, took: 0, status: 0, failed: None });
+}
+
+/// What every upstream is told of the request.
+fn outward(base: &Base) -> Outward<'_> {
+    Outward {
+        method: turnpike_policy::Method::from_name(&base.method).map_or("GET", |m| m.name()),
+        path: &base.path,
+        query: &base.query,
+        set: vec![
+            (Cow::Borrowed("traceparent"), base.trace.parent()),
+            (Cow::Borrowed("x-request-id"), base.id_text()),
+        ],
+        traced: base.trace.continued,
+    }
+}

@@ -1,0 +1,396 @@
+//! The order of the phases: which one comes next, and what it waits for.
+//!
+//! [`Engine::begin`] runs a request as far as it goes without the outside; each event carries it on
+//! from where it was. Nothing here decides anything: the phases do.
+
+mod answering;
+
+use turnpike_policy::{Compiled, Route, Surface};
+
+use crate::accept::{self, Accepted, Random};
+use crate::admit::{self, Admission};
+use crate::authorize::{self, Permit, Permitted};
+use crate::cors;
+use crate::error::{Code, Refusal};
+use crate::flight::{Base, Flight, Outcome, Phase};
+use crate::identify::{self, Presented, Principal};
+use crate::inspect::{self, Announced, Body};
+use crate::look;
+use crate::matching::{self, Destination};
+use crate::settle::Settlement;
+use crate::step::{BodyFailure, Event, Finish, Head, Step};
+use crate::{Engine, Next};
+
+/// How a phase ends that does not answer by itself.
+type Outgoing = Result<(Step, Phase), Refusal>;
+
+/// What every phase may look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now<'a> {
+    /// The time, in Unix milliseconds.
+    pub(crate) time: u64,
+    /// Random, for choices.
+    pub(crate) random: u64,
+    /// The client's body, where it was just read.
+    pub(crate) body: Option<&'a [u8]>,
+}
+
+impl Engine {
+    /// Takes a request.
+    pub fn begin(&mut self, head: &Head<'_>, now: u64, random: &Random) -> Next {
+        let mut base = opened(&self.policy, head, now, random);
+        let at = Now { time: now, random: random.choice, body: None };
+        // Charged first, whatever comes: refusals are what a flood is made of.
+        let shielded = self.shield.take(head.header("cf-connecting-ip").unwrap_or_default(), now);
+        let accepted = match self.opening(head, &mut base, now, random) {
+            Err(_) | Ok(Opening::Preflight(_)) if shielded.is_err() => {
+                return self.shielded(&base, now, shielded);
+            }
+            Err(refusal) => return done(self.refuse(&base, now, &refusal)),
+            Ok(Opening::Preflight(finish)) => return self.finished(&base, now, finish),
+            Ok(Opening::Matched(accepted)) => accepted,
+        };
+        if shielded.is_err() {
+            return self.shielded(&base, now, shielded);
+        }
+        let outgoing = match base.to {
+            Some(Destination::Operator) => Ok((Step::Cold, Phase::Cold)),
+            Some(Destination::Options) => {
+                let allow = matching::methods(&self.policy, &accepted).allow();
+                let set = vec![("allow".into(), allow)];
+                let finish = Finish { status: 204, set, ..Finish::default() };
+                return self.finished(&base, now, finish);
+            }
+            Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
+            None => Err(look::broken("nothing was matched")),
+        };
+        self.next(base, outgoing, now)
+    }
+
+    /// Carries a request on. `random` is for choices alone.
+    pub fn resume(&mut self, flight: Flight, event: Event<'_>, now: u64, random: u64) -> Next {
+        let Flight { mut base, phase } = flight;
+        let mut at = Now { time: now, random, body: None };
+        let outgoing = match (phase, event) {
+            (Phase::Verifying(pending), Event::Verified(right)) => {
+                match identify::verified(&mut self.identities, pending, right, now) {
+                    Ok(principal) => self.identified(principal, &mut base, at),
+                    Err(refusal) => Err(unidentified(&refusal)),
+                }
+            }
+            (Phase::FetchingKeys { issuer, presented }, Event::Keys(keys)) => {
+                let presented = presented.borrow();
+                let (policy, store) = (&self.policy, &mut self.identities);
+                let outcome =
+                    identify::keys_fetched(policy, store, issuer, keys, &presented, now);
+                self.identity(outcome, &presented, &mut base, at)
+            }
+            (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
+                self.chat(caller, body, max, &mut base, at)
+            }
+            (Phase::Measuring { permit, max }, Event::Body(body)) => match body {
+                Ok(_) => self.admit(permit, &mut base, at),
+                Err(failure) => Err(inspect::unreadable(failure, max)),
+            },
+            (Phase::Admitting { permit, asked }, Event::Metered(answer)) => {
+                match admit::metered(&self.policy, permit, &asked, answer) {
+                    Ok(reservation) => self.admitted(reservation, &mut base, at),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            (Phase::Cold, Event::Answered(Ok(answer))) => {
+                let outcome = Outcome::passed(answer.status, Settlement::Nothing);
+                let log = self.log(&base, now, &outcome);
+                return done(Step::Finish(Finish {
+                    status: answer.status,
+                    log,
+                    ..Finish::default()
+                }));
+            }
+            (Phase::Answering(answering), event) => {
+                if let Event::Body(Ok(body)) = event {
+                    at.body = Some(body);
+                }
+                return self.carry_on(base, *answering, event, at);
+            }
+            _ => Err(look::broken("an event came that nothing waited for")),
+        };
+        self.next(base, outgoing, now)
+    }
+
+    /// What the client of a request gets whose handling was lost to a fault.
+    pub fn fault(&self, url: &str, now: u64, random: &Random) -> Step {
+        let head = Head { method: "", url, ..Head::default() };
+        let base = opened(&self.policy, &head, now, random);
+        let refusal = Refusal::new(Code::Internal, "The gateway failed. Other requests go on.");
+        self.refuse(&base, now, &refusal)
+    }
+
+    /// Accept, preflight and match.
+    fn opening(
+        &self,
+        head: &Head<'_>,
+        base: &mut Base,
+        now: u64,
+        random: &Random,
+    ) -> Result<Opening, Refusal> {
+        let accepted = accept::accept(head, random)?;
+        base.trace = accepted.trace.clone();
+        base.path.clone_from(&accepted.path);
+        base.query.clone_from(&accepted.query);
+        base.announced = Announced {
+            present: head.has_body,
+            length: accepted.content_length,
+            media_type: head.header("content-type").map(inspect::media_type).unwrap_or_default(),
+        };
+        base.model_client =
+            !self.policy.models.is_empty() && accepted.path.starts_with("/v1/");
+        let preflight = head.header("origin").zip(head.header("access-control-request-method"));
+        if let (turnpike_policy::Method::Options, Some((origin, wanted))) =
+            (accepted.method, preflight)
+        {
+            let methods = matching::methods(&self.policy, &accepted);
+            let cors = self.policy.gateway.cors.as_ref();
+            return cors::preflight(cors, origin, wanted, &methods).map(Opening::Preflight);
+        }
+        let matched = matching::find(&self.policy, &accepted, now)?;
+        base.to = Some(matched.to);
+        base.head_only = matched.head_only;
+        if let Destination::Route(route) = matched.to {
+            base.model_client = matches!(route, Route::Surface(_));
+        }
+        Ok(Opening::Matched(accepted))
+    }
+
+    /// Identify: finds the caller, or what must be known first.
+    fn identify(
+        &mut self,
+        route: Route,
+        head: &Head<'_>,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        if let Route::Operation(index) = route {
+            let operation = look::operation(&self.policy, index)?;
+            if !operation.authenticated {
+                let permit = authorize::for_operation(&self.policy, None, index)?;
+                return self.inspect_operation(permit, base, at);
+            }
+        }
+        let presented = Presented {
+            authorization: head.header("authorization"),
+            x_api_key: head.header("x-api-key"),
+            api_key: head.header("api-key"),
+        };
+        let outcome =
+            identify::begin(&self.policy, &mut self.identities, &presented, at.time);
+        self.identity(outcome, &presented, base, at)
+    }
+
+    fn identity(
+        &mut self,
+        outcome: identify::Outcome,
+        presented: &Presented<'_>,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        match outcome {
+            identify::Outcome::Known(principal) => self.identified(principal, base, at),
+            identify::Outcome::Refused(refusal) => Err(unidentified(&refusal)),
+            identify::Outcome::Verify(ask) => Ok((
+                Step::Verify {
+                    algorithm: ask.algorithm,
+                    key: ask.key,
+                    input: ask.signing_input,
+                    signature: ask.signature,
+                },
+                Phase::Verifying(ask.pending),
+            )),
+            identify::Outcome::FetchKeys(ask) => Ok((
+                Step::FetchKeys { url: ask.url, max: ask.max },
+                Phase::FetchingKeys { issuer: ask.issuer, presented: presented.into() },
+            )),
+        }
+    }
+
+    /// What follows once the caller is known: all that can be decided without the body, first.
+    fn identified(&mut self, caller: Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
+        base.consumer = Some(caller.consumer);
+        base.subject.clone_from(&caller.subject);
+        match base.to {
+            Some(Destination::Route(Route::Operation(index))) => {
+                let permit = authorize::for_operation(&self.policy, Some(caller), index)?;
+                self.inspect_operation(permit, base, at)
+            }
+            Some(Destination::Route(Route::Surface(Surface::ChatCompletions))) => {
+                authorize::any_model(&self.policy, &caller)?;
+                let largest = self.policy.models.iter().map(|model| model.max_body).max();
+                let max = inspect::model_body(largest.unwrap_or(0), &base.announced)?;
+                Ok((Step::ReadBody { max }, Phase::ReadingChat { caller, max }))
+            }
+            Some(Destination::Route(Route::Surface(Surface::Models))) => {
+                self.admit(authorize::for_model_list(caller), base, at)
+            }
+            Some(Destination::Route(Route::Surface(Surface::Model))) => {
+                let name = base.path.strip_prefix("/v1/models/").unwrap_or_default().to_owned();
+                let permit = authorize::for_model_card(&self.policy, caller, &name)?;
+                self.admit(permit, base, at)
+            }
+            _ => Err(look::broken("a caller was identified for nothing")),
+        }
+    }
+
+    /// Inspect an operation's call: its announced body, and whether it must be read to be measured.
+    fn inspect_operation(&mut self, permit: Permit, base: &mut Base, at: Now<'_>) -> Outgoing {
+        let Permitted::Operation(index) = permit.to else {
+            return Err(look::broken("the permit is for no operation"));
+        };
+        let operation = look::operation(&self.policy, index)?;
+        let body = inspect::operation_body(operation, &base.announced)?;
+        base.body = Some(body);
+        match body {
+            Body::Measure(max) => Ok((Step::ReadBody { max }, Phase::Measuring { permit, max })),
+            Body::None | Body::Stream => self.admit(permit, base, at),
+        }
+    }
+
+    /// Inspect and authorize a model's call.
+    fn chat<'a>(
+        &mut self,
+        caller: Principal,
+        body: Result<&'a [u8], BodyFailure>,
+        max: u64,
+        base: &mut Base,
+        at: Now<'a>,
+    ) -> Outgoing {
+        let body = body.map_err(|failure| inspect::unreadable(failure, max))?;
+        let peek = inspect::chat(body)?;
+        base.model = Some(peek.model.chars().filter(|c| !c.is_control()).take(128).collect());
+        let permit = authorize::for_model(&self.policy, caller, peek)?;
+        if let Permitted::Model(index, peek) = &permit.to {
+            let model = look::model(&self.policy, *index)?;
+            inspect::model_fits(model, peek)?;
+            if matching::ended(&model.lifecycle, at.time) {
+                let detail = format!("The model `{}` has ended.", model.name);
+                return Err(Refusal::new(Code::Gone, detail).by(&model.origin).about("model"));
+            }
+        }
+        // The body is at hand here; a script that looks at it need not read it again.
+        self.admit(permit, base, Now { body: Some(body), ..at })
+    }
+
+    /// Admit: reserves what the limits allow, or asks the object that knows.
+    fn admit(&mut self, permit: Permit, base: &mut Base, at: Now<'_>) -> Outgoing {
+        match admit::begin(&self.policy, permit, &base.id, &mut self.local, at.time)? {
+            Admission::Reserved(reservation) => self.admitted(reservation, base, at),
+            Admission::Ask { object, ask, permit, asked } => {
+                Ok((Step::Meter { object, ask }, Phase::Admitting { permit, asked }))
+            }
+        }
+    }
+
+    fn admitted(
+        &mut self,
+        reservation: admit::Reservation,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        base.limits.clone_from(&reservation.headers);
+        base.unlimited = reservation.unlimited;
+        self.answer(reservation, base, at)
+    }
+
+    /// Puts a step and its phase together, or ends the request with a refusal.
+    pub(crate) fn next(&self, mut base: Base, outgoing: Outgoing, now: u64) -> Next {
+        match outgoing {
+            Ok((step @ (Step::Finish(_) | Step::End { .. }), _)) => done(step),
+            Ok((step, phase)) => Next { step, flight: Some(Flight { base, phase }) },
+            Err(refusal) => {
+                // What a refusal says of the limits replaces what was said before.
+                let says = |name: &str| refusal.headers.iter().any(|(known, _)| known == name);
+                base.limits.retain(|(name, _)| !says(name));
+                done(self.refuse(&base, now, &refusal))
+            }
+        }
+    }
+
+    fn shielded(&self, base: &Base, now: u64, verdict: Result<(), u64>) -> Next {
+        let ms = verdict.err().unwrap_or(1000);
+        let refusal = Refusal::new(
+            Code::TooManyRequests,
+            "This address sends more requests than the gateway takes from one.",
+        )
+        .header("retry-after", ms.div_ceil(1000).max(1).to_string());
+        done(self.refuse(base, now, &refusal))
+    }
+
+    /// An answer of the gateway's own to a request that reached no route.
+    fn finished(&self, base: &Base, now: u64, mut finish: Finish) -> Next {
+        let mut set = base.answer_headers(&self.policy);
+        set.retain(|(name, _)| !finish.set.iter().any(|(known, _)| known == name));
+        set.append(&mut finish.set);
+        finish.set = set;
+        let outcome = Outcome::passed(finish.status, Settlement::Nothing);
+        finish.log = self.log(base, now, &outcome);
+        done(Step::Finish(finish))
+    }
+}
+
+enum Opening {
+    Preflight(Finish),
+    Matched(Accepted),
+}
+
+fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base {
+    let bounded = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    Base {
+        began: now,
+        id: random.id,
+        method: bounded(head.method, 16),
+        model_client: !policy.models.is_empty() && head.url.contains("/v1/"),
+        origin: head.header("origin").map(|origin| bounded(origin, 256)),
+        prefer: head
+            .header("prefer")
+            .filter(|_| policy.gateway.mocks)
+            .map(|prefer| bounded(prefer, 256)),
+        ..Base::default()
+    }
+}
+
+pub(crate) fn done(step: Step) -> Next {
+    Next { step, flight: None }
+}
+
+/// What a client is told when it could not be identified: never more than it needs to mend it.
+fn unidentified(refusal: &identify::Refusal) -> Refusal {
+    use identify::Refusal as Why;
+    let invalid = "Bearer error=\"invalid_token\"";
+    let (code, detail, challenge) = match refusal {
+        Why::Missing => (
+            Code::CredentialMissing,
+            "Send a credential, for example `authorization: Bearer ...`.",
+            Some("Bearer"),
+        ),
+        Why::Ambiguous => {
+            (Code::CredentialAmbiguous, "Send exactly one credential.", Some("Bearer error=\"invalid_request\""))
+        }
+        Why::Expired | Why::KeyExpired => {
+            (Code::CredentialExpired, "The credential has expired.", Some(invalid))
+        }
+        Why::KeysUnavailable { .. } => {
+            (Code::KeysUnavailable, "The issuer's keys cannot be had at the moment.", None)
+        }
+        Why::SecretMissing { .. } => {
+            (Code::SecretMissing, "The gateway is not ready for this call.", None)
+        }
+        _ => (Code::CredentialInvalid, "The credential is not valid here.", Some(invalid)),
+    };
+    let mut refused = Refusal::new(code, detail).because(refusal.reason());
+    if let Some(challenge) = challenge {
+        refused = refused.header("www-authenticate", challenge);
+    }
+    if code.status() == 503 {
+        refused = refused.header("retry-after", "5");
+    }
+    refused
+}

@@ -1,0 +1,306 @@
+//! What is in flight: everything that is known of one request between two steps.
+//!
+//! It travels with the request as bytes. The engine keeps none of it, so that a fault in one
+//! request cannot touch another, and a request survives the engine's replacement under it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Compiled, Route, Surface};
+
+use crate::accept::{Trace, hex};
+use crate::admit::Asked;
+use crate::answer::Answering;
+use crate::authorize::Permit;
+use crate::error::{Code, Refusal, Shape, render};
+use crate::identify;
+use crate::inspect::{Announced, Body};
+use crate::matching::Destination;
+use crate::settle::{self, AttemptRecord, Record, Settlement};
+use crate::step::{Finish, Reply, Step};
+use crate::{Engine, cors, look};
+
+/// A request between two steps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Flight {
+    /// What does not depend on the phase.
+    pub base: Base,
+    /// Where it is.
+    pub phase: Phase,
+}
+
+/// Where a request is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Phase {
+    /// Its signature is being verified.
+    Verifying(identify::Pending),
+    /// The keys of its issuer are being fetched.
+    FetchingKeys {
+        /// The issuer (index into the policy's list).
+        issuer: u32,
+        /// What the client presented, which is looked at again afterwards.
+        presented: Presented,
+    },
+    /// The body of a model call is being read, by a caller that may call some model.
+    ReadingChat {
+        /// Who calls.
+        caller: identify::Principal,
+        /// How much may be read.
+        max: u64,
+    },
+    /// The body of an operation's call is being read to know its length.
+    Measuring {
+        /// The right to call it.
+        permit: Permit,
+        /// How much may be read.
+        max: u64,
+    },
+    /// The limits are being asked.
+    Admitting {
+        /// The right that is asked for.
+        permit: Permit,
+        /// What was asked.
+        asked: Asked,
+    },
+    /// It is being answered.
+    Answering(Box<Answering>),
+    /// The other half of the Worker answers it.
+    Cold,
+}
+
+/// What a client presented to be identified, for as long as keys are being fetched.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Presented {
+    authorization: Option<String>,
+    x_api_key: Option<String>,
+    api_key: Option<String>,
+}
+
+impl Presented {
+    /// As the phase identify takes it.
+    pub fn borrow(&self) -> identify::Presented<'_> {
+        identify::Presented {
+            authorization: self.authorization.as_deref(),
+            x_api_key: self.x_api_key.as_deref(),
+            api_key: self.api_key.as_deref(),
+        }
+    }
+}
+
+impl From<&identify::Presented<'_>> for Presented {
+    fn from(presented: &identify::Presented<'_>) -> Self {
+        Self {
+            authorization: presented.authorization.map(str::to_owned),
+            x_api_key: presented.x_api_key.map(str::to_owned),
+            api_key: presented.api_key.map(str::to_owned),
+        }
+    }
+}
+
+/// What does not depend on the phase.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Base {
+    /// When the request came, in Unix milliseconds.
+    pub began: u64,
+    /// Its id.
+    pub id: [u8; 16],
+    /// Its trace.
+    pub trace: Trace,
+    /// Its method, as sent.
+    pub method: String,
+    /// Its canonical path.
+    pub path: String,
+    /// Its query.
+    pub query: String,
+    /// Where it leads.
+    pub to: Option<Destination>,
+    /// Whether only the head of the answer is wanted.
+    pub head_only: bool,
+    /// Whether errors are shaped for the clients of models.
+    pub model_client: bool,
+    /// The page that calls, if a browser said so.
+    pub origin: Option<String>,
+    /// What its head says of its body.
+    pub announced: Announced,
+    /// How the body reaches the upstream of an operation.
+    pub body: Option<Body>,
+    /// What it would prefer of a mock.
+    pub prefer: Option<String>,
+    /// The consumer that was found (index into the policy's list).
+    pub consumer: Option<u32>,
+    /// The subject of its credential.
+    pub subject: String,
+    /// The model that it names.
+    pub model: Option<String>,
+    /// The limiter could not be asked, and the plan lets pass then.
+    pub unlimited: bool,
+    /// What its answer says of the limits.
+    pub limits: Vec<(Cow<'static, str>, String)>,
+    /// What was tried.
+    pub attempts: Vec<AttemptRecord>,
+}
+
+impl Base {
+    /// The request's id as clients and logs see it.
+    pub fn id_text(&self) -> String {
+        hex(&self.id)
+    }
+
+    /// Notes what the last attempt came to.
+    pub fn judged(&mut self, now: u64, status: u16, failed: Option<settle::AttemptFailure>) {
+        if let Some(last) = self.attempts.last_mut() {
+            last.took = now.saturating_sub(last.began);
+            last.status = if status == 0 { last.status } else { status };
+            last.failed = failed;
+        }
+    }
+
+    /// The headers that every answer carries.
+    pub fn answer_headers(&self, policy: &Compiled) -> Vec<(Cow<'static, str>, String)> {
+        let mut set = Vec::with_capacity(6);
+        set.push((Cow::Borrowed("x-request-id"), self.id_text()));
+        set.extend(self.limits.iter().cloned());
+        if let Some(origin) = &self.origin {
+            cors::decorate(policy.gateway.cors.as_ref(), origin, &mut set);
+        }
+        if let Some(Destination::Route(Route::Operation(index))) = self.to {
+            lifecycle_headers(policy, index, &mut set);
+        }
+        set
+    }
+
+    fn shape(&self) -> Shape {
+        if self.model_client { Shape::OpenAi } else { Shape::Problem }
+    }
+
+    /// `petstore/v1#listPets`, or the name of a model surface.
+    fn operation(&self, policy: &Compiled) -> Option<String> {
+        match self.to? {
+            Destination::Route(Route::Operation(index)) => {
+                let operation = look::operation(policy, index).ok()?;
+                let api = look::api(policy, operation.api).ok()?;
+                Some(format!("{}/{}#{}", api.name, api.version, operation.id))
+            }
+            Destination::Route(Route::Surface(Surface::ChatCompletions)) => {
+                Some("chat.completions".to_owned())
+            }
+            Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => {
+                Some("models".to_owned())
+            }
+            Destination::Operator => Some(self.path.clone()),
+            Destination::Options => None,
+        }
+    }
+}
+
+/// `Deprecation`, `Sunset` and the link to the successor (RFC 9745, RFC 8594, RFC 5829).
+fn lifecycle_headers(policy: &Compiled, index: u32, set: &mut Vec<(Cow<'static, str>, String)>) {
+    let Some(api) = crate::matching::operation_api(policy, index) else { return };
+    let life = &api.lifecycle;
+    if let Some(at) = life.deprecated {
+        set.push((Cow::Borrowed("deprecation"), format!("@{}", at / 1000)));
+    }
+    if let Some(at) = life.sunset {
+        set.push((Cow::Borrowed("sunset"), crate::dates::http_date(at)));
+    }
+    if let Some(path) = &life.successor {
+        set.push((Cow::Borrowed("link"), format!("<{path}>; rel=\"successor-version\"")));
+    }
+}
+
+/// How a request ended, for its log line.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome<'a> {
+    /// The status that the client saw.
+    pub status: u16,
+    /// The code, if it was refused or failed.
+    pub code: Option<Code>,
+    /// What only the log may know.
+    pub reason: Option<&'a str>,
+    /// The policy line that decided.
+    pub line: Option<&'a str>,
+    /// The client had gone.
+    pub client_gone: bool,
+    /// What was used.
+    pub settlement: Settlement,
+}
+
+impl Outcome<'_> {
+    /// An answer with this status.
+    pub const fn passed(status: u16, settlement: Settlement) -> Self {
+        Self { status, code: None, reason: None, line: None, client_gone: false, settlement }
+    }
+}
+
+impl Engine {
+    /// The log line of a request that is over.
+    pub(crate) fn log(&self, base: &Base, now: u64, outcome: &Outcome<'_>) -> Option<String> {
+        let consumer = base.consumer.and_then(|index| look::consumer(&self.policy, index).ok());
+        let id = base.id_text();
+        let trace = base.trace.id_text();
+        settle::line(&Record {
+            policy: &self.policy,
+            bundle: &self.bundle,
+            began: base.began,
+            now,
+            request: &id,
+            trace: &trace,
+            method: &base.method,
+            operation: base.operation(&self.policy),
+            model: base.model.as_deref(),
+            consumer: consumer.map(|consumer| consumer.name.as_str()),
+            subject: Some(base.subject.as_str()).filter(|subject| !subject.is_empty()),
+            status: outcome.status,
+            code: outcome.code,
+            reason: outcome.reason,
+            line: outcome.line,
+            unlimited: base.unlimited,
+            client_gone: outcome.client_gone,
+            attempts: &base.attempts,
+            settlement: outcome.settlement,
+        })
+    }
+
+    /// Ends a request with a refusal, in the shape that its client understands.
+    pub(crate) fn refuse(&self, base: &Base, now: u64, refusal: &Refusal) -> Step {
+        self.refuse_with(base, now, refusal, Settlement::Nothing, false)
+    }
+
+    /// The same, for a request that may have used something, or whose client may have gone.
+    pub(crate) fn refuse_with(
+        &self,
+        base: &Base,
+        now: u64,
+        refusal: &Refusal,
+        settlement: Settlement,
+        client_gone: bool,
+    ) -> Step {
+        let policy_line = refusal.policy.as_deref();
+        let shown = policy_line.filter(|_| self.policy.gateway.explain);
+        let (kind, body) = render(refusal, base.shape(), &base.id_text(), shown);
+        let mut set = base.answer_headers(&self.policy);
+        set.push((Cow::Borrowed("content-type"), kind.to_owned()));
+        set.push((Cow::Borrowed("cache-control"), "no-store".to_owned()));
+        for (name, value) in &refusal.headers {
+            set.retain(|(known, _)| known != name || name == "vary" || name == "link");
+            set.push((name.clone(), value.clone()));
+        }
+        let status = refusal.code.status();
+        let outcome = Outcome {
+            status,
+            code: Some(refusal.code),
+            reason: refusal.reason.as_deref(),
+            line: policy_line,
+            client_gone,
+            settlement,
+        };
+        let body = if base.head_only { Reply::None } else { Reply::Bytes(body) };
+        Step::Finish(Finish {
+            status,
+            set,
+            copy: false,
+            body,
+            log: self.log(base, now, &outcome),
+        })
+    }
+}

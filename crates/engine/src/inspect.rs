@@ -1,0 +1,145 @@
+//! Phase 5, inspect: what may be learnt of a body without, and with, reading it.
+//!
+//! The announced length and media type are checked before a byte is read. A body that no rule looks
+//! at is never read: it streams from the client to the upstream. One whose length was not announced
+//! is read under its cap, because nothing else would bound it.
+
+use turnpike_llm::chat::{Peek, PeekErrorKind, peek};
+use turnpike_policy::{Model, Operation};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Refusal};
+use crate::step::BodyFailure;
+
+/// What the head of a request says of its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Whether there is one.
+    pub present: bool,
+    /// Its length in bytes, if that was said.
+    pub length: Option<u64>,
+    /// Its media type, without parameters, lower case; empty: not said.
+    pub media_type: String,
+}
+
+/// How a request's body reaches its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// There is none.
+    None,
+    /// As it comes: its length is announced and within bounds.
+    Stream,
+    /// It must be read, up to so many bytes, to know its length.
+    Measure(u64),
+}
+
+/// Checks the announced body of a call of an operation.
+pub fn operation_body(
+    operation: &Operation,
+    announced: &Announced,
+) -> Result<Body, Refusal> {
+    if !announced.present || announced.length == Some(0) {
+        return Ok(Body::None);
+    }
+    if !operation.accepts_body {
+        let detail = format!("`{}` takes no body.", operation.id);
+        return Err(Refusal::new(Code::BodyUnexpected, detail).by(&operation.origin));
+    }
+    if !operation.content_types.is_empty() {
+        let kind = &announced.media_type;
+        if !operation.content_types.iter().any(|wanted| accepts(wanted, kind)) {
+            let detail = format!("Send one of: {}.", operation.content_types.join(", "));
+            return Err(Refusal::new(Code::UnsupportedMediaType, detail).by(&operation.origin));
+        }
+    }
+    match announced.length {
+        Some(length) if length > operation.max_body => Err(too_large(operation.max_body)),
+        Some(_) => Ok(Body::Stream),
+        None => Ok(Body::Measure(operation.max_body)),
+    }
+}
+
+/// Checks the announced body of a call of a model, of which up to `max` bytes may be read; returns
+/// that bound.
+pub fn model_body(max: u64, announced: &Announced) -> Result<u64, Refusal> {
+    if announced.media_type != "application/json" {
+        let detail = "Send the request as `content-type: application/json`.";
+        return Err(Refusal::new(Code::UnsupportedMediaType, detail));
+    }
+    if announced.length.is_some_and(|length| length > max) {
+        return Err(too_large(max));
+    }
+    Ok(max)
+}
+
+/// Reads of a chat request what routing needs.
+pub fn chat(body: &[u8]) -> Result<Peek, Refusal> {
+    peek(body).map_err(|error| {
+        let code = match &error.kind {
+            PeekErrorKind::Empty
+            | PeekErrorKind::NotUtf8
+            | PeekErrorKind::ByteOrderMark
+            | PeekErrorKind::Syntax(_) => Code::InvalidJson,
+            PeekErrorKind::TooLarge => Code::BodyTooLarge,
+            _ => Code::InvalidRequest,
+        };
+        let refusal = Refusal::new(code, error.to_string());
+        match error.kind.param() {
+            Some(param) => refusal.about(param),
+            None => refusal,
+        }
+    })
+}
+
+/// Checks a read body against the model that it names: that one may allow less than the most.
+pub fn model_fits(model: &Model, peek: &Peek) -> Result<(), Refusal> {
+    if u64::from(peek.body_len) > model.max_body {
+        return Err(too_large(model.max_body).by(&model.origin));
+    }
+    Ok(())
+}
+
+/// The refusal for a body that could not be read.
+pub fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
+    match failure {
+        BodyFailure::TooLarge => too_large(max),
+        BodyFailure::Incomplete => {
+            Refusal::new(Code::BodyIncomplete, "The body did not arrive in time, or not whole.")
+        }
+        BodyFailure::Busy => Refusal::new(Code::Overloaded, "Try again in a moment.")
+            .header("retry-after", "1")
+            .because("the bytes buffered by this isolate are at their bound"),
+    }
+}
+
+fn too_large(max: u64) -> Refusal {
+    Refusal::new(Code::BodyTooLarge, format!("The body may have at most {max} bytes."))
+}
+
+/// A media type without its parameters, lower case.
+pub fn media_type(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a media type or range of a document (`image/*`) takes `kind`.
+fn accepts(wanted: &str, kind: &str) -> bool {
+    match wanted.strip_suffix("/*") {
+        Some("*") => true,
+        Some(family) => kind.split_once('/').is_some_and(|(found, _)| found == family),
+        None => wanted == kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_ranges() {
+        assert!(accepts("*/*", "text/plain"));
+        assert!(accepts("image/*", "image/png"));
+        assert!(!accepts("image/*", "text/plain"));
+        assert!(accepts("application/json", &media_type("Application/JSON; charset=utf-8")));
+    }
+}

@@ -1,0 +1,111 @@
+//! What happens to a request, as a state machine.
+//!
+//! The engine is synchronous and does no I/O: [`Engine::begin`] takes the head of a request and
+//! returns the first [`Step`]; [`Engine::resume`] takes what is in flight and what followed the
+//! step, and returns the next. Time and randomness are handed in. Each phase of a request's life is
+//! a module; each takes what the one before has proved, as a value that only that one can make:
+//!
+//! | phase | module | proves |
+//! |---|---|---|
+//! | accept | [`accept`] | [`accept::Accepted`] |
+//! | match | [`matching`] | [`matching::Matched`] |
+//! | shield | [`shield`] | (passes or refuses) |
+//! | identify | [`identify`] | [`identify::Principal`] |
+//! | inspect | [`inspect`] | what the body says |
+//! | authorize | [`authorize`] | [`authorize::Permit`] |
+//! | admit | [`admit`] | [`admit::Reservation`] |
+//! | answer | [`answer`] | a plan of attempts |
+//! | relay | [`relay`] | what passed |
+//! | settle | [`settle`] | the log line |
+
+pub mod accept;
+pub mod admit;
+pub mod answer;
+pub mod authorize;
+mod cors;
+mod dates;
+mod drive;
+pub mod error;
+pub mod flight;
+pub mod identify;
+pub mod inspect;
+mod look;
+pub mod matching;
+pub mod meter;
+pub mod relay;
+pub mod settle;
+pub mod shield;
+pub mod step;
+
+use turnpike_policy::{Bundle, Compiled};
+
+pub use flight::Flight;
+pub use step::{Event, Head, Step};
+
+/// A gateway, ready for requests. It keeps nothing of a request; what it does keep (verified
+/// tokens, key sets, local limits) may vanish at any time.
+pub struct Engine {
+    policy: Compiled,
+    /// The first half of the bundle's hash, for logs.
+    bundle: String,
+    identities: identify::Store,
+    shield: shield::Shield,
+    local: meter::local::Local,
+}
+
+/// A step, and what is in flight while it is carried out.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// The step.
+    pub step: Step,
+    /// What to hand back with the event that follows; nothing, when nothing follows.
+    pub flight: Option<Flight>,
+}
+
+impl Engine {
+    /// A gateway that runs `bundle`. `seed` is random and secret; `secret` reads the HMAC keys that
+    /// issuers name, and nothing else.
+    pub fn new(bundle: Bundle, seed: [u8; 16], secret: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let policy = bundle.compiled;
+        Self {
+            bundle: accept::hex(bundle.hash.get(..8).unwrap_or_default()),
+            identities: identify::Store::new(&policy, &bundle.hash, secret),
+            shield: shield::Shield::new(policy.gateway.shield, seed),
+            local: meter::local::Local::for_plans(seed),
+            policy,
+        }
+    }
+
+    /// The policy that is run.
+    pub fn policy(&self) -> &Compiled {
+        &self.policy
+    }
+
+    /// The names of the Worker secrets whose values the engine itself needs (HMAC keys).
+    pub fn own_secrets(policy: &Compiled) -> Vec<&str> {
+        let secret = |issuer: &'_ turnpike_policy::Issuer| match &issuer.keys {
+            turnpike_policy::Keys::Secret(name) => Some(name.clone()),
+            _ => None,
+        };
+        let named: Vec<String> = policy.issuers.iter().filter_map(secret).collect();
+        policy.secrets.iter().filter(|name| named.contains(name)).map(String::as_str).collect()
+    }
+
+    /// The client's headers that a list of [`step::Upstream::Http`] stands for. The trace's own
+    /// headers are never among them: the gateway sets them.
+    pub fn names(&self, list: u32) -> Vec<&str> {
+        let names = match list {
+            answer::GATEWAY_NAMES => &self.policy.gateway.forward_headers,
+            answer::TRACE_NAMES => return vec!["tracestate"],
+            other => {
+                let index = other.saturating_sub(answer::OPERATION_NAMES);
+                match look::operation(&self.policy, index) {
+                    Ok(operation) => &operation.forward_headers,
+                    Err(_) => return Vec::new(),
+                }
+            }
+        };
+        let own = |name: &&str| !matches!(*name, "traceparent" | "tracestate" | "authorization");
+        names.iter().map(String::as_str).filter(own).collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! Phase 2, match: one operation, one model surface, or one page of the gateway's own.
+//!
+//! Routes are a tree of path segments, so a look-up costs as much as the path is long, however many
+//! routes there are. At each segment a literal is tried before a parameter; if the rest of the path
+//! does not fit below the literal, the parameter is tried.
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Compiled, Lifecycle, Method, Route, RouteNode, Routes, State};
+
+use crate::accept::Accepted;
+use crate::error::{Code, Refusal};
+
+/// What answers a request. Only [`find`] makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matched {
+    /// Where the request leads.
+    pub to: Destination,
+    /// Whether only the head of the answer is wanted (`HEAD`).
+    pub head_only: bool,
+    _proof: (),
+}
+
+/// Where a request leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// An operation or a model surface.
+    Route(Route),
+    /// A page of the gateway's own.
+    Operator,
+    /// Nobody but the question which methods there are (`OPTIONS`).
+    Options,
+}
+
+/// The methods that are published at a path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Methods(Vec<Method>);
+
+impl Methods {
+    /// The value of `Allow`, with what the gateway adds.
+    pub fn allow(&self) -> String {
+        let mut all = self.0.clone();
+        all.push(Method::Options);
+        if all.contains(&Method::Get) {
+            all.push(Method::Head);
+        }
+        all.sort_unstable();
+        all.dedup();
+        let names: Vec<_> = all.into_iter().map(Method::name).collect();
+        names.join(", ")
+    }
+}
+
+/// Finds what answers a request. `now` decides whether a version has ended.
+pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, Refusal> {
+    let hosts = &policy.gateway.hosts;
+    if !hosts.is_empty() && !hosts.contains(&request.host) {
+        let detail = format!("The host `{}` is not one of this gateway's.", request.host);
+        return Err(Refusal::new(Code::UnknownHost, detail));
+    }
+    let head_only = request.method == Method::Head;
+    let matched = |to| Matched { to, head_only, _proof: () };
+    if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
+        return Ok(matched(Destination::Operator));
+    }
+    let wanted = if head_only { Method::Get } else { request.method };
+    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
+    let segments = if segments == [""] { &[][..] } else { &segments[..] };
+    let mut seen = Methods::default();
+    let route = descend(&policy.routes, 0, segments, wanted, &mut seen);
+    if let Some(route) = route {
+        check_lifecycle(policy, route, now)?;
+        return Ok(matched(Destination::Route(route)));
+    }
+    if seen.0.is_empty() {
+        let detail = format!("There is no {} {}.", request.method.name(), shown(&request.path));
+        return Err(Refusal::new(Code::NotFound, detail));
+    }
+    if request.method == Method::Options {
+        return Ok(matched(Destination::Options));
+    }
+    let allow = seen.allow();
+    let detail = format!("{} takes {allow}.", shown(&request.path));
+    Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", allow))
+}
+
+/// The methods published at the path of a request, for `OPTIONS` and preflights.
+pub fn methods(policy: &Compiled, request: &Accepted) -> Methods {
+    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
+    let mut seen = Methods::default();
+    // No operation has OPTIONS: the look-up visits every node that fits and finds nothing.
+    let _ = descend(&policy.routes, 0, &segments, Method::Options, &mut seen);
+    seen
+}
+
+/// A path fit for a message: bounded.
+fn shown(path: &str) -> &str {
+    path.char_indices().nth(120).map_or(path, |(end, _)| path.get(..end).unwrap_or(path))
+}
+
+fn descend(
+    routes: &Routes,
+    node: u32,
+    segments: &[&str],
+    wanted: Method,
+    seen: &mut Methods,
+) -> Option<Route> {
+    let node: &RouteNode = routes.nodes.get(usize::try_from(node).ok()?)?;
+    let Some((segment, rest)) = segments.split_first() else {
+        seen.0.extend(node.methods.iter().map(|(method, _)| *method));
+        let place = node.methods.binary_search_by_key(&wanted, |(method, _)| *method).ok()?;
+        return node.methods.get(place).map(|(_, route)| *route);
+    };
+    let literal = node
+        .literals
+        .binary_search_by(|(text, _)| text.as_str().cmp(segment))
+        .ok()
+        .and_then(|place| node.literals.get(place))
+        .and_then(|(_, next)| descend(routes, *next, rest, wanted, seen));
+    if literal.is_some() || segment.is_empty() {
+        return literal;
+    }
+    descend(routes, node.parameter?, rest, wanted, seen)
+}
+
+fn check_lifecycle(policy: &Compiled, route: Route, now: u64) -> Result<(), Refusal> {
+    let Route::Operation(index) = route else { return Ok(()) };
+    let Some(api) = operation_api(policy, index) else { return Ok(()) };
+    if !ended(&api.lifecycle, now) {
+        return Ok(());
+    }
+    let mut refusal = Refusal::new(
+        Code::Gone,
+        match &api.lifecycle.successor {
+            Some(path) => format!("{} {} has ended. Use {path}.", api.title, api.version),
+            None => format!("{} {} has ended.", api.title, api.version),
+        },
+    )
+    .by(&api.origin);
+    if let Some(path) = &api.lifecycle.successor {
+        refusal = refusal.header("link", format!("<{path}>; rel=\"successor-version\""));
+    }
+    Err(refusal)
+}
+
+/// Whether what has this life has ended by `now`.
+pub fn ended(lifecycle: &Lifecycle, now: u64) -> bool {
+    lifecycle.state == State::Retired || lifecycle.sunset.is_some_and(|sunset| sunset <= now)
+}
+
+/// The API of an operation.
+pub fn operation_api(policy: &Compiled, operation: u32) -> Option<&turnpike_policy::Api> {
+    let operation = policy.operations.get(usize::try_from(operation).ok()?)?;
+    policy.apis.get(usize::try_from(operation.api).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turnpike_policy::Surface;
+
+    /// `/a/b/c`, `/a/{x}/d` and `/v1/models`.
+    fn routes() -> Routes {
+        let node = |literals: &[(&str, u32)], parameter, methods: &[(Method, Route)]| RouteNode {
+            literals: literals.iter().map(|(text, at)| ((*text).to_owned(), *at)).collect(),
+            parameter,
+            methods: methods.to_vec(),
+        };
+        Routes {
+            nodes: vec![
+                node(&[("a", 1), ("v1", 6)], None, &[]),
+                node(&[("b", 2)], Some(4), &[]),
+                node(&[("c", 3)], None, &[]),
+                node(&[], None, &[(Method::Get, Route::Operation(0))]),
+                node(&[("d", 5)], None, &[]),
+                node(
+                    &[],
+                    None,
+                    &[(Method::Get, Route::Operation(1)), (Method::Post, Route::Operation(2))],
+                ),
+                node(&[("models", 7)], None, &[]),
+                node(&[], None, &[(Method::Get, Route::Surface(Surface::Models))]),
+            ],
+        }
+    }
+
+    fn look(method: &str, path: &str) -> Result<Matched, Refusal> {
+        let policy = Compiled { routes: routes(), ..Compiled::default() };
+        let url = format!("https://gateway.example{path}");
+        let head = crate::step::Head { method, url: &url, ..Default::default() };
+        let accepted = crate::accept::accept(&head, &Default::default()).expect("accepted");
+        find(&policy, &accepted, 0)
+    }
+
+    #[test]
+    fn a_literal_wins_and_a_parameter_catches_the_rest() {
+        for (method, path, route) in [
+            ("GET", "/a/b/c", Route::Operation(0)),
+            ("GET", "/a/b/d", Route::Operation(1)),
+            ("GET", "/a/x/d", Route::Operation(1)),
+            ("POST", "/a/x/d", Route::Operation(2)),
+            ("HEAD", "/a/b/c", Route::Operation(0)),
+            ("GET", "/v1/models", Route::Surface(Surface::Models)),
+        ] {
+            let matched = look(method, path).expect(path);
+            assert_eq!(matched.to, Destination::Route(route), "{method} {path}");
+            assert_eq!(matched.head_only, method == "HEAD");
+        }
+    }
+
+    #[test]
+    fn what_is_not_published_is_refused() {
+        for path in ["/", "/a", "/a/b", "/a/b/c/", "/a/b/c/e", "/A/b/c", "/_turnpikes"] {
+            assert_eq!(look("GET", path).expect_err(path).code, Code::NotFound, "{path}");
+        }
+        let refusal = look("DELETE", "/a/x/d").expect_err("method");
+        assert_eq!(refusal.code, Code::MethodNotAllowed);
+        assert_eq!(refusal.headers[0].1, "GET, HEAD, OPTIONS, POST");
+        assert_eq!(look("OPTIONS", "/a/x/d").expect("options").to, Destination::Options);
+        assert_eq!(look("OPTIONS", "/nothing").expect_err("options").code, Code::NotFound);
+    }
+
+    #[test]
+    fn the_gateways_own_pages_are_apart() {
+        assert_eq!(look("GET", "/_turnpike/health").expect("page").to, Destination::Operator);
+    }
+}

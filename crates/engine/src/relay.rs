@@ -1,0 +1,126 @@
+//! Phase 9, relay: what is learnt of a stream while it passes.
+//!
+//! [`Tracking`] follows one stream. It travels as bytes between the calls, apart from the rest of
+//! the request, so that a chunk costs no more than it must. It knows when the answer has really
+//! begun (its first token), when it must end, and what to say when it ends otherwise.
+
+use serde::{Deserialize, Serialize};
+use turnpike_llm::usage::Usage;
+use turnpike_llm::stream::{End, Filter, Watch};
+use turnpike_policy::Timeouts;
+
+use crate::error::Code;
+use crate::step::StreamEnd;
+
+/// What is known of a stream so far.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tracking {
+    follower: Follower,
+    /// By when its first token must be there (Unix milliseconds).
+    first_by: u64,
+    /// How long it may be silent, in milliseconds.
+    idle: u64,
+    /// By when it must be whole (Unix milliseconds).
+    total_by: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Follower {
+    Watch(Watch),
+    Filter(Filter),
+}
+
+/// What one more chunk meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The first token has come.
+    pub started: bool,
+    /// Nothing more that counts can come: the terminator was seen, or a failure.
+    pub over: bool,
+    /// The stream is not what its format says, or says that it failed.
+    pub failed: bool,
+    /// By when the next progress must be there, in milliseconds from now.
+    pub within: u64,
+}
+
+impl Tracking {
+    /// Begins to follow a stream. `asked` is when its upstream was asked, `total_by` when the whole
+    /// answer must be there (both Unix milliseconds).
+    pub fn new(filter: bool, timeouts: &Timeouts, asked: u64, total_by: u64) -> Self {
+        Self {
+            follower: if filter {
+                Follower::Filter(Filter::new())
+            } else {
+                Follower::Watch(Watch::new())
+            },
+            first_by: asked.saturating_add(timeouts.first),
+            idle: timeouts.idle,
+            total_by,
+        }
+    }
+
+    /// Takes one more chunk. Of a filtered stream, what the client gets of it is added to `out`.
+    pub fn feed(&mut self, chunk: &[u8], now: u64, out: &mut Vec<u8>) -> Progress {
+        match &mut self.follower {
+            Follower::Watch(watch) => watch.feed(chunk),
+            Follower::Filter(filter) => filter.feed(chunk, out),
+        }
+        let watch = self.watch();
+        let (started, failed) = (watch.started(), watch.failure().is_some());
+        Progress { started, over: failed || watch.done(), failed, within: self.within(now) }
+    }
+
+    /// How long the next progress may take from `now` on, in milliseconds.
+    pub fn within(&self, now: u64) -> u64 {
+        let next =
+            if self.watch().started() { now.saturating_add(self.idle) } else { self.first_by };
+        next.min(self.total_by).saturating_sub(now)
+    }
+
+    /// Whether the first token has come.
+    pub fn started(&self) -> bool {
+        self.watch().started()
+    }
+
+    /// What the upstream said that it used.
+    pub fn usage(&self) -> Option<Usage> {
+        self.watch().usage()
+    }
+
+    /// What is wrong with a stream that ended so; nothing, if it is whole.
+    pub fn fault(&self, end: StreamEnd, now: u64) -> Option<(Code, &'static str)> {
+        let watch = self.watch();
+        if watch.failure().is_some() {
+            return Some((Code::StreamFailed, "The upstream failed inside its stream."));
+        }
+        if watch.done() {
+            // What comes after the terminator, or how the connection ends, no longer matters.
+            return None;
+        }
+        match (end, watch.end()) {
+            (StreamEnd::Closed, End::Whole) => None,
+            (StreamEnd::Late, _) if now >= self.total_by => {
+                Some((Code::StreamStalled, "The answer took longer than it may."))
+            }
+            (StreamEnd::Late, _) => Some((Code::StreamStalled, "The upstream fell silent.")),
+            (StreamEnd::TooLarge, _) => {
+                Some((Code::StreamFailed, "The upstream's answer is too large to be held."))
+            }
+            _ => Some((Code::StreamCut, "The upstream's stream was cut before its end.")),
+        }
+    }
+
+    /// Of a filtered stream that is over: adds to `out` what was held back and still counts.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        if let Follower::Filter(filter) = &mut self.follower {
+            filter.finish(out);
+        }
+    }
+
+    fn watch(&self) -> &Watch {
+        match &self.follower {
+            Follower::Watch(watch) => watch,
+            Follower::Filter(filter) => filter.watch(),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Phase 10, settle: what is kept of a request when it is over.
+//!
+//! One line of JSON for each request: who, what, what was decided and why, what was tried and what
+//! was used. Never a credential, a secret, a body or a query.
+
+use serde::{Deserialize, Serialize};
+use turnpike_llm::usage::Usage;
+use turnpike_policy::{Compiled, LogRequests, Reason};
+
+use crate::error::Code;
+use crate::step::Failure;
+
+/// What one attempt came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// `provider/model`, or `api/version`.
+    pub to: String,
+    /// When it was begun, in Unix milliseconds.
+    pub began: u64,
+    /// How long it took until it was judged, in milliseconds.
+    pub took: u64,
+    /// The upstream's status; 0: there was none.
+    pub status: u16,
+    /// Why it failed.
+    pub failed: Option<AttemptFailure>,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptFailure {
+    /// For one of the reasons of the closed list.
+    Reason(Reason),
+    /// The transport failed, and no reason of the list covers it.
+    Transport(Failure),
+    /// The upstream refused the gateway's own credential or target.
+    Refused,
+}
+
+impl AttemptFailure {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Reason(reason) => reason.name(),
+            Self::Transport(Failure::Unreachable) => "unreachable",
+            Self::Transport(Failure::Timeout) => "timeout",
+            Self::Transport(Failure::TooLarge) => "too_large",
+            Self::Transport(Failure::SecretMissing) => "secret_missing",
+            Self::Transport(Failure::Busy) => "overloaded",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// The tokens that a call may have used at the most: what it is settled at when the upstream's own
+/// count was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Of the prompt: no tokenizer makes more tokens than there are bytes.
+    pub input: u64,
+    /// Of the answer, where the request or the model bounds it.
+    pub output: Option<u64>,
+}
+
+/// How the tokens of a call are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// The call used none: it was no model's, or no target answered.
+    Nothing,
+    /// As the upstream counted.
+    Counted(Usage),
+    /// At the bound, because the upstream's count was lost.
+    AtBound(Bound),
+}
+
+/// What the log line of a request is made of.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// The gateway's policy.
+    pub policy: &'a Compiled,
+    /// The first half of the bundle's hash, in hexadecimal digits.
+    pub bundle: &'a str,
+    /// When the request came, in Unix milliseconds.
+    pub began: u64,
+    /// When it was over, in Unix milliseconds.
+    pub now: u64,
+    /// The request's id.
+    pub request: &'a str,
+    /// The trace's id.
+    pub trace: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// What was called: `petstore/v1#listPets`, `chat.completions`; nothing if nothing matched.
+    pub operation: Option<String>,
+    /// The model that the client named.
+    pub model: Option<&'a str>,
+    /// Who called.
+    pub consumer: Option<&'a str>,
+    /// The subject of its credential.
+    pub subject: Option<&'a str>,
+    /// The status that the client saw.
+    pub status: u16,
+    /// The code, if it was refused or failed.
+    pub code: Option<Code>,
+    /// The reason that only the log may know.
+    pub reason: Option<&'a str>,
+    /// The policy line that decided.
+    pub line: Option<&'a str>,
+    /// The limiter could not be asked, and the plan lets pass then.
+    pub unlimited: bool,
+    /// The client had gone before the end.
+    pub client_gone: bool,
+    /// What was tried.
+    pub attempts: &'a [AttemptRecord],
+    /// What was used.
+    pub settlement: Settlement,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    time: u64,
+    ms: u64,
+    request_id: &'a str,
+    trace_id: &'a str,
+    gateway: &'a str,
+    environment: &'a str,
+    policy: &'a str,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    status: u16,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_line: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    unlimited: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    client_gone: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    attempts: Vec<AttemptLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageLine>,
+}
+
+#[derive(Serialize)]
+struct AttemptLine<'a> {
+    to: &'a str,
+    ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct UsageLine {
+    input_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_tokens: Option<u64>,
+    /// `counted` by the upstream, or settled at the `bound`.
+    settled: &'static str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// The log line of a request; none, where the policy wants none.
+pub fn line(record: &Record<'_>) -> Option<String> {
+    let failed = record.status >= 400 || record.code.is_some();
+    if record.policy.gateway.log == LogRequests::Failures && !failed {
+        return None;
+    }
+    let attempts = record
+        .attempts
+        .iter()
+        .map(|attempt| AttemptLine {
+            to: &attempt.to,
+            ms: attempt.took,
+            status: (attempt.status != 0).then_some(attempt.status),
+            failed: attempt.failed.map(AttemptFailure::name),
+        })
+        .collect();
+    let line = Line {
+        event: "request",
+        time: record.began,
+        ms: record.now.saturating_sub(record.began),
+        request_id: record.request,
+        trace_id: record.trace,
+        gateway: &record.policy.gateway.name,
+        environment: &record.policy.gateway.environment,
+        policy: record.bundle,
+        method: record.method,
+        operation: record.operation.as_deref(),
+        model: record.model,
+        consumer: record.consumer,
+        subject: record.subject,
+        status: record.status,
+        decision: decision(record),
+        code: record.code.map(Code::text),
+        reason: record.reason,
+        policy_line: record.line,
+        unlimited: record.unlimited,
+        client_gone: record.client_gone,
+        attempts,
+        usage: usage(record.settlement),
+    };
+    // Strings and numbers always serialize.
+    serde_json::to_string(&line).ok()
+}
+
+/// `passed` to an answer, `refused` by a rule, or `failed` for want of an answer.
+fn decision(record: &Record<'_>) -> &'static str {
+    match record.code {
+        None => "passed",
+        Some(code) if code.status() < 500 && record.attempts.is_empty() => "refused",
+        Some(_) => "failed",
+    }
+}
+
+fn usage(settlement: Settlement) -> Option<UsageLine> {
+    match settlement {
+        Settlement::Nothing => None,
+        Settlement::Counted(usage) => Some(UsageLine {
+            input_tokens: usage.prompt_tokens,
+            output_tokens: Some(usage.completion_tokens),
+            cached_tokens: Some(usage.cached_tokens).filter(|tokens| *tokens > 0),
+            reasoning_tokens: Some(usage.reasoning_tokens).filter(|tokens| *tokens > 0),
+            settled: "counted",
+        }),
+        Settlement::AtBound(bound) => Some(UsageLine {
+            input_tokens: bound.input,
+            output_tokens: bound.output,
+            cached_tokens: None,
+            reasoning_tokens: None,
+            settled: "bound",
+        }),
+    }
+}

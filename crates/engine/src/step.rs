@@ -1,0 +1,337 @@
+//! What the engine asks of the outside, and what the outside tells it.
+//!
+//! The engine does nothing itself. It is handed the head of a request and the time, and answers
+//! with one [`Step`]; whoever runs it carries the step out and comes back with the [`Event`] that
+//! followed. A step says everything that is needed to carry it out, so that the one who does needs
+//! no rules of its own.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use turnpike_llm::chat::Edit;
+use turnpike_policy::{Algorithm, Reason};
+
+/// The request headers that the engine reads, in the order in which their values are handed in.
+pub const HEAD_NAMES: [&str; 10] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "content-type",
+    "content-length",
+    "cf-connecting-ip",
+    "traceparent",
+    "origin",
+    "access-control-request-method",
+    "prefer",
+];
+
+/// The head of a client's request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'a> {
+    /// The method's token.
+    pub method: &'a str,
+    /// The absolute URL.
+    pub url: &'a str,
+    /// Whether there is a body.
+    pub has_body: bool,
+    /// Values of [`HEAD_NAMES`], in that order; values of a repeated header are joined by `, `.
+    pub headers: [Option<&'a str>; HEAD_NAMES.len()],
+}
+
+impl<'a> Head<'a> {
+    /// The value of one of [`HEAD_NAMES`].
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let place = HEAD_NAMES.iter().position(|known| *known == name)?;
+        self.headers.get(place).copied().flatten()
+    }
+}
+
+/// The answer headers that the engine reads, in the order in which their values are handed in.
+pub const ANSWER_NAMES: [&str; 4] =
+    ["content-type", "content-length", "retry-after", "retry-after-ms"];
+
+/// The head of an upstream's answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnswerHead<'a> {
+    /// Its status.
+    pub status: u16,
+    /// Values of [`ANSWER_NAMES`], in that order.
+    pub headers: [Option<&'a str>; ANSWER_NAMES.len()],
+}
+
+impl<'a> AnswerHead<'a> {
+    /// The value of one of [`ANSWER_NAMES`].
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let place = ANSWER_NAMES.iter().position(|known| *known == name)?;
+        self.headers.get(place).copied().flatten()
+    }
+}
+
+/// What followed a step.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// After [`Step::Verify`]: whether the signature is right.
+    Verified(bool),
+    /// After [`Step::FetchKeys`]: the key set's bytes, or that there are none to be had.
+    Keys(Option<&'a [u8]>),
+    /// After [`Step::ReadBody`].
+    Body(Result<&'a [u8], BodyFailure>),
+    /// After [`Step::Meter`]: the object's answer, or that it could not be asked.
+    Metered(Option<&'a [u8]>),
+    /// After [`Step::Attempt`].
+    Answered(Result<AnswerHead<'a>, Failure>),
+    /// After [`Step::ReadAnswer`].
+    Answer(Result<&'a [u8], Failure>),
+    /// After [`Step::Pause`].
+    Paused,
+    /// After [`Step::Relay`]: how the stream ended, and what was learnt from it.
+    Streamed {
+        /// What [`crate::relay::Tracking`] holds at the end.
+        tracking: &'a [u8],
+        /// How it ended.
+        end: StreamEnd,
+        /// Whether the client had gone by then.
+        client_gone: bool,
+        /// Whether the client has been sent a part of this answer.
+        committed: bool,
+    },
+}
+
+/// Why a client's body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFailure {
+    /// It is larger than the step allowed.
+    TooLarge,
+    /// It did not come in time, or its connection was lost.
+    Incomplete,
+    /// This isolate holds as many bytes as it may.
+    Busy,
+}
+
+/// Why an attempt has no answer, or lost it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// No connection, or it was lost.
+    Unreachable,
+    /// It took longer than the step allowed.
+    Timeout,
+    /// The answer is larger than the step allowed.
+    TooLarge,
+    /// A secret that the step names is not there.
+    SecretMissing,
+    /// This isolate holds as many bytes as it may.
+    Busy,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamEnd {
+    /// The upstream closed it.
+    Closed,
+    /// The connection was lost.
+    Lost,
+    /// A deadline passed.
+    Late,
+    /// The client has gone and the time for draining is over.
+    Abandoned,
+    /// More would have to be held back than may be.
+    TooLarge,
+}
+
+/// The next thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Verify a signature, come back with [`Event::Verified`].
+    Verify {
+        /// The algorithm, fixed by the policy and the key.
+        algorithm: Algorithm,
+        /// The public key as a JWK.
+        key: String,
+        /// What was signed.
+        input: Vec<u8>,
+        /// The signature.
+        signature: Vec<u8>,
+    },
+    /// Fetch a key set, come back with [`Event::Keys`].
+    FetchKeys {
+        /// Its URL; redirects are not followed.
+        url: String,
+        /// Upper bound of its size, in bytes.
+        max: u32,
+    },
+    /// Read the client's body (or hand in again what was read), come back with [`Event::Body`].
+    ReadBody {
+        /// Upper bound of its size, in bytes.
+        max: u64,
+    },
+    /// Ask the object of a subject, come back with [`Event::Metered`].
+    Meter {
+        /// The object's name.
+        object: String,
+        /// The question.
+        ask: Vec<u8>,
+    },
+    /// Ask an upstream, come back with [`Event::Answered`].
+    Attempt(Attempt),
+    /// Read the whole of the upstream's answer, come back with [`Event::Answer`].
+    ReadAnswer {
+        /// Upper bound of its size, in bytes.
+        max: u64,
+        /// By when it must be there, in milliseconds from now.
+        within: u64,
+    },
+    /// Pass the upstream's stream on, following it, come back with [`Event::Streamed`].
+    Relay(Relay),
+    /// Let time pass, come back with [`Event::Paused`].
+    Pause {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
+    /// Answer the client; nothing more is to be done.
+    Finish(Finish),
+    /// End a stream that has begun; nothing more is to be done.
+    End {
+        /// What to append before it is closed: an error event, or nothing.
+        tail: Vec<u8>,
+        /// The log line.
+        log: Option<String>,
+    },
+    /// Hand the request to the half of the Worker that is off the hot path.
+    Cold,
+}
+
+/// One call of an upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Who is asked.
+    pub to: Upstream,
+    /// How long the head of the answer may take, in milliseconds.
+    pub within: u64,
+    /// How long all of an answer may take that is passed on unread, in milliseconds; 0: what
+    /// follows the answer bounds it.
+    pub total: u64,
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Upstream {
+    /// An HTTP upstream. Redirects are not followed, and nothing is cached on the way.
+    Http {
+        /// The URL.
+        url: String,
+        /// The method.
+        method: &'static str,
+        /// Headers to set.
+        set: Vec<(Cow<'static, str>, String)>,
+        /// A header whose value ends in a secret: its name, what stands before, the secret's name.
+        secret: Option<(String, String, String)>,
+        /// Which lists of the client's headers are copied first: see [`crate::Engine::names`].
+        copy: Vec<u32>,
+        /// The body.
+        body: Outgoing,
+    },
+    /// A scripted answer, played as if it came from outside.
+    Mock {
+        /// Its status.
+        status: u16,
+        /// Its headers.
+        headers: Vec<(Cow<'static, str>, String)>,
+        /// What it consists of: how long to wait, in milliseconds, then which bytes.
+        pieces: Vec<(u64, Vec<u8>)>,
+        /// How it ends.
+        end: Ending,
+    },
+}
+
+/// How a scripted answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is closed.
+    Close,
+    /// Its connection is lost.
+    Lose,
+    /// Nothing more comes.
+    Stall,
+}
+
+/// What is sent to an upstream as body.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// Nothing.
+    None,
+    /// The client's body, as it comes.
+    Client,
+    /// The client's body, which was read, with these edits.
+    Held(Vec<Edit>),
+}
+
+/// An answer to the client.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Finish {
+    /// Its status.
+    pub status: u16,
+    /// Headers to set.
+    pub set: Vec<(Cow<'static, str>, String)>,
+    /// Whether the allowed headers of the upstream's answer are copied first.
+    pub copy: bool,
+    /// Its body.
+    pub body: Reply,
+    /// The log line.
+    pub log: Option<String>,
+}
+
+/// The body of an answer to the client.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Reply {
+    /// None.
+    #[default]
+    None,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// The upstream's, as it comes.
+    Upstream,
+    /// The upstream's, which was read.
+    Held,
+}
+
+/// A stream that is passed on and followed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relay {
+    /// The status.
+    pub status: u16,
+    /// Headers to set.
+    pub set: Vec<(Cow<'static, str>, String)>,
+    /// Whether bytes may change on their way. If not, they are passed on untouched and a copy is
+    /// followed.
+    pub filter: bool,
+    /// When the answer is the client's.
+    pub commit: CommitOn,
+    /// What following begins with: see [`crate::relay::Tracking`].
+    pub tracking: Vec<u8>,
+    /// How many bytes may be held back before the answer is the client's.
+    pub hold: u32,
+    /// By when the next progress must be there, in milliseconds from now.
+    pub within: u64,
+}
+
+/// When a stream is the client's, so that no other upstream is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitOn {
+    /// At once: there is nobody else to ask.
+    Head,
+    /// With its first token.
+    FirstToken,
+    /// When it is whole.
+    Whole,
+}
+
+/// What an attempt came to, for the log and for what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// An answer that counts.
+    Good,
+    /// A failure for which another try may be right.
+    Retriable(Reason),
+    /// A failure that another try would not mend.
+    Final,
+}
