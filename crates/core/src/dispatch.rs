@@ -1,0 +1,488 @@
+//! From bytes to the engine and back: which message means what.
+
+use turnpike_engine::accept::Random;
+use turnpike_engine::meter::object;
+use turnpike_engine::relay::Tracking;
+use turnpike_engine::step::{
+    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES,
+    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
+};
+use turnpike_engine::{Engine, Flight, Next};
+use turnpike_policy::Bundle;
+
+use crate::wire::{Reader, Writer};
+
+/// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
+#[expect(missing_docs, reason = "each is explained where it is read, below")]
+pub mod ask {
+    pub const FACTS: u8 = 0;
+    pub const START: u8 = 1;
+    pub const BEGIN: u8 = 2;
+    pub const VERIFIED: u8 = 3;
+    pub const KEYS: u8 = 4;
+    pub const BODY: u8 = 5;
+    pub const METERED: u8 = 6;
+    pub const ANSWERED: u8 = 7;
+    pub const ANSWER: u8 = 8;
+    pub const PAUSED: u8 = 9;
+    pub const FOLLOW: u8 = 10;
+    pub const STREAMED: u8 = 11;
+    pub const METER: u8 = 12;
+    pub const METER_ALARM: u8 = 13;
+    pub const NAMES: u8 = 14;
+    pub const FAULT: u8 = 15;
+}
+
+/// What the core may tell: the first byte of an answer.
+#[expect(missing_docs, reason = "each is explained where it is written, below")]
+pub mod tell {
+    pub const ERROR: u8 = 0;
+    pub const DATA: u8 = 1;
+    pub const VERIFY: u8 = 2;
+    pub const FETCH_KEYS: u8 = 3;
+    pub const READ_BODY: u8 = 4;
+    pub const METER: u8 = 5;
+    pub const ATTEMPT: u8 = 6;
+    pub const READ_ANSWER: u8 = 7;
+    pub const RELAY: u8 = 8;
+    pub const PAUSE: u8 = 9;
+    pub const FINISH: u8 = 10;
+    pub const END: u8 = 11;
+    pub const COLD: u8 = 12;
+}
+
+/// A started engine.
+pub struct Core {
+    engine: Engine,
+}
+
+/// Why a message was not answered as it should be.
+enum Trouble {
+    /// The shell and the core do not speak alike: they are not of one build.
+    Malformed,
+    /// The gateway was not started.
+    NotStarted,
+    /// Something to tell the operator.
+    Told(String),
+}
+
+impl From<Trouble> for String {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Malformed => "the shell and the core are not of one build".to_owned(),
+            Trouble::NotStarted => "the core was not started".to_owned(),
+            Trouble::Told(text) => text,
+        }
+    }
+}
+
+/// Answers one message. `output` already holds the place for its length.
+pub fn dispatch(core: &mut Option<Core>, bundle: &[u8], message: &[u8], output: &mut Vec<u8>) {
+    let kept = output.len();
+    let mut answer = Vec::new();
+    std::mem::swap(&mut answer, output);
+    let mut writer = Writer::after(&mut answer, kept);
+    if let Err(trouble) = attend(core, bundle, message, &mut writer) {
+        let mut writer = Writer::after(&mut answer, kept);
+        writer.u8(tell::ERROR);
+        writer.text(&String::from(trouble));
+    }
+    std::mem::swap(&mut answer, output);
+}
+
+fn attend(
+    core: &mut Option<Core>,
+    bundle: &[u8],
+    message: &[u8],
+    out: &mut Writer<'_>,
+) -> Result<(), Trouble> {
+    let mut reader = Reader::new(message);
+    let op = reader.u8().ok_or(Trouble::Malformed)?;
+    match op {
+        ask::FACTS => facts(bundle, out),
+        ask::START => {
+            *core = Some(start(bundle, &mut reader)?);
+            out.u8(tell::DATA);
+            Ok(())
+        }
+        ask::METER => meter(&mut reader, out),
+        ask::METER_ALARM => meter_alarm(&mut reader, out),
+        ask::FOLLOW => follow(&mut reader, out).ok_or(Trouble::Malformed),
+        _ => {
+            let core = core.as_mut().ok_or(Trouble::NotStarted)?;
+            core.attend(op, &mut reader, out)
+        }
+    }
+}
+
+/// FACTS: what the shell must know before it can start the engine. Answers the names of the head's
+/// headers, of the answer's headers, the answer headers that may be copied, and the secrets that
+/// the engine needs.
+fn facts(bundle: &[u8], out: &mut Writer<'_>) -> Result<(), Trouble> {
+    let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
+    out.u8(tell::DATA);
+    out.texts(HEAD_NAMES.iter());
+    out.texts(ANSWER_NAMES.iter());
+    out.texts(bundle.compiled.gateway.answer_headers.iter());
+    out.texts(Engine::own_secrets(&bundle.compiled).iter());
+    Ok(())
+}
+
+/// START: 16 random bytes, then name and value of each secret that FACTS named and that is there.
+fn start(bundle: &[u8], reader: &mut Reader<'_>) -> Result<Core, Trouble> {
+    let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
+    let seed = reader.array().ok_or(Trouble::Malformed)?;
+    let mut secrets = Vec::new();
+    for _ in 0..reader.u32().ok_or(Trouble::Malformed)? {
+        let name = reader.text().ok_or(Trouble::Malformed)?;
+        secrets.push((name, reader.bytes().ok_or(Trouble::Malformed)?));
+    }
+    let secret = |wanted: &str| {
+        secrets.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_vec())
+    };
+    Ok(Core { engine: Engine::new(bundle, seed, secret) })
+}
+
+/// METER: the time, the state (or none), whether the state was just read from storage, the ask.
+/// Answers the new state, the answer, what to store (or nothing), when to set the alarm (or 0).
+fn meter(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
+    let (now, state, ask) = (|| {
+        let now = reader.ms()?;
+        let stored = reader.flag()?;
+        Some((now, (reader.optional()?, stored), reader.bytes()?))
+    })()
+    .ok_or(Trouble::Malformed)?;
+    let told = |error: turnpike_engine::meter::MeterError| Trouble::Told(error.to_string());
+    let resumed = match state {
+        (Some(bytes), true) => Some(object::resume(bytes).map_err(told)?),
+        _ => None,
+    };
+    let state = resumed.as_deref().or(state.0);
+    let decided = object::decide(state, ask, now).map_err(told)?;
+    out.u8(tell::DATA);
+    out.bytes(&decided.state);
+    out.bytes(&decided.answer);
+    out.optional(decided.persist.as_deref());
+    out.ms(decided.alarm.unwrap_or(0));
+    Ok(())
+}
+
+/// `METER_ALARM`: as METER, without an ask. Answers when to set the alarm again; 0: forget it all.
+fn meter_alarm(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
+    let (now, stored, state) = (|| Some((reader.ms()?, reader.flag()?, reader.bytes()?)))()
+        .ok_or(Trouble::Malformed)?;
+    let told = |error: turnpike_engine::meter::MeterError| Trouble::Told(error.to_string());
+    let resumed = if stored { Some(object::resume(state).map_err(told)?) } else { None };
+    let alarm = object::on_alarm(resumed.as_deref().unwrap_or(state), now).map_err(told)?;
+    out.u8(tell::DATA);
+    out.ms(match alarm {
+        object::Alarm::Forget => 0,
+        object::Alarm::Rearm(at) => at,
+    });
+    Ok(())
+}
+
+/// FOLLOW: the time, what is known of the stream, one more chunk. Answers flags (1: started, 2:
+/// over, 4: failed), how long the next progress may take, what is known now, what the client gets.
+fn follow(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Option<()> {
+    let now = reader.ms()?;
+    let mut tracking: Tracking = postcard::from_bytes(reader.bytes()?).ok()?;
+    let chunk = reader.bytes()?;
+    let mut passed = Vec::new();
+    let progress = tracking.feed(chunk, now, &mut passed);
+    out.u8(tell::DATA);
+    out.u8(
+        u8::from(progress.started)
+            | u8::from(progress.over) << 1
+            | u8::from(progress.failed) << 2,
+    );
+    out.ms(progress.within);
+    out.filled(|buffer| append(buffer, &tracking));
+    out.bytes(&passed);
+    Some(())
+}
+
+/// Appends a value as postcard. What is in flight always serializes.
+fn append<T: serde::Serialize>(buffer: &mut Vec<u8>, value: &T) {
+    let taken = std::mem::take(buffer);
+    if let Ok(extended) = postcard::to_extend(value, taken) {
+        *buffer = extended;
+    }
+}
+
+impl Core {
+    fn attend(
+        &mut self,
+        op: u8,
+        reader: &mut Reader<'_>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), Trouble> {
+        match op {
+            ask::BEGIN => {
+                let next = self.begin(reader).ok_or(Trouble::Malformed)?;
+                tell_next(&next, out);
+                Ok(())
+            }
+            // NAMES: which list. Answers the names.
+            ask::NAMES => {
+                let list = reader.u32().ok_or(Trouble::Malformed)?;
+                out.u8(tell::DATA);
+                out.texts(self.engine.names(list).iter());
+                Ok(())
+            }
+            // FAULT: the time, randomness, the URL. Answers what a client gets after a trap.
+            ask::FAULT => {
+                let step = (|| {
+                    let now = reader.ms()?;
+                    let random = random(reader)?;
+                    Some(self.engine.fault(reader.text()?, now, &random))
+                })();
+                tell_next(&Next { step: step.ok_or(Trouble::Malformed)?, flight: None }, out);
+                Ok(())
+            }
+            _ => {
+                let next = self.resume(op, reader).ok_or(Trouble::Malformed)?;
+                tell_next(&next, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers.
+    fn begin(&mut self, reader: &mut Reader<'_>) -> Option<Next> {
+        let now = reader.ms()?;
+        let random = random(reader)?;
+        let has_body = reader.flag()?;
+        let mut head = Head {
+            has_body,
+            method: reader.text()?,
+            url: reader.text()?,
+            ..Head::default()
+        };
+        for value in &mut head.headers {
+            *value = reader.optional_text()?;
+        }
+        #[cfg(feature = "faults")]
+        fault(&head, "begin");
+        Some(self.engine.begin(&head, now, &random))
+    }
+
+    /// All others: the time, a random number, what is in flight, then what the event says.
+    fn resume(&mut self, op: u8, reader: &mut Reader<'_>) -> Option<Next> {
+        let now = reader.ms()?;
+        let random = reader.u64()?;
+        let flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        #[cfg(feature = "faults")]
+        if op == ask::ANSWERED && flight.base.query.contains("fault=answered") {
+            #[expect(clippy::panic, reason = "a fault that a test asks for")]
+            {
+                panic!("a fault was asked for at answered");
+            }
+        }
+        let event = match op {
+            ask::VERIFIED => Event::Verified(reader.flag()?),
+            ask::KEYS => Event::Keys(reader.optional()?),
+            ask::BODY => Event::Body(match reader.u8()? {
+                0 => Ok(reader.bytes()?),
+                1 => Err(BodyFailure::TooLarge),
+                2 => Err(BodyFailure::Incomplete),
+                _ => Err(BodyFailure::Busy),
+            }),
+            ask::METERED => Event::Metered(reader.optional()?),
+            ask::ANSWERED => Event::Answered(match failure(reader.u8()?) {
+                Some(failure) => Err(failure),
+                None => {
+                    let mut head =
+                        AnswerHead { status: reader.u16()?, ..AnswerHead::default() };
+                    for value in &mut head.headers {
+                        *value = reader.optional_text()?;
+                    }
+                    Ok(head)
+                }
+            }),
+            ask::ANSWER => Event::Answer(match failure(reader.u8()?) {
+                Some(failure) => Err(failure),
+                None => Ok(reader.bytes()?),
+            }),
+            ask::PAUSED => Event::Paused,
+            ask::STREAMED => Event::Streamed {
+                end: match reader.u8()? {
+                    0 => StreamEnd::Closed,
+                    1 => StreamEnd::Lost,
+                    2 => StreamEnd::Late,
+                    3 => StreamEnd::Abandoned,
+                    _ => StreamEnd::TooLarge,
+                },
+                client_gone: reader.flag()?,
+                committed: reader.flag()?,
+                tracking: reader.bytes()?,
+            },
+            _ => return None,
+        };
+        Some(self.engine.resume(flight, event, now, random))
+    }
+}
+
+/// Panics where a test asks for it.
+#[cfg(feature = "faults")]
+fn fault(head: &Head<'_>, place: &str) {
+    if head.url.contains(&format!("fault={place}")) {
+        #[expect(clippy::panic, reason = "a fault that a test asks for")]
+        {
+            panic!("a fault was asked for at {place}");
+        }
+    }
+}
+
+fn failure(code: u8) -> Option<Failure> {
+    match code {
+        0 => None,
+        1 => Some(Failure::Unreachable),
+        2 => Some(Failure::Timeout),
+        3 => Some(Failure::TooLarge),
+        4 => Some(Failure::SecretMissing),
+        _ => Some(Failure::Busy),
+    }
+}
+
+fn random(reader: &mut Reader<'_>) -> Option<Random> {
+    Some(Random {
+        trace: reader.array()?,
+        span: reader.array()?,
+        id: reader.array()?,
+        choice: reader.u64()?,
+    })
+}
+
+/// Writes a step, then what is in flight, if anything.
+fn tell_next(next: &Next, out: &mut Writer<'_>) {
+    match &next.step {
+        Step::Verify { algorithm, key, input, signature } => {
+            out.u8(tell::VERIFY);
+            out.text(algorithm.name());
+            out.text(key);
+            out.bytes(input);
+            out.bytes(signature);
+        }
+        Step::FetchKeys { url, max } => {
+            out.u8(tell::FETCH_KEYS);
+            out.text(url);
+            out.u32(*max);
+        }
+        Step::ReadBody { max } => {
+            out.u8(tell::READ_BODY);
+            out.ms(*max);
+        }
+        Step::Meter { object, ask } => {
+            out.u8(tell::METER);
+            out.text(object);
+            out.bytes(ask);
+        }
+        Step::Attempt(attempt) => tell_attempt(attempt, out),
+        Step::ReadAnswer { max, within } => {
+            out.u8(tell::READ_ANSWER);
+            out.ms(*max);
+            out.ms(*within);
+        }
+        Step::Relay(relay) => tell_relay(relay, out),
+        Step::Pause { ms } => {
+            out.u8(tell::PAUSE);
+            out.ms(*ms);
+        }
+        Step::Finish(finish) => {
+            out.u8(tell::FINISH);
+            out.u16(finish.status);
+            out.headers(&finish.set);
+            out.flag(finish.copy);
+            match &finish.body {
+                Reply::None => out.u8(0),
+                Reply::Bytes(bytes) => {
+                    out.u8(1);
+                    out.bytes(bytes);
+                }
+                Reply::Upstream => out.u8(2),
+                Reply::Held => out.u8(3),
+            }
+            out.optional_text(finish.log.as_deref());
+        }
+        Step::End { tail, log } => {
+            out.u8(tell::END);
+            out.bytes(tail);
+            out.optional_text(log.as_deref());
+        }
+        Step::Cold => out.u8(tell::COLD),
+    }
+    if let Some(flight) = &next.flight {
+        out.filled(|buffer| append(buffer, flight));
+    }
+}
+
+fn tell_attempt(attempt: &Attempt, out: &mut Writer<'_>) {
+    out.u8(tell::ATTEMPT);
+    out.ms(attempt.within);
+    out.ms(attempt.total);
+    match &attempt.to {
+        Upstream::Http { url, method, set, secret, copy, body } => {
+            out.u8(0);
+            out.text(url);
+            out.text(method);
+            out.headers(set);
+            match secret {
+                None => out.u8(0),
+                Some((header, prefix, secret)) => {
+                    out.u8(1);
+                    out.text(header);
+                    out.text(prefix);
+                    out.text(secret);
+                }
+            }
+            out.count(copy.len());
+            for list in copy {
+                out.u32(*list);
+            }
+            match body {
+                Outgoing::None => out.u8(0),
+                Outgoing::Client => out.u8(1),
+                Outgoing::Held(edits) => {
+                    out.u8(2);
+                    out.count(edits.len());
+                    for edit in edits {
+                        out.u32(edit.at);
+                        out.u32(edit.remove);
+                        out.bytes(&edit.insert);
+                    }
+                }
+            }
+        }
+        Upstream::Mock { status, headers, pieces, end } => {
+            out.u8(1);
+            out.u16(*status);
+            out.headers(headers);
+            out.count(pieces.len());
+            for (wait, bytes) in pieces {
+                out.ms(*wait);
+                out.bytes(bytes);
+            }
+            out.u8(match end {
+                Ending::Close => 0,
+                Ending::Lose => 1,
+                Ending::Stall => 2,
+            });
+        }
+    }
+}
+
+fn tell_relay(relay: &Relay, out: &mut Writer<'_>) {
+    out.u8(tell::RELAY);
+    out.u16(relay.status);
+    out.headers(&relay.set);
+    out.flag(relay.filter);
+    out.u8(match relay.commit {
+        CommitOn::Head => 0,
+        CommitOn::FirstToken => 1,
+        CommitOn::Whole => 2,
+    });
+    out.u32(relay.hold);
+    out.ms(relay.within);
+    out.bytes(&relay.tracking);
+}

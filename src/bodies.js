@@ -1,0 +1,105 @@
+// Bodies that are held whole: read under a cap, counted, and put together with edits. What one
+// isolate holds at a time is bounded.
+
+// Failures as the core knows them: of a client's body, and of an upstream's.
+export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3 };
+export const FAILURE = { UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5 };
+
+// Of the 128 MB of an isolate, so many bytes may be bodies.
+const MAX_HELD = 48 * 1024 * 1024;
+// A body of unknown length is counted in steps of this size.
+const STEP = 64 * 1024;
+
+let held = 0;
+
+// Reserves room for a request's bodies; `release` gives it back.
+export function createHold() {
+  let mine = 0;
+  return {
+    reserve(length) {
+      if (held + length > MAX_HELD) return false;
+      held += length;
+      mine += length;
+      return true;
+    },
+    release() {
+      held -= mine;
+      mine = 0;
+    },
+  };
+}
+
+// Reads a body whole: bytes, or why not ("large", "lost", "late", "busy").
+export async function readWhole(source, announced, max, within, hold) {
+  if (announced !== null && announced > max) return "large";
+  const late = { reached: false };
+  let expire;
+  const deadline = new Promise((resolve) => {
+    expire = setTimeout(() => {
+      late.reached = true;
+      resolve("late");
+    }, within);
+  });
+  try {
+    if (announced !== null) {
+      if (!hold.reserve(announced)) return "busy";
+      const read = await Promise.race([source.arrayBuffer(), deadline]);
+      return read === "late" ? "late" : new Uint8Array(read);
+    }
+    return await readCounted(source.body, max, deadline, hold);
+  } catch {
+    return late.reached ? "late" : "lost";
+  } finally {
+    clearTimeout(expire);
+  }
+}
+
+async function readCounted(stream, max, deadline, hold) {
+  if (stream === null) return new Uint8Array(0);
+  const reader = stream.getReader();
+  const chunks = [];
+  let length = 0;
+  let room = 0;
+  const stop = (why) => {
+    reader.cancel(why).catch(() => {});
+    return why;
+  };
+  for (;;) {
+    const read = await Promise.race([reader.read(), deadline]);
+    if (read === "late") return stop("late");
+    if (read.done) break;
+    length += read.value.length;
+    if (length > max) return stop("large");
+    while (room < length) {
+      if (!hold.reserve(STEP)) return stop("busy");
+      room += STEP;
+    }
+    chunks.push(read.value);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+// A body with some of its bytes replaced.
+export function edited(body, edits) {
+  if (edits.length === 0) return body;
+  let length = body.length;
+  for (const edit of edits) length += edit.insert.length - edit.remove;
+  const result = new Uint8Array(length);
+  let from = 0;
+  let to = 0;
+  for (const edit of edits) {
+    result.set(body.subarray(from, edit.at), to);
+    to += edit.at - from;
+    result.set(edit.insert, to);
+    to += edit.insert.length;
+    from = edit.at + edit.remove;
+  }
+  result.set(body.subarray(from), to);
+  return result;
+}

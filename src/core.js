@@ -1,0 +1,367 @@
+// The core: the Wasm module that decides. One call for each decision, synchronous, bytes in and
+// bytes out. It keeps nothing of a request, so when a call traps, only that call is lost: a fresh
+// instance takes the module's place before the next one.
+
+import { ASK, TELL, createWire, room } from "./wire.js";
+
+// A call of the core that trapped, or that it could not answer.
+export class Fault extends Error {}
+
+const POOL = 4096;
+const RANDOM = 48;
+
+// `now` and `fill` (randomness) are handed in, so that a test can hold the clock.
+export function createCore(module, { now, fill, report }) {
+  let exports = null;
+  let wire = null;
+  let started = false;
+  let facts = null;
+  let names = new Map();
+
+  const pool = new Uint8Array(POOL);
+  let used = POOL;
+  function random(length) {
+    if (used + length > POOL) {
+      fill(pool);
+      used = 0;
+    }
+    used += length;
+    return pool.subarray(used - length, used);
+  }
+
+  function instantiate() {
+    // The core has no imports; the build checks it.
+    exports = new WebAssembly.Instance(module, {}).exports;
+    exports.prepare();
+    wire = createWire(exports.memory, exports.input);
+    started = false;
+    names = new Map();
+  }
+
+  // Calls the core; afterwards its answer is read from `wire`.
+  function call() {
+    let pointer;
+    try {
+      pointer = exports.call();
+    } catch (trap) {
+      let message = String(trap);
+      try {
+        message = wire.readZeroEnded(exports.panic_message()) || message;
+      } catch {
+        // The dead instance's memory could not be read; the trap says what is known.
+      }
+      exports = null;
+      report({ event: "fault", message });
+      throw new Fault(message);
+    }
+    wire.read(pointer);
+    const kind = wire.readU8();
+    if (kind === TELL.ERROR) {
+      const message = wire.readText();
+      report({ event: "fault", message });
+      throw new Fault(message);
+    }
+    return kind;
+  }
+
+  function prepare(env) {
+    if (exports === null) instantiate();
+    if (started) return;
+    if (facts === null) {
+      wire.write(1, ASK.FACTS);
+      call();
+      facts = {
+        head: wire.readTexts(),
+        answer: wire.readTexts(),
+        copied: new Set(wire.readTexts()),
+        secrets: wire.readTexts(),
+      };
+    }
+    const encoder = new TextEncoder();
+    const secrets = [];
+    for (const name of facts.secrets) {
+      if (typeof env[name] === "string" && env[name] !== "") {
+        secrets.push(encoder.encode(name), encoder.encode(env[name]));
+      }
+    }
+    const size = secrets.reduce((sum, bytes) => sum + bytes.length + 4, 64);
+    wire.write(size, ASK.START);
+    wire.raw(random(16));
+    wire.u32(secrets.length / 2);
+    for (const bytes of secrets) wire.data(bytes);
+    call();
+    started = true;
+  }
+
+  // A core that was replaced while a request was under way is started again under it.
+  function ready(env) {
+    if (exports === null || !started) prepare(env);
+  }
+
+  // Begins an event of a request in flight, with room for `more` bytes beyond it.
+  function event(ask, flight, more) {
+    wire.write(64 + flight.length + more, ask);
+    wire.ms(now());
+    wire.raw(random(8));
+    wire.data(flight);
+  }
+
+  function next() {
+    return readStep(call(), wire);
+  }
+
+  return {
+    now,
+    ready,
+
+    // Which answer headers of an upstream reach the client.
+    copied(name) {
+      return facts.copied.has(name);
+    },
+
+    // The client's headers that a list stands for.
+    names(list) {
+      let found = names.get(list);
+      if (found === undefined) {
+        wire.write(8, ASK.NAMES);
+        wire.u32(list);
+        call();
+        found = wire.readTexts();
+        names.set(list, found);
+      }
+      return found;
+    },
+
+    begin(request) {
+      const { method, url, headers } = request;
+      const values = new Array(facts.head.length);
+      let size = 128 + room(method) + room(url);
+      for (let i = 0; i < values.length; i++) {
+        values[i] = headers.get(facts.head[i]);
+        size += room(values[i]);
+      }
+      wire.write(size, ASK.BEGIN);
+      wire.ms(now());
+      wire.raw(random(RANDOM));
+      wire.u8(request.body === null ? 0 : 1);
+      wire.text(method);
+      wire.text(url);
+      for (const value of values) wire.text(value);
+      return next();
+    },
+
+    verified(flight, right) {
+      event(ASK.VERIFIED, flight, 1);
+      wire.u8(right ? 1 : 0);
+      return next();
+    },
+
+    keys(flight, bytes) {
+      event(ASK.KEYS, flight, 4 + (bytes === null ? 0 : bytes.length));
+      wire.data(bytes);
+      return next();
+    },
+
+    // `failure` is 0 with bytes, or one of `BODY`.
+    body(flight, failure, bytes) {
+      event(ASK.BODY, flight, 5 + (bytes === null ? 0 : bytes.length));
+      wire.u8(failure);
+      if (failure === 0) wire.data(bytes);
+      return next();
+    },
+
+    metered(flight, bytes) {
+      event(ASK.METERED, flight, 4 + (bytes === null ? 0 : bytes.length));
+      wire.data(bytes);
+      return next();
+    },
+
+    answered(flight, response) {
+      const values = new Array(facts.answer.length);
+      let size = 8;
+      for (let i = 0; i < values.length; i++) {
+        values[i] = response.headers.get(facts.answer[i]);
+        size += room(values[i]);
+      }
+      event(ASK.ANSWERED, flight, size);
+      wire.u8(0);
+      wire.u16(response.status);
+      for (const value of values) wire.text(value);
+      return next();
+    },
+
+    // `failure` is one of `FAILURE`.
+    unanswered(flight, failure) {
+      event(ASK.ANSWERED, flight, 1);
+      wire.u8(failure);
+      return next();
+    },
+
+    answer(flight, failure, bytes) {
+      event(ASK.ANSWER, flight, 5 + (bytes === null ? 0 : bytes.length));
+      wire.u8(failure);
+      if (failure === 0) wire.data(bytes);
+      return next();
+    },
+
+    paused(flight) {
+      event(ASK.PAUSED, flight, 0);
+      return next();
+    },
+
+    // One more chunk of a stream.
+    follow(tracking, chunk) {
+      wire.write(64 + tracking.length + chunk.length, ASK.FOLLOW);
+      wire.ms(now());
+      wire.data(tracking);
+      wire.data(chunk);
+      call();
+      const flags = wire.readU8();
+      return {
+        started: (flags & 1) !== 0,
+        over: (flags & 2) !== 0,
+        failed: (flags & 4) !== 0,
+        within: wire.readMs(),
+        tracking: wire.readData(),
+        passed: wire.readData(),
+      };
+    },
+
+    streamed(flight, tracking, end, clientGone, committed) {
+      event(ASK.STREAMED, flight, 16 + tracking.length);
+      wire.u8(end);
+      wire.u8(clientGone ? 1 : 0);
+      wire.u8(committed ? 1 : 0);
+      wire.data(tracking);
+      return next();
+    },
+
+    // What a client gets whose handling was lost.
+    fault(url) {
+      wire.write(128 + room(url), ASK.FAULT);
+      wire.ms(now());
+      wire.raw(random(RANDOM));
+      wire.text(url);
+      return next();
+    },
+
+    // The decision of a subject's object. Needs no started engine.
+    meter(state, stored, ask) {
+      if (exports === null) instantiate();
+      wire.write(64 + (state === null ? 0 : state.length) + ask.length, ASK.METER);
+      wire.ms(now());
+      wire.u8(stored ? 1 : 0);
+      wire.data(state);
+      wire.data(ask);
+      call();
+      return {
+        state: wire.readData(),
+        answer: wire.readData(),
+        persist: wire.readData(),
+        alarm: wire.readMs(),
+      };
+    },
+
+    // When the alarm of a subject's object is to be set again; 0: it may forget itself.
+    meterAlarm(state, stored) {
+      if (exports === null) instantiate();
+      wire.write(64 + state.length, ASK.METER_ALARM);
+      wire.ms(now());
+      wire.u8(stored ? 1 : 0);
+      wire.data(state);
+      call();
+      return wire.readMs();
+    },
+  };
+}
+
+// Reads a step, and what is in flight with it.
+function readStep(kind, wire) {
+  const step = { kind, flight: null };
+  switch (kind) {
+    case TELL.VERIFY:
+      step.algorithm = wire.readText();
+      step.key = wire.readText();
+      step.input = wire.readData();
+      step.signature = wire.readData();
+      break;
+    case TELL.FETCH_KEYS:
+      step.url = wire.readText();
+      step.max = wire.readU32();
+      break;
+    case TELL.READ_BODY:
+      step.max = wire.readMs();
+      break;
+    case TELL.METER:
+      step.object = wire.readText();
+      step.ask = wire.readData();
+      break;
+    case TELL.ATTEMPT:
+      readAttempt(step, wire);
+      break;
+    case TELL.READ_ANSWER:
+      step.max = wire.readMs();
+      step.within = wire.readMs();
+      break;
+    case TELL.RELAY:
+      step.status = wire.readU16();
+      step.set = wire.readPairs();
+      step.filter = wire.readU8() === 1;
+      step.commit = wire.readU8();
+      step.hold = wire.readU32();
+      step.within = wire.readMs();
+      step.tracking = wire.readData();
+      break;
+    case TELL.PAUSE:
+      step.within = wire.readMs();
+      break;
+    case TELL.FINISH:
+      step.status = wire.readU16();
+      step.set = wire.readPairs();
+      step.copy = wire.readU8() === 1;
+      step.body = wire.readU8();
+      step.bytes = step.body === 1 ? wire.readData() : null;
+      step.log = wire.readText();
+      return step;
+    case TELL.END:
+      step.tail = wire.readData();
+      step.log = wire.readText();
+      return step;
+    default:
+  }
+  step.flight = wire.readData();
+  return step;
+}
+
+function readAttempt(step, wire) {
+  step.within = wire.readMs();
+  step.total = wire.readMs();
+  step.mock = wire.readU8() === 1;
+  if (step.mock) {
+    step.status = wire.readU16();
+    step.set = wire.readPairs();
+    step.pieces = new Array(wire.readU32());
+    for (let i = 0; i < step.pieces.length; i++) {
+      step.pieces[i] = { wait: wire.readMs(), bytes: wire.readData() };
+    }
+    step.end = wire.readU8();
+    return;
+  }
+  step.url = wire.readText();
+  step.method = wire.readText();
+  step.set = wire.readPairs();
+  step.secret = null;
+  if (wire.readU8() === 1) {
+    step.secret = { header: wire.readText(), prefix: wire.readText(), name: wire.readText() };
+  }
+  step.lists = new Array(wire.readU32());
+  for (let i = 0; i < step.lists.length; i++) step.lists[i] = wire.readU32();
+  step.body = wire.readU8();
+  step.edits = null;
+  if (step.body === 2) {
+    step.edits = new Array(wire.readU32());
+    for (let i = 0; i < step.edits.length; i++) {
+      step.edits[i] = { at: wire.readU32(), remove: wire.readU32(), insert: wire.readData() };
+    }
+  }
+}

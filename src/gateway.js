@@ -1,0 +1,291 @@
+// The shell: it owns requests, answers, streams, WebCrypto and objects, and carries out the steps
+// that the core decides. There is no rule in it.
+
+import { BODY, FAILURE, createHold, edited, readWhole } from "./bodies.js";
+import { Fault } from "./core.js";
+import { verify } from "./crypto.js";
+import { play } from "./mock.js";
+import { relay } from "./relay.js";
+import { TELL } from "./wire.js";
+
+// How long a client may take to send a body that must be read, in milliseconds.
+const UPLOAD = 60_000;
+// How long an object may take to decide, and an issuer to send its keys, in milliseconds.
+const DECIDE = 5_000;
+const KEYS = 5_000;
+
+const BODY_FAILURES = { large: BODY.TOO_LARGE, lost: BODY.INCOMPLETE, late: BODY.INCOMPLETE, busy: BODY.BUSY };
+const ANSWER_FAILURES = {
+  large: FAILURE.TOO_LARGE, lost: FAILURE.UNREACHABLE, late: FAILURE.TIMEOUT, busy: FAILURE.BUSY,
+};
+
+export function createGateway(core, cold, log) {
+  async function fetch(request, env, ctx) {
+    // What belongs to this request alone.
+    const call = {
+      request, env, ctx,
+      body: null,
+      response: null,
+      answer: null,
+      controller: null,
+      hold: createHold(),
+      // Set while the request must be carried on without its client.
+      settle: null,
+    };
+    try {
+      core.ready(env);
+      return await carryOut(core.begin(request), call);
+    } catch (error) {
+      return lost(error, call);
+    } finally {
+      call.hold.release();
+      if (call.settle !== null) call.settle();
+    }
+  }
+
+  async function carryOut(first, call) {
+    let step = first;
+    for (;;) {
+      switch (step.kind) {
+        case TELL.FINISH:
+          return finish(step, call);
+        case TELL.ATTEMPT:
+          step = await attempt(step, call);
+          break;
+        case TELL.METER:
+          step = resume(call).metered(step.flight, await decide(step, call.env));
+          break;
+        case TELL.READ_BODY:
+          step = await readBody(step, call);
+          break;
+        case TELL.READ_ANSWER: {
+          const read = await readAnswer(step, call);
+          const failed = typeof read === "string";
+          if (!failed) call.answer = read;
+          step = resume(call).answer(step.flight, failed ? ANSWER_FAILURES[read] : 0, failed ? null : read);
+          break;
+        }
+        case TELL.RELAY: {
+          const relayed = await relay(core, step, call, log);
+          if (relayed instanceof Response) return relayed;
+          step = relayed;
+          break;
+        }
+        case TELL.VERIFY: {
+          const right = await verify(step);
+          step = resume(call).verified(step.flight, right);
+          break;
+        }
+        case TELL.FETCH_KEYS: {
+          const keys = await fetchKeys(step);
+          step = resume(call).keys(step.flight, keys);
+          break;
+        }
+        case TELL.PAUSE:
+          await new Promise((resolve) => setTimeout(resolve, step.within));
+          step = resume(call).paused(step.flight);
+          break;
+        case TELL.COLD: {
+          const response = await coldly(call);
+          const settled = resume(call).answered(step.flight, response);
+          if (settled.log !== null) log(settled.log);
+          return response;
+        }
+        default:
+          throw new Error(`the shell does not know the step ${step.kind}`);
+      }
+    }
+  }
+
+  // The core may have been replaced while this request waited.
+  function resume(call) {
+    core.ready(call.env);
+    return core;
+  }
+
+  async function readBody(step, call) {
+    if (call.body !== null) return resume(call).body(step.flight, 0, call.body);
+    const length = call.request.headers.get("content-length");
+    const announced = length === null ? null : Number(length);
+    const read = await readWhole(call.request, announced, step.max, UPLOAD, call.hold);
+    if (typeof read === "string") return resume(call).body(step.flight, BODY_FAILURES[read], null);
+    call.body = read;
+    return resume(call).body(step.flight, 0, read);
+  }
+
+  async function readAnswer(step, call) {
+    const length = call.response.headers.get("content-length");
+    // A decoded answer is longer than what was announced.
+    const plain = length !== null && call.response.headers.get("content-encoding") === null;
+    const announced = plain ? Number(length) : null;
+    const read = await readWhole(call.response, announced, step.max, step.within, call.hold);
+    if (read === "late" && call.controller !== null) call.controller.abort();
+    return read;
+  }
+
+  async function attempt(step, call) {
+    // An earlier answer that is not used any more.
+    if (call.response !== null) discard(call);
+    call.controller = null;
+    if (step.mock) {
+      const played = await play(step);
+      if (played === null) return resume(call).unanswered(step.flight, FAILURE.TIMEOUT);
+      call.response = played;
+      return resume(call).answered(step.flight, played);
+    }
+    const init = outgoing(step, call);
+    if (init === null) return resume(call).unanswered(step.flight, FAILURE.SECRET_MISSING);
+    // What a model has used must be known even when its client leaves.
+    if (step.body === 2 && call.settle === null) {
+      call.ctx.waitUntil(new Promise((resolve) => { call.settle = resolve; }));
+    }
+    const controller = new AbortController();
+    call.controller = controller;
+    init.signal = controller.signal;
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      controller.abort();
+    }, step.within);
+    let response;
+    try {
+      response = await globalThis.fetch(step.url, init);
+    } catch {
+      return resume(call).unanswered(step.flight, late ? FAILURE.TIMEOUT : FAILURE.UNREACHABLE);
+    } finally {
+      clearTimeout(timer);
+    }
+    call.response = response;
+    if (step.total > 0 && response.body !== null) {
+      setTimeout(() => controller.abort(), step.total);
+    }
+    return resume(call).answered(step.flight, response);
+  }
+
+  // What is sent to an upstream; null when a secret is missing.
+  function outgoing(step, call) {
+    const headers = {};
+    for (const list of step.lists) {
+      for (const name of core.names(list)) {
+        const value = call.request.headers.get(name);
+        if (value !== null) headers[name] = value;
+      }
+    }
+    for (let i = 0; i < step.set.length; i += 2) headers[step.set[i]] = step.set[i + 1];
+    if (step.secret !== null) {
+      const { header, prefix, name } = step.secret;
+      const secret = call.env[name];
+      if (typeof secret !== "string" || secret === "") {
+        log(JSON.stringify({ event: "secret_missing", secret: name }));
+        return null;
+      }
+      headers[header] = prefix + secret;
+    }
+    let body = null;
+    if (step.body === 1) body = call.request.body;
+    else if (step.body === 2) body = edited(call.body, step.edits);
+    return { method: step.method, headers, body, redirect: "manual", cache: "no-store" };
+  }
+
+  async function decide(step, env) {
+    let expire;
+    const late = new Promise((resolve) => { expire = setTimeout(resolve, DECIDE, null); });
+    try {
+      return await Promise.race([env.METER.getByName(step.object).decide(step.ask), late]);
+    } catch (error) {
+      log(JSON.stringify({ event: "limiter_failed", message: String(error) }));
+      return null;
+    } finally {
+      clearTimeout(expire);
+    }
+  }
+
+  async function fetchKeys(step) {
+    const hold = createHold();
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), KEYS);
+    try {
+      const response = await globalThis.fetch(step.url, {
+        redirect: "manual",
+        cache: "no-store",
+        headers: { accept: "application/json" },
+        signal: controller.signal,
+      });
+      if (response.status !== 200) {
+        if (response.body !== null) response.body.cancel().catch(() => {});
+        return null;
+      }
+      const read = await readWhole(response, null, step.max, KEYS, hold);
+      return typeof read === "string" ? null : read;
+    } catch {
+      return null;
+    } finally {
+      clearTimeout(timer);
+      hold.release();
+    }
+  }
+
+  async function coldly(call) {
+    try {
+      return await cold.fetch(call.request, call.env, call.ctx);
+    } catch (error) {
+      log(JSON.stringify({ event: "fault", half: "cold", message: String(error) }));
+      core.ready(call.env);
+      return finish(core.fault(call.request.url), call);
+    }
+  }
+
+  function finish(step, call) {
+    if (step.log !== null) log(step.log);
+    const headers = {};
+    if (step.copy) {
+      call.response.headers.forEach((value, name) => {
+        if (core.copied(name)) headers[name] = value;
+      });
+    }
+    for (let i = 0; i < step.set.length; i += 2) {
+      const name = step.set[i];
+      const both = (name === "vary" || name === "link") && headers[name] !== undefined;
+      headers[name] = both ? `${headers[name]}, ${step.set[i + 1]}` : step.set[i + 1];
+    }
+    let body = null;
+    if (step.body === 1) body = step.bytes;
+    else if (step.body === 2) body = call.response.body;
+    else if (step.body === 3) body = call.answer;
+    if (step.body !== 2 && call.response !== null) discard(call);
+    const response = new Response(body, { status: step.status, headers });
+    if (step.copy && core.copied("set-cookie")) {
+      response.headers.delete("set-cookie");
+      for (const cookie of call.response.headers.getSetCookie()) {
+        response.headers.append("set-cookie", cookie);
+      }
+    }
+    return response;
+  }
+
+  // Frees the connection of an answer that nobody reads.
+  function discard(call) {
+    const { response } = call;
+    call.response = null;
+    if (response.body !== null && !response.bodyUsed) response.body.cancel().catch(() => {});
+  }
+
+  // The client's answer when its handling was lost: every other request goes on.
+  function lost(error, call) {
+    if (!(error instanceof Fault)) {
+      log(JSON.stringify({ event: "fault", half: "shell", message: String(error) }));
+    }
+    try {
+      core.ready(call.env);
+      return finish(core.fault(call.request.url), call);
+    } catch {
+      // Without a core there is nothing to decide with, as with a bundle of another format.
+      return new Response('{"title":"The gateway cannot start","status":503,"code":"not_ready"}', {
+        status: 503,
+        headers: { "content-type": "application/problem+json", "retry-after": "30" },
+      });
+    }
+  }
+
+  return { fetch };
+}

@@ -1,0 +1,142 @@
+//! The half of the Worker that is off the hot path: pages of the gateway itself and its hourly
+//! housekeeping, with the `worker` crate.
+//!
+//! The entry hands over requests under `/_turnpike/` and `/.well-known/` as they came and passes
+//! the answers on as they are. A panic in this module ends the requests that it has in flight, and
+//! no others: those of the hot path live in another. So it stays small, and holds no state that
+//! matters. [`answer`] and [`route`] decide, this file touches the web.
+
+mod answer;
+#[expect(unreachable_pub, reason = "the build writes the same constants for two crates")]
+mod facts;
+mod route;
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests;
+
+use std::cell::Cell;
+
+use answer::{Answer, Problem, Version};
+use route::{Location, Route};
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::{
+    Context, Date, Env, Headers, Request, Response, ResponseBuilder, ScheduleContext, ScheduledEvent,
+    console_error, event,
+};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    fn random_uuid() -> String;
+}
+
+/// Says where a panic was. Only here: a hook that is set later would replace the one by which the
+/// `worker` crate starts this module afresh.
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// Answers a request for a page of the gateway itself. Whatever fails is answered too: an `Err`
+/// would reach the client as plain text.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    Ok(serve(&request, &env).await)
+}
+
+async fn serve(request: &Request, env: &Env) -> Response {
+    // The platform's own text: the `worker` crate takes a method that it does not know for GET.
+    let (method, url) = (request.inner().method(), request.inner().url());
+    let answer = decide(&method, &Location::of(&url), env).await;
+    respond(&answer, &method)
+        .or_else(|_| respond(&answer::problem(Problem::Internal, &request_id(), &[]), &method))
+        .unwrap_or_else(|_| ResponseBuilder::new().with_status(500).empty())
+}
+
+/// The hourly housekeeping: a secret that went missing is noticed before a request needs it.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let missing = missing(facts::SECRETS, &env);
+    if !missing.is_empty() {
+        console_error!("{}", answer::missing_secrets(&missing));
+    }
+}
+
+#[cfg_attr(
+    not(feature = "faults"),
+    expect(clippy::unused_async, reason = "only a fault that tests ask for takes its time")
+)]
+async fn decide(method: &str, url: &Location<'_>, env: &Env) -> Answer {
+    match route::route(method, url) {
+        Route::Health => {
+            let missing = missing(facts::SECRETS, env);
+            if !missing.is_empty() && log_is_due() {
+                console_error!("{}", answer::missing_secrets(&missing));
+            }
+            answer::health(&missing, facts::EXPLAIN, &request_id())
+        }
+        Route::Version => VERSION.answer(),
+        Route::Catalog => answer::catalog(facts::APIS, url.origin, Date::now().as_millis()),
+        Route::NotFound => answer::problem(Problem::NotFound, &request_id(), &[]),
+        Route::MethodNotAllowed => answer::problem(Problem::MethodNotAllowed, &request_id(), &[]),
+        #[cfg(feature = "faults")]
+        Route::Panic => fault(),
+        #[cfg(feature = "faults")]
+        Route::Slow(milliseconds) => {
+            worker::Delay::from(std::time::Duration::from_millis(milliseconds.into())).await;
+            VERSION.answer()
+        }
+    }
+}
+
+#[cfg(feature = "faults")]
+#[expect(clippy::panic, reason = "this is what it is for")]
+fn fault() -> Answer {
+    panic!("a panic that a test asked for")
+}
+
+const VERSION: Version = Version {
+    gateway: facts::GATEWAY,
+    bundle: facts::POLICY_HASH,
+    commit: facts::COMMIT,
+    dirty: facts::DIRTY,
+    environment: facts::ENVIRONMENT,
+    built: facts::BUILT,
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Those of `secrets` that are not there. An empty one is as good as none.
+fn missing<'a>(secrets: &[&'a str], env: &Env) -> Vec<&'a str> {
+    let there = |name: &str| env.secret(name).is_ok_and(|value| !value.to_string().is_empty());
+    secrets.iter().copied().filter(|name| !there(name)).collect()
+}
+
+/// Whether the log may be told again what is missing: once a minute, for anyone may ask for the
+/// health, as often as they like.
+fn log_is_due() -> bool {
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(0) };
+    }
+    let now = Date::now().as_millis();
+    let due = now >= NEXT.get();
+    if due {
+        NEXT.set(now.saturating_add(60_000));
+    }
+    due
+}
+
+fn request_id() -> String {
+    random_uuid().replace('-', "")
+}
+
+/// Puts an answer on the wire; to `HEAD` without its body.
+fn respond(answer: &Answer, method: &str) -> worker::Result<Response> {
+    let headers = Headers::new();
+    headers.set("content-type", answer.content_type)?;
+    headers.set("cache-control", answer.cache_control)?;
+    headers.set("x-content-type-options", "nosniff")?;
+    if let Some((name, value)) = answer.header {
+        headers.set(name, value)?;
+    }
+    let builder = ResponseBuilder::new().with_status(answer.status).with_headers(headers);
+    Ok(if method == "HEAD" { builder.empty() } else { builder.fixed(answer.body.clone().into_bytes()) })
+}

@@ -1,0 +1,279 @@
+// Streams: passed on as they come, and followed by the core.
+//
+// A stream whose bytes need not change is passed on untouched: the runtime pumps one branch of a
+// `tee` to the client, and the other is looked at now and then. A stream from which something must
+// be left out goes through the core, chunk by chunk. Either way the client's stream is closed only
+// when the core has said how it ends: with nothing, or with an error event.
+
+import { Fault } from "./core.js";
+import { TELL } from "./wire.js";
+
+const COMMIT = { HEAD: 0, FIRST_TOKEN: 1, WHOLE: 2 };
+const END = { CLOSED: 0, LOST: 1, LATE: 2, ABANDONED: 3, TOO_LARGE: 4 };
+
+// How often a stream that is passed on untouched is looked at, in milliseconds, and in pieces of
+// which size.
+const GLANCE = 50;
+const PIECE = 64 * 1024;
+// How long an upstream is heard out whose client has left; the platform allows 30 s.
+const DRAIN = 25_000;
+// The most bytes of one stream.
+const MAX_STREAM = 64 * 1024 * 1024;
+
+const encoder = new TextEncoder();
+
+// Passes a stream on. Returns the client's answer, or the next step when the upstream failed
+// before the answer was the client's.
+export function relay(core, step, call, log) {
+  return new Promise((resolve, reject) => {
+    const stream = createStream(core, step, call, log, resolve);
+    const pump = step.filter ? filtered(stream) : untouched(stream);
+    call.ctx.waitUntil(pump.catch((error) => {
+      if (stream.committed) return;
+      reject(error);
+    }));
+  });
+}
+
+// What both ways share: following, deadlines, the client, and the end.
+function createStream(core, step, call, log, resolve) {
+  const { readable, writable } = new IdentityTransformStream();
+  let { tracking } = step;
+  let lateAt = core.now() + step.within;
+  let timer = null;
+  let stop = null;
+
+  const stream = {
+    source: call.response.body,
+    writable,
+    end: null,
+    committed: false,
+    clientGone: false,
+    started: false,
+    over: false,
+    bytes: 0,
+
+    // Wakes when a deadline has passed: `halt` must then end the reading.
+    watch(halt) {
+      stop = halt;
+      timer = setTimeout(stream.alarm, Math.max(1, lateAt - core.now()));
+    },
+    alarm() {
+      const left = lateAt - core.now();
+      if (left > 0) {
+        timer = setTimeout(stream.alarm, left);
+      } else if (stream.end === null) {
+        stream.end = stream.clientGone ? END.ABANDONED : END.LATE;
+        stop();
+      }
+    },
+
+    // The client has left: the upstream is heard out, but not for ever.
+    leave() {
+      if (stream.clientGone || stream.over) return;
+      stream.clientGone = true;
+      lateAt = Math.min(lateAt, core.now() + DRAIN);
+      clearTimeout(timer);
+      timer = setTimeout(stream.alarm, Math.max(1, lateAt - core.now()));
+    },
+
+    // Shows the core one more chunk; returns what the client gets of it.
+    follow(chunk) {
+      core.ready(call.env);
+      const progress = core.follow(tracking, chunk);
+      ({ tracking } = progress);
+      stream.bytes += chunk.length;
+      stream.started = progress.started;
+      stream.over = progress.over;
+      if (!stream.clientGone) lateAt = core.now() + progress.within;
+      if (stream.bytes > MAX_STREAM && stream.end === null) {
+        stream.end = END.TOO_LARGE;
+        stop();
+      }
+      return progress;
+    },
+
+    // Whether the answer is the client's now.
+    ripe(progress) {
+      if (stream.committed || progress.failed) return false;
+      return step.commit === COMMIT.FIRST_TOKEN && progress.started;
+    },
+
+    commit() {
+      stream.committed = true;
+      const headers = {};
+      for (let i = 0; i < step.set.length; i += 2) headers[step.set[i]] = step.set[i + 1];
+      resolve(new Response(readable, { status: step.status, headers }));
+    },
+
+    // Ends the stream as the core says. `flush` passes on what is still held back.
+    async finish(flush) {
+      clearTimeout(timer);
+      let next;
+      try {
+        core.ready(call.env);
+        next = core.streamed(step.flight, tracking, stream.end ?? END.CLOSED, stream.clientGone, stream.committed);
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        next = null;
+      }
+      if (next !== null && next.kind !== TELL.END) {
+        // Nothing has reached the client yet: somebody else may answer.
+        resolve(next);
+        return;
+      }
+      if (next !== null && next.log !== null) log(next.log);
+      const tail = next === null ? faultEvent(core, call) : next.tail;
+      if (!stream.committed) stream.commit();
+      await flush();
+      const writer = writable.getWriter();
+      try {
+        if (tail.length > 0) await writer.write(tail);
+        await writer.close();
+      } catch {
+        // The client has left.
+      }
+    },
+  };
+  if (step.commit === COMMIT.HEAD) stream.commit();
+  return stream;
+}
+
+// What ends a stream whose following was lost to a fault of the core.
+function faultEvent(core, call) {
+  core.ready(call.env);
+  const { bytes } = core.fault(call.request.url);
+  return encoder.encode(`\n\ndata: ${new TextDecoder().decode(bytes)}\n\n`);
+}
+
+async function untouched(stream) {
+  const [client, copy] = stream.source.tee();
+  const halted = new AbortController();
+  let pipe = null;
+  const open = () => {
+    pipe = client
+      .pipeTo(stream.writable, { preventClose: true, preventAbort: true, signal: halted.signal })
+      .catch(() => {
+        // Either the upstream or the client; the other branch tells which.
+        if (stream.end === null) stream.leave();
+      });
+  };
+  const reader = openReader(copy);
+  stream.watch(() => {
+    reader.cancel();
+    halted.abort();
+  });
+  if (stream.committed) open();
+  try {
+    while (stream.end === null) {
+      const chunk = await reader.read();
+      if (chunk === null) break;
+      const progress = stream.follow(chunk);
+      if (stream.ripe(progress)) {
+        stream.commit();
+        open();
+      }
+      if (progress.failed && !stream.committed) break;
+      // Look again when there is more to see: after a while, or at the end.
+      if (pipe !== null && !stream.clientGone) await Promise.race([pipe, glance()]);
+    }
+  } catch (error) {
+    if (error instanceof Fault) {
+      halted.abort();
+    } else {
+      stream.end ??= END.LOST;
+    }
+  }
+  stream.end ??= END.CLOSED;
+  // A broken upstream ends the pipe as a client that left does; only this tells them apart.
+  if (stream.end === END.LOST) stream.clientGone = false;
+  await stream.finish(async () => {
+    if (pipe === null) open();
+    await pipe;
+  });
+  if (pipe === null) {
+    reader.cancel();
+    client.cancel().catch(() => {});
+  }
+}
+
+function glance() {
+  return new Promise((resolve) => setTimeout(resolve, GLANCE));
+}
+
+// Reads what is there, in large pieces where the stream can do that.
+function openReader(stream) {
+  let reader;
+  let buffer = null;
+  try {
+    reader = stream.getReader({ mode: "byob" });
+    buffer = new ArrayBuffer(PIECE);
+  } catch {
+    reader = stream.getReader();
+  }
+  return {
+    async read() {
+      const { done, value } =
+        buffer === null ? await reader.read() : await reader.read(new Uint8Array(buffer));
+      if (value !== undefined && buffer !== null) ({ buffer } = value);
+      return done ? null : value;
+    },
+    cancel() {
+      reader.cancel().catch(() => {});
+    },
+  };
+}
+
+async function filtered(stream) {
+  const reader = stream.source.getReader();
+  let writer = null;
+  let writing = null;
+  const held = [];
+  let heldBytes = 0;
+  const open = () => {
+    writer = stream.writable.getWriter();
+    writer.closed.catch(() => stream.leave());
+  };
+  // One write is under way at a time: a slow client slows the upstream, and fills no memory.
+  const pass = async (bytes) => {
+    if (stream.clientGone || bytes.length === 0) return;
+    if (writing !== null) await writing;
+    writing = writer.write(bytes).catch(() => stream.leave());
+  };
+  stream.watch(() => {
+    reader.cancel().catch(() => {});
+  });
+  if (stream.committed) open();
+  try {
+    while (stream.end === null) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const progress = stream.follow(value);
+      if (stream.ripe(progress)) {
+        stream.commit();
+        open();
+        for (const bytes of held.splice(0)) await pass(bytes);
+      }
+      if (progress.failed && !stream.committed) break;
+      if (stream.committed) {
+        await pass(progress.passed);
+      } else if (progress.passed.length > 0) {
+        held.push(progress.passed);
+        heldBytes += progress.passed.length;
+        if (heldBytes > stream.hold) {
+          stream.end = END.TOO_LARGE;
+        }
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Fault)) stream.end ??= END.LOST;
+  }
+  stream.end ??= END.CLOSED;
+  await stream.finish(async () => {
+    if (writer === null) open();
+    for (const bytes of held.splice(0)) await pass(bytes);
+    if (writing !== null) await writing;
+    writer.releaseLock();
+  });
+  reader.cancel().catch(() => {});
+}
