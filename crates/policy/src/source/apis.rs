@@ -1,0 +1,368 @@
+//! `apis/<name>/api.yaml`: versions, lifecycle, upstreams and rules of an API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compile::Checker;
+use super::containers::{AllOr, List, Map};
+use super::declare::{choice, record};
+use super::diagnostic::{Code, Span};
+use super::exceptions::ExceptionRule;
+use super::plans::{self, LimitFields};
+use super::reader::{Read, Reader, Spanned, nearest};
+use super::routes::RouteBuilder;
+use super::scalars::{
+    BasePath, Date, Duration, FilePath, Header, Name, Prefix, Scope, SecretName, Size, Text, Token, Url,
+};
+use super::secrets::quote;
+use super::versions;
+use super::yaml::{Node, Value};
+use crate::{Operation, State};
+
+record! {
+    /// An API: its versions, who answers for it, and the rules for its operations.
+    ApiFile = "api" {
+        /// Its name, as its folder is called.
+        api: required Name,
+        /// What people call it.
+        title: required Text,
+        /// Who answers for it.
+        owner: required Text,
+        /// The path under which it lies; its version follows: `/petstore` and `v1` make
+        /// `/petstore/v1`.
+        path: required BasePath,
+        /// Its versions by name.
+        versions: required Map<VersionFields>,
+        /// Limits of each consumer on this API, over all of its versions, on top of its plan.
+        limits: default "[]" List<LimitFields>,
+        /// The upper bound of a request body; left out: that of the floor.
+        max_body: optional Size,
+        /// What a caller must have for some operations.
+        authorize: default "[]" List<AuthorizeFields>,
+        /// `required`, or `none` for an API that is open to everybody; that needs an exception in
+        /// `gateway.yaml`, and limits of its own.
+        authentication: default "required" Authentication,
+    }
+    later { cache, cors, guardrails, hosts, template, transform, validate }
+}
+
+record! {
+    /// One version of an API: its document, where it is in its life, and what answers.
+    VersionFields = "version" {
+        /// Its OpenAPI document (3.0 or 3.1), a file beside `api.yaml`.
+        openapi: required FilePath,
+        /// Where it is in its life: `preview`, `active`, `deprecated` or `retired` (answers 410).
+        state: required State,
+        /// When it is or will be deprecated.
+        deprecated: optional Date,
+        /// When it ends; from then on it answers 410.
+        sunset: optional Date,
+        /// The version to use instead.
+        successor: optional Name,
+        /// What answers: a URL, to which the operation's path is added.
+        upstream: optional Url,
+        /// What answers: `openapi`, the examples of the document. Beside an `upstream` it is limited
+        /// to environments and answers there instead: `{ from: openapi, environments: [dev] }`.
+        mock: optional MockFields,
+        /// How the gateway identifies itself to the upstream.
+        upstream_credential: optional CredentialFields,
+        /// How long the upstream may take.
+        timeouts: default "{}" ApiTimeouts,
+    }
+    later { limits, upstreams, validate, weight }
+}
+
+record! {
+    /// How the gateway identifies itself to an upstream.
+    CredentialFields = "upstream credential" {
+        /// The header that carries the secret.
+        header: default "authorization" Header,
+        /// What stands before it. Left out: `Bearer ` in `authorization`, nothing in other headers.
+        prefix: optional Prefix,
+        /// The name of the Worker secret.
+        secret: required SecretName,
+    }
+}
+
+record! {
+    /// How long an upstream may take.
+    ApiTimeouts = "timeouts" {
+        /// Until the head of its answer; left out: 30s, or `total` if that is shorter.
+        first_byte: optional Duration,
+        /// Between two pieces of its answer; left out: 30s, or `total` if that is shorter.
+        idle: optional Duration,
+        /// In all.
+        total: default "60s" Duration,
+    }
+}
+
+record! {
+    /// What a caller must have for some operations.
+    AuthorizeFields = "authorize" {
+        /// Which operations: `all`, or a list of their ids.
+        operations: required AllOr<Token>,
+        /// Scopes that it must all have.
+        scopes: required List<Scope>,
+    }
+    later { claims, roles, when }
+}
+
+/// Whether callers identify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authentication {
+    Required,
+    None,
+}
+choice!(Authentication: "required" => Self::Required, "none" => Self::None);
+
+record! {
+    /// A mock that exists in some environments only.
+    MockMap = "mock" {
+        /// Where its answers come from: `openapi`.
+        source as "from": required MockSource,
+    }
+}
+
+/// A mock, in its long or its short form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MockFields {
+    /// Whether it exists in this environment.
+    pub(crate) here: bool,
+    /// Whether it says in which environments it exists.
+    pub(crate) limited: bool,
+}
+
+impl Read for MockFields {
+    fn expects() -> String {
+        "`openapi`, or a map with `from` and `environments`".to_owned()
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Map(_)) {
+            let before = reader.report.count();
+            let here = reader
+                .item::<MockMap>(node)
+                .is_some_and(|mock| mock.source.is_some());
+            let whole = reader.report.count() == before;
+            return whole.then_some(Self {
+                here,
+                limited: node.get("environments").is_some(),
+            });
+        }
+        MockSource::read(node, reader).map(|_| Self {
+            here: true,
+            limited: false,
+        })
+    }
+
+    fn shapes(out: &mut Vec<&'static super::declare::Shape>) {
+        MockMap::shapes(out);
+    }
+}
+
+/// Where the answers of a mocked API come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MockSource;
+choice!(MockSource: "openapi" => Self; later "script");
+
+/// The operations of an API over all of its versions.
+#[derive(Debug, Default)]
+pub(crate) struct ApiOperations {
+    /// Places in the compiled list, by operation id.
+    pub(crate) ids: BTreeMap<String, Vec<u32>>,
+    /// A document could not be read, so that there may be more.
+    pub(crate) broken: bool,
+}
+
+/// The APIs, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Apis {
+    pub(crate) apis: Vec<crate::Api>,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) by_api: BTreeMap<String, ApiOperations>,
+}
+
+/// Checks every API and routes its operations.
+pub(crate) fn compile(
+    apis: &[(String, Spanned<ApiFile>)],
+    routes: &mut RouteBuilder,
+    checker: &mut Checker,
+) -> Apis {
+    let mut compiled = Apis::default();
+    let mut paths: BTreeMap<String, Span> = BTreeMap::new();
+    for (name, api) in apis {
+        if let Some(path) = &api.path
+            && let Some(first) = paths.insert(path.0.clone(), path.span)
+        {
+            checker
+                .report()
+                .error(
+                    Code::Ambiguous,
+                    path.span,
+                    format!("two APIs lie under {}", quote(&path.0)),
+                )
+                .label(first, "the other one");
+        }
+        compile_one(name, api, &mut compiled, routes, checker);
+    }
+    compiled
+}
+
+/// Everything about an API that its versions share.
+pub(crate) struct Shared<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) file: &'a ApiFile,
+    pub(crate) open: bool,
+    pub(crate) max_body: u64,
+    pub(crate) limits: Vec<crate::Limit>,
+}
+
+fn compile_one(
+    name: &str,
+    api: &Spanned<ApiFile>,
+    compiled: &mut Apis,
+    routes: &mut RouteBuilder,
+    checker: &mut Checker,
+) {
+    let limits = api
+        .limits
+        .as_ref()
+        .map(|list| plans::limits(list, &format!("apis/{name}"), checker))
+        .unwrap_or_default();
+    let open = authentication(name, api, limits.is_empty(), checker);
+    let max_body = checker.max_body(api.max_body.as_ref());
+    let shared = Shared {
+        name,
+        file: api,
+        open,
+        max_body,
+        limits,
+    };
+    if let Some(versions) = api
+        .versions
+        .as_ref()
+        .filter(|map| map.here.is_empty() && map.others.is_empty())
+    {
+        checker
+            .report()
+            .error(Code::EmptyList, versions.span, "an API must have a version");
+    }
+    let mut operations = ApiOperations::default();
+    let mut versions: Vec<_> = api.versions.iter().flat_map(|map| &map.here).collect();
+    versions.sort_by(|(a, _), (b, _)| a.value.cmp(&b.value));
+    for (version, fields) in versions {
+        versions::compile(
+            &shared,
+            version,
+            fields,
+            &mut operations,
+            compiled,
+            routes,
+            checker,
+        );
+    }
+    // An operation that this environment lacks may exist in another.
+    let elsewhere = api.versions.as_ref().is_some_and(|map| !map.others.is_empty());
+    operations.broken |= elsewhere || api.versions.is_none();
+    authorize(&shared, &operations, compiled, checker);
+    compiled.by_api.insert(name.to_owned(), operations);
+}
+
+/// Whether the API is open to everybody.
+fn authentication(name: &str, api: &ApiFile, unlimited: bool, checker: &mut Checker) -> bool {
+    let Some(field) = api
+        .authentication
+        .as_ref()
+        .filter(|field| field.value == Authentication::None)
+    else {
+        return false;
+    };
+    let target = format!("apis/{name}");
+    if !checker.excepted(ExceptionRule::Authentication, &target) {
+        checker
+            .report()
+            .error(Code::NoAuthentication, field.span, format!("the API {} would be open to everybody", quote(name)))
+            .help(format!("that needs an exception in `gateway.yaml`: `{{ rule: authentication, for: {target}, reason: ..., until: ... }}`"));
+    }
+    if unlimited {
+        checker
+            .report()
+            .error(
+                Code::NoLimit,
+                field.span,
+                "an open API has no plan, so it needs limits of its own",
+            )
+            .help("write for example `limits: [{ rate: 10/s }]`");
+    }
+    true
+}
+
+/// Adds what `authorize` demands to the operations that it names.
+fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, checker: &mut Checker) {
+    for entry in shared.file.authorize.iter().flat_map(|list| &list.0) {
+        if shared.open {
+            let at = shared
+                .file
+                .authentication
+                .as_ref()
+                .map_or(entry.span, |field| field.span);
+            checker
+                .report()
+                .error(Code::Conflict, entry.span, "an open API cannot ask for scopes")
+                .label(at, "open to everybody here");
+        }
+        let scopes = entry.scopes.as_ref().map(|list| {
+            if checker.lacks_items(list) {
+                checker
+                    .report()
+                    .error(Code::EmptyList, list.span, "no scope is asked for");
+            }
+            checker.sorted(&list.0, |scope| scope.0.clone())
+        });
+        let Some(operations) = &entry.operations else {
+            continue;
+        };
+        let mut named: BTreeSet<u32> = BTreeSet::new();
+        match &operations.value {
+            AllOr::All => named.extend(known.ids.values().flatten()),
+            AllOr::Only(list) => {
+                if list.0.is_empty() && !checker.reader.reported_within(operations.span) {
+                    checker
+                        .report()
+                        .error(Code::EmptyList, operations.span, "no operation is named")
+                        .help("write `operations: all`, or list them");
+                }
+                for id in &list.0 {
+                    match known.ids.get(&id.0) {
+                        Some(places) => named.extend(places),
+                        None if known.broken => {}
+                        None => {
+                            let near = nearest(&id.0, known.ids.keys().map(String::as_str));
+                            checker
+                                .report()
+                                .error(
+                                    Code::UnknownReference,
+                                    id.span,
+                                    format!(
+                                        "no version of {} has an operation {}",
+                                        quote(shared.name),
+                                        quote(&id.0)
+                                    ),
+                                )
+                                .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+                        }
+                    }
+                }
+            }
+        }
+        for at in named {
+            let operation = usize::try_from(at)
+                .ok()
+                .and_then(|at| compiled.operations.get_mut(at));
+            if let Some(operation) = operation {
+                operation.scopes.extend(scopes.iter().flatten().cloned());
+                operation.scopes.sort();
+                operation.scopes.dedup();
+            }
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Diagnostics: collected as they are found, shown as a compiler would.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+pub use super::codes::Code;
+
+/// More than this are counted, not shown: a bound on memory, far above what a person reads.
+const MAX_SHOWN: usize = 10_000;
+/// How much of a line is shown.
+const MAX_LINE: usize = 2_000;
+
+/// A place in a file of the tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    /// Index of the file in [`Report`].
+    pub(crate) file: u32,
+    /// Its first byte.
+    pub(crate) start: usize,
+    /// The byte after its last.
+    pub(crate) end: usize,
+}
+
+impl Span {
+    pub(crate) const fn new(file: u32, start: usize, end: usize) -> Self {
+        Self { file, start, end }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The tree cannot be built.
+    Error,
+    /// It can, and somebody should look.
+    Warning,
+}
+
+/// One fault, with its place and what to do about it.
+///
+/// Its `Display` is the whole picture, with the lines concerned; [`Diagnostic::one_line`] is what
+/// fits where only a line fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What it is about.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as the tree's path was given: `policies/gateway.yaml`.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The bytes of the file concerned.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// Other places that belong to it.
+    pub labels: Vec<Label>,
+    /// What would help.
+    pub help: Option<String>,
+    rendered: String,
+}
+
+/// Another place that belongs to a diagnostic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The bytes of the file concerned.
+    pub span: Range<usize>,
+    /// What is there.
+    pub message: String,
+}
+
+impl Diagnostic {
+    /// `policies/gateway.yaml:14:5: error[P0201]: message`.
+    pub fn one_line(&self) -> String {
+        let Self {
+            file,
+            line,
+            column,
+            severity,
+            code,
+            message,
+            ..
+        } = self;
+        format!("{file}:{line}:{column}: {severity}[{code}]: {message}")
+    }
+
+    /// Whether it keeps the tree from being built.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rendered)
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// A diagnostic in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    code: Code,
+    severity: Severity,
+    span: Span,
+    message: String,
+    labels: Vec<(Span, String)>,
+    help: Option<String>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            code: Code::TooManyErrors,
+            severity: Severity::Error,
+            span: Span::default(),
+            message: String::new(),
+            labels: Vec::new(),
+            help: None,
+        }
+    }
+}
+
+impl Draft {
+    /// Says what would help.
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Says what would help, if anything is known.
+    pub(crate) fn maybe_help(&mut self, help: Option<String>) -> &mut Self {
+        if help.is_some() {
+            self.help = help;
+        }
+        self
+    }
+
+    /// Points to another place that belongs to it.
+    pub(crate) fn label(&mut self, span: Span, message: impl Into<String>) -> &mut Self {
+        self.labels.push((span, message.into()));
+        self
+    }
+}
+
+/// A file that was read.
+#[derive(Debug)]
+struct Source {
+    /// As shown.
+    path: String,
+    /// Its text, with what must not be shown masked.
+    text: String,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
+}
+
+/// Collects what is found, and knows the files it was found in.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// The name of the tree's folder and a slash: what origins begin with.
+    folder: String,
+    sources: Vec<Source>,
+    drafts: Vec<Draft>,
+    /// How many were not kept, and the last of them.
+    hidden: usize,
+    spare: Draft,
+}
+
+impl Report {
+    /// For a tree whose folder has this name.
+    pub(crate) fn new(folder: &str) -> Self {
+        Self {
+            folder: format!("{folder}/"),
+            ..Self::default()
+        }
+    }
+
+    /// Makes a file known, so that spans can point into it.
+    pub(crate) fn add_file(&mut self, path: String, text: &str) -> u32 {
+        let breaks = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, b)| *b == b'\n')
+            .map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        self.sources.push(Source {
+            path,
+            text: text.to_owned(),
+            lines,
+        });
+        u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// An error.
+    pub(crate) fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
+        self.push(Severity::Error, code, span, message.into())
+    }
+
+    /// A warning.
+    pub(crate) fn warning(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
+        self.push(Severity::Warning, code, span, message.into())
+    }
+
+    fn push(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Draft {
+        let draft = Draft {
+            code,
+            severity,
+            span,
+            message,
+            labels: Vec::new(),
+            help: None,
+        };
+        if self.drafts.len() >= MAX_SHOWN {
+            self.hidden += 1;
+            self.spare = draft;
+            return &mut self.spare;
+        }
+        self.drafts.push(draft);
+        self.drafts.last_mut().unwrap_or(&mut self.spare)
+    }
+
+    /// Whether anything so far keeps the tree from being built.
+    pub(crate) fn failed(&self) -> bool {
+        self.hidden > 0 || self.drafts.iter().any(|draft| draft.severity == Severity::Error)
+    }
+
+    /// How much was found so far.
+    pub(crate) fn count(&self) -> usize {
+        self.drafts.len() + self.hidden
+    }
+
+    /// Whether something was found inside a place.
+    pub(crate) fn any_within(&self, span: Span) -> bool {
+        self.hidden > 0
+            || self.drafts.iter().any(|draft| {
+                draft.span.file == span.file && draft.span.start >= span.start && draft.span.end <= span.end
+            })
+    }
+
+    /// Keeps a place from ever being shown.
+    pub(crate) fn redact(&mut self, span: Span) {
+        let Some(source) = usize::try_from(span.file)
+            .ok()
+            .and_then(|at| self.sources.get_mut(at))
+        else {
+            return;
+        };
+        let mut masked = String::with_capacity(source.text.len());
+        for (at, c) in source.text.char_indices() {
+            if at >= span.start && at < span.end && !c.is_whitespace() {
+                // As many bytes as before, so that every span stays right.
+                masked.extend(std::iter::repeat_n('*', c.len_utf8()));
+            } else {
+                masked.push(c);
+            }
+        }
+        source.text = masked;
+    }
+
+    /// `policies/plans/free.yaml:4`: where something was written.
+    pub(crate) fn origin(&self, span: Span) -> String {
+        match self.source(span) {
+            Some(source) => format!("{}{}:{}", self.folder, source.path, source.place(span.start).0),
+            None => String::new(),
+        }
+    }
+
+    fn source(&self, span: Span) -> Option<&Source> {
+        self.sources.get(usize::try_from(span.file).ok()?)
+    }
+
+    /// Everything found, in the order of file, line and column. `prefix` is put before each path.
+    pub(crate) fn finish(mut self, prefix: &str) -> Vec<Diagnostic> {
+        if self.hidden > 0 {
+            let message = format!("{} more faults are not shown", self.hidden);
+            self.drafts.push(Draft {
+                code: Code::TooManyErrors,
+                severity: Severity::Error,
+                span: Span::new(u32::MAX, 0, 0),
+                message,
+                labels: Vec::new(),
+                help: Some("mend those that are shown first".to_owned()),
+            });
+        }
+        let mut drafts = std::mem::take(&mut self.drafts);
+        let key = |draft: &Draft| {
+            let path = self.source(draft.span).map(|source| source.path.clone());
+            (
+                path.is_none(),
+                path,
+                draft.span.start,
+                draft.code,
+                draft.message.clone(),
+            )
+        };
+        drafts.sort_by_cached_key(key);
+        drafts.dedup_by(|a, b| (a.code, a.span, &a.message) == (b.code, b.span, &b.message));
+        drafts.into_iter().map(|draft| self.show(draft, prefix)).collect()
+    }
+
+    fn show(&self, draft: Draft, prefix: &str) -> Diagnostic {
+        let rendered = self.render(&draft, prefix);
+        let (file, line, column) = self.place(draft.span, prefix);
+        let labels = draft.labels.into_iter().map(|(span, message)| {
+            let (file, line, column) = self.place(span, prefix);
+            Label {
+                file,
+                line,
+                column,
+                span: span.start..span.end,
+                message,
+            }
+        });
+        Diagnostic {
+            code: draft.code,
+            severity: draft.severity,
+            file,
+            line,
+            column,
+            span: draft.span.start..draft.span.end,
+            labels: labels.collect(),
+            message: draft.message,
+            help: draft.help,
+            rendered,
+        }
+    }
+
+    fn place(&self, span: Span, prefix: &str) -> (String, u32, u32) {
+        match self.source(span) {
+            Some(source) => {
+                let (line, column) = source.place(span.start);
+                (format!("{prefix}{}", source.path), line, column)
+            }
+            None => (prefix.trim_end_matches('/').to_owned(), 1, 1),
+        }
+    }
+
+    fn render(&self, draft: &Draft, prefix: &str) -> String {
+        let level = match draft.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let number = draft.code.number();
+        let mut group = level
+            .primary_title(draft.message.as_str())
+            .id(number)
+            .elements([] as [annotate_snippets::Element<'_>; 0]);
+        // Places of one file go into one picture, others into pictures of their own.
+        let mut files = vec![draft.span.file];
+        for (span, _) in &draft.labels {
+            if !files.contains(&span.file) {
+                files.push(span.file);
+            }
+        }
+        for file in files {
+            let primary = (draft.span.file == file).then_some((draft.span, "", AnnotationKind::Primary));
+            let others = draft.labels.iter().filter(|(span, _)| span.file == file);
+            let marks: Vec<_> = primary
+                .into_iter()
+                .chain(others.map(|(span, text)| (*span, text.as_str(), AnnotationKind::Context)))
+                .collect();
+            let Some(source) = marks.first().and_then(|(span, ..)| self.source(*span)) else {
+                let path = prefix.trim_end_matches('/').to_owned();
+                group = group.element(annotate_snippets::Origin::path(path));
+                continue;
+            };
+            let path = format!("{prefix}{}", source.path);
+            if source.text.is_empty() {
+                group = group.element(annotate_snippets::Origin::path(path));
+                continue;
+            }
+            for picture in source.pictures(&marks) {
+                let mut snippet = Snippet::source(picture.text)
+                    .line_start(picture.first_line)
+                    .path(path.clone())
+                    .fold(true);
+                for (range, text, kind) in picture.marks {
+                    let mark = kind.span(range);
+                    snippet = snippet.annotation(if text.is_empty() { mark } else { mark.label(text) });
+                }
+                group = group.element(snippet);
+            }
+        }
+        if let Some(help) = &draft.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        Renderer::plain().render(&[group])
+    }
+}
+
+/// A part of a file with marks in it.
+struct Picture<'a> {
+    text: &'a str,
+    first_line: usize,
+    marks: Vec<(Range<usize>, &'a str, AnnotationKind)>,
+}
+
+impl Source {
+    /// Line and column (in characters), both from 1.
+    fn place(&self, at: usize) -> (u32, u32) {
+        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let before = self.text.get(start..at.min(self.text.len())).unwrap_or("");
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (number(line), number(before.chars().count() + 1))
+    }
+
+    /// The lines that hold the marks. Marks far apart get a picture each, so that a large file is
+    /// not gone through for each of its faults.
+    fn pictures<'a>(&'a self, marks: &[(Span, &'a str, AnnotationKind)]) -> Vec<Picture<'a>> {
+        let mut pictures: Vec<Picture<'a>> = Vec::new();
+        for (span, text, kind) in marks {
+            let (line, _) = self.place(span.start);
+            let line = usize::try_from(line).unwrap_or(1);
+            let start = self.lines.get(line - 1).copied().unwrap_or(0);
+            let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+            let whole = self
+                .text
+                .get(start..end)
+                .unwrap_or("")
+                .trim_end_matches(['\n', '\r']);
+            let mut cut = whole.len().min(MAX_LINE);
+            while !whole.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            let shown = whole.get(..cut).unwrap_or("");
+            // A mark ends with its line, and never inside a character.
+            let (mut from, mut to) = (span.start.saturating_sub(start), span.end.saturating_sub(start));
+            from = from.min(shown.len());
+            to = to.clamp(from, shown.len());
+            while !shown.is_char_boundary(from) {
+                from -= 1;
+            }
+            while !shown.is_char_boundary(to) {
+                to += 1;
+            }
+            let mark = (from..to, *text, *kind);
+            match pictures.iter_mut().find(|picture| picture.first_line == line) {
+                Some(picture) => picture.marks.push(mark),
+                None => pictures.push(Picture {
+                    text: shown,
+                    first_line: line,
+                    marks: vec![mark],
+                }),
+            }
+        }
+        pictures
+    }
+}

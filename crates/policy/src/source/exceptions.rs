@@ -1,0 +1,144 @@
+//! Dated exceptions to the floor: who needs one, and which nobody needs.
+
+use super::compile::Checker;
+use super::declare::{choice, record};
+use super::diagnostic::{Code, Span};
+use super::gateway::DAY;
+use super::reader::Spanned;
+use super::scalars::{Date, Text};
+use super::secrets::quote;
+
+record! {
+    /// A dated exception to the floor.
+    ExceptionFields = "exceptions" {
+        /// The rule that does not hold: `authentication` for an API that is open to everybody,
+        /// `upstreams` for one that is reached without TLS.
+        rule: required ExceptionRule,
+        /// For what: `apis/<name>` or `providers/<name>`.
+        target as "for": required Text,
+        /// Why, for whoever reads this in a year.
+        reason: required Text,
+        /// Its last day. After it the build fails.
+        until: required Date,
+    }
+}
+
+/// The rules that an exception can be made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExceptionRule {
+    Authentication,
+    Upstreams,
+}
+choice!(ExceptionRule: "authentication" => Self::Authentication, "upstreams" => Self::Upstreams;
+    later "owner", "limits", "lifecycle", "max_body");
+
+/// An exception, and whether something needed it.
+#[derive(Debug)]
+pub(crate) struct Exception {
+    rule: ExceptionRule,
+    target: String,
+    span: Span,
+    used: bool,
+}
+
+/// Checks an exception, and keeps it for whatever needs it.
+pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checker) {
+    if let Some(until) = &exception.until {
+        // Its last day is still part of it.
+        let end = if until.0.is_multiple_of(DAY) {
+            until.0.saturating_add(DAY)
+        } else {
+            until.0
+        };
+        let reason = exception.reason.as_ref().map_or("", |reason| reason.0.as_str());
+        checker.check_expiry(&format!("this exception ({reason})"), end, until.span);
+    }
+    let (Some(rule), Some(target)) = (&exception.rule, &exception.target) else {
+        return;
+    };
+    let kinds: &[&str] = match rule.value {
+        ExceptionRule::Authentication => &["apis"],
+        ExceptionRule::Upstreams => &["apis", "providers"],
+    };
+    let known = target
+        .0
+        .split_once('/')
+        .is_some_and(|(kind, name)| kinds.contains(&kind) && !name.is_empty());
+    if !known {
+        let forms: Vec<_> = kinds.iter().map(|kind| format!("`{kind}/<name>`")).collect();
+        checker
+            .report()
+            .error(
+                Code::UnknownReference,
+                target.span,
+                format!("{} is nothing that this exception can be for", quote(&target.0)),
+            )
+            .help(format!("write {}", forms.join(" or ")));
+        return;
+    }
+    let twin = checker
+        .exceptions
+        .iter()
+        .find(|other| other.rule == rule.value && other.target == target.0);
+    if let Some(span) = twin.map(|twin| twin.span) {
+        checker
+            .report()
+            .error(Code::Repeated, target.span, "there is such an exception already")
+            .label(span, "here");
+        return;
+    }
+    checker.exceptions.push(Exception {
+        rule: rule.value,
+        target: target.0.clone(),
+        span: exception.span,
+        used: false,
+    });
+}
+
+impl Checker {
+    /// Whether an exception allows something; it then counts as used.
+    pub(crate) fn excepted(&mut self, rule: ExceptionRule, target: &str) -> bool {
+        let found = self
+            .exceptions
+            .iter_mut()
+            .find(|exception| exception.rule == rule && exception.target == target);
+        found.map(|exception| exception.used = true).is_some()
+    }
+
+    /// Reports exceptions that nothing needed. `exists` tells whether an item of that name is in
+    /// the tree at all, in whatever environment.
+    pub(crate) fn report_unused_exceptions(&mut self, exists: impl Fn(&str) -> Elsewhere) {
+        for exception in std::mem::take(&mut self.exceptions) {
+            match exists(&exception.target) {
+                _ if exception.used => {}
+                Elsewhere::Yes => {}
+                Elsewhere::No => {
+                    self.report()
+                        .warning(
+                            Code::UnusedException,
+                            exception.span,
+                            format!("nothing needs this exception for {}", quote(&exception.target)),
+                        )
+                        .help("remove it: what is not needed should not be allowed");
+                }
+                Elsewhere::Missing => {
+                    self.report().error(
+                        Code::UnknownReference,
+                        exception.span,
+                        format!("there is no {}", quote(&exception.target)),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Where something that an exception names exists.
+pub(crate) enum Elsewhere {
+    /// In another environment, or its file is broken: nothing can be said about it here.
+    Yes,
+    /// In this one.
+    No,
+    /// Nowhere.
+    Missing,
+}

@@ -1,0 +1,353 @@
+//! The files of a tree: found, bounded, read, and put where their names say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::diagnostic::{Code, Report, Span};
+use super::reader::nearest;
+use super::secrets::{self, quote};
+use super::yaml::{self, Node};
+
+const MAX_FILE: u64 = 4 << 20;
+const MAX_FILES: usize = 20_000;
+const MAX_TOTAL: u64 = 256 << 20;
+const MAX_FOLDERS: usize = 8;
+
+/// Kinds with a folder of files, one item each.
+pub(crate) const KINDS: [&str; 6] = [
+    "consumers",
+    "environments",
+    "mocks",
+    "models",
+    "plans",
+    "providers",
+];
+/// Folders of the language that nothing enforces yet.
+const LATER: [&str; 4] = ["governance", "guardrails", "templates", "tests"];
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// A file that holds one item.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// The file's name without its ending; for an API its folder's name.
+    pub(crate) name: String,
+    /// The beginning of the file.
+    pub(crate) span: Span,
+    /// What it says; nothing if it could not be read, and that was reported.
+    pub(crate) node: Option<Node>,
+}
+
+/// The files of a tree.
+#[derive(Debug)]
+pub(crate) struct Files {
+    root: PathBuf,
+    real_root: PathBuf,
+    /// Every file found, by its path below the root.
+    found: BTreeMap<String, PathBuf>,
+    /// Those that have a place in the tree, or that something refers to.
+    placed: BTreeSet<String>,
+    /// Those that were read.
+    pub(crate) read: BTreeSet<PathBuf>,
+    total: u64,
+    documents: BTreeMap<String, Option<Rc<Node>>>,
+}
+
+/// The items of a tree.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    pub(crate) gateway: Option<Item>,
+    pub(crate) kinds: BTreeMap<&'static str, Vec<Item>>,
+    pub(crate) apis: Vec<Item>,
+}
+
+impl Files {
+    /// Finds the files of a tree; nothing if it cannot be read at all.
+    pub(crate) fn find(root: &Path, report: &mut Report) -> Option<Self> {
+        let real_root = match root.canonicalize() {
+            Ok(real) if real.is_dir() => real,
+            Ok(_) => {
+                Self::unreadable("", "this is not a folder", report);
+                return None;
+            }
+            Err(error) => {
+                Self::unreadable("", &format!("the policy tree cannot be read: {error}"), report);
+                return None;
+            }
+        };
+        let mut files = Self {
+            root: root.to_owned(),
+            real_root,
+            found: BTreeMap::new(),
+            placed: BTreeSet::new(),
+            read: BTreeSet::new(),
+            total: 0,
+            documents: BTreeMap::new(),
+        };
+        files.walk("", 0, report);
+        Some(files)
+    }
+
+    fn unreadable(path: &str, why: &str, report: &mut Report) {
+        let span = if path.is_empty() {
+            Span::new(u32::MAX, 0, 0)
+        } else {
+            Self::place(path, report)
+        };
+        report.error(Code::Unreadable, span, why);
+    }
+
+    fn place(path: &str, report: &mut Report) -> Span {
+        Span::new(report.add_file(path.to_owned(), ""), 0, 0)
+    }
+
+    fn walk(&mut self, below: &str, depth: usize, report: &mut Report) {
+        let entries = match fs::read_dir(self.root.join(below)) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return Self::unreadable(below, &format!("the folder cannot be read: {error}"), report);
+            }
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    Self::unreadable(below, &format!("the folder cannot be read: {error}"), report);
+                    continue;
+                }
+            };
+            let file_name = entry.file_name();
+            let Some(name) = file_name.to_str() else {
+                let path = join(below, &file_name.to_string_lossy());
+                let span = Self::place(&path, report);
+                report.error(Code::NotUtf8, span, "the name of the file is not UTF-8");
+                continue;
+            };
+            // Notes for people and what editors and systems leave behind.
+            let note = Path::new(name).extension().is_some_and(|ending| ending == "md");
+            if name.starts_with('.') || note {
+                continue;
+            }
+            let path = join(below, name);
+            let full = entry.path();
+            match full.canonicalize() {
+                Ok(real) if !real.starts_with(&self.real_root) => {
+                    let span = Self::place(&path, report);
+                    report
+                        .error(Code::LeavesTree, span, "this link leads out of the policy tree")
+                        .help("what a gateway does is in its tree: copy the file");
+                }
+                Ok(real) if real.is_dir() && depth >= MAX_FOLDERS => {
+                    let span = Self::place(&path, report);
+                    report.error(
+                        Code::TooLarge,
+                        span,
+                        format!("more than {MAX_FOLDERS} levels of folders"),
+                    );
+                }
+                Ok(real) if real.is_dir() => self.walk(&path, depth + 1, report),
+                Ok(_) if self.found.len() >= MAX_FILES => {
+                    let span = Self::place(&path, report);
+                    report.error(Code::TooLarge, span, format!("more than {MAX_FILES} files"));
+                    return;
+                }
+                Ok(_) => {
+                    self.found.insert(path, full);
+                }
+                Err(error) => Self::unreadable(&path, &format!("the file cannot be read: {error}"), report),
+            }
+        }
+    }
+
+    /// Reads a file of the tree and makes it known to the report. The second part is nothing if it
+    /// cannot be read, and that was reported.
+    fn open(&mut self, path: &str, full: &Path, report: &mut Report) -> (Span, Option<String>) {
+        self.read.insert(full.to_owned());
+        let mut refuse = |code, why: String| {
+            let span = Self::place(path, report);
+            report.error(code, span, why);
+            (span, None)
+        };
+        let size = fs::metadata(full).map_or(0, |metadata| metadata.len());
+        self.total = self.total.saturating_add(size);
+        if size > MAX_FILE {
+            return refuse(
+                Code::TooLarge,
+                format!("the file has more than {} MiB", MAX_FILE >> 20),
+            );
+        }
+        if self.total > MAX_TOTAL {
+            return refuse(
+                Code::TooLarge,
+                format!("the files have more than {} MiB in all", MAX_TOTAL >> 20),
+            );
+        }
+        let bytes = match fs::read(full) {
+            Ok(bytes) => bytes,
+            Err(error) => return refuse(Code::Unreadable, format!("the file cannot be read: {error}")),
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+                (
+                    Span::new(report.add_file(path.to_owned(), &text), 0, 0),
+                    Some(text),
+                )
+            }
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                refuse(Code::NotUtf8, format!("the file is not UTF-8 (byte {at})"))
+            }
+        }
+    }
+
+    fn item(&mut self, name: &str, path: &str, full: &Path, report: &mut Report) -> Item {
+        self.placed.insert(path.to_owned());
+        let (span, text) = self.open(path, full, report);
+        let node = text.and_then(|text| yaml::parse(span.file, &text, report));
+        if let Some(node) = &node {
+            secrets::search(node, report);
+        }
+        Item {
+            name: name.to_owned(),
+            span,
+            node,
+        }
+    }
+
+    /// Reads every item.
+    pub(crate) fn items(&mut self, report: &mut Report) -> Tree {
+        let mut tree = Tree::default();
+        let mut owner: BTreeMap<(String, String), Span> = BTreeMap::new();
+        let mut api_folders = BTreeSet::new();
+        for (path, full) in self.found.clone() {
+            let parts: Vec<&str> = path.split('/').collect();
+            let stem = |name: &str| {
+                ENDINGS
+                    .iter()
+                    .find_map(|ending| name.strip_suffix(ending))
+                    .map(str::to_owned)
+            };
+            let (kind, name) = match parts.as_slice() {
+                [file] if stem(file).as_deref() == Some("gateway") => ("gateway", "gateway".to_owned()),
+                [folder, ..] if LATER.contains(folder) => {
+                    self.placed.insert(path.clone());
+                    let span = Self::place(&path, report);
+                    report
+                        .error(Code::NotBuilt, span, format!("`{folder}/` is not built yet"))
+                        .help("nothing is accepted and then ignored: leave it out until it is enforced");
+                    continue;
+                }
+                ["apis", api, rest @ ..] => {
+                    api_folders.insert((*api).to_owned());
+                    match rest {
+                        [file] if stem(file).as_deref() == Some("api") => ("apis", (*api).to_owned()),
+                        _ => continue,
+                    }
+                }
+                [folder, file] => match (KINDS.iter().find(|kind| *kind == folder), stem(file)) {
+                    (Some(kind), Some(name)) => (*kind, name),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let item = self.item(&name, &path, &full, report);
+            if let Some(first) = owner.get(&(kind.to_owned(), name.clone())) {
+                report
+                    .error(
+                        Code::TwoFiles,
+                        item.span,
+                        format!("{} is written in two files", quote(&name)),
+                    )
+                    .label(*first, "the other one");
+                continue;
+            }
+            owner.insert((kind.to_owned(), name), item.span);
+            match kind {
+                "gateway" => tree.gateway = Some(item),
+                "apis" => tree.apis.push(item),
+                _ => tree.kinds.entry(kind).or_default().push(item),
+            }
+        }
+        for api in api_folders {
+            if !tree.apis.iter().any(|item| item.name == api) {
+                let span = Self::place(&format!("apis/{api}/api.yaml"), report);
+                report.error(
+                    Code::MissingFile,
+                    span,
+                    format!("the API {} has no `api.yaml`", quote(&api)),
+                );
+            }
+        }
+        tree
+    }
+
+    /// Reads a document that an item refers to: once, however often it is referred to.
+    pub(crate) fn document(&mut self, path: &str, from: Span, report: &mut Report) -> Option<Rc<Node>> {
+        if let Some(known) = self.documents.get(path) {
+            return known.clone();
+        }
+        let Some(full) = self.found.get(path).cloned() else {
+            let near = nearest(path, self.found.keys().map(String::as_str));
+            report
+                .error(
+                    Code::MissingFile,
+                    from,
+                    format!("there is no file {} in the tree", quote(path)),
+                )
+                .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+            return None;
+        };
+        let node = self.item(path, path, &full, report).node.map(Rc::new);
+        self.documents.insert(path.to_owned(), node.clone());
+        node
+    }
+
+    /// Notes that something refers to a file, in whatever environment.
+    pub(crate) fn refer(&mut self, path: &str) {
+        self.placed.insert(path.to_owned());
+    }
+
+    /// Reports the files that have no place.
+    pub(crate) fn report_strays(&self, report: &mut Report) {
+        for path in self.found.keys().filter(|path| !self.placed.contains(*path)) {
+            let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+            let known = KINDS.iter().chain(&LATER).copied().chain(["apis"]);
+            let help = if folder.is_empty() {
+                nearest(file, ["gateway.yaml"].into_iter()).map(str::to_owned)
+            } else {
+                let top = folder.split('/').next().unwrap_or("");
+                nearest(top, known.clone())
+                    .filter(|near| *near != top)
+                    .map(|near| format!("{near}/"))
+            };
+            let help = match help {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if KINDS.contains(&folder) => {
+                    "the files of a kind end in `.yaml`, `.yml` or `.json`".to_owned()
+                }
+                None => {
+                    let all: Vec<_> = known.map(|folder| format!("`{folder}/`")).collect();
+                    format!("a tree has `gateway.yaml` and the folders {}", all.join(", "))
+                }
+            };
+            let span = Self::place(path, report);
+            report
+                .error(
+                    Code::UnknownFile,
+                    span,
+                    "this file has no place in the tree, and nothing refers to it",
+                )
+                .help(help);
+        }
+    }
+}
+
+fn join(below: &str, name: &str) -> String {
+    if below.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{below}/{name}")
+    }
+}

@@ -1,0 +1,449 @@
+//! Issuers of tokens, and the keys that they sign with.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::compile::Checker;
+use super::containers::{List, Map};
+use super::declare::record;
+use super::diagnostic::{Code, Span};
+use super::json;
+use super::reader::{Fault, Scalar, Spanned, nearest};
+use super::scalars::{Duration, FilePath, SecretName, Token, Url};
+use super::secrets::quote;
+use super::yaml::{self, Node};
+use crate::{Algorithm, Keys};
+
+record! {
+    /// Who may issue tokens, and what a token of theirs must be.
+    Issuer = "issuer" {
+        /// What `iss` must equal, byte for byte.
+        issuer: required Token,
+        /// Any one of these must be in `aud`.
+        audience: required List<Token>,
+        /// The algorithms that are accepted: `HS256`, `HS384`, `HS512`, `RS256`, `ES256`, `EdDSA`.
+        /// A key's own `alg` must agree.
+        algorithms: required List<Algorithm>,
+        /// The claim that names the consumer.
+        consumer: default "client_id" Token,
+        /// How far clocks may differ; at most 60s.
+        clock_skew: default "30s" Duration,
+        /// The longest lifetime of a token (`exp` - `iat`). Left out: none, unless the environment
+        /// has one.
+        max_lifetime: optional Duration,
+        /// Where the public keys are: the URL of a JWKS, a `.json` file in the tree, or
+        /// `development` for the key pair that `turnpike` makes on this machine.
+        jwks: optional KeySource,
+        /// For HMAC: the name of the Worker secret that holds the key.
+        secret: optional SecretName,
+    }
+    later { discovery, leeway, required_claims, token_type }
+}
+
+/// Where the keys of an issuer are.
+#[derive(Clone, Debug)]
+pub(crate) enum KeySource {
+    Development,
+    Url(Url),
+    File(FilePath),
+}
+
+impl Scalar for KeySource {
+    const EXPECTS: &'static str = "the URL of a JWKS, a `.json` file in the tree, or `development`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if text == "development" {
+            Ok(Self::Development)
+        } else if text.contains("://") {
+            Url::parse(text).map(Self::Url)
+        } else if std::path::Path::new(text)
+            .extension()
+            .is_some_and(|ending| ending == "json")
+        {
+            FilePath::parse(text).map(Self::File)
+        } else {
+            Err(Fault::new(
+                Code::UnknownWord,
+                format!("expected {}, found {}", Self::EXPECTS, quote(text)),
+            ))
+        }
+    }
+}
+
+impl Scalar for Algorithm {
+    const EXPECTS: &'static str = "an algorithm such as `RS256`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if let Some(algorithm) = Self::from_name(text) {
+            return Ok(algorithm);
+        }
+        let all = Self::ALL.map(Self::name);
+        let built = format!(
+            "what is built: {}",
+            all.map(|name| format!("`{name}`")).join(", ")
+        );
+        if matches!(
+            text,
+            "RS384" | "RS512" | "ES384" | "ES512" | "PS256" | "PS384" | "PS512" | "Ed25519" | "ES256K"
+        ) {
+            return Err(
+                Fault::new(Code::NotBuilt, format!("the algorithm `{text}` is not built yet")).help(built),
+            );
+        }
+        if text.eq_ignore_ascii_case("none") {
+            return Err(
+                Fault::new(Code::UnknownWord, "a token without a signature is never accepted").help(built),
+            );
+        }
+        let fault = Fault::new(Code::UnknownWord, format!("{} is not an algorithm", quote(text)));
+        Err(match nearest(text, all.into_iter()) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help(built),
+        })
+    }
+}
+
+/// Whether an issuer of this environment needs the development key.
+pub(crate) fn any_development(issuers: &Map<Issuer>) -> bool {
+    issuers.here.iter().any(|(_, issuer)| {
+        issuer
+            .jwks
+            .as_ref()
+            .is_some_and(|source| matches!(source.value, KeySource::Development))
+    })
+}
+
+/// Checks the issuers; the names come with their place in the sorted list.
+pub(crate) fn compile(
+    map: &Map<Issuer>,
+    checker: &mut Checker,
+) -> (Vec<crate::Issuer>, BTreeMap<String, u32>) {
+    let mut compiled: Vec<(crate::Issuer, Span)> = Vec::new();
+    for (name, issuer) in &map.here {
+        let Some(one) = compile_one(&name.value, issuer, checker) else {
+            continue;
+        };
+        let twin = compiled.iter().find(|(other, _)| other.issuer == one.0.issuer);
+        if let Some((other, span)) = twin {
+            let message = format!(
+                "the issuers `{}` and `{}` have the same `issuer`",
+                other.name, one.0.name
+            );
+            let span = *span;
+            checker
+                .report()
+                .error(Code::DuplicateIssuer, one.1, message)
+                .label(span, "the other one")
+                .help("a token names its issuer by `iss` alone: give one issuer all audiences and keys");
+            continue;
+        }
+        compiled.push(one);
+    }
+    compiled.sort_by(|(a, _), (b, _)| a.issuer.cmp(&b.issuer));
+    let index = compiled
+        .iter()
+        .zip(0_u32..)
+        .map(|((issuer, _), at)| (issuer.name.clone(), at))
+        .collect();
+    (compiled.into_iter().map(|(issuer, _)| issuer).collect(), index)
+}
+
+fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> Option<(crate::Issuer, Span)> {
+    let audience = issuer.audience.as_ref().map(|list| {
+        if checker.lacks_items(list) {
+            checker
+                .report()
+                .error(Code::EmptyList, list.span, "no audience is named");
+        }
+        checker.sorted(&list.0, |audience| audience.0.clone())
+    });
+    let algorithms = issuer.algorithms.as_ref().map(|list| {
+        if checker.lacks_items(list) {
+            checker
+                .report()
+                .error(Code::EmptyList, list.span, "no algorithm is accepted");
+        }
+        checker.sorted(&list.0, |algorithm| algorithm.name());
+        let mut sorted: Vec<_> = list.0.iter().map(|algorithm| algorithm.value).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        sorted
+    });
+    let clock_skew = issuer.clock_skew.as_ref().map(|skew| checker.seconds(skew, 60));
+    let max_lifetime = lifetime(issuer, checker);
+    let keys = keys(name, issuer, algorithms.as_deref(), checker);
+    let id = issuer.issuer.as_ref()?;
+    Some((
+        crate::Issuer {
+            name: name.to_owned(),
+            issuer: id.0.clone(),
+            audience: audience?,
+            algorithms: algorithms?,
+            consumer_claim: issuer.consumer.as_ref()?.0.clone(),
+            clock_skew: clock_skew?,
+            max_lifetime,
+            keys: keys?,
+        },
+        id.span,
+    ))
+}
+
+/// The tighter one of the issuer's and the environment's bounds.
+fn lifetime(issuer: &Issuer, checker: &mut Checker) -> Option<u32> {
+    let most = 10 * 365 * 24 * 60 * 60;
+    let own = issuer.max_lifetime.as_ref().map(|limit| {
+        if limit.0 == 0 {
+            checker
+                .report()
+                .error(Code::OutOfRange, limit.span, "no token could ever be accepted");
+        }
+        checker.seconds(limit, most)
+    });
+    let environment = checker
+        .rules
+        .max_lifetime
+        .and_then(|limit| u32::try_from(limit / 1000).ok());
+    match (own, environment) {
+        (Some(own), Some(environment)) => Some(own.min(environment)),
+        (own, environment) => own.or(environment),
+    }
+}
+
+fn keys(
+    name: &str,
+    issuer: &Spanned<Issuer>,
+    algorithms: Option<&[Algorithm]>,
+    checker: &mut Checker,
+) -> Option<Keys> {
+    let algorithms_at = issuer.algorithms.as_ref().map_or(issuer.span, |list| list.span);
+    let hmac = algorithms.map(|list| list.iter().any(|algorithm| algorithm.is_hmac()));
+    let public = algorithms.map(|list| list.iter().any(|algorithm| !algorithm.is_hmac()));
+    if hmac == Some(true) && public == Some(true) {
+        checker
+            .report()
+            .error(
+                Code::AlgorithmMismatch,
+                algorithms_at,
+                "HMAC and public-key algorithms are mixed",
+            )
+            .help("a public key must never be taken for a shared secret: make it two issuers");
+    }
+    match (&issuer.jwks, &issuer.secret) {
+        (Some(jwks), Some(secret)) => {
+            checker
+                .report()
+                .error(
+                    Code::Conflict,
+                    secret.span,
+                    "an issuer has `jwks` or `secret`, not both",
+                )
+                .label(jwks.span, "`jwks` is here");
+            None
+        }
+        (None, None) => {
+            checker
+                .report()
+                .error(
+                    Code::NotBuilt,
+                    issuer.span,
+                    format!(
+                        "the issuer {} has neither `jwks` nor `secret`, and discovery is not built yet",
+                        quote(name)
+                    ),
+                )
+                .help("write the URL of its JWKS (its `jwks_uri`) as `jwks`");
+            None
+        }
+        (None, Some(secret)) => {
+            if public == Some(true) && hmac == Some(false) {
+                checker
+                    .report()
+                    .error(
+                        Code::AlgorithmMismatch,
+                        algorithms_at,
+                        "these algorithms need public keys, but the issuer has a `secret`",
+                    )
+                    .label(secret.span, "the secret is named here");
+            }
+            checker.secrets.insert(secret.0.clone());
+            Some(Keys::Secret(secret.0.clone()))
+        }
+        (Some(jwks), None) => {
+            if hmac == Some(true) && public == Some(false) {
+                checker
+                    .report()
+                    .error(
+                        Code::AlgorithmMismatch,
+                        algorithms_at,
+                        "HMAC needs a `secret`, not a JWKS",
+                    )
+                    .label(jwks.span, "the JWKS is named here");
+                return None;
+            }
+            let algorithms = algorithms.unwrap_or(&[]);
+            match &jwks.value {
+                KeySource::Url(url) => {
+                    if !url.is_https() && !checker.rules.http_upstreams {
+                        checker
+                            .report()
+                            .error(Code::PlainHttp, jwks.span, "keys are fetched without TLS")
+                            .help("write `https://`");
+                    }
+                    Some(Keys::Url(url.0.clone()))
+                }
+                KeySource::File(path) => {
+                    let document = checker
+                        .files
+                        .document(&path.0, jwks.span, &mut checker.reader.report)?;
+                    key_set(&document, algorithms, jwks.span, checker)
+                }
+                KeySource::Development => development(name, jwks.span, algorithms_at, algorithms, checker),
+            }
+        }
+    }
+}
+
+fn development(
+    name: &str,
+    at: Span,
+    algorithms_at: Span,
+    algorithms: &[Algorithm],
+    checker: &mut Checker,
+) -> Option<Keys> {
+    if !checker.rules.development_issuer {
+        let message = format!(
+            "the issuer {} has the development key, which {} forbids",
+            quote(name),
+            quote(&checker.reader.environment)
+        );
+        checker
+            .report()
+            .error(Code::DevelopmentIssuerForbidden, at, message)
+            .help("limit it with `environments: [dev]`");
+        return None;
+    }
+    if !algorithms.is_empty() && algorithms != [Algorithm::EdDSA] {
+        checker
+            .report()
+            .error(
+                Code::AlgorithmMismatch,
+                algorithms_at,
+                "the development key signs with EdDSA only",
+            )
+            .help("write `algorithms: [EdDSA]`");
+        return None;
+    }
+    let Some(text) = checker.development_key.clone() else {
+        checker
+            .report()
+            .error(Code::NoDevelopmentKey, at, "the development key is not at hand")
+            .help("`turnpike` makes it outside Git when it builds or makes a token");
+        return None;
+    };
+    let mut own = super::diagnostic::Report::default();
+    let file = own.add_file(String::new(), &text);
+    let key = yaml::parse(file, &text, &mut own)
+        .and_then(|node| public_key(&node, &[Algorithm::EdDSA]).ok().flatten());
+    match key {
+        Some(key) => Some(Keys::Inline(vec![key])),
+        None => {
+            checker.report().error(
+                Code::BadKeySet,
+                at,
+                "the development key that was handed in is not a public Ed25519 JWK",
+            );
+            None
+        }
+    }
+}
+
+fn key_set(document: &Node, algorithms: &[Algorithm], at: Span, checker: &mut Checker) -> Option<Keys> {
+    let Some(list) = document.get("keys") else {
+        checker
+            .report()
+            .error(
+                Code::BadKeySet,
+                document.span,
+                "a JWKS is a map with a list named `keys`",
+            )
+            .label(at, "referred to here");
+        return None;
+    };
+    let mut keys = Vec::new();
+    for key in list.items() {
+        match public_key(key, algorithms) {
+            Ok(Some(public)) => keys.push(public),
+            Ok(None) => {}
+            Err(why) => {
+                checker.report().error(Code::BadKeySet, key.span, why);
+            }
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() && !algorithms.is_empty() {
+        let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        checker
+            .report()
+            .error(
+                Code::BadKeySet,
+                list.span,
+                format!("no key here can verify {}", names.join(" or ")),
+            )
+            .label(at, "referred to here");
+        return None;
+    }
+    Some(Keys::Inline(keys))
+}
+
+/// The public members of a JWK as canonical JSON; nothing if it is for another use or algorithm.
+fn public_key(key: &Node, algorithms: &[Algorithm]) -> Result<Option<String>, String> {
+    let member = |name: &str| key.get(name).and_then(Node::text);
+    let Some(kind) = member("kty") else {
+        return Err("a JWK must have `kty`".to_owned());
+    };
+    if member("use").is_some_and(|usage| usage != "sig") {
+        return Ok(None);
+    }
+    let needed: &[&str] = match (kind, member("crv")) {
+        ("RSA", _) => &["e", "n"],
+        ("EC", Some("P-256")) => &["crv", "x", "y"],
+        ("OKP", Some("Ed25519")) => &["crv", "x"],
+        ("oct", _) => return Err("a symmetric key has no place in a JWKS".to_owned()),
+        _ => return Ok(None),
+    };
+    let natural = match kind {
+        "RSA" => Algorithm::RS256,
+        "EC" => Algorithm::ES256,
+        _ => Algorithm::EdDSA,
+    };
+    // RFC 9864 names EdDSA with this curve `Ed25519`.
+    let agrees = member("alg").is_none_or(|alg| alg == natural.name() || (kind == "OKP" && alg == "Ed25519"));
+    if !agrees || !algorithms.contains(&natural) {
+        return Ok(None);
+    }
+    let mut public = BTreeMap::from([("kty", kind)]);
+    for name in needed {
+        let Some(value) = member(name) else {
+            return Err(format!("a JWK of type {kind} must have `{name}`"));
+        };
+        if *name != "crv"
+            && !value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        {
+            return Err(format!("`{name}` is not base64url"));
+        }
+        public.insert(name, value);
+    }
+    public.insert("alg", natural.name());
+    if let Some(id) = member("kid") {
+        public.insert("kid", id);
+    }
+    let object = public
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Json::from(value)))
+        .collect();
+    Ok(Some(json::text(&Json::Object(object))))
+}

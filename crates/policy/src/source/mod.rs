@@ -1,0 +1,144 @@
+//! The policy language as it is written: parsed with its places, checked as a whole, compiled.
+//!
+//! [`build`] does it all. Nothing here panics on what an operator writes, and nothing stops at the
+//! first fault: a tree with 500 of them gets 500 diagnostics.
+
+mod apis;
+mod catalogue;
+mod codes;
+mod compile;
+mod consumers;
+mod containers;
+mod declare;
+pub mod development;
+mod diagnostic;
+mod examples;
+mod exceptions;
+mod files;
+mod gateway;
+mod headers;
+mod issuers;
+mod json;
+mod mocks;
+mod models;
+mod openapi;
+mod plans;
+mod providers;
+mod reader;
+pub mod reference;
+mod routes;
+mod scalars;
+mod secrets;
+mod units;
+mod versions;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+pub use diagnostic::{Code, Diagnostic, Label, Severity};
+
+use crate::{Bundle, Compiled, Timestamp};
+use diagnostic::{Report, Span};
+use files::Files;
+
+/// For which environment, and as of when, a tree is built.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The environment, one of those that `gateway.yaml` lists.
+    pub environment: String,
+    /// The instant that dates are compared with. It decides about diagnostics only, never about the
+    /// bundle.
+    pub as_of: Timestamp,
+    /// The public key of the development issuer, as a JWK. Only trees with such an issuer need it:
+    /// see [`needs_development_key`].
+    pub development_key: Option<String>,
+}
+
+/// What came of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The bundle and its hash; nothing if there is an error.
+    pub bundle: Option<(Vec<u8>, [u8; 32])>,
+    /// What the bundle holds; nothing if there is an error.
+    pub compiled: Option<Compiled>,
+    /// Everything found, in the order of file and line.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// Checks and compiles the tree below `root`. Places in diagnostics begin with `root` as it is given.
+pub fn build(root: &Path, options: &Options) -> Outcome {
+    let mut report = Report::new(&folder(root));
+    let Some(mut files) = Files::find(root, &mut report) else {
+        return Outcome {
+            diagnostics: report.finish(&prefix(root)),
+            ..Outcome::default()
+        };
+    };
+    let tree = files.items(&mut report);
+    let (compiled, mut report, files) = compile::compile(files, &tree, report, options);
+    let mut bundle = None;
+    if !report.failed() {
+        match Bundle::write(&compiled) {
+            Ok(written) => bundle = Some(written),
+            Err(error) => {
+                report.error(
+                    Code::TooLarge,
+                    Span::new(u32::MAX, 0, 0),
+                    format!("the bundle cannot be written: {error}"),
+                );
+            }
+        }
+    }
+    Outcome {
+        compiled: bundle.is_some().then_some(compiled),
+        bundle,
+        diagnostics: report.finish(&prefix(root)),
+        files: files.read.into_iter().collect(),
+    }
+}
+
+/// The environments that the tree lists, in the order written; none if that cannot be read.
+pub fn environments(root: &Path) -> Vec<String> {
+    let mut report = Report::default();
+    let Some(mut files) = Files::find(root, &mut report) else {
+        return Vec::new();
+    };
+    compile::environment_names(&files.items(&mut report)).unwrap_or_default()
+}
+
+/// Whether a tree has an issuer with `jwks: development` in an environment, so that the build needs
+/// [`Options::development_key`].
+pub fn needs_development_key(root: &Path, environment: &str) -> bool {
+    let mut report = Report::default();
+    let Some(mut files) = Files::find(root, &mut report) else {
+        return false;
+    };
+    let tree = files.items(&mut report);
+    compile::needs_development_key(&tree, &mut reader::Reader::new(report, environment))
+}
+
+/// Reads a day (`2027-06-30`: its first instant in UTC) or an instant (`2027-06-30T12:00:00Z`), as
+/// dates are written in policies.
+pub fn parse_date(text: &str) -> Result<Timestamp, String> {
+    units::date(text).map_err(|(why, help)| help.map_or(why.clone(), |help| format!("{why}: {help}")))
+}
+
+/// An instant as [`parse_date`] reads it.
+pub fn show_instant(at: Timestamp) -> String {
+    units::show_instant(at)
+}
+
+/// The name of the tree's folder, which origins in the bundle begin with: the same wherever the tree
+/// lies.
+fn folder(root: &Path) -> String {
+    let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "policies".to_owned())
+}
+
+fn prefix(root: &Path) -> String {
+    let shown = root.to_string_lossy();
+    let shown = shown.strip_prefix("./").unwrap_or(&shown);
+    format!("{}/", shown.trim_end_matches('/'))
+}

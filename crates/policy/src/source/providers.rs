@@ -1,0 +1,164 @@
+//! `providers/<name>.yaml`: where models run.
+
+use super::compile::Checker;
+use super::declare::{choice, record};
+use super::diagnostic::Code;
+use super::exceptions::ExceptionRule;
+use super::reader::Spanned;
+use super::scalars::{Header, Name, Prefix, SecretName, Url};
+use super::secrets::quote;
+use crate::{ProviderKind, UpstreamCredential};
+
+record! {
+    /// Where models run: the wire format, the address, and the name of the secret.
+    ProviderFile = "provider" {
+        /// Its name, as the file is called.
+        provider: required Name,
+        /// The format that it speaks: `openai` (chat completions), or `mock` for scripted answers.
+        wire: required Wire,
+        /// Its address, up to and without `/chat/completions`.
+        base_url: optional Url,
+        /// The name of the Worker secret that holds its key.
+        secret: optional SecretName,
+        /// How the key is sent.
+        auth: optional AuthFields,
+    }
+    later { headers, limits, prices, region }
+}
+
+record! {
+    /// How a key is sent.
+    AuthFields = "auth" {
+        /// The header that carries it.
+        header: default "authorization" Header,
+        /// What stands before it. Left out: `Bearer ` in `authorization`, nothing in other headers.
+        prefix: optional Prefix,
+    }
+}
+
+/// A wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    OpenAi,
+    Mock,
+}
+choice!(Wire: "openai" => Self::OpenAi, "mock" => Self::Mock;
+    later "anthropic", "gemini", "google", "azure", "bedrock", "workers-ai", "mistral");
+
+/// Checks a provider.
+pub(crate) fn compile(
+    name: &str,
+    provider: &Spanned<ProviderFile>,
+    checker: &mut Checker,
+) -> Option<crate::Provider> {
+    let kind = match provider.wire.as_ref()?.value {
+        Wire::Mock => mock(name, provider, checker),
+        Wire::OpenAi => openai(name, provider, checker)?,
+    };
+    let origin = checker.report().origin(provider.span);
+    Some(crate::Provider {
+        name: name.to_owned(),
+        kind,
+        origin,
+    })
+}
+
+fn mock(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -> ProviderKind {
+    let span = provider.wire.as_ref().map_or(provider.span, |wire| wire.span);
+    checker.check_mock(&format!("the provider {}", quote(name)), span);
+    let fields = [
+        ("base_url", provider.base_url.as_ref().map(|field| field.span)),
+        ("secret", provider.secret.as_ref().map(|field| field.span)),
+        ("auth", provider.auth.as_ref().map(|field| field.span)),
+    ];
+    for (field, at) in fields {
+        if let Some(at) = at {
+            checker
+                .report()
+                .error(Code::Conflict, at, format!("a mock has no `{field}`"))
+                .label(span, "this is a mock");
+        }
+    }
+    ProviderKind::Mock
+}
+
+fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -> Option<ProviderKind> {
+    if let Some(url) = &provider.base_url {
+        checker.check_tls(url, &format!("providers/{name}"));
+        if let Some(base) = url.0.strip_suffix("/chat/completions") {
+            checker
+                .report()
+                .error(
+                    Code::BadUrl,
+                    url.span,
+                    "this is the address of one operation, not the base",
+                )
+                .help(format!("write {}", quote(base)));
+        }
+    } else if !checker.reader.reported_within(provider.span) {
+        checker
+            .report()
+            .error(Code::MissingField, provider.span, "`base_url` is missing")
+            .help("for example `https://api.openai.com/v1`");
+    }
+    if let (Some(auth), None) = (&provider.auth, &provider.secret) {
+        checker
+            .report()
+            .error(Code::Conflict, auth.span, "`auth` needs a `secret` to send");
+    }
+    let credential = provider.secret.as_ref().and_then(|secret| {
+        let (header, prefix) = match &provider.auth {
+            Some(auth) => (
+                auth.header.as_ref()?.0.clone(),
+                auth.prefix.as_ref().map(|prefix| prefix.0.clone()),
+            ),
+            None => ("authorization".to_owned(), None),
+        };
+        Some(checker.credential(header, prefix, secret))
+    });
+    Some(ProviderKind::OpenAi {
+        base_url: provider.base_url.as_ref()?.0.clone(),
+        credential,
+    })
+}
+
+impl Checker {
+    /// How the gateway identifies itself to an upstream.
+    pub(crate) fn credential(
+        &mut self,
+        header: String,
+        prefix: Option<String>,
+        secret: &Spanned<SecretName>,
+    ) -> UpstreamCredential {
+        self.secrets.insert(secret.0.clone());
+        let usual = if header == "authorization" { "Bearer " } else { "" };
+        UpstreamCredential {
+            header,
+            prefix: prefix.unwrap_or_else(|| usual.to_owned()),
+            secret: secret.0.clone(),
+        }
+    }
+
+    /// Reports an upstream that is reached without TLS, if nothing allows that.
+    pub(crate) fn check_tls(&mut self, url: &Spanned<Url>, target: &str) {
+        if url.is_https() || self.excepted(ExceptionRule::Upstreams, target) || self.rules.http_upstreams {
+            return;
+        }
+        self.report()
+            .error(Code::PlainHttp, url.span, "this upstream is reached without TLS")
+            .help(format!("write `https://`, or an exception `{{ rule: upstreams, for: {target}, reason: ..., until: ... }}` in `gateway.yaml`"));
+    }
+
+    /// Reports a mock in an environment that forbids mocks.
+    pub(crate) fn check_mock(&mut self, what: &str, span: super::diagnostic::Span) {
+        if !self.rules.mocks {
+            let message = format!(
+                "{what} is mocked, and {} forbids mocks",
+                quote(&self.reader.environment)
+            );
+            self.report()
+                .error(Code::MockForbidden, span, message)
+                .help("limit it with `environments: [dev]`, and give it an upstream elsewhere");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The reference of the language, made from the declarations that the checker itself obeys.
+
+use std::fmt::Write as _;
+
+use super::apis::ApiFile;
+use super::codes::Code;
+use super::compile::EnvironmentFile;
+use super::consumers::ConsumerFile;
+use super::declare::{FieldInfo, Shape};
+use super::gateway::GatewayFile;
+use super::mocks::MockFile;
+use super::models::ModelFile;
+use super::plans::PlanFile;
+use super::providers::ProviderFile;
+use super::reader::Read;
+
+/// Every kind: where it is written, and the records that it is made of, itself first.
+fn kinds() -> Vec<(&'static str, Vec<&'static Shape>)> {
+    fn shapes<T: Read>() -> Vec<&'static Shape> {
+        let mut shapes = Vec::new();
+        T::shapes(&mut shapes);
+        shapes
+    }
+    vec![
+        ("gateway.yaml", shapes::<GatewayFile>()),
+        ("environments/<name>.yaml", shapes::<EnvironmentFile>()),
+        ("plans/<name>.yaml", shapes::<PlanFile>()),
+        ("consumers/<name>.yaml", shapes::<ConsumerFile>()),
+        ("apis/<name>/api.yaml", shapes::<ApiFile>()),
+        ("models/<name>.yaml", shapes::<ModelFile>()),
+        ("providers/<name>.yaml", shapes::<ProviderFile>()),
+        ("mocks/<name>.yaml", shapes::<MockFile>()),
+    ]
+}
+
+/// Every kind and field of the language, as Markdown.
+pub fn fields() -> String {
+    let mut text = String::new();
+    let mut told: Vec<&str> = Vec::new();
+    for (file, shapes) in kinds() {
+        let _ = writeln!(text, "## `{file}`\n");
+        for (position, shape) in shapes.iter().enumerate() {
+            if position > 0 {
+                if told.contains(&shape.name) {
+                    continue;
+                }
+                told.push(shape.name);
+                let _ = writeln!(
+                    text,
+                    "### {}: `{}`\n",
+                    file.split('/').next().unwrap_or(file).trim_end_matches(".yaml"),
+                    shape.name
+                );
+            }
+            let _ = writeln!(text, "{}\n", prose(shape.doc));
+            let _ = writeln!(text, "| field | | what it says |\n|---|---|---|");
+            for field in shape.fields {
+                let _ = writeln!(
+                    text,
+                    "| `{}` | {} | {} |",
+                    field.name,
+                    presence(field),
+                    cell(field)
+                );
+            }
+            let _ = writeln!(text);
+            if !shape.later.is_empty() {
+                let later: Vec<_> = shape.later.iter().map(|name| format!("`{name}`")).collect();
+                let _ = writeln!(text, "Refused until it is built: {}.\n", later.join(", "));
+            }
+        }
+    }
+    text
+}
+
+/// Every code of a diagnostic with its meaning, as Markdown.
+pub fn codes() -> String {
+    let mut text = "| code | meaning |\n|---|---|\n".to_owned();
+    for code in Code::ALL {
+        let _ = writeln!(text, "| `{code}` | {} |", code.meaning());
+    }
+    text
+}
+
+fn presence(field: &FieldInfo) -> String {
+    match field.default {
+        Some(default) => format!("`{default}`"),
+        None if field.required => "required".to_owned(),
+        None => "optional".to_owned(),
+    }
+}
+
+fn cell(field: &FieldInfo) -> String {
+    format!("{} *{}*", prose(field.doc), (field.expects)()).replace('|', "\\|")
+}
+
+/// The lines of a doc comment as one.
+fn prose(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}

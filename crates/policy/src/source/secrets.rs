@@ -1,0 +1,122 @@
+//! Values that must never be in a policy tree, and must never be shown when they are.
+
+use super::diagnostic::{Code, Report};
+use super::yaml::{Node, Value};
+
+/// Text as it is shown in a message: in backticks, short, and never a secret.
+pub(crate) fn quote(text: &str) -> String {
+    if what(text).is_some() {
+        return "this value".to_owned();
+    }
+    let mut shown: String = text
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// Finds secrets in a document, reports each and keeps it from being shown.
+pub(crate) fn search(root: &Node, report: &mut Report) {
+    let mut rest = vec![root];
+    while let Some(node) = rest.pop() {
+        match &node.value {
+            Value::Scalar { text, .. } => {
+                if let Some(what) = what(text) {
+                    report.redact(node.span);
+                    found(node, what, report);
+                }
+            }
+            Value::List(items) => rest.extend(items),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    rest.push(key);
+                    rest.push(value);
+                }
+                if let Some(what) = private_jwk(node, report) {
+                    found(node, what, report);
+                }
+            }
+        }
+    }
+}
+
+fn found(node: &Node, what: &str, report: &mut Report) {
+    report
+        .error(Code::SecretInTree, node.span, format!("this looks like {what}"))
+        .help("put the value in a Worker secret and write that secret's name here; a key that was in Git must be replaced");
+}
+
+/// A JWK with private members, or a symmetric one.
+fn private_jwk(map: &Node, report: &mut Report) -> Option<&'static str> {
+    let kind = map.get("kty")?.text()?;
+    let mut found = None;
+    for member in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+        if let Some(value) = map.get(member).filter(|value| value.text().is_some()) {
+            report.redact(value.span);
+            found = Some("a private key (JWK)");
+        }
+    }
+    if kind == "oct" {
+        Some("a symmetric key (JWK)")
+    } else {
+        found
+    }
+}
+
+/// What kind of secret a text looks like.
+fn what(text: &str) -> Option<&'static str> {
+    if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+        return Some("a private key (PEM)");
+    }
+    let word = |prefix: &str, least: usize| {
+        text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '='))
+            .filter_map(|word| word.strip_prefix(prefix))
+            .any(|rest| {
+                rest.len() >= least
+                    && rest
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+            })
+    };
+    let known = [
+        ("sk-", 20, "an API key of a model provider"),
+        ("sk_live_", 16, "a secret key"),
+        ("AKIA", 16, "an access key of AWS"),
+        ("AIza", 30, "an API key of Google"),
+        ("ghp_", 30, "a token of GitHub"),
+        ("github_pat_", 30, "a token of GitHub"),
+        ("glpat-", 18, "a token of GitLab"),
+        ("xoxb-", 20, "a token of Slack"),
+        ("hf_", 30, "a token of Hugging Face"),
+    ];
+    if let Some((_, _, what)) = known.into_iter().find(|(prefix, least, _)| word(prefix, *least)) {
+        return Some(what);
+    }
+    text.split_whitespace()
+        .any(is_jwt)
+        .then_some("a signed token (JWT)")
+}
+
+fn is_jwt(word: &str) -> bool {
+    let mut parts = word.split('.');
+    let (Some(head), Some(claims), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let long = |part: &str, least: usize| {
+        part.len() >= least
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    };
+    head.starts_with("eyJ")
+        && claims.starts_with("eyJ")
+        && long(head, 10)
+        && long(claims, 10)
+        && long(signature, 20)
+}

@@ -1,0 +1,360 @@
+//! Values with units: durations, sizes, rates, quotas and dates.
+//!
+//! A number without its unit is refused, so that nobody has to guess whether `30` is seconds.
+
+use crate::{Millis, Timestamp, Window};
+
+/// Why a text is not such a value, and what would help.
+pub(crate) type Wrong = (String, Option<String>);
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// A whole number, with `_` between groups of digits.
+pub(crate) fn integer(text: &str) -> Result<u64, Wrong> {
+    let bad = || {
+        (
+            format!("{} is not a whole number", super::secrets::quote(text)),
+            None,
+        )
+    };
+    let grouped = !text.starts_with('_') && !text.ends_with('_') && !text.contains("__");
+    let digits: String = text.chars().filter(|c| *c != '_').collect();
+    if !grouped || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad());
+    }
+    digits
+        .parse()
+        .map_err(|_| (format!("{} is too large", super::secrets::quote(text)), None))
+}
+
+/// Splits `10MiB` into the number and its unit.
+fn with_unit(text: &str) -> Result<(u64, &str), Wrong> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    Ok((integer(number)?, unit.trim_start()))
+}
+
+/// A span of time: `250ms`, `30s`, `5m`, `1h`, `7d`.
+pub(crate) fn duration(text: &str) -> Result<Millis, Wrong> {
+    let help = || Some("write for example `250ms`, `30s`, `5m`, `1h` or `7d`".to_owned());
+    let shown = super::secrets::quote(text);
+    let (count, unit) = with_unit(text).map_err(|_| (format!("{shown} is not a duration"), help()))?;
+    let scale = match unit {
+        "ms" => 1,
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
+        "d" => DAY,
+        "" => {
+            return Err((
+                format!("{shown} has no unit"),
+                Some(format!(
+                    "write `{count}s` for seconds, `{count}ms` for milliseconds"
+                )),
+            ));
+        }
+        "min" | "mins" | "minutes" => {
+            return Err((
+                format!("{shown} has an unknown unit"),
+                Some(format!("write `{count}m`")),
+            ));
+        }
+        "sec" | "secs" | "seconds" => {
+            return Err((
+                format!("{shown} has an unknown unit"),
+                Some(format!("write `{count}s`")),
+            ));
+        }
+        _ => return Err((format!("{shown} has an unknown unit"), help())),
+    };
+    count
+        .checked_mul(scale)
+        .ok_or_else(|| (format!("{shown} is too long"), None))
+}
+
+/// A number of bytes: `500kB`, `64KiB`, `10MiB`.
+pub(crate) fn size(text: &str) -> Result<u64, Wrong> {
+    let help = || Some("write for example `64KiB`, `10MiB` or `500kB`".to_owned());
+    let shown = super::secrets::quote(text);
+    let (count, unit) = with_unit(text).map_err(|_| (format!("{shown} is not a size"), help()))?;
+    let scale: u64 = match unit {
+        "B" => 1,
+        "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        "" => {
+            return Err((
+                format!("{shown} has no unit"),
+                Some(format!("write `{count}B` for bytes, `{count}MiB` for mebibytes")),
+            ));
+        }
+        other => {
+            let near = ["B", "kB", "KiB", "MB", "MiB", "GB", "GiB"]
+                .into_iter()
+                .find(|known| known.eq_ignore_ascii_case(other));
+            let help = near.map_or_else(help, |near| Some(format!("write `{count}{near}`")));
+            return Err((format!("{shown} has an unknown unit"), help));
+        }
+    };
+    count
+        .checked_mul(scale)
+        .ok_or_else(|| (format!("{shown} is too large"), None))
+}
+
+/// So many in a period: `5/s`, `600/min`, `100/h`, `10_000/day`, `20/10s`.
+pub(crate) fn rate(text: &str) -> Result<(u32, Millis), Wrong> {
+    let help = "write for example `5/s`, `600/min`, `100/h`, `10_000/day` or `20/10s`".to_owned();
+    let shown = super::secrets::quote(text);
+    let Some((count, period)) = text.split_once('/') else {
+        return Err((format!("{shown} is not a rate"), Some(help)));
+    };
+    let count = integer(count.trim()).map_err(|(why, _)| (why, Some(help.clone())))?;
+    let count = u32::try_from(count).map_err(|_| (format!("{shown} is too large"), None))?;
+    if count == 0 {
+        return Err((
+            format!("{shown} lets nothing pass"),
+            Some("a rate is at least 1".to_owned()),
+        ));
+    }
+    let period = match period.trim() {
+        "s" => SECOND,
+        "min" => MINUTE,
+        "h" => HOUR,
+        "day" => DAY,
+        "m" => {
+            let help = format!("write `{count}/min` for minutes; a month is a `quota`");
+            return Err((format!("the period of {shown} is unclear"), Some(help)));
+        }
+        "month" => {
+            let help = format!("write `quota: {count}/month`");
+            return Err((format!("{shown} is a quota, not a rate"), Some(help)));
+        }
+        "sec" | "second" => return Err(unknown_period(&shown, count, "s")),
+        "minute" => return Err(unknown_period(&shown, count, "min")),
+        "hour" => return Err(unknown_period(&shown, count, "h")),
+        "d" => return Err(unknown_period(&shown, count, "day")),
+        other if other.starts_with(|c: char| c.is_ascii_digit()) => {
+            duration(other).map_err(|(why, _)| (why, Some(help.clone())))?
+        }
+        _ => return Err((format!("{shown} has an unknown period"), Some(help))),
+    };
+    if period == 0 || period > 30 * DAY {
+        return Err((format!("the period of {shown} is not between 1ms and 30d"), None));
+    }
+    Ok((count, period))
+}
+
+/// So many in a calendar window (UTC): `1_000_000/month`.
+pub(crate) fn quota(text: &str) -> Result<(u64, Window), Wrong> {
+    let help = "write for example `1_000_000/month`, `5000/day`, `500/h` or `60/min`".to_owned();
+    let shown = super::secrets::quote(text);
+    let Some((count, window)) = text.split_once('/') else {
+        return Err((format!("{shown} is not a quota"), Some(help)));
+    };
+    let count = integer(count.trim()).map_err(|(why, _)| (why, Some(help.clone())))?;
+    if count == 0 {
+        return Err((
+            format!("{shown} lets nothing pass"),
+            Some("a quota is at least 1".to_owned()),
+        ));
+    }
+    let window = match window.trim() {
+        "min" => Window::Minute,
+        "h" => Window::Hour,
+        "day" => Window::Day,
+        "month" => Window::Month,
+        "m" => {
+            let help = format!("write `{count}/min` or `{count}/month`");
+            return Err((format!("the window of {shown} is unclear"), Some(help)));
+        }
+        "minute" => return Err(unknown_period(&shown, count, "min")),
+        "hour" => return Err(unknown_period(&shown, count, "h")),
+        "d" => return Err(unknown_period(&shown, count, "day")),
+        _ => return Err((format!("{shown} has an unknown window"), Some(help))),
+    };
+    Ok((count, window))
+}
+
+fn unknown_period(shown: &str, count: impl std::fmt::Display, right: &str) -> Wrong {
+    (
+        format!("{shown} has an unknown period"),
+        Some(format!("write `{count}/{right}`")),
+    )
+}
+
+/// A day (`2027-06-30`, its first instant in UTC) or an instant (`2027-06-30T12:00:00Z`).
+pub(crate) fn date(text: &str) -> Result<Timestamp, Wrong> {
+    let bad = || {
+        let help = "write a day as `2027-06-30`, or an instant as `2027-06-30T12:00:00Z`".to_owned();
+        (
+            format!("{} is not a date", super::secrets::quote(text)),
+            Some(help),
+        )
+    };
+    let (day, time) = match text.split_once('T') {
+        Some((day, time)) => (day, Some(time)),
+        None => (text, None),
+    };
+    let [year, month, date] = numbers(day, '-', [4, 2, 2]).ok_or_else(bad)?;
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
+        return Err(bad());
+    }
+    if date == 0 || date > days_in(year, month) {
+        return Err(bad());
+    }
+    let mut at = days_since_epoch(year, month, date) * DAY;
+    if let Some(time) = time {
+        let time = time.strip_suffix('Z').ok_or_else(bad)?;
+        let [hour, minute, second] = numbers(time, ':', [2, 2, 2]).ok_or_else(bad)?;
+        if hour > 23 || minute > 59 || second > 59 {
+            return Err(bad());
+        }
+        at += hour * HOUR + minute * MINUTE + second * SECOND;
+    }
+    Ok(at)
+}
+
+/// A timestamp's day, as it is shown in messages.
+pub(crate) fn show_day(at: Timestamp) -> String {
+    let (mut days, mut year) = (at / DAY, 1970);
+    loop {
+        let length = if is_leap(year) { 366 } else { 365 };
+        if days < length || year >= 9999 {
+            break;
+        }
+        days -= length;
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days >= days_in(year, month) {
+        days -= days_in(year, month);
+        month += 1;
+    }
+    format!("{year:04}-{month:02}-{:02}", days + 1)
+}
+
+/// An instant as it is written (RFC 3339).
+pub(crate) fn show_instant(at: Timestamp) -> String {
+    let (hour, minute, second) = (at % DAY / HOUR, at % HOUR / MINUTE, at % MINUTE / SECOND);
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", show_day(at))
+}
+
+fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u64; 3]> {
+    let mut found = [0; 3];
+    let mut parts = text.split(separator);
+    for (slot, width) in found.iter_mut().zip(widths) {
+        let part = parts.next()?;
+        if part.len() != width || !part.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        *slot = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(found)
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
+    let before = year - 1;
+    let leaps = |y: u64| y / 4 - y / 100 + y / 400;
+    let years = (year - 1970) * 365 + leaps(before) - leaps(1969);
+    let months: u64 = (1..month).map(|m| days_in(year, m)).sum();
+    years + months + day - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_with_units() {
+        assert_eq!(duration("250ms"), Ok(250));
+        assert_eq!(duration("5m"), Ok(300_000));
+        assert_eq!(size("10MiB"), Ok(10 << 20));
+        assert_eq!(size("500kB"), Ok(500_000));
+        assert_eq!(rate("600/min"), Ok((600, 60_000)));
+        assert_eq!(rate("20/10s"), Ok((20, 10_000)));
+        assert_eq!(quota("1_000_000/month"), Ok((1_000_000, Window::Month)));
+        for wrong in [
+            "",
+            "5",
+            "5 parsec",
+            "-5s",
+            "1__0s",
+            "_1s",
+            "99999999999999999999s",
+            "5s5s",
+            "ms",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "10", "10mib", "10 Mi", "18446744073709551615GiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        for wrong in [
+            "",
+            "5",
+            "0/s",
+            "5/m",
+            "5/month",
+            "5/0s",
+            "5/fortnight",
+            "5000000000/s",
+            "/s",
+            "5/",
+        ] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "5", "0/day", "5/m", "5/s", "5/year"] {
+            assert!(quota(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date("1970-01-01"), Ok(0));
+        assert_eq!(date("2000-03-01"), Ok(951_868_800_000));
+        assert_eq!(date("2026-11-22T20:45:11Z"), Ok(1_795_380_311_000));
+        for day in [
+            "1972-02-29",
+            "2024-12-31",
+            "2025-01-01",
+            "2100-02-28",
+            "2026-11-22",
+        ] {
+            assert_eq!(show_day(date(day).unwrap()), day);
+        }
+        assert_eq!(show_instant(1_795_380_311_000), "2026-11-22T20:45:11Z");
+        for wrong in [
+            "2023-02-29",
+            "2023-13-01",
+            "2023-00-10",
+            "23-01-01",
+            "2023-1-1",
+            "2023-01-01T25:00:00Z",
+            "2023-01-01T00:00:00",
+            "tomorrow",
+        ] {
+            assert!(date(wrong).is_err(), "{wrong}");
+        }
+    }
+}

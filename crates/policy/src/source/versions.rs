@@ -1,0 +1,365 @@
+//! One version of an API: what answers, where it is in its life, and its operations.
+
+use super::apis::{ApiOperations, Apis, Shared, VersionFields};
+use super::compile::Checker;
+use super::diagnostic::Code;
+use super::headers::never_forwarded;
+use super::openapi::{self, Document};
+use super::reader::Spanned;
+use super::routes::RouteBuilder;
+use super::scalars::Date;
+use super::secrets::quote;
+use crate::{Handler, Lifecycle, MockResponse, Operation, Route, State};
+
+/// Checks a version and routes its operations.
+pub(crate) fn compile(
+    shared: &Shared<'_>,
+    version: &Spanned<String>,
+    fields: &Spanned<VersionFields>,
+    known: &mut ApiOperations,
+    compiled: &mut Apis,
+    routes: &mut RouteBuilder,
+    checker: &mut Checker,
+) {
+    let lifecycle = lifecycle(shared, version, fields, checker);
+    let handler = handler(shared, version, fields, checker);
+    let parsed = fields.openapi.as_ref().and_then(|path| {
+        let full = format!("apis/{}/{}", shared.name, path.0);
+        let node = checker
+            .files
+            .document(&full, path.span, &mut checker.reader.report)?;
+        let document = Document::open(&node, path.span, &mut checker.reader.report)?;
+        Some(openapi::operations(
+            &document,
+            matches!(handler, Some(HandlerKind::Mock)),
+            checker.report(),
+        ))
+    });
+    let Some(parsed) = parsed else {
+        known.broken = true;
+        return;
+    };
+    known.broken |= parsed.broken;
+    let base = format!(
+        "{}/{}",
+        shared.file.path.as_ref().map_or("", |path| path.0.as_str()),
+        version.value
+    );
+    reserved(&base, shared, version, checker);
+    let api = u32::try_from(compiled.apis.len()).unwrap_or(u32::MAX);
+    compiled.apis.push(crate::Api {
+        name: shared.name.to_owned(),
+        version: version.value.clone(),
+        title: shared
+            .file
+            .title
+            .as_ref()
+            .map(|title| title.0.clone())
+            .unwrap_or_default(),
+        owner: shared
+            .file
+            .owner
+            .as_ref()
+            .map(|owner| owner.0.clone())
+            .unwrap_or_default(),
+        base: base.clone(),
+        lifecycle,
+        limits: shared.limits.clone(),
+        origin: checker.report().origin(version.span),
+    });
+    for mut found in parsed.list {
+        let at = u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX);
+        filter_headers(&mut found, checker);
+        let label = format!("{} {base}{}", found.method.name(), found.path);
+        routes.insert(
+            &format!("{base}{}", found.path),
+            found.method,
+            Route::Operation(at),
+            &label,
+            Some(found.span),
+            checker.report(),
+        );
+        known.ids.entry(found.id.clone()).or_default().push(at);
+        let origin = checker.report().origin(found.span);
+        compiled.operations.push(Operation {
+            id: found.id,
+            api,
+            method: found.method,
+            path: found.path,
+            authenticated: !shared.open,
+            scopes: Vec::new(),
+            max_body: shared.max_body,
+            accepts_body: found.accepts_body,
+            content_types: found.content_types,
+            forward_headers: found.headers.into_iter().map(|(name, _)| name).collect(),
+            forward_query: found.query,
+            handler: match &handler {
+                Some(HandlerKind::Proxy(proxy)) => proxy.clone(),
+                Some(HandlerKind::Mock) => Handler::Mock(found.responses),
+                // Its operations answer 410 before any handler is asked.
+                Some(HandlerKind::Gone) | None => Handler::Mock(vec![MockResponse {
+                    status: 410,
+                    name: String::new(),
+                    content_type: String::new(),
+                    body: Vec::new(),
+                }]),
+            },
+            origin,
+        });
+    }
+}
+
+/// What answers a version.
+enum HandlerKind {
+    Proxy(Handler),
+    Mock,
+    Gone,
+}
+
+fn handler(
+    shared: &Shared<'_>,
+    version: &Spanned<String>,
+    fields: &Spanned<VersionFields>,
+    checker: &mut Checker,
+) -> Option<HandlerKind> {
+    let timeouts = fields.timeouts.as_ref().and_then(|t| {
+        Some(checker.timeouts(
+            "first_byte",
+            30_000,
+            t.first_byte.as_ref(),
+            t.idle.as_ref(),
+            t.total.as_ref()?,
+        ))
+    });
+    let credential = fields.upstream_credential.as_ref().map(|credential| {
+        let secret = credential.secret.as_ref()?;
+        let header = credential.header.as_ref()?.0.clone();
+        Some(checker.credential(
+            header,
+            credential.prefix.as_ref().map(|prefix| prefix.0.clone()),
+            secret,
+        ))
+    });
+    if let (Some(credential), None) = (&fields.upstream_credential, &fields.upstream)
+        && fields.mock.is_some()
+    {
+        checker
+            .report()
+            .error(Code::Conflict, credential.span, "a mock needs no credential");
+    }
+    let mock = fields.mock.as_ref().filter(|mock| mock.here);
+    match (&fields.upstream, mock) {
+        (Some(url), Some(mock)) if !mock.limited => {
+            checker
+                .report()
+                .error(Code::Conflict, mock.span, "a version has an `upstream` or a `mock`, not both")
+                .label(url.span, "the upstream is here")
+                .help("limit the mock, and it answers there instead: `mock: { from: openapi, environments: [dev] }`");
+            None
+        }
+        (Some(url), None) => {
+            checker.check_tls(url, &format!("apis/{}", shared.name));
+            let credential = match credential {
+                Some(credential) => Some(credential?),
+                None => None,
+            };
+            Some(HandlerKind::Proxy(Handler::Proxy {
+                url: url.0.clone(),
+                timeouts: timeouts?,
+                credential,
+            }))
+        }
+        (_, Some(mock)) => {
+            checker.check_mock(&format!("`apis/{}` {}", shared.name, version.value), mock.span);
+            Some(HandlerKind::Mock)
+        }
+        (None, None) => {
+            if fields
+                .state
+                .as_ref()
+                .is_some_and(|state| state.value == State::Retired)
+            {
+                return Some(HandlerKind::Gone);
+            }
+            if !checker.reader.reported_within(fields.span) {
+                checker
+                    .report()
+                    .error(
+                        Code::MissingField,
+                        version.span,
+                        format!("nothing answers {}", quote(&version.value)),
+                    )
+                    .help("give it an `upstream: https://...`, or `mock: openapi`");
+            }
+            None
+        }
+    }
+}
+
+fn lifecycle(
+    shared: &Shared<'_>,
+    version: &Spanned<String>,
+    fields: &Spanned<VersionFields>,
+    checker: &mut Checker,
+) -> Lifecycle {
+    let date = |field: &Option<Spanned<Date>>| field.as_ref().map(|date| (date.0, date.span));
+    let (deprecated, sunset) = (date(&fields.deprecated), date(&fields.sunset));
+    let state = fields.state.as_ref().map(|state| state.value);
+    if let (Some((start, start_at)), Some((end, end_at))) = (deprecated, sunset)
+        && end < start
+    {
+        checker
+            .report()
+            .error(Code::DatesDisagree, end_at, "it ends before it is deprecated")
+            .label(start_at, "deprecated here");
+    }
+    if let (Some(State::Deprecated), None, Some(at)) = (state, deprecated, &fields.state) {
+        checker
+            .report()
+            .error(
+                Code::DatesDisagree,
+                at.span,
+                "a deprecated version says since when",
+            )
+            .help("write `deprecated: <date>`; clients are told by a header (RFC 9745)");
+    }
+    if let (Some(State::Preview | State::Active), Some((start, span))) = (state, deprecated)
+        && start <= checker.as_of
+    {
+        checker
+            .report()
+            .warning(Code::DatesDisagree, span, "this day has come")
+            .help("write `state: deprecated`");
+    }
+    match (state, sunset) {
+        (Some(State::Retired), Some((end, span))) if end > checker.as_of => {
+            checker.report().error(
+                Code::DatesDisagree,
+                span,
+                "a retired version cannot end in the future",
+            );
+        }
+        (Some(State::Retired), _) => {}
+        (_, Some((end, span))) => {
+            checker.check_expiry(&format!("{} {}", quote(shared.name), version.value), end, span);
+        }
+        _ => {}
+    }
+    Lifecycle {
+        state: state.unwrap_or(State::Active),
+        deprecated: deprecated.map(|(at, _)| at),
+        sunset: sunset.map(|(at, _)| at),
+        successor: successor(shared, version, fields, checker),
+    }
+}
+
+fn successor(
+    shared: &Shared<'_>,
+    version: &Spanned<String>,
+    fields: &VersionFields,
+    checker: &mut Checker,
+) -> Option<String> {
+    let successor = fields.successor.as_ref()?;
+    let versions = shared.file.versions.as_ref()?;
+    if successor.0 == version.value {
+        checker
+            .report()
+            .error(Code::Conflict, successor.span, "a version cannot succeed itself");
+        return None;
+    }
+    let found = versions.here.iter().find(|(name, _)| name.value == successor.0);
+    let Some((_, found)) = found else {
+        match versions.others.iter().find(|name| name.value == successor.0) {
+            Some(other) => {
+                let message = format!(
+                    "the version {} does not exist in {}",
+                    quote(&successor.0),
+                    quote(&checker.reader.environment)
+                );
+                checker
+                    .report()
+                    .error(Code::OtherEnvironment, successor.span, message)
+                    .label(other.span, "it is here");
+            }
+            None => {
+                let names = versions.here.iter().map(|(name, _)| name.value.as_str());
+                checker
+                    .reader
+                    .unknown(successor.span, "version", &successor.0, names);
+            }
+        }
+        return None;
+    };
+    if found
+        .state
+        .as_ref()
+        .is_some_and(|state| state.value == State::Retired)
+    {
+        checker.report().error(
+            Code::DatesDisagree,
+            successor.span,
+            "the successor is retired itself",
+        );
+    }
+    Some(format!("{}/{}", shared.file.path.as_ref()?.0, successor.0))
+}
+
+/// Paths that the gateway answers itself.
+fn reserved(base: &str, shared: &Shared<'_>, version: &Spanned<String>, checker: &mut Checker) {
+    for surface in ["/v1/chat/completions", "/v1/models"] {
+        let below = base
+            .strip_prefix(surface)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below {
+            let span = shared.file.path.as_ref().map_or(version.span, |path| path.span);
+            checker
+                .report()
+                .error(
+                    Code::ReservedPath,
+                    span,
+                    format!("{} is where models are called", quote(surface)),
+                )
+                .help("choose another path");
+        }
+    }
+}
+
+/// Drops headers that never pass; refuses those that the floor bars.
+fn filter_headers(operation: &mut openapi::Found, checker: &mut Checker) {
+    let mut kept = Vec::new();
+    for (name, span) in std::mem::take(&mut operation.headers) {
+        if checker.floor.forward.contains(&name) {
+            continue;
+        }
+        if let Some(why) = never_forwarded(&name) {
+            // OpenAPI 3.0.3 (4.7.12.1): these three in `parameters` mean nothing.
+            if !matches!(name.as_str(), "accept" | "authorization" | "content-type") {
+                checker.report().warning(
+                    Code::NotPublished,
+                    span,
+                    format!("the header `{name}` never reaches an upstream: {why}"),
+                );
+            }
+            continue;
+        }
+        let denied = checker
+            .floor
+            .never_forward
+            .iter()
+            .find(|(denied, _)| *denied == name)
+            .map(|(_, at)| *at);
+        if let Some(denied) = denied {
+            checker
+                .report()
+                .error(
+                    Code::Widens,
+                    span,
+                    format!("the floor never forwards the header `{name}`"),
+                )
+                .label(denied, "never forwarded here");
+            continue;
+        }
+        kept.push((name, span));
+    }
+    operation.headers = kept;
+}

@@ -1,0 +1,435 @@
+//! Every fault that a tree can have: what is written, and what is said about it.
+
+use std::collections::BTreeSet;
+
+use crate::common::{Files, Folder, base, build, build_at, lines};
+use turnpike_policy::source::Code;
+
+/// A change to the tree without faults, and all that must then be said.
+struct Case {
+    /// Changes: a whole file, or (with a third part) a text in it that is replaced.
+    changes: &'static [(&'static str, &'static str, Option<&'static str>)],
+    environment: &'static str,
+    /// The beginning of each line that must come, in order.
+    expected: &'static [&'static str],
+}
+
+/// A file as a whole.
+macro_rules! case {
+    ($($path:literal = $text:literal),+; $($expected:literal),+) => {
+        Case { changes: &[$(($path, $text, None)),+], environment: "dev", expected: &[$($expected),+] }
+    };
+    ($($path:literal: $old:literal => $new:literal),+; $($expected:literal),+) => {
+        Case { changes: &[$(($path, $old, Some($new))),+], environment: "dev", expected: &[$($expected),+] }
+    };
+    (production: $($path:literal: $old:literal => $new:literal),+; $($expected:literal),+) => {
+        Case { changes: &[$(($path, $old, Some($new))),+], environment: "production", expected: &[$($expected),+] }
+    };
+}
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    // Files.
+    case!("plants/x.yaml" = "a: 1"; "plants/x.yaml:1:1: error[P0005]"),
+    case!("gatway.yaml" = "a: 1"; "gatway.yaml:1:1: error[P0005]"),
+    case!("apis/pets/v9.yaml" = "openapi: 3.1.0"; "apis/pets/v9.yaml:1:1: error[P0005]"),
+    case!("apis/pets/api.yaml": "openapi: v1.yaml" => "openapi: v3.yaml";
+        "apis/pets/api.yaml:7:14: error[P0006]: there is no file `apis/pets/v3.yaml`", "apis/pets/v1.yaml:1:1: error[P0005]"),
+    case!("apis/empty/v1.yaml" = "openapi: 3.1.0"; "apis/empty/api.yaml:1:1: error[P0006]", "apis/empty/v1.yaml:1:1: error[P0005]"),
+    case!("plans/gold.yaml": "plan: gold" => "plan: silver";
+        "plans/gold.yaml:1:7: error[P0007]: this is called `silver`, its file `gold`",
+        "plans/gold.yaml:1:7: warning[P0010]"),
+    case!("plans/gold.json" = "{ \"plan\": \"gold\", \"limits\": [{ \"rate\": \"1/s\" }] }"; "plans/gold.yaml:1:1: error[P0012]"),
+    case!("environments/prod.yaml" = "vars: {}"; "environments/prod.yaml:1:1: error[P0008]"),
+    case!("plans/gold.yaml": "plan: gold\n" => "plan: gold\nenvironments: [dev, develop]\n"; "plans/gold.yaml:2:21: error[P0008]"),
+    case!("plans/other.yaml" = "plan: other\nlimits: [{ rate: 1/s }]"; "plans/other.yaml:1:7: warning[P0010]"),
+    case!("environments/dev.yaml" = "vars: { x: 1 }"; "environments/dev.yaml:1:9: warning[P0010]"),
+
+    // Syntax.
+    case!("plans/gold.yaml" = "plan: gold\nlimits: [ {"; "plans/gold.yaml:2:"),
+    case!("plans/gold.yaml" = "plan: gold\n\tlimits: 1"; "plans/gold.yaml:1:7: error[P0101]"),
+    case!("plans/gold.yaml" = "plan: \u{1}"; "plans/gold.yaml:1:7: error[P0101]"),
+    case!("plans/gold.yaml": "plan: gold\n" => "plan: gold\nplan: gold\n"; "plans/gold.yaml:2:1: error[P0102]: `plan` is written twice"),
+    case!("plans/gold.yaml": "plan: gold\n" => "plan: gold\n? [a]\n: b\n"; "plans/gold.yaml:2:3: error[P0103]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: &r 10/s\n    <<: { burst: 1 }";
+        "plans/gold.yaml:4:5: error[P0103]", "plans/gold.yaml:4:5: error[P0201]"),
+    case!("plans/gold.yaml": "limits:" => "limits: &a\n  - *a"; "plans/gold.yaml:3:5: error[P0105]"),
+    case!("plans/gold.yaml": "plan: gold" => "plan: !!str gold"; "plans/gold.yaml:1:13: error[P0106]"),
+    case!("plans/gold.yaml": "plan: gold" => "plan: gold\nlimits: [{ rate: 1/s }]\n---\na: 1"; "plans/gold.yaml:3:1: error[P0107]"),
+    case!("plans/gold.yaml" = "# nothing"; "plans/gold.yaml:1:1: error[P0108]"),
+
+    // Shapes and values.
+    case!("plans/gold.yaml": "limits:" => "limitz:"; "plans/gold.yaml:1:1: error[P0202]: `limits` is missing", "plans/gold.yaml:2:1: error[P0201]: unknown field `limitz`"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rat: 10/s"; "plans/gold.yaml:3:5: error[P0201]: unknown field `rat`"),
+    case!("consumers/app.yaml": "owner: team\n" => ""; "consumers/app.yaml:1:1: error[P0202]: `owner` is missing"),
+    case!("plans/gold.yaml": "  - rate: 10/s" => "  - burst: 5"; "plans/gold.yaml:3:5: error[P0202]"),
+    case!("plans/gold.yaml" = "- plan"; "plans/gold.yaml:1:3: error[P0203]"),
+    case!("plans/gold.yaml": "  - rate: 10/s" => "  rate: 10/s"; "plans/gold.yaml:3:3: error[P0203]"),
+    case!("plans/gold.yaml": "plan: gold\nlimits:\n  - rate: 10/s" => "plan: gold\nlimits:"; "plans/gold.yaml:2:7: error[P0203]: expected a list"),
+    case!("models/chat.yaml": "gpt\n" => "gpt\n    weight: '5'\n"; "models/chat.yaml:5:13: error[P0203]: expected a whole number, found quoted text"),
+    case!("models/chat.yaml": "gpt\n" => "gpt\n    weight: 1.5\n"; "models/chat.yaml:5:13: error[P0203]"),
+    case!("plans/gold.yaml": "plan: gold" => "plan: gold\nprecision: exakt"; "plans/gold.yaml:2:12: error[P0204]"),
+    case!("gateway.yaml": "mocks: allowed" => "mocks: yes"; "gateway.yaml:9:17: error[P0204]"),
+    case!("gateway.yaml": "[RS256]" => "[RS265]"; "gateway.yaml:6:18: error[P0204]: `RS265` is not an algorithm"),
+    case!("gateway.yaml": "[RS256]" => "[none]"; "gateway.yaml:6:18: error[P0204]: a token without a signature"),
+    case!("plans/gold.yaml": "10/s" => "10/m"; "plans/gold.yaml:3:11: error[P0205]: the period of `10/m` is unclear"),
+    case!("plans/gold.yaml": "10/s" => "10"; "plans/gold.yaml:3:11: error[P0205]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 0/s"; "plans/gold.yaml:3:11: error[P0205]"),
+    case!("models/chat.yaml": "owner: team" => "owner: team\ntimeouts: { total: 30 }"; "models/chat.yaml:3:20: error[P0205]: `30` has no unit"),
+    case!("models/chat.yaml": "owner: team" => "owner: team\nmax_body: 1mib"; "models/chat.yaml:3:11: error[P0205]"),
+    case!("models/chat.yaml": "gpt\n" => "gpt\n    weight: 0\n"; "models/chat.yaml:5:13: error[P0206]"),
+    case!("gateway.yaml": "[RS256]\n" => "[RS256]\n    clock_skew: 2m\n"; "gateway.yaml:7:17: error[P0206]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: Test Gateway"; "gateway.yaml:1:10: error[P0207]"),
+    case!("plans/gold.yaml" = "plan: gold\nlimits: []"; "plans/gold.yaml:2:9: error[P0208]"),
+    case!("plans/gold.yaml": "plan: gold\n" => "plan: gold\nenvironments: []\n"; "plans/gold.yaml:2:15: error[P0208]"),
+    case!("gateway.yaml": "[acme]" => "[acme, acme]"; "gateway.yaml:5:22: error[P0209]"),
+    case!("plans/gold.yaml": "10/s" => "10/s\n  - rate: 10/s"; "plans/gold.yaml:4:5: error[P0209]"),
+    case!("plans/gold.yaml": "10/s" => "10/s\n    quota: 5/day"; "plans/gold.yaml:4:12: error[P0210]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "quota: 5/day\n    burst: 5"; "plans/gold.yaml:4:12: error[P0210]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "quota: 5/day\nprecision: local"; "plans/gold.yaml:3:12: error[P0210]"),
+    case!("models/chat.yaml": "owner: team" => "owner: team\ntimeouts: { idle: 2m, total: 1m }"; "models/chat.yaml:3:19: error[P0210]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: active\n    mock: openapi"; "apis/pets/api.yaml:9:11: error[P0210]"),
+    case!("apis/pets/api.yaml": "https://pets.example" => "${pets}"; "apis/pets/api.yaml:9:15: error[P0211]: the variable `pets` is not set"),
+    case!("apis/pets/api.yaml": "https://pets.example" => "${pets"; "apis/pets/api.yaml:9:15: error[P0211]: `${` is not closed"),
+    case!("apis/pets/api.yaml": "https://pets.example" => "pets.example"; "apis/pets/api.yaml:9:15: error[P0212]"),
+    case!("apis/pets/api.yaml": "https://pets.example" => "https://u:p@pets.example"; "apis/pets/api.yaml:9:15: error[P0212]: the URL holds credentials"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nhosts: ['https://a.example']"; "gateway.yaml:2:9: error[P0212]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\ncors: { origins: ['https://a.example/'] }"; "gateway.yaml:2:19: error[P0212]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: active\n    sunset: next year"; "apis/pets/api.yaml:9:13: error[P0213]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [authorization] }"; "gateway.yaml:2:28: error[P0214]: `authorization` never reaches an upstream: it carries a credential"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { answer_headers: [server] }"; "gateway.yaml:2:27: error[P0214]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { answer_headers: ['a b'] }"; "gateway.yaml:2:27: error[P0214]"),
+    case!("providers/openai.yaml": "OPENAI_KEY" => "sk-abcdefghijklmnopqrstuvwx"; "providers/openai.yaml:4:9: error[P0215]", "providers/openai.yaml:4:9: error[P0216]"),
+    case!("providers/openai.yaml": "OPENAI_KEY" => "openai-key"; "providers/openai.yaml:4:9: error[P0216]"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "key: { sha256: hunter2 }"; "consumers/app.yaml:5:20: error[P0217]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: pets/"; "apis/pets/api.yaml:4:7: error[P0218]"),
+    case!("consumers/app.yaml": "owner: team" => "owner: ' '"; "consumers/app.yaml:2:8: error[P0219]"),
+    case!("models/chat.yaml": "openai/gpt" => "gpt"; "models/chat.yaml:4:9: error[P0219]", "providers/openai.yaml:1:11: warning[P0010]"),
+
+    // References.
+    case!("consumers/app.yaml": "plan: gold" => "plan: golden"; "consumers/app.yaml:3:7: error[P0301]: there is no plan `golden`", "plans/gold.yaml:1:7: warning[P0010]"),
+    case!("consumers/app.yaml": "[listPets]" => "[listPet]"; "consumers/app.yaml:7:31: error[P0301]: there is no operation in `pets` called `listPet`"),
+    case!("consumers/app.yaml": "api: pets" => "api: pest"; "consumers/app.yaml:7:12: error[P0301]: there is no API `pest`"),
+    case!("consumers/app.yaml": "[chat]" => "[chatt]"; "consumers/app.yaml:8:16: error[P0301]: there is no model `chatt`"),
+    case!("consumers/app.yaml": "issuer: acme" => "issuer: acne"; "consumers/app.yaml:5:20: error[P0301]: there is no issuer `acne`"),
+    case!("models/chat.yaml": "openai/gpt" => "openia/gpt"; "models/chat.yaml:4:9: error[P0301]: there is no provider `openia`", "providers/openai.yaml:1:11: warning[P0010]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: active\n    successor: v2"; "apis/pets/api.yaml:9:16: error[P0301]"),
+    case!("apis/pets/api.yaml": "owner: team\n" => "owner: team\nauthorize: [{ operations: [nothing], scopes: [a] }]\n"; "apis/pets/api.yaml:4:28: error[P0301]"),
+    case!(production: "plans/gold.yaml": "plan: gold" => "environments: [dev]\nplan: gold"; "consumers/app.yaml:3:7: error[P0302]: the plan `gold` does not exist in `production`"),
+    case!("consumers/app.yaml": "api: pets, operations: [listPets]" => "api: pets"; "consumers/app.yaml:7:12: error[P0303]: this grants no operation"),
+    case!("consumers/app.yaml": "{ models: [chat] }" => "{}"; "consumers/app.yaml:8:5: error[P0303]"),
+
+    // The floor, and who is who.
+    case!("models/chat.yaml": "owner: team" => "owner: team\nmax_body: 11MiB"; "models/chat.yaml:3:11: error[P0401]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthentication: none\nlimits: [{ rate: 1/s }]"; "apis/pets/api.yaml:5:17: error[P0402]"),
+    case!(production: "providers/openai.yaml": "wire: openai\nbase_url: https://api.openai.example/v1\nsecret: OPENAI_KEY" => "wire: mock", "models/chat.yaml": "openai/gpt" => "openai/gpt";
+        "models/chat.yaml:4:9: error[P0301]: there is no mock `gpt`", "providers/openai.yaml:2:7: error[P0403]"),
+    case!(production: "apis/pets/api.yaml": "upstream: https://pets.example" => "mock: openapi"; "apis/pets/api.yaml:9:11: error[P0403]: `apis/pets` v1 is mocked, and `production` forbids mocks"),
+    case!(production: "gateway.yaml": "[RS256]\n    jwks: https://login.acme.example/jwks" => "[EdDSA]\n    jwks: development"; "gateway.yaml:7:11: error[P0404]"),
+    case!("apis/pets/api.yaml": "https://pets" => "http://pets"; "apis/pets/api.yaml:9:15: error[P0405]"),
+    case!("providers/openai.yaml": "https:" => "http:"; "providers/openai.yaml:3:11: error[P0405]"),
+    case!("gateway.yaml": "https://login.acme.example/jwks" => "http://login.acme.example/jwks"; "gateway.yaml:7:11: error[P0405]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthentication: none", "gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: authentication, for: apis/pets, reason: public, until: 2027-12-31 }]"; "apis/pets/api.yaml:5:17: error[P0406]"),
+    case!("gateway.yaml": "[RS256]" => "[RS256, HS256]"; "gateway.yaml:6:17: error[P0407]"),
+    case!("gateway.yaml": "[RS256]" => "[HS256]"; "gateway.yaml:6:17: error[P0407]"),
+    case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "jwks: development"; "gateway.yaml:6:17: error[P0407]"),
+    case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "secret: HMAC_KEY"; "gateway.yaml:6:17: error[P0407]"),
+    case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "jwks: keys.json", "plans/gold.yaml": "gold" => "gold"; "gateway.yaml:7:11: error[P0006]"),
+    case!("consumers/app.yaml": "is: app }" => "is: app }\n  - jwt: { issuer: acme, is: app }"; "consumers/app.yaml:6:30: error[P0409]"),
+    case!("consumers/two.yaml" = "consumer: two\nowner: x\nplan: gold\ncredentials: [{ jwt: { issuer: acme, is: app } }]"; "consumers/two.yaml:4:42: error[P0409]: the consumers `app` and `two` have the same credential"),
+    case!("consumers/two.yaml" = "consumer: two\nowner: x\nplan: gold"; "consumers/two.yaml:1:1: warning[P0410]"),
+    case!("gateway.yaml": "issuers:" => "issuers:\n  twin: { issuer: 'https://login.acme.example/', audience: [a], algorithms: [RS256], jwks: 'https://a.example/' }"; "gateway.yaml:5:13: error[P0412]"),
+
+    // Dates.
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "key: { sha256: 0000000000000000000000000000000000000000000000000000000000000000, expires: 2026-11-22 }"; "consumers/app.yaml:5:95: error[P0501]"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "key: { sha256: 0000000000000000000000000000000000000000000000000000000000000000, expires: 2026-12-20 }"; "consumers/app.yaml:5:95: warning[P0502]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: active\n    sunset: 2026-01-01"; "apis/pets/api.yaml:9:13: error[P0501]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pets, reason: old, until: 2026-11-21 }]", "apis/pets/api.yaml": "https://pets" => "http://pets"; "gateway.yaml:2:69: error[P0501]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pets, reason: old, until: 2026-11-22 }]", "apis/pets/api.yaml": "https://pets" => "http://pets"; "gateway.yaml:2:69: warning[P0502]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pets, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:14: warning[P0504]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pest, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:14: error[P0301]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: authentication, for: models/chat, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:43: error[P0301]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: deprecated\n    deprecated: 2027-03-01\n    sunset: 2027-02-01"; "apis/pets/api.yaml:10:13: error[P0503]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: deprecated"; "apis/pets/api.yaml:8:12: error[P0503]"),
+
+    // Documents.
+    case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "swagger: '2.0'"; "apis/pets/v1.yaml:1:10: error[P0601]: this is Swagger 2"),
+    case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 4.0.0"; "apis/pets/v1.yaml:1:10: error[P0601]"),
+    case!("apis/pets/v1.yaml": "      operationId: listPets\n" => ""; "apis/pets/v1.yaml:5:5: error[P0602]"),
+    case!("apis/pets/v1.yaml": "paths:" => "paths:\n  /other: { get: { operationId: listPets } }"; "apis/pets/v1.yaml:6:5: error[P0603]"),
+    case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: '#/components/parameters/No' }]"; "apis/pets/v1.yaml:7:28: error[P0604]"),
+    case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: 'common.yaml#/x' }]"; "apis/pets/v1.yaml:7:28: error[P0604]"),
+    case!("apis/pets/v1.yaml": "info:" => "x-a: { $ref: '#/x-b' }\nx-b: { $ref: '#/x-a' }\ninfo:", "apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: '#/x-a' }]"; "apis/pets/v1.yaml:3:6: error[P0604]"),
+    case!("apis/pets/v1.yaml": "/list:" => "/list/{id}.json:"; "apis/pets/v1.yaml:4:3: error[P0605]: the parameter in `{id}.json` is not a whole segment"),
+    case!("apis/pets/v1.yaml": "/list:" => "/list/:"; "apis/pets/v1.yaml:4:3: error[P0605]"),
+    case!("apis/pets/v1.yaml": "/list:" => "/list/{a}/{a}:"; "apis/pets/v1.yaml:4:3: error[P0605]"),
+    case!("apis/pets/v1.yaml": "/list:" => "/list/../x:"; "apis/pets/v1.yaml:4:3: error[P0605]"),
+    case!("apis/pets/v1.yaml": "example: []" => "x: y", "apis/pets/api.yaml": "upstream: https://pets.example" => "mock: openapi"; "apis/pets/v1.yaml:11:13: error[P0606]"),
+    case!("apis/pets/v1.yaml": "'200'" => "'404'", "apis/pets/api.yaml": "upstream: https://pets.example" => "mock: openapi"; "apis/pets/v1.yaml:5:5: error[P0606]"),
+    case!("apis/pets/v1.yaml": "    get:" => "    head: {}\n    get:"; "apis/pets/v1.yaml:5:5: warning[P0607]"),
+    case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ in: header, name: X-Api-Key }]"; "apis/pets/v1.yaml:7:40: warning[P0607]"),
+    case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ in: header }]"; "apis/pets/v1.yaml:7:20: error[P0608]"),
+    case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ in: header, name: X-Tenant }]", "gateway.yaml": "gateway: test" => "gateway: test\nfloor: { never_forward: [x-tenant] }"; "apis/pets/v1.yaml:7:40: error[P0401]"),
+
+    // Routes.
+    case!("apis/pets/v1.yaml": "paths:" => "paths:\n  /{a}/x: { get: { operationId: one } }\n  /{b}/x: { get: { operationId: two } }"; "apis/pets/v1.yaml:5:13: error[P0701]: `GET /pets/v1/{b}/x` and `GET /pets/v1/{a}/x` could match the same request"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /v1/chat", "apis/pets/api.yaml": "  v1:" => "  completions:"; "apis/pets/api.yaml:4:7: error[P0702]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /_turnpike"; "apis/pets/api.yaml:4:7: error[P0702]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /.well-known"; "apis/pets/api.yaml:4:7: error[P0702]"),
+
+    // Models and mocks.
+    case!(production: "models/chat.yaml": "to: openai/gpt" => "{ to: openai/gpt, environments: [dev] }"; "models/chat.yaml:4:5: error[P0801]", "providers/openai.yaml:1:11: warning[P0010]"),
+    case!("mocks/m.yaml" = "mock: m\nrules: [{ answer: { text: a } }, { answer: { text: b } }]", "models/chat.yaml" = "model: chat\nowner: t\ntargets: [mock/m, openai/gpt]", "providers/mock.yaml" = "provider: mock\nwire: mock"; "mocks/m.yaml:2:9: error[P0802]"),
+    case!("mocks/m.yaml" = "mock: m\nrules: [{ when: { tools: true }, answer: { text: a } }]", "models/chat.yaml" = "model: chat\nowner: t\ntargets: [mock/m, openai/gpt]", "providers/mock.yaml" = "provider: mock\nwire: mock"; "mocks/m.yaml:2:17: error[P0803]"),
+    case!("mocks/m.yaml" = "mock: m\nrules: [{ answer: { delay: 1s } }]", "models/chat.yaml" = "model: chat\nowner: t\ntargets: [mock/m, openai/gpt]", "providers/mock.yaml" = "provider: mock\nwire: mock"; "mocks/m.yaml:2:19: error[P0804]"),
+    case!("mocks/m.yaml" = "mock: m\nrules: [{ answer: { text: a, end: { cutt: 3 } } }]", "models/chat.yaml" = "model: chat\nowner: t\ntargets: [mock/m, openai/gpt]", "providers/mock.yaml" = "provider: mock\nwire: mock"; "mocks/m.yaml:2:35: error[P0204]"),
+
+    // Not built yet.
+    case!("plans/gold.yaml": "10/s" => "10/s\n  - tokens: 5/day"; "plans/gold.yaml:4:5: error[P0901]: `tokens` is not built yet"),
+    case!("plans/gold.yaml": "10/s" => "10/s\nprecision: leased"; "plans/gold.yaml:4:12: error[P0901]"),
+    case!("providers/openai.yaml": "wire: openai" => "wire: anthropic"; "providers/openai.yaml:2:7: error[P0901]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ntemplate: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], when: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
+    case!("gateway.yaml": "[RS256]" => "[PS256]"; "gateway.yaml:6:18: error[P0901]"),
+    case!("gateway.yaml": "    jwks: https://login.acme.example/jwks\n" => ""; "gateway.yaml:4:5: error[P0901]"),
+    case!("templates/x.yaml" = "a: 1", "tests/y.yaml" = "b: 1"; "templates/x.yaml:1:1: error[P0901]", "tests/y.yaml:1:1: error[P0901]"),
+    case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 3.2.0"; "apis/pets/v1.yaml:1:10: error[P0901]"),
+];
+
+#[test]
+fn the_base_has_no_faults() {
+    for environment in ["dev", "production"] {
+        let outcome = build(&base(), environment);
+        assert_eq!(lines(&outcome), Vec::<String>::new());
+        assert!(outcome.bundle.is_some());
+    }
+}
+
+fn changed(case: &Case) -> Files {
+    let mut files = base();
+    for (path, old, new) in case.changes {
+        match new {
+            None => {
+                files.insert((*path).to_owned(), (*old).to_owned());
+            }
+            Some(new) => {
+                let text = files.get_mut(*path).unwrap_or_else(|| panic!("no {path}"));
+                assert!(text.contains(old), "{path} does not hold {old:?}");
+                *text = text.replacen(old, new, 1);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_fault_is_named_and_nothing_else() {
+    let mut wrong = String::new();
+    for case in CASES {
+        let outcome = build(&changed(case), case.environment);
+        let found = lines(&outcome);
+        let fits = found.len() == case.expected.len()
+            && found
+                .iter()
+                .zip(case.expected)
+                .all(|(line, start)| line.starts_with(start));
+        if !fits {
+            wrong += &format!("expected {:#?}\nfound {found:#?}\n\n", case.expected);
+        }
+        let failed = outcome.diagnostics.iter().any(|diagnostic| diagnostic.is_error());
+        assert_eq!(outcome.bundle.is_none(), failed, "{:?}", case.expected);
+        assert_eq!(outcome.compiled.is_none(), failed);
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for case in CASES {
+        for diagnostic in build(&changed(case), case.environment).diagnostics {
+            seen.insert(diagnostic.code.number().to_owned());
+        }
+    }
+    // These need more than text in a file: `tests/hostile.rs`, and below.
+    let elsewhere = [
+        "P0001", "P0002", "P0003", "P0004", "P0009", "P0011", "P0104", "P0408", "P0411",
+    ];
+    let missing: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| code.number())
+        .filter(|code| !seen.contains(*code) && !elsewhere.contains(code))
+        .collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
+}
+
+#[test]
+fn codes_are_in_order_and_unique() {
+    let numbers: Vec<_> = Code::ALL.iter().map(|code| code.number()).collect();
+    let mut sorted = numbers.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(numbers, sorted);
+}
+
+#[test]
+fn key_sets_in_the_tree() {
+    let key = |json: &str| {
+        let mut files = base();
+        let gateway = files.get_mut("gateway.yaml").unwrap();
+        *gateway = gateway.replace("https://login.acme.example/jwks", "keys/acme.json");
+        files.insert("keys/acme.json".to_owned(), json.to_owned());
+        build(&files, "production")
+    };
+    let good = key(
+        r#"{ "keys": [{ "kty": "RSA", "use": "sig", "kid": "1", "n": "AQAB", "e": "AQAB", "x5c": ["..."] },
+        { "kty": "EC", "crv": "P-256", "x": "A", "y": "B" }, { "kty": "RSA", "use": "enc", "n": "A", "e": "A" }] }"#,
+    );
+    assert_eq!(lines(&good), Vec::<String>::new());
+    let keys = &good.compiled.unwrap().issuers[0].keys;
+    let expected = r#"{"alg":"RS256","e":"AQAB","kid":"1","kty":"RSA","n":"AQAB"}"#.to_owned();
+    assert_eq!(*keys, turnpike_policy::Keys::Inline(vec![expected]));
+    for (json, code) in [
+        (r#"{ "keys": [] }"#, "P0408"),
+        (r#"[]"#, "P0408"),
+        (r#"{ "keys": [{ "kty": "RSA", "n": "A" }] }"#, "P0408"),
+        (
+            r#"{ "keys": [{ "kty": "RSA", "n": "A", "e": "B", "alg": "RS512" }] }"#,
+            "P0408",
+        ),
+        (r#"{ "keys": [{ "kty": "oct", "k": "AAAA" }] }"#, "P0215"),
+        (
+            r#"{ "keys": [{ "kty": "RSA", "n": "A", "e": "B", "d": "secret" }] }"#,
+            "P0215",
+        ),
+    ] {
+        let outcome = key(json);
+        assert!(
+            outcome.diagnostics.iter().any(|d| d.code.number() == code),
+            "{json}: {:?}",
+            lines(&outcome)
+        );
+    }
+}
+
+#[test]
+fn the_development_key_is_asked_for() {
+    let mut files = base();
+    let gateway = files.get_mut("gateway.yaml").unwrap();
+    *gateway = gateway
+        .replace("https://login.acme.example/jwks", "development")
+        .replace("RS256", "EdDSA");
+    let folder = Folder::new();
+    for (path, content) in &files {
+        folder.write(path, content);
+    }
+    assert!(turnpike_policy::source::needs_development_key(&folder.0, "dev"));
+    assert_eq!(lines(&build_at(&folder.0, "dev")), Vec::<String>::new());
+    let options = turnpike_policy::source::Options {
+        environment: "dev".to_owned(),
+        ..Default::default()
+    };
+    let outcome = turnpike_policy::source::build(&folder.0, &options);
+    assert!(lines(&outcome)[0].starts_with("gateway.yaml:7:11: error[P0411]"));
+}
+
+#[test]
+fn an_unknown_environment() {
+    let outcome = build(&base(), "prodution");
+    assert_eq!(
+        lines(&outcome),
+        ["gateway.yaml:9:3: error[P0008]: there is no environment `prodution`"]
+    );
+    assert_eq!(
+        outcome.diagnostics[0].help.as_deref(),
+        Some("did you mean `production`?")
+    );
+}
+
+#[test]
+fn a_tree_with_500_errors_reports_500() {
+    let mut files = base();
+    for at in 0..100 {
+        let text = format!(
+            "plan: p{at}\nlimits:\n  - rate: 10\n  - rate: 10/fortnight\n  - quota: x\n  - what: 1\nprecison: exact\n"
+        );
+        files.insert(format!("plans/p{at}.yaml"), text);
+    }
+    let outcome = build(&files, "dev");
+    let errors: Vec<_> = outcome
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .collect();
+    assert_eq!(errors.len(), 500);
+    assert!(
+        errors
+            .iter()
+            .all(|error| error.file.ends_with(".yaml") && error.line > 0 && !error.message.is_empty())
+    );
+    let places: Vec<_> = outcome
+        .diagnostics
+        .iter()
+        .map(|d| (d.file.clone(), d.line, d.column))
+        .collect();
+    let mut sorted = places.clone();
+    sorted.sort();
+    assert_eq!(places, sorted, "in the order of file and line");
+}
+
+#[test]
+fn a_fault_is_shown_with_its_line() {
+    let mut files = base();
+    files.insert(
+        "consumers/two.yaml".to_owned(),
+        "consumer: two\nowner: x\nplan: gold\ncredentials: [{ jwt: { issuer: acme, is: app } }]\n".to_owned(),
+    );
+    let outcome = build(&files, "dev");
+    let shown = outcome.diagnostics[0].to_string();
+    let root = &outcome.diagnostics[0]
+        .file
+        .strip_suffix("consumers/two.yaml")
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        shown.replace(root, "policies/"),
+        "\
+error[P0409]: the consumers `app` and `two` have the same credential
+ --> policies/consumers/two.yaml:4:42
+  |
+4 | credentials: [{ jwt: { issuer: acme, is: app } }]
+  |                                          ^^^
+  |
+ ::: policies/consumers/app.yaml:5:30
+  |
+5 |   - jwt: { issuer: acme, is: app }
+  |                              --- the other one
+  |
+  = help: a credential must lead to one consumer"
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut files = base();
+    let text = format!(
+        "provider: openai\nwire: {secret}\nbase_url: {secret}\nsecret: {secret}\n{secret}: 1\nauth: {{ header: {secret}, prefix: '{secret}' }}\n"
+    );
+    files.insert("providers/openai.yaml".to_owned(), text);
+    let outcome = build(&files, "dev");
+    assert!(outcome.diagnostics.len() >= 6);
+    for diagnostic in &outcome.diagnostics {
+        let all = format!("{diagnostic}\n{}\n{diagnostic:?}", diagnostic.one_line());
+        assert!(!all.contains("abcdefgh"), "{all}");
+    }
+    let mut files = base();
+    let consumer = files.get_mut("consumers/app.yaml").unwrap();
+    *consumer = consumer.replace(
+        "jwt: { issuer: acme, is: app }",
+        "key: { sha256: my-very-own-api-key }",
+    );
+    for diagnostic in build(&files, "dev").diagnostics {
+        assert!(!format!("{diagnostic} {diagnostic:?}").contains("my-very-own"));
+    }
+}

@@ -1,0 +1,330 @@
+//! Trees that mean harm, or make no sense: always an answer, never a panic.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use crate::common::{Files, Folder, base, build, build_at, lines, sample};
+
+fn with(path: &str, content: impl AsRef<[u8]>) -> Vec<String> {
+    let folder = Folder::new();
+    for (path, content) in base() {
+        folder.write(&path, content);
+    }
+    folder.write(path, content);
+    lines(&build_at(&folder.0, "dev"))
+}
+
+fn one(lines: &[String], start: &str) {
+    assert!(
+        lines.iter().any(|line| line.starts_with(start)),
+        "no {start} in {lines:#?}"
+    );
+}
+
+#[test]
+fn deep_nesting() {
+    one(
+        &with("plans/gold.yaml", format!("plan: {}", "[".repeat(100_000))),
+        "plans/gold.yaml:1:",
+    );
+    let blocks: String = (0..5_000).map(|at| format!("{}a:\n", " ".repeat(at))).collect();
+    one(&with("plans/gold.yaml", blocks), "plans/gold.yaml:");
+    let mixed = format!("plan: {}{}", "[{a: ".repeat(40), "}]".repeat(40));
+    one(&with("plans/gold.yaml", mixed), "plans/gold.yaml:1:");
+}
+
+#[test]
+fn aliases_that_multiply() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for at in 1..30 {
+        let previous = vec![format!("*a{}", at - 1); 10].join(", ");
+        bomb += &format!("a{at}: &a{at} [{previous}]\n");
+    }
+    one(&with("plans/gold.yaml", bomb), "plans/gold.yaml:6:");
+    let mut nested = "a0: &a0 [x]\n".to_owned();
+    for at in 1..200 {
+        nested += &format!("a{at}: &a{at} [*a{}]\n", at - 1);
+    }
+    one(&with("plans/gold.yaml", nested), "plans/gold.yaml:63:12: error[P0104]");
+}
+
+#[test]
+fn files_too_large_and_too_many() {
+    one(
+        &with("plans/gold.yaml", format!("# {}", "x".repeat(5 << 20))),
+        "plans/gold.yaml:1:1: error[P0002]",
+    );
+    let folder = Folder::new();
+    for at in 0..20_010 {
+        folder.write(&format!("plans/p{at}.yaml"), "");
+    }
+    one(&lines(&build_at(&folder.0, "dev")), "plans/");
+}
+
+#[test]
+fn more_faults_than_anybody_reads() {
+    let text: String = (0..20_000).map(|at| format!("f{at}: 1\n")).collect();
+    let found = with("plans/gold.yaml", text);
+    assert!(found.len() <= 10_001, "{}", found.len());
+    assert!(
+        found.last().unwrap().contains("error[P0011]"),
+        "{}",
+        found.last().unwrap()
+    );
+}
+
+#[test]
+fn what_is_not_text() {
+    one(
+        &with("plans/gold.yaml", b"plan: \xff\xfe"),
+        "plans/gold.yaml:1:1: error[P0004]",
+    );
+    one(
+        &with("plans/gold.yaml", b"plan: a\0b"),
+        "plans/gold.yaml:1:8: error[P0101]",
+    );
+    one(
+        &with("plans/gold.yaml", b"\x7fELF\x02\x01"),
+        "plans/gold.yaml:1:1: error[P0101]",
+    );
+    // A byte order mark is not part of the text.
+    assert_eq!(
+        with("plans/gold.yaml", "\u{feff}plan: gold\nlimits: [{ rate: 1/s }]"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn folders_that_are_not_there() {
+    let folder = Folder::new();
+    one(
+        &lines(&build_at(&folder.0, "dev")),
+        "gateway.yaml:1:1: error[P0006]",
+    );
+    let found = build_at(&folder.0.join("nowhere"), "dev");
+    assert_eq!(found.diagnostics.len(), 1);
+    assert_eq!(found.diagnostics[0].code.number(), "P0001");
+    assert!(found.bundle.is_none());
+    folder.write(
+        "plans/gold.yaml/x",
+        "a file where a folder should be, and the other way round",
+    );
+    assert!(build_at(&folder.0, "dev").bundle.is_none());
+    assert!(turnpike_policy::source::environments(&folder.0).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_out_of_the_tree() {
+    use std::os::unix::fs::symlink;
+
+    let folder = Folder::new();
+    for (path, content) in base() {
+        folder.write(&path, content);
+    }
+    let outside = folder.0.parent().unwrap().join("outside.yaml");
+    fs::write(&outside, "plan: outside\nlimits: [{ rate: 1/s }]\n").unwrap();
+    symlink(&outside, folder.0.join("plans/outside.yaml")).unwrap();
+    symlink("/etc", folder.0.join("consumers/etc")).unwrap();
+    symlink("nowhere.yaml", folder.0.join("plans/broken.yaml")).unwrap();
+    symlink("..", folder.0.join("plans/circle")).unwrap();
+    let found = lines(&build_at(&folder.0, "dev"));
+    one(&found, "plans/outside.yaml:1:1: error[P0003]");
+    one(&found, "consumers/etc:1:1: error[P0003]");
+    one(&found, "plans/broken.yaml:1:1: error[P0001]");
+    one(&found, "plans/circle");
+    // A link within the tree is as good as a file.
+    let folder = Folder::new();
+    for (path, content) in base() {
+        folder.write(&path, content);
+    }
+    fs::rename(
+        folder.0.join("apis/pets/v1.yaml"),
+        folder.0.join("apis/pets/shared.yaml"),
+    )
+    .unwrap();
+    symlink("shared.yaml", folder.0.join("apis/pets/v1.yaml")).unwrap();
+    let found = lines(&build_at(&folder.0, "dev"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    one(&found, "apis/pets/shared.yaml:1:1: error[P0005]");
+}
+
+#[test]
+fn documents_that_lead_out_of_the_tree() {
+    for path in ["../../../etc/passwd", "/etc/passwd", "a/../../x.yaml"] {
+        let mut files = base();
+        let api = files.get_mut("apis/pets/api.yaml").unwrap();
+        *api = api.replace("v1.yaml", path);
+        one(
+            &lines(&build(&files, "dev")),
+            "apis/pets/api.yaml:7:14: error[P0003]",
+        );
+    }
+}
+
+#[test]
+fn schemas_without_end() {
+    let mut files = base();
+    let api = files.get_mut("apis/pets/api.yaml").unwrap();
+    *api = api.replace("upstream: https://pets.example", "mock: openapi");
+    let list = "schema: { $ref: '#/components/schemas/A' }";
+    let schemas = "components:
+  schemas:
+    A:
+      type: object
+      required: [b]
+      properties:
+        b: { $ref: '#/components/schemas/B' }
+        c: { type: array, items: { $ref: '#/components/schemas/A' } }
+        d: { $ref: '#/components/schemas/B' }
+        e: { $ref: '#/components/schemas/B' }
+        f: { $ref: '#/components/schemas/B' }
+    B:
+      type: object
+      properties:
+        a: { $ref: '#/components/schemas/A' }
+        g: { $ref: '#/components/schemas/A' }
+        h: { $ref: '#/components/schemas/A' }
+";
+    let document = files.get_mut("apis/pets/v1.yaml").unwrap();
+    *document = document.replace("example: []", list) + schemas;
+    one(
+        &lines(&build(&files, "dev")),
+        "apis/pets/v1.yaml:11:13: error[P0606]",
+    );
+}
+
+/// Words that are likely to hit something.
+const WORDS: [&str; 40] = [
+    "plan",
+    "limits",
+    "rate",
+    "5/s",
+    "environments",
+    "dev",
+    "[",
+    "]",
+    "{",
+    "}",
+    ":",
+    "- ",
+    "\n",
+    "  ",
+    "&a",
+    "*a",
+    "!!str",
+    "'",
+    "\"",
+    "|",
+    "> ",
+    "#",
+    "${x}",
+    "$ref",
+    "'#/paths'",
+    "null",
+    "~",
+    "true",
+    "99999999999999999999",
+    "-1",
+    "\t",
+    "é",
+    "\u{0}",
+    "---\n",
+    "...\n",
+    "<<: ",
+    "? ",
+    "all",
+    "openapi",
+    "%YAML 1.2\n",
+];
+
+/// A change to a text.
+#[derive(Clone, Debug)]
+enum Mutation {
+    Insert(prop::sample::Index, usize),
+    Remove(prop::sample::Index, usize),
+    Double(prop::sample::Index),
+    Move(prop::sample::Index, prop::sample::Index),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    use prop::sample::Index;
+    prop_oneof![
+        (any::<Index>(), 0..WORDS.len()).prop_map(|(at, word)| Mutation::Insert(at, word)),
+        (any::<Index>(), 1..20usize).prop_map(|(at, count)| Mutation::Remove(at, count)),
+        any::<Index>().prop_map(Mutation::Double),
+        (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Mutation::Move(from, to)),
+    ]
+}
+
+fn mutate(text: &str, mutation: &Mutation) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    let mut rows: Vec<&str> = text.split_inclusive('\n').collect();
+    match mutation {
+        _ if chars.is_empty() => return "x".to_owned(),
+        Mutation::Insert(at, word) => {
+            let at = at.index(chars.len());
+            chars.splice(at..at, WORDS[*word].chars());
+        }
+        Mutation::Remove(at, count) => {
+            let at = at.index(chars.len());
+            chars.drain(at..(at + count).min(chars.len()));
+        }
+        Mutation::Double(at) => {
+            let row = rows[at.index(rows.len())];
+            rows.insert(at.index(rows.len()), row);
+            return rows.concat();
+        }
+        Mutation::Move(from, to) => {
+            let row = rows.remove(from.index(rows.len()));
+            rows.insert(to.index(rows.len() + 1), row);
+            return rows.concat();
+        }
+    }
+    chars.into_iter().collect()
+}
+
+/// Builds for every environment, and checks what holds for any outcome.
+fn survives(files: &Files) {
+    for environment in ["dev", "production"] {
+        let outcome = build(files, environment);
+        let failed = outcome.diagnostics.iter().any(|diagnostic| diagnostic.is_error());
+        assert_eq!(outcome.bundle.is_none(), failed);
+        for diagnostic in &outcome.diagnostics {
+            assert!(diagnostic.line > 0 && diagnostic.column > 0);
+            assert!(!diagnostic.message.is_empty() && !diagnostic.to_string().is_empty());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_in_any_file(file in any::<prop::sample::Index>(), text in "\\PC{0,200}") {
+        let mut files = base();
+        let path = files.keys().nth(file.index(files.len())).unwrap().clone();
+        files.insert(path, text);
+        survives(&files);
+    }
+
+    #[test]
+    fn words_in_any_order(file in any::<prop::sample::Index>(), words in prop::collection::vec(0..WORDS.len(), 0..60)) {
+        let mut files = base();
+        let path = files.keys().nth(file.index(files.len())).unwrap().clone();
+        files.insert(path, words.into_iter().map(|word| WORDS[word]).collect());
+        survives(&files);
+    }
+
+    #[test]
+    fn mutations_of_the_sample(changes in prop::collection::vec((any::<prop::sample::Index>(), mutation()), 1..6)) {
+        let mut files = sample();
+        for (file, change) in &changes {
+            let path = files.keys().nth(file.index(files.len())).unwrap().clone();
+            let text = mutate(&files[&path], change);
+            files.insert(path, text);
+        }
+        survives(&files);
+    }
+}
