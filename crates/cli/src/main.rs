@@ -1,0 +1,87 @@
+//! The `turnpike` command: what people run beside the gateway.
+//!
+//! Each subcommand is a module with its arguments and one function. What was asked for goes to
+//! standard output; everything that is said about it to standard error.
+
+mod check;
+mod edit;
+mod new_key;
+mod outline;
+mod say;
+mod token;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks policies and makes what they need.
+///
+/// Turnpike is an edge gateway for AI and API traffic. What it does is written in a tree of policy
+/// files; this command is for the people who write them.
+#[derive(Debug, Parser)]
+#[command(name = "turnpike", version, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is well
+  1  the policies have errors
+  2  the command could not be carried out: wrong arguments, or a file that cannot be read or written";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Token(token::Arguments),
+    /// Make something new in the policies
+    #[command(subcommand)]
+    New(New),
+}
+
+#[derive(Debug, Subcommand)]
+enum New {
+    Key(new_key::Arguments),
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+enum Failure {
+    /// The policies have errors, and they were shown.
+    Findings,
+    /// The command could not be carried out; what to say.
+    Refused(String),
+}
+
+impl Failure {
+    fn refused(message: impl Into<String>) -> Self {
+        Self::Refused(message.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version come this way too, with exit code 0.
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(2) };
+        }
+    };
+    let done = match &cli.command {
+        Command::Check(arguments) => check::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
+        Command::New(New::Key(arguments)) => new_key::run(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Findings) => ExitCode::from(1),
+        Err(Failure::Refused(message)) => {
+            say::error(&message);
+            ExitCode::from(2)
+        }
+    }
+}
