@@ -1,0 +1,94 @@
+# Turnpike: everything is started from here. `make` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Where `make dev` listens; which policies are embedded, and as which environment's.
+export PORT ?= 8787
+export POLICIES ?= policies
+export TURNPIKE_ENV ?= dev
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Node 22, wrangler, the Wasm compiler and its tools, for the commands that need them.
+# Native cargo commands go without: the Wasm compiler may be another one.
+TOOLS := environment=$$(scripts/bootstrap --env); eval "$$environment";
+
+.PHONY: help dev test build cli bench size lint fmt dry-run clean
+.PHONY: test-native test-wasm test-e2e
+
+help: ## List these commands
+	@echo 'Turnpike. Commands (the first one sets up what it needs by itself):'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
+	@echo 'Variables: PORT=8787 (dev), POLICIES=policies, TURNPIKE_ENV=dev'
+
+dev: ## Build the Worker and serve it on 127.0.0.1:8787; rebuilds on change
+	@scripts/dev
+
+test: ## Run every test, natively, in Wasm and end to end, and check the size
+	@scripts/bootstrap build test
+	@$(MAKE) test-native
+	@$(MAKE) test-wasm
+	@$(MAKE) build
+	@$(MAKE) test-e2e
+	@$(MAKE) dry-run
+	@$(MAKE) size
+	@echo 'make test: all passed'
+
+test-native: ## Only the tests that need no Wasm: cargo test --workspace
+	cargo test --workspace
+
+test-wasm: ## Only the tests inside Wasm (wasm-bindgen-test)
+	@$(TOOLS) cargo test --package turnpike --lib --target wasm32-unknown-unknown
+
+test-e2e: ## Only the end-to-end tests, against what `make build` built (TESTS=tests/x.test.mjs for some)
+	@scripts/bootstrap build test
+	@$(TOOLS) tests=$${TESTS:-$$(find tests -name '*.test.mjs' | sort)}; \
+	[ -n "$$tests" ] || { echo 'there is no tests/*.test.mjs' >&2; exit 1; }; \
+	node --test --test-reporter=spec $$tests
+
+build: ## Build the Worker for deployment into build/
+	@scripts/build
+
+cli: ## Build the `turnpike` command: target/release/turnpike
+	cargo build --package turnpike-cli --profile cli
+	@mkdir -p $(TARGET)/release && cp $(TARGET)/cli/turnpike $(TARGET)/release/turnpike
+	@echo '$(TARGET)/release/turnpike'
+
+bench: ## Measure throughput and latency (bench/)
+	@scripts/bootstrap build
+	@scripts/build
+	@$(TOOLS) node bench/run.mjs $(ARGS)
+
+size: ## Measure the Worker's size and start-up time; fails above the budget
+	@[ -e build/cold.js ] || scripts/build
+	@$(TOOLS) node scripts/size.mjs
+
+# Without building anew: what is checked here is the configuration, and that the bundle holds together.
+dry-run: ## Have wrangler prepare a deployment without deploying it
+	@[ -e build/cold.js ] || scripts/build
+	@$(TOOLS) for environment in '' staging production; do \
+		echo "wrangler deploy --dry-run --env '$$environment'"; \
+		TURNPIKE_BUILD=done wrangler deploy --dry-run --env "$$environment" --outdir "build/deploy/$${environment:-dev}"; \
+	done
+
+lint: ## Check format, lints (native and Wasm) and dependencies
+	@scripts/bootstrap build lint
+	cargo fmt --all --check
+	cargo clippy --workspace --exclude turnpike --all-targets -- -D warnings
+	@$(TOOLS) set -x; \
+	$$TURNPIKE_CARGO_CLIPPY clippy --package turnpike --all-targets --target wasm32-unknown-unknown -- -D warnings; \
+	$$TURNPIKE_CARGO_CLIPPY clippy --package turnpike-core --lib --target wasm32-unknown-unknown -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check bans licenses sources; \
+	else \
+		echo '*** SKIPPED: licences and sources of the dependencies, as cargo-deny is not installed.'; \
+		echo '***          To check them here too: cargo install --locked cargo-deny'; \
+	fi
+
+fmt: ## Format the code
+	cargo fmt --all
+
+clean: ## Remove what was built here (not the shared set-up in the cache)
+	rm -rf $(TARGET) build .wrangler

@@ -1,0 +1,180 @@
+// What a deployment weighs, and what it costs to start: node scripts/size.mjs
+//
+// The sizes are of the files that `wrangler deploy` would upload, as it makes them (--dry-run). The
+// start-up time is that of workerd from its start to its first answer with these files, less the same with
+// an empty Worker: compiling and instantiating the Wasm, the Worker's global scope, and the first request.
+// It is measured in turns, and the median is given; on a busy machine it is a guess.
+//
+// Fails when all that is uploaded is larger, compressed, than the budget.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+const BUDGET = 450 * 1024;
+const RUNS = 7;
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const bundle = join(root, "build/deploy/dev");
+
+function prepare() {
+  rmSync(bundle, { recursive: true, force: true });
+  try {
+    execFileSync("wrangler", ["deploy", "--dry-run", "--env", "", "--outdir", bundle], {
+      cwd: root,
+      env: { ...process.env, TURNPIKE_BUILD: "done" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  } catch (error) {
+    console.error(String(error.stdout), String(error.stderr));
+    throw new Error("wrangler deploy --dry-run failed");
+  }
+  return readdirSync(bundle).filter((name) => /\.(js|wasm)$/.test(name)).sort();
+}
+
+// --- start-up ------------------------------------------------------------------------------------------
+
+const EMPTY = "export default { fetch() { return new Response() } };";
+
+// A folder with the files of a Worker, and workerd's configuration for them.
+function worker(folder, files) {
+  mkdirSync(folder, { recursive: true });
+  const modules = files.map(({ name, content }) => {
+    writeFileSync(join(folder, name), content);
+    const kind = name.endsWith(".wasm") ? "wasm" : "esModule";
+    return `(name = ${JSON.stringify(name.endsWith(".wasm") ? `./${name}` : name)}, ${kind} = embed ${JSON.stringify(name)})`;
+  });
+  const [date, flags] = compatibility();
+  const meter = files.length > 1;
+  writeFileSync(join(folder, "workerd.capnp"), `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .worker)],
+  sockets = [(name = "http", http = (), service = "main")]
+);
+const worker :Workerd.Worker = (
+  modules = [${modules.join(", ")}],
+  compatibilityDate = ${JSON.stringify(date)},
+  compatibilityFlags = ${flags},
+  ${meter ? `durableObjectNamespaces = [(className = "Meter", uniqueKey = "meter", enableSql = true)],
+  durableObjectStorage = (inMemory = void),
+  bindings = [(name = "METER", durableObjectNamespace = "Meter")]` : ""}
+);
+`);
+  return folder;
+}
+
+// Their one source is the configuration of the deployment.
+function compatibility() {
+  const text = readFileSync(join(root, "wrangler.toml"), "utf8");
+  const date = /^compatibility_date = "([\d-]+)"/m.exec(text);
+  const flags = /^compatibility_flags = (\[[^\]]*\])/m.exec(text);
+  if (!date || !flags) throw new Error("wrangler.toml names no compatibility date or flags");
+  return [date[1], flags[1]];
+}
+
+function freePort() {
+  return new Promise((done, fail) => {
+    const server = createServer().on("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+function answers(port) {
+  return new Promise((done) => {
+    const asked = request({ host: "127.0.0.1", port, path: "/", agent: false }, (answer) => {
+      answer.resume().on("end", () => done(true));
+    });
+    asked.on("error", () => done(false)).end();
+  });
+}
+
+const workerd = createRequire(import.meta.url).resolve("workerd/bin/workerd");
+
+async function timeToFirstAnswer(folder) {
+  const port = await freePort();
+  const began = performance.now();
+  const child = spawn(
+    workerd,
+    ["serve", "workerd.capnp", "--socket-addr", `http=127.0.0.1:${port}`],
+    { cwd: folder, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let said = "";
+  let ended = false;
+  child.stderr.on("data", (chunk) => (said += chunk));
+  const end = new Promise((done) => child.on("close", done)).then(() => (ended = true));
+  try {
+    while (!(await answers(port))) {
+      if (ended || performance.now() - began > 30_000) throw new Error(`workerd does not answer:\n${said}`);
+      await new Promise((done) => setTimeout(done, 1));
+    }
+    return performance.now() - began;
+  } finally {
+    child.kill();
+    await end;
+  }
+}
+
+function median(numbers) {
+  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+}
+
+async function startUp(names) {
+  const folder = mkdtempSync(join(tmpdir(), "turnpike-size-"));
+  try {
+    // The entry comes first: workerd takes the first module for the main one.
+    const entryFirst = [...names].sort((a, b) => a.endsWith(".wasm") - b.endsWith(".wasm"));
+    const full = worker(join(folder, "full"), entryFirst.map((name) => ({ name, content: readFileSync(join(bundle, name)) })));
+    const empty = worker(join(folder, "empty"), [{ name: "entry.js", content: EMPTY }]);
+    const times = { full: [], empty: [] };
+    await timeToFirstAnswer(empty); // so that the first one does not pay for reading workerd from disk
+    for (let run = 0; run < RUNS; run++) {
+      times.empty.push(await timeToFirstAnswer(empty));
+      times.full.push(await timeToFirstAnswer(full));
+    }
+    return { full: median(times.full), empty: median(times.empty) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+// --- the table -----------------------------------------------------------------------------------------
+
+const kb = (bytes) => (bytes / 1024).toFixed(1);
+const row = (...cells) => console.log(cells[0].padEnd(34) + cells.slice(1).map((cell) => String(cell).padStart(12)).join(""));
+
+const names = prepare();
+const files = names.map((name) => {
+  const content = readFileSync(join(bundle, name));
+  // wrangler puts a hash before the name of a module.
+  return { name: name.replace(/^[0-9a-f]{40}-/, ""), raw: content.length, gzip: gzipSync(content).length };
+});
+const sum = { raw: 0, gzip: 0 };
+row("what wrangler would upload", "KB", "KB gzip");
+for (const { name, raw, gzip } of files) {
+  row(`  ${name}`, kb(raw), kb(gzip));
+  sum.raw += raw;
+  sum.gzip += gzip;
+}
+row("  in all", kb(sum.raw), kb(sum.gzip));
+row("  budget", "", kb(BUDGET));
+
+const { full, empty } = await startUp(names);
+console.log();
+row("start of workerd to first answer", "ms");
+row("  this Worker", full.toFixed(1));
+row("  an empty Worker", empty.toFixed(1));
+row("  the difference", (full - empty).toFixed(1));
+
+if (sum.gzip > BUDGET) {
+  console.error(`\nToo large: ${kb(sum.gzip)} KB compressed; the budget is ${kb(BUDGET)} KB (scripts/size.mjs).`);
+  console.error("What grew? For Wasm, cargo tree tells of a new dependency; compare with the table of an older commit.");
+  process.exit(1);
+}
