@@ -24,7 +24,12 @@ pub(crate) enum Problem {
 
 impl Problem {
     #[cfg(test)]
-    const ALL: [Self; 4] = [Self::NotFound, Self::MethodNotAllowed, Self::SecretMissing, Self::Internal];
+    const ALL: [Self; 4] = [
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::SecretMissing,
+        Self::Internal,
+    ];
 
     const fn code(self) -> &'static str {
         match self {
@@ -113,7 +118,11 @@ pub(crate) fn health(missing: &[&str], explain: bool, request_id: &str) -> Answe
     if missing.is_empty() {
         page(&Health { status: "ready" })
     } else {
-        problem(Problem::SecretMissing, request_id, if explain { missing } else { &[] })
+        problem(
+            Problem::SecretMissing,
+            request_id,
+            if explain { missing } else { &[] },
+        )
     }
 }
 
@@ -160,9 +169,21 @@ pub(crate) const CATALOG: &str = "/.well-known/api-catalog";
 /// The published APIs that have not ended by now, under the origin that was asked: of each its
 /// title, its base path, and when it ends.
 pub(crate) fn catalog(apis: &[(&str, &str, Option<u64>)], origin: &str, now: u64) -> Answer {
-    let alive = apis.iter().filter(|(.., sunset)| sunset.is_none_or(|sunset| now < sunset));
-    let item = alive.map(|(title, base, _)| Link { href: format!("{origin}{base}"), title }).collect();
-    let links = LinkSet { linkset: [Context { anchor: format!("{origin}{CATALOG}"), item }] };
+    let alive = apis
+        .iter()
+        .filter(|(.., sunset)| sunset.is_none_or(|sunset| now < sunset));
+    let item = alive
+        .map(|(title, base, _)| Link {
+            href: format!("{origin}{base}"),
+            title,
+        })
+        .collect();
+    let links = LinkSet {
+        linkset: [Context {
+            anchor: format!("{origin}{CATALOG}"),
+            item,
+        }],
+    };
     Answer {
         status: 200,
         content_type: "application/linkset+json; profile=\"https://www.rfc-editor.org/info/rfc9727\"",
@@ -192,7 +213,10 @@ struct MissingSecrets<'a> {
 
 /// The log line that operators look for when the gateway is not ready.
 pub(crate) fn missing_secrets(missing: &[&str]) -> String {
-    json(&MissingSecrets { event: "secrets", missing })
+    json(&MissingSecrets {
+        event: "secrets",
+        missing,
+    })
 }
 
 /// Strings, numbers and lists of them always serialize.
@@ -217,14 +241,21 @@ mod tests {
         for problem in Problem::ALL {
             let row = format!("| `{}` | {} |", problem.code(), problem.status());
             assert!(reference.contains(&row), "docs/errors.md lacks the row {row}");
-            assert!(reference.contains(problem.title()), "docs/errors.md: {}", problem.title());
+            assert!(
+                reference.contains(problem.title()),
+                "docs/errors.md: {}",
+                problem.title()
+            );
         }
     }
 
     #[test]
     fn a_problem_is_problem_details() {
         let answer = problem(Problem::NotFound, "r1", &[]);
-        assert_eq!((answer.status, answer.content_type), (404, "application/problem+json"));
+        assert_eq!(
+            (answer.status, answer.content_type),
+            (404, "application/problem+json")
+        );
         assert_eq!(
             body(&answer),
             json!({
@@ -241,7 +272,10 @@ mod tests {
     #[test]
     fn a_method_that_is_not_allowed_names_those_that_are() {
         let answer = problem(Problem::MethodNotAllowed, "r1", &[]);
-        assert_eq!((answer.status, answer.header), (405, Some(("allow", "GET, HEAD"))));
+        assert_eq!(
+            (answer.status, answer.header),
+            (405, Some(("allow", "GET, HEAD")))
+        );
     }
 
     #[test]
@@ -268,7 +302,10 @@ mod tests {
 
     #[test]
     fn the_catalog_links_every_api_that_has_not_ended() {
-        let apis = [("Pet store v1", "/petstore/v1", Some(5)), ("Pet store v2", "/petstore/v2", None)];
+        let apis = [
+            ("Pet store v1", "/petstore/v1", Some(5)),
+            ("Pet store v2", "/petstore/v2", None),
+        ];
         let answer = catalog(&apis, "https://api.acme.dev", 5);
         assert_eq!(answer.cache_control, "public, max-age=300");
         assert_eq!(

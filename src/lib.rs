@@ -7,7 +7,10 @@
 //! matters. [`answer`] and [`route`] decide, this file touches the web.
 
 mod answer;
-#[expect(unreachable_pub, reason = "the build writes the same constants for two crates")]
+#[expect(
+    unreachable_pub,
+    reason = "the build writes the same constants for two crates"
+)]
 mod facts;
 mod route;
 #[cfg(all(test, target_arch = "wasm32"))]
@@ -46,9 +49,10 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
 async fn serve(request: &Request, env: &Env) -> Response {
     // The platform's own text: the `worker` crate takes a method that it does not know for GET.
     let (method, url) = (request.inner().method(), request.inner().url());
-    let answer = decide(&method, &Location::of(&url), env).await;
-    respond(&answer, &method)
-        .or_else(|_| respond(&answer::problem(Problem::Internal, &request_id(), &[]), &method))
+    let id = random_uuid().replace('-', "");
+    let answer = decide(&method, &Location::of(&url), env, &id).await;
+    respond(&answer, &method, &id)
+        .or_else(|_| respond(&answer::problem(Problem::Internal, &id, &[]), &method, &id))
         .unwrap_or_else(|_| ResponseBuilder::new().with_status(500).empty())
 }
 
@@ -63,21 +67,24 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 
 #[cfg_attr(
     not(feature = "faults"),
-    expect(clippy::unused_async, reason = "only a fault that tests ask for takes its time")
+    expect(
+        clippy::unused_async,
+        reason = "only a fault that tests ask for takes its time"
+    )
 )]
-async fn decide(method: &str, url: &Location<'_>, env: &Env) -> Answer {
+async fn decide(method: &str, url: &Location<'_>, env: &Env, id: &str) -> Answer {
     match route::route(method, url) {
         Route::Health => {
             let missing = missing(facts::SECRETS, env);
             if !missing.is_empty() && log_is_due() {
                 console_error!("{}", answer::missing_secrets(&missing));
             }
-            answer::health(&missing, facts::EXPLAIN, &request_id())
+            answer::health(&missing, facts::EXPLAIN, id)
         }
         Route::Version => VERSION.answer(),
         Route::Catalog => answer::catalog(facts::APIS, url.origin, Date::now().as_millis()),
-        Route::NotFound => answer::problem(Problem::NotFound, &request_id(), &[]),
-        Route::MethodNotAllowed => answer::problem(Problem::MethodNotAllowed, &request_id(), &[]),
+        Route::NotFound => answer::problem(Problem::NotFound, id, &[]),
+        Route::MethodNotAllowed => answer::problem(Problem::MethodNotAllowed, id, &[]),
         #[cfg(feature = "faults")]
         Route::Panic => fault(),
         #[cfg(feature = "faults")]
@@ -124,19 +131,22 @@ fn log_is_due() -> bool {
     due
 }
 
-fn request_id() -> String {
-    random_uuid().replace('-', "")
-}
-
 /// Puts an answer on the wire; to `HEAD` without its body.
-fn respond(answer: &Answer, method: &str) -> worker::Result<Response> {
+fn respond(answer: &Answer, method: &str, id: &str) -> worker::Result<Response> {
     let headers = Headers::new();
     headers.set("content-type", answer.content_type)?;
     headers.set("cache-control", answer.cache_control)?;
     headers.set("x-content-type-options", "nosniff")?;
+    headers.set("x-request-id", id)?;
     if let Some((name, value)) = answer.header {
         headers.set(name, value)?;
     }
-    let builder = ResponseBuilder::new().with_status(answer.status).with_headers(headers);
-    Ok(if method == "HEAD" { builder.empty() } else { builder.fixed(answer.body.clone().into_bytes()) })
+    let builder = ResponseBuilder::new()
+        .with_status(answer.status)
+        .with_headers(headers);
+    Ok(if method == "HEAD" {
+        builder.empty()
+    } else {
+        builder.fixed(answer.body.clone().into_bytes())
+    })
 }

@@ -33,14 +33,21 @@ pub(crate) fn route(method: &str, url: &Location<'_>) -> Route {
         "/_turnpike/slow" => Route::Slow(milliseconds(url.query)),
         _ => return Route::NotFound,
     };
-    if matches!(method, "GET" | "HEAD") { route } else { Route::MethodNotAllowed }
+    if matches!(method, "GET" | "HEAD") {
+        route
+    } else {
+        Route::MethodNotAllowed
+    }
 }
 
 /// `ms` of a query, at most ten seconds; 1,000 where it is not a number.
 #[cfg(feature = "faults")]
 fn milliseconds(query: &str) -> u32 {
     let written = query.split('&').find_map(|pair| pair.strip_prefix("ms="));
-    written.and_then(|text| text.parse().ok()).unwrap_or(1_000).min(10_000)
+    written
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_000)
+        .min(10_000)
 }
 
 /// The parts of an absolute URL that matter here. The platform has parsed and normalized it, so
@@ -61,8 +68,13 @@ impl<'a> Location<'a> {
         let url = url.split_once('#').map_or(url, |(url, _)| url);
         let (url, query) = url.split_once('?').unwrap_or((url, ""));
         let host = url.find("://").map_or(0, |at| at + "://".len());
-        let slash = url.get(host..).and_then(|rest| rest.find('/')).map(|at| host + at);
-        let (origin, path) = slash.and_then(|at| url.split_at_checked(at)).unwrap_or((url, "/"));
+        let slash = url
+            .get(host..)
+            .and_then(|rest| rest.find('/'))
+            .map(|at| host + at);
+        let (origin, path) = slash
+            .and_then(|at| url.split_at_checked(at))
+            .unwrap_or((url, "/"));
         Self { origin, path, query }
     }
 }
@@ -130,7 +142,14 @@ mod tests {
     #[test]
     fn a_url_is_cut_where_its_parts_meet() {
         let cut = Location::of("http://127.0.0.1:8787/a/b?c=https://d/e?f#g");
-        assert_eq!(cut, Location { origin: "http://127.0.0.1:8787", path: "/a/b", query: "c=https://d/e?f" });
+        assert_eq!(
+            cut,
+            Location {
+                origin: "http://127.0.0.1:8787",
+                path: "/a/b",
+                query: "c=https://d/e?f"
+            }
+        );
         assert_eq!(Location::of("https://a.test").path, "/");
         assert_eq!(Location::of("https://a.test?x/y").origin, "https://a.test");
     }

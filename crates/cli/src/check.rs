@@ -45,16 +45,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let outcome = tree::build(&root, environment, arguments.as_of.as_ref())?;
         files.extend(outcome.files);
         for diagnostic in outcome.diagnostics {
-            let Diagnostic { file, line, column, .. } = &diagnostic;
+            let Diagnostic {
+                file, line, column, ..
+            } = &diagnostic;
             let key = (file.clone(), *line, *column, diagnostic.to_string());
-            let finding =
-                findings.entry(key).or_insert_with(|| Finding { diagnostic, environments: Vec::new() });
+            let finding = findings.entry(key).or_insert_with(|| Finding {
+                diagnostic,
+                environments: Vec::new(),
+            });
             finding.environments.push(environment.clone());
         }
     }
 
     let mut text = String::new();
-    for Finding { diagnostic, environments: its } in findings.values() {
+    for Finding {
+        diagnostic,
+        environments: its,
+    } in findings.values()
+    {
         text.push_str(&say::paint(&diagnostic.to_string()));
         text.push('\n');
         if its.len() < environments.len() {
@@ -62,7 +70,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         text.push('\n');
     }
-    let errors = findings.values().filter(|finding| finding.diagnostic.is_error()).count();
+    let errors = findings
+        .values()
+        .filter(|finding| finding.diagnostic.is_error())
+        .count();
     let warnings = findings.len() - errors;
     let _ = writeln!(
         text,
@@ -72,7 +83,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         count(files.len(), "file")
     );
     say::out(&text)?;
-    if errors == 0 { Ok(()) } else { Err(Failure::Findings) }
+    if errors == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Findings)
+    }
 }
 
 fn count(number: usize, thing: &str) -> String {

@@ -35,8 +35,11 @@ impl Entry<'_> {
 
     /// `{ key: { sha256: ... } }` without its outer braces.
     fn flow(&self) -> String {
-        let fields: Vec<_> =
-            self.fields().into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let fields: Vec<_> = self
+            .fields()
+            .into_iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
         format!("key: {{ {} }}", fields.join(", "))
     }
 
@@ -95,7 +98,11 @@ fn scalar(text: &str) -> String {
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(safe)
         && !matches!(text, "true" | "false" | "null" | "yes" | "no" | "on" | "off");
-    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if plain {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
 }
 
 /// The text with the key added, or why it is not touched.
@@ -105,7 +112,9 @@ pub(crate) fn add_key(text: &str, entry: &Entry<'_>) -> Result<String, &'static 
         return Err("it is not a map");
     };
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut found = entries.iter().filter(|(key, _)| key.text() == Some("credentials"));
+    let mut found = entries
+        .iter()
+        .filter(|(key, _)| key.text() == Some("credentials"));
     let credentials = found.next();
     if found.next().is_some() {
         return Err("it has `credentials` twice");
@@ -128,7 +137,9 @@ pub(crate) fn add_key(text: &str, entry: &Entry<'_>) -> Result<String, &'static 
 
 /// There is no `credentials` yet: before `may`, where people look for it, or at the end.
 fn add_field(text: &str, entries: &[(Node, Node)], entry: &Entry<'_>, newline: &str) -> String {
-    let column = entries.first().map_or(0, |(key, _)| key.bytes.start - line_start(text, key.bytes.start));
+    let column = entries
+        .first()
+        .map_or(0, |(key, _)| key.bytes.start - line_start(text, key.bytes.start));
     let indent = " ".repeat(column);
     let item = entry.item(&format!("{indent}  "), Style::Flow, newline);
     let field = format!("{indent}credentials:{newline}{item}");
@@ -136,7 +147,9 @@ fn add_field(text: &str, entries: &[(Node, Node)], entry: &Entry<'_>, newline: &
     let at = if let Some((key, _)) = may {
         above_comments(text, line_start(text, key.bytes.start))
     } else {
-        let end = entries.last().map_or(0, |(key, value)| key.end().max(value.end()));
+        let end = entries
+            .last()
+            .map_or(0, |(key, value)| key.end().max(value.end()));
         next_line(text, end)
     };
     insert_lines(text, at, &field, newline)
@@ -150,7 +163,11 @@ fn fill(
     entry: &Entry<'_>,
     newline: &str,
 ) -> Result<String, &'static str> {
-    let written = if value.bytes.is_empty() { None } else { text.get(value.bytes.clone()) };
+    let written = if value.bytes.is_empty() {
+        None
+    } else {
+        text.get(value.bytes.clone())
+    };
     let colon = text.get(key.bytes.end..).and_then(|rest| rest.find(':'));
     let after = key.bytes.end + colon.ok_or("its `credentials` have no colon")? + 1;
     let between = match written {
@@ -161,7 +178,11 @@ fn fill(
     if between.is_none_or(|between| !between.chars().all(|c| c == ' ')) {
         return Err("its `credentials` are written over several lines");
     }
-    let cut = if written.is_some() { after..value.bytes.end } else { after..after };
+    let cut = if written.is_some() {
+        after..value.bytes.end
+    } else {
+        after..after
+    };
     let mut shorter = text.to_owned();
     shorter.replace_range(cut, "");
     let column = key.bytes.start - line_start(text, key.bytes.start);
@@ -178,12 +199,22 @@ fn extend_flow(
     entry: &Entry<'_>,
     newline: &str,
 ) -> Result<String, &'static str> {
-    let item = if json { entry.json() } else { format!("{{ {} }}", entry.flow()) };
+    let item = if json {
+        entry.json()
+    } else {
+        format!("{{ {} }}", entry.flow())
+    };
     let start = line_start(text, last.bytes.start);
-    let before = text.get(start..last.bytes.start).ok_or("its `credentials` are not understood")?;
+    let before = text
+        .get(start..last.bytes.start)
+        .ok_or("its `credentials` are not understood")?;
     // Where every item has its own line, so has this one.
     let own_line = !before.is_empty() && before.chars().all(char::is_whitespace);
-    let separator = if own_line { format!(",{newline}{before}") } else { ", ".to_owned() };
+    let separator = if own_line {
+        format!(",{newline}{before}")
+    } else {
+        ", ".to_owned()
+    };
     Ok(insert(text, last.bytes.end, &format!("{separator}{item}")))
 }
 
@@ -196,24 +227,40 @@ fn extend_block(
 ) -> Result<String, &'static str> {
     const UNCLEAR: &str = "its `credentials` are indented in a way that is not understood";
     let last = items.last().ok_or(UNCLEAR)?;
-    let before = text.get(line_start(text, last.bytes.start)..last.bytes.start).ok_or(UNCLEAR)?;
+    let before = text
+        .get(line_start(text, last.bytes.start)..last.bytes.start)
+        .ok_or(UNCLEAR)?;
     let (indent, gap) = before.split_once('-').ok_or(UNCLEAR)?;
     if !indent.chars().all(|c| c == ' ') || gap.is_empty() || !gap.chars().all(|c| c == ' ') {
         return Err(UNCLEAR);
     }
-    let style = items.iter().rev().find_map(|item| style_of(text, item)).unwrap_or(Style::Flow);
+    let style = items
+        .iter()
+        .rev()
+        .find_map(|item| style_of(text, item))
+        .unwrap_or(Style::Flow);
     let at = next_line(text, last.end());
-    Ok(insert_lines(text, at, &entry.item(indent, style, newline), newline))
+    Ok(insert_lines(
+        text,
+        at,
+        &entry.item(indent, style, newline),
+        newline,
+    ))
 }
 
 /// How an item that is a key is written.
 fn style_of(text: &str, item: &Node) -> Option<Style> {
-    let (name, value) = item.entries().iter().find(|(name, _)| name.text() == Some("key"))?;
+    let (name, value) = item
+        .entries()
+        .iter()
+        .find(|(name, _)| name.text() == Some("key"))?;
     match &value.kind {
         Kind::Map { flow: false, entries } => {
             let column = |node: &Node| node.bytes.start - line_start(text, node.bytes.start);
             let (field, _) = entries.first()?;
-            Some(Style::Block { step: column(field).saturating_sub(column(name)) })
+            Some(Style::Block {
+                step: column(field).saturating_sub(column(name)),
+            })
         }
         _ => Some(Style::Flow),
     }
@@ -221,14 +268,18 @@ fn style_of(text: &str, item: &Node) -> Option<Style> {
 
 /// The first byte of the line that holds `at`.
 fn line_start(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
+    text.get(..at)
+        .and_then(|before| before.rfind('\n'))
+        .map_or(0, |newline| newline + 1)
 }
 
 /// The first byte after the line on which something ends at `end`.
 fn next_line(text: &str, end: usize) -> usize {
     // A folded text ends where the next line begins.
     let end = text.get(..end).map_or(end, |before| before.trim_end().len());
-    text.get(end..).and_then(|rest| rest.find('\n')).map_or(text.len(), |newline| end + newline + 1)
+    text.get(end..)
+        .and_then(|rest| rest.find('\n'))
+        .map_or(text.len(), |newline| end + newline + 1)
 }
 
 /// Comment lines right above a line belong to it.
@@ -262,7 +313,12 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry<'static> {
-        Entry { sha256: "ab12", expires: Some("2027-01-01"), scopes: &[], label: "tpk_id" }
+        Entry {
+            sha256: "ab12",
+            expires: Some("2027-01-01"),
+            scopes: &[],
+            label: "tpk_id",
+        }
     }
 
     #[track_caller]
@@ -281,8 +337,14 @@ mod tests {
                 "consumer: a # who\ncredentials:\n  # the token\n  - jwt: {{ issuer: x, is: y }}  # why\n  {ITEM}  # - old\n\nmay: []\n"
             ),
         );
-        becomes("credentials:\n- jwt: x\n", &format!("credentials:\n- jwt: x\n{ITEM}"));
-        becomes("credentials:\n    - jwt: x", &format!("credentials:\n    - jwt: x\n    {ITEM}"));
+        becomes(
+            "credentials:\n- jwt: x\n",
+            &format!("credentials:\n- jwt: x\n{ITEM}"),
+        );
+        becomes(
+            "credentials:\n    - jwt: x",
+            &format!("credentials:\n    - jwt: x\n    {ITEM}"),
+        );
     }
 
     #[test]
@@ -299,9 +361,13 @@ mod tests {
 
     #[test]
     fn where_there_are_none_yet() {
-        for none in
-            ["credentials: []", "credentials: [ ]", "credentials: ~", "credentials:", "credentials: null"]
-        {
+        for none in [
+            "credentials: []",
+            "credentials: [ ]",
+            "credentials: ~",
+            "credentials:",
+            "credentials: null",
+        ] {
             becomes(
                 &format!("consumer: a\n{none}\nmay: []\n"),
                 &format!("consumer: a\ncredentials:\n  {ITEM}may: []\n"),
@@ -324,8 +390,14 @@ mod tests {
             "consumer: a\nplan: b\n\n# what it may\nmay:\n  - x\n",
             &format!("consumer: a\nplan: b\n\ncredentials:\n  {ITEM}# what it may\nmay:\n  - x\n"),
         );
-        becomes("consumer: a\nplan: b", &format!("consumer: a\nplan: b\ncredentials:\n  {ITEM}"));
-        becomes("---\nplan: |\n  b\n...\n", &format!("---\nplan: |\n  b\ncredentials:\n  {ITEM}...\n"));
+        becomes(
+            "consumer: a\nplan: b",
+            &format!("consumer: a\nplan: b\ncredentials:\n  {ITEM}"),
+        );
+        becomes(
+            "---\nplan: |\n  b\n...\n",
+            &format!("---\nplan: |\n  b\ncredentials:\n  {ITEM}...\n"),
+        );
     }
 
     #[test]
@@ -352,7 +424,10 @@ mod tests {
     fn lines_end_as_they_do() {
         becomes(
             "consumer: a\r\ncredentials:\r\n  - jwt: x\r\n",
-            &format!("consumer: a\r\ncredentials:\r\n  - jwt: x\r\n  {}", ITEM.replace('\n', "\r\n")),
+            &format!(
+                "consumer: a\r\ncredentials:\r\n  - jwt: x\r\n  {}",
+                ITEM.replace('\n', "\r\n")
+            ),
         );
     }
 
@@ -380,7 +455,15 @@ mod tests {
     #[test]
     fn scopes_are_quoted_where_they_must_be() {
         let scopes = ["pets:read".to_owned(), "a,b".to_owned(), "no".to_owned()];
-        let entry = Entry { sha256: "ab", expires: None, scopes: &scopes, label: "tpk_id" };
-        assert_eq!(entry.flow(), r#"key: { sha256: ab, scopes: [pets:read, "a,b", "no"] }"#);
+        let entry = Entry {
+            sha256: "ab",
+            expires: None,
+            scopes: &scopes,
+            label: "tpk_id",
+        };
+        assert_eq!(
+            entry.flow(),
+            r#"key: { sha256: ab, scopes: [pets:read, "a,b", "no"] }"#
+        );
     }
 }

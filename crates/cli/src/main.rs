@@ -68,7 +68,11 @@ fn main() -> ExitCode {
         // Help and version come this way too, with exit code 0.
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(2) };
+            return if error.print().is_ok() {
+                ExitCode::from(code)
+            } else {
+                ExitCode::from(2)
+            };
         }
     };
     let done = match &cli.command {

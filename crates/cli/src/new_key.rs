@@ -39,12 +39,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
     let consumer = arguments.consumer.as_str();
     let trees = right(&root, None)?;
-    let names = trees.iter().flat_map(|tree| &tree.consumers).map(|known| known.name.as_str());
+    let names = trees
+        .iter()
+        .flat_map(|tree| &tree.consumers)
+        .map(|known| known.name.as_str());
     tree::find(consumer, "consumer", names, &format!("in {}", root.display()))?;
     if let Some(expires) = &arguments.expires
         && expires.at <= tree::now()?
     {
-        return Err(Failure::refused(format!("{} is over: the key would never work", expires.text)));
+        return Err(Failure::refused(format!(
+            "{} is over: the key would never work",
+            expires.text
+        )));
     }
     let file = file_of(&root, consumer)?;
     let before = read(&file)?;
@@ -66,7 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     replace(&file, &after)?;
     let stored = right(&root, Some(&key)).and_then(|trees| {
-        let known = trees.iter().any(|tree| tree.keys.iter().any(|known| known.sha256 == key.hash()));
+        let known = trees
+            .iter()
+            .any(|tree| tree.keys.iter().any(|known| known.sha256 == key.hash()));
         if known { Ok(()) } else { Err(not_found(&file)) }
     });
     if let Err(failure) = stored.and_then(|()| print(&key)) {
@@ -120,7 +128,10 @@ impl Key {
             .map_err(|error| Failure::refused(format!("the system gives no randomness: {error}")))?;
         let (id, secret) = random.split_at(5);
         let (id, secret) = (base32(id), base32(secret));
-        Ok(Self { text: format!("tpk_{id}_{secret}"), id })
+        Ok(Self {
+            text: format!("tpk_{id}_{secret}"),
+            id,
+        })
     }
 
     fn label(&self) -> String {
@@ -144,7 +155,9 @@ fn base32(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut text = String::with_capacity(bytes.len() * 8 / 5);
     for group in bytes.chunks_exact(5) {
-        let bits = group.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let bits = group
+            .iter()
+            .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
         for place in (0..8).rev() {
             let digit = usize::try_from(bits >> (place * 5) & 31).unwrap_or(0);
             text.extend(ALPHABET.get(digit).copied().map(char::from));

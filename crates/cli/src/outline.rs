@@ -47,9 +47,9 @@ impl Node {
     pub(crate) fn end(&self) -> usize {
         match &self.kind {
             Kind::List { flow: false, items } => items.last().map_or(self.bytes.end, Self::end),
-            Kind::Map { flow: false, entries } => {
-                entries.last().map_or(self.bytes.end, |(key, value)| key.end().max(value.end()))
-            }
+            Kind::Map { flow: false, entries } => entries
+                .last()
+                .map_or(self.bytes.end, |(key, value)| key.end().max(value.end())),
             _ => self.bytes.end,
         }
     }
@@ -73,21 +73,43 @@ pub(crate) fn outline(text: &str) -> Option<Node> {
             Event::Scalar(value, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
                 // The parser gives `~` where nothing was written.
-                let written = if bytes.is_empty() && plain { String::new() } else { value.into_owned() };
-                Node { bytes, kind: Kind::Scalar { text: written, plain } }
+                let written = if bytes.is_empty() && plain {
+                    String::new()
+                } else {
+                    value.into_owned()
+                };
+                Node {
+                    bytes,
+                    kind: Kind::Scalar { text: written, plain },
+                }
             }
             Event::SequenceStart(style, ..) => {
                 let flow = style == StructureStyle::Flow;
-                open.push(Open { start: bytes.start, flow, map: false, children: Vec::new() });
+                open.push(Open {
+                    start: bytes.start,
+                    flow,
+                    map: false,
+                    children: Vec::new(),
+                });
                 continue;
             }
             Event::MappingStart(style, ..) => {
                 let flow = style == StructureStyle::Flow;
-                open.push(Open { start: bytes.start, flow, map: true, children: Vec::new() });
+                open.push(Open {
+                    start: bytes.start,
+                    flow,
+                    map: true,
+                    children: Vec::new(),
+                });
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Open { start, flow, map, children } = open.pop()?;
+                let Open {
+                    start,
+                    flow,
+                    map,
+                    children,
+                } = open.pop()?;
                 let kind = if map {
                     let mut entries = Vec::new();
                     let mut children = children.into_iter();
@@ -96,9 +118,15 @@ pub(crate) fn outline(text: &str) -> Option<Node> {
                     }
                     Kind::Map { flow, entries }
                 } else {
-                    Kind::List { flow, items: children }
+                    Kind::List {
+                        flow,
+                        items: children,
+                    }
                 };
-                Node { bytes: start..bytes.end, kind }
+                Node {
+                    bytes: start..bytes.end,
+                    kind,
+                }
             }
             Event::Alias(_) => return None,
             Event::DocumentStart(..) if root.is_some() => return None,

@@ -46,9 +46,9 @@ pub(crate) fn findings(diagnostics: &[Diagnostic]) {
 
 fn done(written: io::Result<()>) -> Result<(), Failure> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::refused(format!("cannot write to standard output: {error}")))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::refused(format!(
+            "cannot write to standard output: {error}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -68,8 +68,10 @@ fn paint_line(line: &str) -> String {
             return format!("{colour}{label}{code}{PLAIN}{BOLD}:{message}{PLAIN}");
         }
     }
-    let margin =
-        line.len() - line.trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']).len();
+    let margin = line.len()
+        - line
+            .trim_start_matches([' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+            .len();
     let (margin, rest) = line.split_at_checked(margin).unwrap_or(("", line));
     for gutter in ["-->", ":::", "|", "="] {
         if let Some(rest) = rest.strip_prefix(gutter) {

@@ -96,15 +96,22 @@ fn identity<'a>(
     arguments: &Arguments,
 ) -> Result<(&'a Issuer, &'a str), Failure> {
     let Arguments { env, consumer, .. } = arguments;
-    let ours: Vec<(usize, &Issuer)> =
-        compiled.issuers.iter().enumerate().filter(|(_, issuer)| holds(issuer, key)).collect();
+    let ours: Vec<(usize, &Issuer)> = compiled
+        .issuers
+        .iter()
+        .enumerate()
+        .filter(|(_, issuer)| holds(issuer, key))
+        .collect();
     let Some((_, first)) = ours.first() else {
         return Err(Failure::refused(format!(
             "the environment `{env}` has no development issuer, so it would take no token from here\n\
              if it is one that you work in, add an issuer with `jwks: development` to gateway.yaml"
         )));
     };
-    let index = compiled.consumers.iter().position(|known| known.name == *consumer);
+    let index = compiled
+        .consumers
+        .iter()
+        .position(|known| known.name == *consumer);
     let found = compiled.identities.iter().find_map(|identity| {
         let place = usize::try_from(identity.issuer).ok()?;
         let (_, issuer) = ours.iter().find(|(at, _)| *at == place)?;
@@ -112,7 +119,9 @@ fn identity<'a>(
         (its == index).then_some((*issuer, identity.value.as_str()))
     });
     found.ok_or_else(|| {
-        let origin = index.and_then(|at| compiled.consumers.get(at)).map(|Consumer { origin, .. }| origin);
+        let origin = index
+            .and_then(|at| compiled.consumers.get(at))
+            .map(|Consumer { origin, .. }| origin);
         Failure::refused(format!(
             "the consumer `{consumer}` has no token of the issuer `{issuer}` among its credentials\n\
              add this to them ({origin}):\n\n  - jwt: {{ issuer: {issuer}, is: {consumer} }}\n",
@@ -124,10 +133,14 @@ fn identity<'a>(
 
 /// Whether an issuer's keys are this one.
 fn holds(issuer: &Issuer, key: &DevelopmentKey) -> bool {
-    let Keys::Inline(keys) = &issuer.keys else { return false };
+    let Keys::Inline(keys) = &issuer.keys else {
+        return false;
+    };
     let x = |jwk: &str| -> Option<Value> {
         let jwk: Value = serde_json::from_str(jwk).ok()?;
-        jwk.get("x").filter(|_| jwk.get("crv").is_some_and(|crv| crv == "Ed25519")).cloned()
+        jwk.get("x")
+            .filter(|_| jwk.get("crv").is_some_and(|crv| crv == "Ed25519"))
+            .cloned()
     };
     let ours = x(&key.public_jwk());
     ours.is_some() && keys.iter().any(|jwk| x(jwk) == ours)
@@ -160,7 +173,9 @@ fn claims(
     claims.insert("client_id".to_owned(), value.into());
     for (name, value) in &arguments.claim {
         if *name == issuer.consumer_claim {
-            return Err(Failure::refused(format!("the claim `{name}` names the consumer: use --consumer")));
+            return Err(Failure::refused(format!(
+                "the claim `{name}` names the consumer: use --consumer"
+            )));
         }
         claims.insert(name.clone(), value.clone());
     }

@@ -42,7 +42,11 @@ impl Policies {
 /// makes the build say so.
 pub(crate) fn environments(root: &Path) -> Vec<String> {
     let names = source::environments(root);
-    if names.is_empty() { vec!["dev".to_owned()] } else { names }
+    if names.is_empty() {
+        vec!["dev".to_owned()]
+    } else {
+        names
+    }
 }
 
 /// What the build makes of the policies in one environment, today or on another day.
@@ -55,8 +59,16 @@ pub(crate) fn build(root: &Path, environment: &str, as_of: Option<&Date>) -> Res
         None => now()?,
     };
     let needs_key = source::needs_development_key(root, environment);
-    let development_key = if needs_key { Some(key()?.public_jwk()) } else { None };
-    let options = Options { environment: environment.to_owned(), as_of, development_key };
+    let development_key = if needs_key {
+        Some(key()?.public_jwk())
+    } else {
+        None
+    };
+    let options = Options {
+        environment: environment.to_owned(),
+        as_of,
+        development_key,
+    };
     Ok(source::build(root, &options))
 }
 
@@ -96,11 +108,16 @@ pub(crate) fn find<'a>(
         (None, many) => format!("there are {} others", many.len()),
     };
     let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    Err(Failure::refused(format!("there is no {kind} `{name}` {place}\n{help}")))
+    Err(Failure::refused(format!(
+        "there is no {kind} `{name}` {place}\n{help}"
+    )))
 }
 
 /// The time, in milliseconds since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "this is where time comes in from outside")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where time comes in from outside"
+)]
 pub(crate) fn now() -> Result<Timestamp, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since
@@ -118,7 +135,10 @@ pub(crate) struct Date {
 /// Reads a day (`2027-06-30`, its first instant in UTC) or an instant, as the policies do.
 pub(crate) fn date(text: &str) -> Result<Date, String> {
     let at = source::parse_date(text)?;
-    Ok(Date { text: text.to_owned(), at })
+    Ok(Date {
+        text: text.to_owned(),
+        at,
+    })
 }
 
 /// Reads a span of time, in seconds: `90s`, `30m`, `1h`, `7d`.
@@ -145,7 +165,11 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 
 /// Reads a scope (RFC 6749, 3.3: printable ASCII without blanks, quotes and backslashes).
 pub(crate) fn scope(text: &str) -> Result<String, String> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+    if !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    {
         Ok(text.to_owned())
     } else {
         Err("a scope is one word of printable ASCII; repeat the option for more".to_owned())
@@ -160,7 +184,19 @@ mod tests {
     fn spans_of_time() {
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("7d"), Ok(604_800));
-        for wrong in ["", "1", "h", "-1h", "+1h", "1 h", "1w", "0s", "99999999999d", "1h30m", "²h"] {
+        for wrong in [
+            "",
+            "1",
+            "h",
+            "-1h",
+            "+1h",
+            "1 h",
+            "1w",
+            "0s",
+            "99999999999d",
+            "1h30m",
+            "²h",
+        ] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }

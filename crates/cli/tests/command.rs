@@ -60,7 +60,9 @@ struct Output {
 
 impl Tree {
     fn new() -> Self {
-        let tree = Self { folder: tempfile::tempdir().unwrap() };
+        let tree = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         tree.write("gateway.yaml", GATEWAY);
         tree.write("plans/free.yaml", PLAN);
         tree.write("consumers/mobile-app.yaml", MOBILE);
@@ -105,13 +107,19 @@ impl Tree {
 fn finish(mut command: Command) -> Output {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Output { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    Output {
+        code: output.status.code().unwrap(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// Header and claims of a token whose signature is that of the public key.
 fn open(token: &str, key: &Value) -> (Value, Value) {
     let parts: Vec<&str> = token.split('.').collect();
-    let [header, claims, signature] = parts[..] else { panic!("not a token: {token}") };
+    let [header, claims, signature] = parts[..] else {
+        panic!("not a token: {token}")
+    };
     let decode = |part: &str| Base64UrlUnpadded::decode_vec(part).unwrap();
     let public = decode(key["x"].as_str().unwrap()).try_into().unwrap();
     VerifyingKey::from_bytes(&public)
@@ -129,7 +137,10 @@ fn token(tree: &Tree, arguments: &[&str]) -> (Value, Value) {
     let output = tree.run(&[&["token", "--consumer", "mobile-app"], arguments].concat());
     assert_eq!((output.code, output.err.as_str()), (0, ""), "{}", output.err);
     let token = output.out.strip_suffix('\n').unwrap();
-    assert!(!token.contains(char::is_whitespace), "one line with one token: {token:?}");
+    assert!(
+        !token.contains(char::is_whitespace),
+        "one line with one token: {token:?}"
+    );
     let key: Value = serde_json::from_slice(&fs::read(tree.key()).unwrap()).unwrap();
     let (header, claims) = open(token, &key);
     assert_eq!(header["kid"], key["kid"]);
@@ -140,7 +151,10 @@ fn token(tree: &Tree, arguments: &[&str]) -> (Value, Value) {
 fn a_token_of_the_development_issuer() {
     let tree = Tree::new();
     let (header, claims) = token(&tree, &[]);
-    assert_eq!((&header["alg"], &header["typ"]), (&"EdDSA".into(), &"at+jwt".into()));
+    assert_eq!(
+        (&header["alg"], &header["typ"]),
+        (&"EdDSA".into(), &"at+jwt".into())
+    );
     assert_eq!(claims["iss"], "https://development.test/");
     assert_eq!(claims["aud"], "https://api.test");
     assert_eq!(claims["azp"], "0oa1b2c3", "the claim that names the consumer");
@@ -174,7 +188,10 @@ fn what_a_token_carries() {
         ],
     );
     assert_eq!(claims["scope"], "pets:read pets:write");
-    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 90);
+    assert_eq!(
+        claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(),
+        90
+    );
     assert_eq!(claims["department"], "stores");
     assert_eq!(claims["level"], 3);
     assert_eq!(claims["sub"], "user-7");
@@ -189,7 +206,11 @@ fn the_policies_are_found_by_option_and_variable() {
     command.current_dir(elsewhere.path());
     let output = finish(command);
     assert_eq!(output.code, 2);
-    assert!(output.err.contains("there is no folder of policies at policies"), "{}", output.err);
+    assert!(
+        output.err.contains("there is no folder of policies at policies"),
+        "{}",
+        output.err
+    );
 
     let policies = tree.path("");
     let mut command = tree.command(&["token", "--consumer", "mobile-app"]);
@@ -197,7 +218,10 @@ fn the_policies_are_found_by_option_and_variable() {
     assert_eq!(finish(command).code, 0);
 
     let mut command = tree.command(&["token", "--consumer", "mobile-app", "--policies"]);
-    command.arg(&policies).current_dir(elsewhere.path()).env("POLICIES", "nowhere");
+    command
+        .arg(&policies)
+        .current_dir(elsewhere.path())
+        .env("POLICIES", "nowhere");
     assert_eq!(finish(command).code, 0);
 }
 
@@ -206,19 +230,39 @@ fn why_there_is_no_token() {
     let tree = Tree::new();
     for (arguments, said) in [
         (&["--consumer", "mobil-app"][..], "did you mean `mobile-app`?"),
-        (&["--consumer", "batch"], "jwt: { issuer: development, is: batch }"),
-        (&["--consumer", "batch", "--env", "production"], "has no development issuer"),
-        (&["--consumer", "mobile-app", "--env", "production"], "there is no consumer `mobile-app`"),
-        (&["--consumer", "mobile-app", "--expires", "31m"], "`max_lifetime`"),
+        (
+            &["--consumer", "batch"],
+            "jwt: { issuer: development, is: batch }",
+        ),
+        (
+            &["--consumer", "batch", "--env", "production"],
+            "has no development issuer",
+        ),
+        (
+            &["--consumer", "mobile-app", "--env", "production"],
+            "there is no consumer `mobile-app`",
+        ),
+        (
+            &["--consumer", "mobile-app", "--expires", "31m"],
+            "`max_lifetime`",
+        ),
         (&["--consumer", "mobile-app", "--expires", "31"], "30m"),
-        (&["--consumer", "mobile-app", "--claim", "azp=other"], "use --consumer"),
+        (
+            &["--consumer", "mobile-app", "--claim", "azp=other"],
+            "use --consumer",
+        ),
         (&["--consumer", "mobile-app", "--claim", "exp=1"], "use --expires"),
         (&["--consumer", "mobile-app", "--claim", "x"], "NAME=TEXT"),
         (&["--consumer", "mobile-app", "--scope", "a b"], "one word"),
         (&[], "--consumer"),
     ] {
         let output = tree.run(&[&["token"], arguments].concat());
-        assert_eq!((output.code, output.out.as_str()), (2, ""), "{arguments:?} {}", output.err);
+        assert_eq!(
+            (output.code, output.out.as_str()),
+            (2, ""),
+            "{arguments:?} {}",
+            output.err
+        );
         assert!(output.err.contains(said), "{arguments:?}: {}", output.err);
     }
 }
@@ -237,19 +281,32 @@ fn a_damaged_development_key_is_not_replaced() {
     fs::write(tree.key(), "{}").unwrap();
     let output = tree.run(&["token", "--consumer", "mobile-app"]);
     assert_eq!((output.code, output.out.as_str()), (2, ""));
-    assert!(output.err.contains("issuer.json") && output.err.contains("move it away"), "{}", output.err);
+    assert!(
+        output.err.contains("issuer.json") && output.err.contains("move it away"),
+        "{}",
+        output.err
+    );
     assert_eq!(fs::read_to_string(tree.key()).unwrap(), "{}");
 }
 
 #[test]
 fn policies_that_are_right() {
     let tree = Tree::new();
-    tree.write("consumers/batch.yaml", &MOBILE.replace("mobile-app", "batch").replace("0oa1b2c3", "b"));
+    tree.write(
+        "consumers/batch.yaml",
+        &MOBILE.replace("mobile-app", "batch").replace("0oa1b2c3", "b"),
+    );
     let output = tree.run(&["check"]);
     assert_eq!((output.code, output.err.as_str()), (0, ""), "{}", output.out);
     let last = output.out.lines().last().unwrap();
-    assert!(last.starts_with("0 errors, ") && last.ends_with(" in 4 files"), "{last}");
-    assert!(!output.out.contains('\x1b'), "no colour where it is not a terminal");
+    assert!(
+        last.starts_with("0 errors, ") && last.ends_with(" in 4 files"),
+        "{last}"
+    );
+    assert!(
+        !output.out.contains('\x1b'),
+        "no colour where it is not a terminal"
+    );
 }
 
 #[test]
@@ -269,15 +326,29 @@ fn colour_is_for_those_who_want_it() {
 #[test]
 fn every_fault_at_once_and_where_it_holds() {
     let tree = Tree::new();
-    tree.write("plans/free.yaml", "plan: free\nlimits:\n  - { rate: 5 }\n  - { rat: 5/s }\n");
-    tree.write("consumers/mobile-app.yaml", &MOBILE.replace("issuer: development", "issuer: developmen"));
+    tree.write(
+        "plans/free.yaml",
+        "plan: free\nlimits:\n  - { rate: 5 }\n  - { rat: 5/s }\n",
+    );
+    tree.write(
+        "consumers/mobile-app.yaml",
+        &MOBILE.replace("issuer: development", "issuer: developmen"),
+    );
     let output = tree.run(&["check"]);
     assert_eq!(output.code, 1);
-    for said in ["policies/plans/free.yaml:3:", "policies/plans/free.yaml:4:", "did you mean `development`?"]
-    {
+    for said in [
+        "policies/plans/free.yaml:3:",
+        "policies/plans/free.yaml:4:",
+        "did you mean `development`?",
+    ] {
         assert!(output.out.contains(said), "{said}\n{}", output.out);
     }
-    assert_eq!(output.out.matches("policies/plans/free.yaml:3:").count(), 1, "once: {}", output.out);
+    assert_eq!(
+        output.out.matches("policies/plans/free.yaml:3:").count(),
+        1,
+        "once: {}",
+        output.out
+    );
     assert!(output.out.contains("= note: in dev\n"), "{}", output.out);
     let production = tree.run(&["check", "--env", "production"]);
     assert!(!production.out.contains("developmen"), "{}", production.out);
@@ -294,7 +365,11 @@ fn dates_are_those_of_the_day_asked_for() {
     assert_eq!(code("2030-01-01"), 0);
     assert_eq!(code("2031-01-01"), 1);
     assert_eq!(code("2031-02-29"), 2);
-    assert!(tree.run(&["check", "--as-of", "2030-06-15"]).out.contains("warning"));
+    assert!(
+        tree.run(&["check", "--as-of", "2030-06-15"])
+            .out
+            .contains("warning")
+    );
 }
 
 #[test]
@@ -310,10 +385,12 @@ fn what_is_no_policy_tree() {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").unwrap();
-        hex
-    })
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        })
 }
 
 #[test]
@@ -333,7 +410,9 @@ fn a_key_is_shown_once_and_its_hash_is_kept() {
     ]);
     assert_eq!(output.code, 0, "{}", output.err);
     let key = output.out.strip_suffix('\n').unwrap();
-    let [prefix, id, secret] = key.split('_').collect::<Vec<_>>()[..] else { panic!("{key}") };
+    let [prefix, id, secret] = key.split('_').collect::<Vec<_>>()[..] else {
+        panic!("{key}")
+    };
     assert_eq!((prefix, id.len(), secret.len()), ("tpk", 8, 32));
     assert!(!output.err.contains(secret));
 
@@ -343,9 +422,17 @@ fn a_key_is_shown_once_and_its_hash_is_kept() {
     );
     let jwt = "  - jwt: { issuer: development, is: 0oa1b2c3 }  # their token\n";
     let text = tree.read("consumers/mobile-app.yaml");
-    assert_eq!(text, MOBILE.replace(jwt, &format!("{jwt}{item}")), "nothing else changes");
+    assert_eq!(
+        text,
+        MOBILE.replace(jwt, &format!("{jwt}{item}")),
+        "nothing else changes"
+    );
     assert_eq!(tree.run(&["check"]).code, 0);
-    assert_eq!(fs::read_dir(tree.path("consumers")).unwrap().count(), 2, "nothing stays behind");
+    assert_eq!(
+        fs::read_dir(tree.path("consumers")).unwrap().count(),
+        2,
+        "nothing stays behind"
+    );
 
     let second = tree.run(&["new", "key", "--consumer", "mobile-app"]);
     assert_eq!(second.code, 0, "{}", second.err);
@@ -361,7 +448,13 @@ fn a_first_credential() {
     let (key, id) = (output.out.trim(), &output.out[..12]);
     assert_eq!(
         tree.read("consumers/batch.yaml"),
-        BATCH.replace("may:", &format!("credentials:\n  - key: {{ sha256: {} }}  # {id}\nmay:", sha256(key)))
+        BATCH.replace(
+            "may:",
+            &format!(
+                "credentials:\n  - key: {{ sha256: {} }}  # {id}\nmay:",
+                sha256(key)
+            )
+        )
     );
 }
 
@@ -372,11 +465,19 @@ fn why_there_is_no_key() {
         (&["--consumer", "mobil-app"][..], "did you mean `mobile-app`?"),
         (&["--consumer", "../consumers/batch"], "there is no consumer"),
         (&["--consumer", "batch", "--expires", "2020-01-01"], "is over"),
-        (&["--consumer", "batch", "--expires", "2030-01-01, x: y"], "2027-06-30"),
+        (
+            &["--consumer", "batch", "--expires", "2030-01-01, x: y"],
+            "2027-06-30",
+        ),
         (&["--consumer", "batch", "--scope", "a b"], "one word"),
     ] {
         let output = tree.run(&[&["new", "key"], arguments].concat());
-        assert_eq!((output.code, output.out.as_str()), (2, ""), "{arguments:?} {}", output.err);
+        assert_eq!(
+            (output.code, output.out.as_str()),
+            (2, ""),
+            "{arguments:?} {}",
+            output.err
+        );
         assert!(output.err.contains(said), "{arguments:?}: {}", output.err);
     }
     assert_eq!(tree.read("consumers/mobile-app.yaml"), MOBILE);
@@ -397,7 +498,14 @@ fn policies_with_errors_get_no_key() {
 fn what_the_policies_would_refuse_is_taken_back() {
     let tree = Tree::new();
     let looks_like_a_secret = format!("ghp_{}", "a".repeat(36));
-    let output = tree.run(&["new", "key", "--consumer", "batch", "--scope", &looks_like_a_secret]);
+    let output = tree.run(&[
+        "new",
+        "key",
+        "--consumer",
+        "batch",
+        "--scope",
+        &looks_like_a_secret,
+    ]);
     assert_eq!((output.code, output.out.as_str()), (1, ""));
     assert!(output.err.contains("nothing was changed"), "{}", output.err);
     assert_eq!(tree.read("consumers/batch.yaml"), BATCH);
@@ -412,7 +520,11 @@ fn a_file_that_is_not_understood_is_left_alone() {
     assert_eq!(output.code, 2);
     assert!(output.err.contains("batch.yaml is not edited"), "{}", output.err);
     let key = output.out.trim();
-    assert!(output.err.contains(&sha256(key)) && !output.err.contains(key), "{}", output.err);
+    assert!(
+        output.err.contains(&sha256(key)) && !output.err.contains(key),
+        "{}",
+        output.err
+    );
     assert_eq!(tree.read("consumers/batch.yaml"), odd);
 }
 
