@@ -123,6 +123,10 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
     let (host, path, query) = split_url(head.url)
         .ok_or_else(|| Refusal::new(Code::AmbiguousPath, "The URL cannot be read."))?;
     let path = canonical_path(path)?;
+    if query.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        let detail = "The query holds a character that must be encoded.";
+        return Err(Refusal::new(Code::AmbiguousPath, detail));
+    }
     let content_length = match head.header("content-length") {
         None => None,
         Some(text) => Some(digits(text).ok_or_else(|| {
@@ -138,6 +142,11 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
         content_length,
         _proof: (),
     })
+}
+
+/// The path of a URL that may not be acceptable, as it stands there: for the shape of its refusal.
+pub(crate) fn path_of(url: &str) -> &str {
+    split_url(url).map_or("", |(_, path, _)| path)
 }
 
 /// Host without port, path, query.

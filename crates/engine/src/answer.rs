@@ -376,7 +376,7 @@ pub fn judge(status: u16) -> Option<Reason> {
         429 => Some(Reason::RateLimited),
         503 | 529 => Some(Reason::Overloaded),
         408 | 500..=599 => Some(Reason::ServerError),
-        100..=199 | 300..=399 => Some(Reason::InvalidAnswer),
+        ..=199 | 300..=399 | 600.. => Some(Reason::InvalidAnswer),
         _ => None,
     }
 }

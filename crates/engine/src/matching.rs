@@ -52,28 +52,21 @@ impl Methods {
 
 /// Finds what answers a request. `now` decides whether a version has ended.
 pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, Refusal> {
-    let hosts = &policy.gateway.hosts;
-    if !hosts.is_empty() && !hosts.contains(&request.host) {
-        let detail = format!("The host `{}` is not one of this gateway's.", request.host);
-        return Err(Refusal::new(Code::UnknownHost, detail));
-    }
+    check_host(policy, request)?;
     let head_only = request.method == Method::Head;
     let matched = |to| Matched { to, head_only, _proof: () };
     if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
         return Ok(matched(Destination::Operator));
     }
     let wanted = if head_only { Method::Get } else { request.method };
-    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
-    let segments = if segments == [""] { &[][..] } else { &segments[..] };
     let mut seen = Methods::default();
-    let route = descend(&policy.routes, 0, segments, wanted, &mut seen);
+    let route = descend(&policy.routes, 0, &segments(request), wanted, &mut seen);
     if let Some(route) = route {
         check_lifecycle(policy, route, now)?;
         return Ok(matched(Destination::Route(route)));
     }
     if seen.0.is_empty() {
-        let detail = format!("There is no {} {}.", request.method.name(), shown(&request.path));
-        return Err(Refusal::new(Code::NotFound, detail));
+        return Err(nothing(request));
     }
     if request.method == Method::Options {
         return Ok(matched(Destination::Options));
@@ -84,12 +77,33 @@ pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, 
 }
 
 /// The methods published at the path of a request, for `OPTIONS` and preflights.
-pub fn methods(policy: &Compiled, request: &Accepted) -> Methods {
-    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
+pub fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal> {
+    check_host(policy, request)?;
     let mut seen = Methods::default();
     // No operation has OPTIONS: the look-up visits every node that fits and finds nothing.
-    let _ = descend(&policy.routes, 0, &segments, Method::Options, &mut seen);
-    seen
+    let _ = descend(&policy.routes, 0, &segments(request), Method::Options, &mut seen);
+    if seen.0.is_empty() { Err(nothing(request)) } else { Ok(seen) }
+}
+
+fn check_host(policy: &Compiled, request: &Accepted) -> Result<(), Refusal> {
+    let hosts = &policy.gateway.hosts;
+    if hosts.is_empty() || hosts.contains(&request.host) {
+        return Ok(());
+    }
+    let detail = format!("The host `{}` is not one of this gateway's.", request.host);
+    Err(Refusal::new(Code::UnknownHost, detail))
+}
+
+/// The segments of a path; of `/` there are none.
+fn segments(request: &Accepted) -> Vec<&str> {
+    let rest = request.path.strip_prefix('/').unwrap_or_default();
+    if rest.is_empty() { Vec::new() } else { rest.split('/').collect() }
+}
+
+/// The refusal for a path at which nothing is published.
+fn nothing(request: &Accepted) -> Refusal {
+    let detail = format!("There is no {} {}.", request.method.name(), shown(&request.path));
+    Refusal::new(Code::NotFound, detail)
 }
 
 /// A path fit for a message: bounded.

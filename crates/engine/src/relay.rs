@@ -110,10 +110,17 @@ impl Tracking {
         }
     }
 
-    /// Of a filtered stream that is over: adds to `out` what was held back and still counts.
-    pub fn flush(&mut self, out: &mut Vec<u8>) {
-        if let Follower::Filter(filter) = &mut self.follower {
-            filter.finish(out);
+    /// Of a stream that is over: adds to `out` what was held back and still counts. With `more` to
+    /// come after it, an event that was passed on by half is ended first, so that it spoils nothing.
+    pub fn flush(&mut self, more: bool, out: &mut Vec<u8>) {
+        match &mut self.follower {
+            Follower::Filter(filter) => {
+                filter.finish(out);
+            }
+            Follower::Watch(watch) if more && watch.inside_event() => {
+                out.extend_from_slice(b"\n\n");
+            }
+            Follower::Watch(_) => {}
         }
     }
 

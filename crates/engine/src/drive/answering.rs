@@ -234,7 +234,7 @@ impl Engine {
         }
         let left = answering.deadline.saturating_sub(at.time);
         if !(200..300).contains(&head.status) {
-            if matches!(head.status, 401 | 403 | 404) {
+            if matches!(head.status, 401..=404 | 407) {
                 // The gateway's own credential or target is wrong there: nothing that the client
                 // could mend, and nothing that it should read as being about its own credential.
                 base.judged(at.time, head.status, Some(AttemptFailure::Refused));
@@ -399,7 +399,10 @@ impl Engine {
             return self.next(base, Err(broken), at.time);
         };
         let settlement = match self.call(&answering.reservation) {
-            _ if tracking.usage().is_none() && !tracking.started() => Settlement::Nothing,
+            // Where nothing came, nothing was used; but who was left alone may have been thinking.
+            _ if tracking.usage().is_none() && !tracking.started() && end != StreamEnd::Abandoned => {
+                Settlement::Nothing
+            }
             Ok((model, peek)) => match tracking.usage() {
                 Some(usage) => Settlement::Counted(usage),
                 None => Settlement::AtBound(answer::bound(model, peek)),
@@ -408,7 +411,7 @@ impl Engine {
         };
         let fault = tracking.fault(end, at.time);
         let mut tail = Vec::new();
-        tracking.flush(&mut tail);
+        tracking.flush(fault.is_some(), &mut tail);
         let Some((code, detail)) = fault else {
             base.judged(at.time, 200, None);
             let outcome = Outcome { client_gone, ..Outcome::passed(200, settlement) };
@@ -421,8 +424,12 @@ impl Engine {
             _ => Reason::Unreachable,
         };
         if !committed && !client_gone {
-            let outgoing = self.failed(answering, &mut base, reason, None, at);
-            return self.next(base, outgoing, at.time);
+            return match self.failed(answering, &mut base, reason, None, at) {
+                Err(refusal) => {
+                    done(self.refuse_with(&base, at.time, &refusal, settlement, client_gone))
+                }
+                outgoing => self.next(base, outgoing, at.time),
+            };
         }
         base.judged(at.time, 200, Some(AttemptFailure::Reason(reason)));
         let outcome = Outcome {
@@ -448,7 +455,8 @@ impl Engine {
         let caller = reservation.permit().caller.as_ref();
         let caller = caller.ok_or_else(|| look::broken("nobody asks for models"))?;
         let consumer = look::consumer(&self.policy, caller.consumer)?;
-        let models = crate::authorize::granted_models(&self.policy, consumer);
+        let models = crate::authorize::granted_models(&self.policy, consumer)
+            .filter(|model| !crate::matching::ended(&model.lifecycle, at.time));
         let body = turnpike_llm::models::list(models.map(|m| (m.name.as_str(), m.owner.as_str())));
         Ok(self.page(base, body, at))
     }

@@ -5,10 +5,11 @@
 
 mod answering;
 
-use turnpike_policy::{Compiled, Route, Surface};
+use turnpike_policy::{Compiled, Handler, Model, Route, Surface};
 
 use crate::accept::{self, Accepted, Random};
 use crate::admit::{self, Admission};
+use crate::answer;
 use crate::authorize::{self, Permit, Permitted};
 use crate::cors;
 use crate::error::{Code, Refusal};
@@ -56,10 +57,14 @@ impl Engine {
         let outgoing = match base.to {
             Some(Destination::Operator) => Ok((Step::Cold, Phase::Cold)),
             Some(Destination::Options) => {
-                let allow = matching::methods(&self.policy, &accepted).allow();
-                let set = vec![("allow".into(), allow)];
-                let finish = Finish { status: 204, set, ..Finish::default() };
-                return self.finished(&base, now, finish);
+                match matching::methods(&self.policy, &accepted) {
+                    Ok(methods) => {
+                        let set = vec![("allow".into(), methods.allow())];
+                        let finish = Finish { status: 204, set, ..Finish::default() };
+                        return self.finished(&base, now, finish);
+                    }
+                    Err(refusal) => Err(refusal),
+                }
             }
             Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
             None => Err(look::broken("nothing was matched")),
@@ -149,7 +154,7 @@ impl Engine {
         if let (turnpike_policy::Method::Options, Some((origin, wanted))) =
             (accepted.method, preflight)
         {
-            let methods = matching::methods(&self.policy, &accepted);
+            let methods = matching::methods(&self.policy, &accepted)?;
             let cors = self.policy.gateway.cors.as_ref();
             return cors::preflight(cors, origin, wanted, &methods).map(Opening::Preflight);
         }
@@ -234,6 +239,9 @@ impl Engine {
             Some(Destination::Route(Route::Surface(Surface::Model))) => {
                 let name = base.path.strip_prefix("/v1/models/").unwrap_or_default().to_owned();
                 let permit = authorize::for_model_card(&self.policy, caller, &name)?;
+                if let Permitted::ModelCard(index) = permit.to {
+                    not_ended(look::model(&self.policy, index)?, at.time)?;
+                }
                 self.admit(permit, base, at)
             }
             _ => Err(look::broken("a caller was identified for nothing")),
@@ -248,6 +256,10 @@ impl Engine {
         let operation = look::operation(&self.policy, index)?;
         let body = inspect::operation_body(operation, &base.announced)?;
         base.body = Some(body);
+        if let Handler::Mock(responses) = &operation.handler {
+            // Refused here, if it cannot be met: what is refused later has been charged.
+            answer::example(responses, base.prefer.as_deref())?;
+        }
         match body {
             Body::Measure(max) => Ok((Step::ReadBody { max }, Phase::Measuring { permit, max })),
             Body::None | Body::Stream => self.admit(permit, base, at),
@@ -270,10 +282,7 @@ impl Engine {
         if let Permitted::Model(index, peek) = &permit.to {
             let model = look::model(&self.policy, *index)?;
             inspect::model_fits(model, peek)?;
-            if matching::ended(&model.lifecycle, at.time) {
-                let detail = format!("The model `{}` has ended.", model.name);
-                return Err(Refusal::new(Code::Gone, detail).by(&model.origin).about("model"));
-            }
+            not_ended(model, at.time)?;
         }
         // The body is at hand here; a script that looks at it need not read it again.
         self.admit(permit, base, Now { body: Some(body), ..at })
@@ -336,6 +345,15 @@ impl Engine {
     }
 }
 
+/// Refuses a model that has ended.
+fn not_ended(model: &Model, now: u64) -> Result<(), Refusal> {
+    if !matching::ended(&model.lifecycle, now) {
+        return Ok(());
+    }
+    let detail = format!("The model `{}` has ended.", model.name);
+    Err(Refusal::new(Code::Gone, detail).by(&model.origin).about("model"))
+}
+
 enum Opening {
     Preflight(Finish),
     Matched(Accepted),
@@ -346,8 +364,11 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
     Base {
         began: now,
         id: random.id,
+        // Also of a request that is not accepted: until then, the trace is a new one.
+        trace: accept::Trace { id: random.trace, span: random.span, ..accept::Trace::default() },
         method: bounded(head.method, 16),
-        model_client: !policy.models.is_empty() && head.url.contains("/v1/"),
+        head_only: head.method == "HEAD",
+        model_client: !policy.models.is_empty() && accept::path_of(head.url).starts_with("/v1/"),
         origin: head.header("origin").map(|origin| bounded(origin, 256)),
         prefer: head
             .header("prefer")
