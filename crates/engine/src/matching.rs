@@ -197,11 +197,12 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unwrap_in_result, reason = "a test's helper")]
     fn look(method: &str, path: &str) -> Result<Matched, Refusal> {
         let policy = Compiled { routes: routes(), ..Compiled::default() };
         let url = format!("https://gateway.example{path}");
         let head = crate::step::Head { method, url: &url, ..Default::default() };
-        let accepted = crate::accept::accept(&head, &Default::default()).expect("accepted");
+        let accepted = crate::accept::accept(&head, &crate::accept::Random::default()).expect("accepted");
         find(&policy, &accepted, 0)
     }
 

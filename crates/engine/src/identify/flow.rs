@@ -154,7 +154,9 @@ fn proceed(
     if let Some(hit) = store.cache.get(&digest, now)
         && store.keys.stands(hit.issuer, hit.generation, now)
     {
-        return Ok(Outcome::Known(hit.principal.clone()));
+        let principal = hit.principal.clone();
+        store.cache.keep(text, digest);
+        return Ok(Outcome::Known(principal));
     }
     let token = token::parse(text)?;
     let claimed = claims::check(policy, token.algorithm, &token.claims()?, now)?;

@@ -52,6 +52,21 @@ fn a_token_has_another_name_under_another_policy() {
 }
 
 #[test]
+fn a_token_that_is_kept_whole_has_the_name_that_hashing_gives() {
+    let fresh = TokenCache::new(&[1; 32], 10, 10_000);
+    let mut cache = TokenCache::new(&[1; 32], 10, 10_000);
+    // All end alike, so they share one place: keeping one must not name another.
+    let tokens = ["a.b.signature", "a.c.signature", "signature", ""];
+    for token in tokens {
+        let name = cache.digest(token);
+        cache.keep(token, name);
+        for other in tokens {
+            assert_eq!(cache.digest(other), fresh.digest(other), "{other} after {token}");
+        }
+    }
+}
+
+#[test]
 fn entries_are_bounded_and_used_ones_stay() {
     let mut cache = TokenCache::new(&[1; 32], 100, usize::MAX / 2);
     put(&mut cache, "used");
