@@ -36,13 +36,26 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
 
     let root = PathBuf::from(variable("POLICIES").unwrap_or_else(|| "policies".to_owned()));
     let environment = variable("TURNPIKE_ENV").unwrap_or_else(|| "dev".to_owned());
-    for name in ["POLICIES", "TURNPIKE_ENV", "TURNPIKE_AS_OF", "SOURCE_DATE_EPOCH", development::VARIABLE] {
+    for name in [
+        "POLICIES",
+        "TURNPIKE_ENV",
+        "TURNPIKE_AS_OF",
+        "SOURCE_DATE_EPOCH",
+        development::VARIABLE,
+    ] {
         lines.push(format!("cargo::rerun-if-env-changed={name}"));
     }
     lines.push(format!("cargo::rerun-if-changed={}", home.join(&root).display()));
-    lines.push(format!("cargo::rerun-if-changed={}", home.join("build.rs").display()));
+    lines.push(format!(
+        "cargo::rerun-if-changed={}",
+        home.join("build.rs").display()
+    ));
 
-    let mut options = Options { environment: environment.clone(), as_of: as_of()?, development_key: None };
+    let mut options = Options {
+        environment: environment.clone(),
+        as_of: as_of()?,
+        development_key: None,
+    };
     if source::needs_development_key(&root, &environment) {
         let path = development::default_path().ok_or("there is no home directory for the development key")?;
         let key = development::ensure(&path).map_err(|error| error.to_string())?;
@@ -60,7 +73,13 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
         };
         lines.push(format!("cargo::{directive}={}", diagnostic.one_line()));
         // The picture, without the title that was just said.
-        lines.extend(diagnostic.to_string().lines().skip(1).map(|line| format!("cargo::{directive}={line}")));
+        lines.extend(
+            diagnostic
+                .to_string()
+                .lines()
+                .skip(1)
+                .map(|line| format!("cargo::{directive}={line}")),
+        );
     }
     let (Some((bundle, hash)), Some(compiled)) = (outcome.bundle, outcome.compiled) else {
         return Ok(());
@@ -73,28 +92,73 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
 
 /// The constants that tell what was built.
 fn facts(hash: &[u8; 32], git: &Git, compiled: &Compiled) -> Result<String, std::fmt::Error> {
-    let Compiled { gateway, apis, secrets, .. } = compiled;
+    let Compiled {
+        gateway,
+        apis,
+        secrets,
+        ..
+    } = compiled;
     let (environment, explain) = (&gateway.environment, gateway.explain);
     let mut text = String::new();
-    writeln!(text, "/// The gateway's name.\npub const GATEWAY: &str = {:?};", gateway.name)?;
-    writeln!(text, "/// The SHA-256 of the policies in their canonical form, in hexadecimal.")?;
+    writeln!(
+        text,
+        "/// The gateway's name.\npub const GATEWAY: &str = {:?};",
+        gateway.name
+    )?;
+    writeln!(
+        text,
+        "/// The SHA-256 of the policies in their canonical form, in hexadecimal."
+    )?;
     write!(text, "pub const POLICY_HASH: &str = \"")?;
     for byte in hash {
         write!(text, "{byte:02x}")?;
     }
     writeln!(text, "\";")?;
-    writeln!(text, "/// The environment that was built.\npub const ENVIRONMENT: &str = {environment:?};")?;
-    writeln!(text, "/// The commit that was built, or `unknown`.\npub const COMMIT: &str = {:?};", git.commit)?;
-    writeln!(text, "/// Whether the work tree held changes that are in no commit.\npub const DIRTY: bool = {};", git.dirty)?;
-    writeln!(text, "/// The date of `SOURCE_DATE_EPOCH`, or else of the commit, or `unknown`.\npub const BUILT: &str = {:?};", git.date)?;
-    writeln!(text, "/// The Worker secrets that must be there, sorted.\npub const SECRETS: &[&str] = &{secrets:?};")?;
+    writeln!(
+        text,
+        "/// The environment that was built.\npub const ENVIRONMENT: &str = {environment:?};"
+    )?;
+    writeln!(
+        text,
+        "/// The commit that was built, or `unknown`.\npub const COMMIT: &str = {:?};",
+        git.commit
+    )?;
+    writeln!(
+        text,
+        "/// Whether the work tree held changes that are in no commit.\npub const DIRTY: bool = {};",
+        git.dirty
+    )?;
+    writeln!(
+        text,
+        "/// The date of `SOURCE_DATE_EPOCH`, or else of the commit, or `unknown`.\npub const BUILT: &str = {:?};",
+        git.date
+    )?;
+    writeln!(
+        text,
+        "/// The Worker secrets that must be there, sorted.\npub const SECRETS: &[&str] = &{secrets:?};"
+    )?;
     let published = apis.iter().filter(|api| api.lifecycle.state != State::Retired);
     let published: Vec<_> = published
-        .map(|api| (format!("{} {}", api.title, api.version), &api.base, api.lifecycle.sunset))
+        .map(|api| {
+            (
+                format!("{} {}", api.title, api.version),
+                &api.base,
+                api.lifecycle.sunset,
+            )
+        })
         .collect();
-    writeln!(text, "/// Published APIs: title with version, base path, and when it ends (milliseconds since the epoch).")?;
-    writeln!(text, "pub const APIS: &[(&str, &str, Option<u64>)] = &{published:?};")?;
-    writeln!(text, "/// Whether what is missing or refused may be explained to whoever asks.\npub const EXPLAIN: bool = {explain};")?;
+    writeln!(
+        text,
+        "/// Published APIs: title with version, base path, and when it ends (milliseconds since the epoch)."
+    )?;
+    writeln!(
+        text,
+        "pub const APIS: &[(&str, &str, Option<u64>)] = &{published:?};"
+    )?;
+    writeln!(
+        text,
+        "/// Whether what is missing or refused may be explained to whoever asks.\npub const EXPLAIN: bool = {explain};"
+    )?;
     Ok(text)
 }
 
@@ -109,13 +173,18 @@ impl Git {
     fn ask(lines: &mut Vec<String>) -> Self {
         for name in ["HEAD", "index", "logs/HEAD"] {
             let path = git(&["rev-parse", "--git-path", name]);
-            if let Some(path) = path.filter(|path| Path::new(path).exists()).and_then(|path| fs::canonicalize(path).ok()) {
+            if let Some(path) = path
+                .filter(|path| Path::new(path).exists())
+                .and_then(|path| fs::canonicalize(path).ok())
+            {
                 lines.push(format!("cargo::rerun-if-changed={}", path.display()));
             }
         }
         let commit = git(&["rev-parse", "--verify", "--quiet", "HEAD"]);
         let epoch = variable("SOURCE_DATE_EPOCH").or_else(|| git(&["log", "-1", "--format=%ct"]));
-        let date = epoch.and_then(|seconds| seconds.parse::<u64>().ok()).map(|seconds| source::show_instant(seconds.saturating_mul(1000)));
+        let date = epoch
+            .and_then(|seconds| seconds.parse::<u64>().ok())
+            .map(|seconds| source::show_instant(seconds.saturating_mul(1000)));
         Self {
             dirty: git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty()),
             commit: commit.unwrap_or_else(|| "unknown".to_owned()),
@@ -125,7 +194,11 @@ impl Git {
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    let output = Command::new("git")
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
@@ -137,16 +210,29 @@ fn as_of() -> Result<u64, String> {
     if let Some(seconds) = variable("SOURCE_DATE_EPOCH").and_then(|seconds| seconds.parse::<u64>().ok()) {
         return Ok(seconds.saturating_mul(1000));
     }
-    #[expect(clippy::disallowed_methods, reason = "the build is the caller that hands time in")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the build is the caller that hands time in"
+    )]
     let now = std::time::SystemTime::now();
-    let since = now.duration_since(std::time::UNIX_EPOCH).map_err(|error| error.to_string())?;
+    let since = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_err(|error| error.to_string())?;
     u64::try_from(since.as_millis()).map_err(|error| error.to_string())
 }
 
 /// The folder of the workspace: the nearest one above that holds the policies.
 fn workspace(manifest: &Path) -> PathBuf {
-    let holds = |name: &str| manifest.ancestors().take(4).find(|folder| folder.join(name).is_dir());
-    holds("policies").or_else(|| holds("crates")).unwrap_or(manifest).to_owned()
+    let holds = |name: &str| {
+        manifest
+            .ancestors()
+            .take(4)
+            .find(|folder| folder.join(name).is_dir())
+    };
+    holds("policies")
+        .or_else(|| holds("crates"))
+        .unwrap_or(manifest)
+        .to_owned()
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -410,7 +410,8 @@ pub enum Handler {
         /// A header that carries a secret to the upstream, if it wants one.
         credential: Option<UpstreamCredential>,
     },
-    /// The examples of its document, in document order; never empty.
+    /// The examples of its document, sorted by status, then media type (JSON first), then name, so
+    /// that the order in which they were written means nothing; never empty.
     Mock(Vec<MockResponse>),
 }
 

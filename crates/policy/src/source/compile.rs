@@ -10,7 +10,7 @@ use super::containers::Map;
 use super::declare::record;
 use super::diagnostic::{Code, Report, Span};
 use super::exceptions::{Elsewhere, Exception};
-use super::files::{Files, Tree};
+use super::files::{Files, Item, Tree};
 use super::gateway::{self, Floor, GatewayFile, Rules};
 use super::issuers::{self, Issuer};
 use super::mocks::{self, MockFile};
@@ -113,8 +113,8 @@ pub(crate) struct Known<'a> {
 }
 
 /// The names of the environments, as far as they can be read.
-pub(crate) fn environment_names(tree: &Tree) -> Option<Vec<String>> {
-    let map = tree.gateway.as_ref()?.node.as_ref()?.get("environments")?;
+pub(crate) fn environment_names(gateway: Option<&Item>) -> Option<Vec<String>> {
+    let map = gateway?.node.as_ref()?.get("environments")?;
     let Value::Map(entries) = &map.value else {
         return None;
     };
@@ -127,8 +127,8 @@ pub(crate) fn environment_names(tree: &Tree) -> Option<Vec<String>> {
 }
 
 /// Whether an issuer of the environment needs the development key.
-pub(crate) fn needs_development_key(tree: &Tree, reader: &mut Reader) -> bool {
-    let Some(node) = tree.gateway.as_ref().and_then(|item| item.node.as_ref()) else {
+pub(crate) fn needs_development_key(gateway: Option<&Item>, reader: &mut Reader) -> bool {
+    let Some(node) = gateway.and_then(|item| item.node.as_ref()) else {
         return false;
     };
     let Some(issuers) = node.get("issuers") else {
@@ -146,7 +146,7 @@ pub(crate) fn compile(
     options: &Options,
 ) -> (Compiled, Report, Files) {
     let mut reader = Reader::new(report, &options.environment);
-    reader.environments = environment_names(tree);
+    reader.environments = environment_names(tree.gateway.as_ref());
     read_variables(tree, &mut reader);
     let file = read_gateway(tree, &mut reader);
     let mut checker = Checker {
@@ -254,6 +254,17 @@ fn note_references(tree: &Tree, files: &mut Files) {
 fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) {
     let name = checker.reader.environment.clone();
     let Some(map) = &file.environments else { return };
+    let node = tree
+        .gateway
+        .as_ref()
+        .and_then(|item| item.node.as_ref()?.get("environments"));
+    for (_, fields) in node.map(Node::entries).unwrap_or_default() {
+        if let Some(list) = fields.get("environments") {
+            checker
+                .report()
+                .error(Code::UnknownField, list.span, "an environment exists everywhere");
+        }
+    }
     if let Some((_, fields)) = map.here.iter().find(|(known, _)| known.value == name) {
         checker.rules = Rules::of(fields);
         return;
@@ -261,7 +272,7 @@ fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) {
     if map.others.iter().any(|known| known.value == name) {
         return;
     }
-    let names = environment_names(tree).unwrap_or_default();
+    let names = environment_names(tree.gateway.as_ref()).unwrap_or_default();
     let near = nearest(&name, names.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
     let all: Vec<_> = names.iter().map(|name| quote(name)).collect();
     let help = near.unwrap_or_else(|| format!("the environments are {}", all.join(", ")));
@@ -346,7 +357,10 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();
 
-    report_unused(&known, &used, &consumers, checker);
+    // What refers to it may be what is broken.
+    if !checker.report().failed() {
+        report_unused(&known, &used, &consumers, checker);
+    }
     let environment = checker.reader.environment.clone();
     checker.report_unused_exceptions(|target| {
         let (kind, name) = target.split_once('/').unwrap_or(("", ""));

@@ -1,13 +1,14 @@
 //! `consumers/<name>.yaml`: who calls, how they are known, and what they may use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::compile::{Checker, Known};
 use super::containers::{AllOr, List};
+use super::credentials::{CredentialFields, Ledger};
 use super::declare::{choice, record};
-use super::diagnostic::{Code, Span};
+use super::diagnostic::Code;
 use super::reader::Spanned;
-use super::scalars::{Date, Name, Scope, Sha256, Text, Token};
+use super::scalars::{Name, Text, Token};
 use super::secrets::quote;
 use crate::{Grant, Identity, KeyCredential};
 
@@ -26,41 +27,6 @@ record! {
         may: default "[]" List<GrantFields>,
     }
     later { claims, limits }
-}
-
-record! {
-    /// One credential: a `jwt` or a `key`.
-    CredentialFields = "credential" {
-        /// A token of an issuer.
-        jwt: optional JwtFields,
-        /// An API key.
-        key: optional KeyFields,
-    }
-    later { mtls }
-}
-
-record! {
-    /// A token of an issuer whose consumer claim has a certain value.
-    JwtFields = "jwt" {
-        /// The issuer's name in `gateway.yaml`.
-        issuer: required Name,
-        /// What its consumer claim must equal.
-        is: required Token,
-    }
-    later { claims, scopes }
-}
-
-record! {
-    /// An API key. Only its hash is in the tree.
-    KeyFields = "key" {
-        /// The SHA-256 of the whole key, in hexadecimal.
-        sha256: required Sha256,
-        /// From this day (or instant) on it is refused.
-        expires: optional Date,
-        /// The scopes that it carries.
-        scopes: default "[]" List<Scope>,
-    }
-    later { name }
 }
 
 record! {
@@ -98,81 +64,20 @@ pub(crate) fn compile(
     checker: &mut Checker,
 ) -> Consumers {
     let mut compiled = Consumers::default();
-    let mut keys: BTreeMap<[u8; 32], (String, Span)> = BTreeMap::new();
-    let mut tokens: BTreeMap<(String, String), (String, Span)> = BTreeMap::new();
+    let mut ledger = Ledger::default();
     for ((name, consumer), index) in consumers.iter().zip(0_u32..) {
         let plan = consumer
             .plan
             .as_ref()
             .and_then(|plan| known.plans.refer("plan", &plan.0, plan.span, &mut checker.reader));
         for credential in consumer.credentials.iter().flat_map(|list| &list.0) {
-            match (&credential.jwt, &credential.key) {
-                (Some(jwt), None) => {
-                    let found = jwt
-                        .issuer
-                        .as_ref()
-                        .map(|issuer| (issuer, issuer_index(issuer, known, checker)));
-                    let (Some((issuer, found)), Some(is)) = (found, &jwt.is) else {
-                        continue;
-                    };
-                    let key = (issuer.0.clone(), is.0.clone());
-                    if let Some(twin) = tokens.get(&key).cloned() {
-                        report_twin(name, is.span, &twin, checker);
-                        continue;
-                    }
-                    tokens.insert(key, (name.clone(), is.span));
-                    compiled.identities.extend(found.map(|issuer| Identity {
-                        issuer,
-                        value: is.0.clone(),
-                        consumer: index,
-                    }));
-                }
-                (None, Some(key)) => {
-                    let expires = key.expires.as_ref().map(|expires| {
-                        checker.check_expiry("this key", expires.0, expires.span);
-                        expires.0
-                    });
-                    let scopes = key
-                        .scopes
-                        .as_ref()
-                        .map(|list| checker.sorted(&list.0, |scope| scope.0.clone()));
-                    let Some(hash) = &key.sha256 else { continue };
-                    if let Some(twin) = keys.get(&hash.0).cloned() {
-                        report_twin(name, hash.span, &twin, checker);
-                        continue;
-                    }
-                    keys.insert(hash.0, (name.clone(), hash.span));
-                    let scopes = scopes.unwrap_or_default();
-                    compiled.keys.push(KeyCredential {
-                        sha256: hash.0,
-                        consumer: index,
-                        expires,
-                        scopes,
-                    });
-                }
-                (Some(jwt), Some(key)) => {
-                    checker
-                        .report()
-                        .error(
-                            Code::Conflict,
-                            key.span,
-                            "one credential is a `jwt` or a `key`, not both",
-                        )
-                        .label(jwt.span, "the jwt is here")
-                        .help("make it two items: any one of them is enough to be known");
-                }
-                (None, None) => {
-                    if !checker.reader.reported_within(credential.span) {
-                        checker.report().error(
-                            Code::MissingField,
-                            credential.span,
-                            "a credential has a `jwt` or a `key`",
-                        );
-                    }
-                }
-            }
+            ledger.add(name, index, credential, known, checker);
         }
-        if let Some(credentials) = consumer.credentials.as_ref().filter(|list| list.0.is_empty()) {
+        if let Some(credentials) = consumer
+            .credentials
+            .as_ref()
+            .filter(|list| checker.lacks_items(list))
+        {
             checker
                 .report()
                 .warning(
@@ -200,60 +105,8 @@ pub(crate) fn compile(
             origin,
         });
     }
-    compiled.keys.sort_by_key(|key| key.sha256);
+    (compiled.keys, compiled.identities) = ledger.finish();
     compiled
-        .identities
-        .sort_by(|a, b| (a.issuer, &a.value).cmp(&(b.issuer, &b.value)));
-    compiled
-}
-
-fn report_twin(name: &str, span: Span, (other, first): &(String, Span), checker: &mut Checker) {
-    let message = if name == other {
-        "this credential is listed twice".to_owned()
-    } else {
-        format!(
-            "the consumers {} and {} have the same credential",
-            quote(other),
-            quote(name)
-        )
-    };
-    checker
-        .report()
-        .error(Code::DuplicateCredential, span, message)
-        .label(*first, "the other one")
-        .help("a credential must lead to one consumer");
-}
-
-fn issuer_index(issuer: &Spanned<Name>, known: &Known<'_>, checker: &mut Checker) -> Option<u32> {
-    if let Some(index) = known.issuers.get(&issuer.0) {
-        return Some(*index);
-    }
-    let here = known.issuer_map.here.iter().map(|(name, _)| name);
-    if here.clone().any(|name| name.value == issuer.0) {
-        // It is broken, and that was reported.
-        return None;
-    }
-    match known.issuer_map.others.iter().find(|name| name.value == issuer.0) {
-        Some(other) => {
-            let message = format!(
-                "the issuer {} does not exist in {}",
-                quote(&issuer.0),
-                quote(&checker.reader.environment)
-            );
-            checker
-                .report()
-                .error(Code::OtherEnvironment, issuer.span, message)
-                .label(other.span, "its `environments` do not list it")
-                .help("limit the credential in the same way, with `environments`");
-        }
-        None => {
-            let names = here
-                .chain(&known.issuer_map.others)
-                .map(|name| name.value.as_str());
-            checker.reader.unknown(issuer.span, "issuer", &issuer.0, names);
-        }
-    }
-    None
 }
 
 fn grants(consumer: &ConsumerFile, known: &Known<'_>, checker: &mut Checker) -> (Grant, Grant) {

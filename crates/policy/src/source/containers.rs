@@ -1,5 +1,7 @@
 //! Lists, maps from names, and `all`-or-a-list.
 
+use std::collections::BTreeSet;
+
 use super::declare::Shape;
 use super::reader::{Read, Reader, Scalar, Spanned};
 use super::yaml::{Node, Value};
@@ -67,6 +69,7 @@ impl<T: Read> Read for Map<T> {
             return None;
         };
         let mut map = Self::default();
+        let mut seen = BTreeSet::new();
         for (key, value) in entries {
             let Some(text) = key.text() else { continue };
             let name = Spanned {
@@ -79,7 +82,8 @@ impl<T: Read> Read for Map<T> {
                     .error(fault.code, key.span, fault.message)
                     .maybe_help(fault.help);
             }
-            if map.here.iter().any(|(known, _)| known.value == text) {
+            // The second one of a name was reported as it was parsed.
+            if !seen.insert(text) {
                 continue;
             }
             match reader.item(value) {

@@ -264,16 +264,19 @@ impl Report {
         else {
             return;
         };
-        let mut masked = String::with_capacity(source.text.len());
-        for (at, c) in source.text.char_indices() {
-            if at >= span.start && at < span.end && !c.is_whitespace() {
-                // As many bytes as before, so that every span stays right.
-                masked.extend(std::iter::repeat_n('*', c.len_utf8()));
+        let Some(secret) = source.text.get(span.start..span.end) else {
+            return;
+        };
+        // As many bytes as before, so that every span stays right; lines stay lines.
+        let mask = |byte: u8| {
+            if matches!(byte, b'\n' | b'\r') {
+                char::from(byte)
             } else {
-                masked.push(c);
+                '*'
             }
-        }
-        source.text = masked;
+        };
+        let masked: String = secret.bytes().map(mask).collect();
+        source.text.replace_range(span.start..span.end, &masked);
     }
 
     /// `policies/plans/free.yaml:4`: where something was written.

@@ -14,6 +14,8 @@ use crate::MockResponse;
 /// How deep, and how large, an example made from a schema may grow.
 const MAX_DEPTH: usize = 12;
 const MAX_VALUES: usize = 10_000;
+/// How many values all examples of one document may have that are made from its schemas.
+pub(crate) const MAX_IN_DOCUMENT: usize = 1_000_000;
 
 /// The answers of an operation, sorted by status, then media type (JSON first), then name.
 pub(crate) fn responses(
@@ -203,10 +205,10 @@ const FORMATS: [(&str, &str); 10] = [
 impl Sampler<'_, '_> {
     /// An example; nothing where the schema goes too deep, so that what is optional can be left out.
     fn sample(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, String> {
-        self.left = self
-            .left
-            .checked_sub(1)
-            .ok_or("its schema is too large to make one from")?;
+        let spent = "its schema is too large to make one from";
+        self.left = self.left.checked_sub(1).ok_or(spent)?;
+        let samples = &self.document.samples;
+        samples.set(samples.get().checked_sub(1).ok_or(spent)?);
         if depth > MAX_DEPTH {
             return Ok(None);
         }

@@ -152,9 +152,11 @@ impl Files {
                     report.error(Code::TooLarge, span, format!("more than {MAX_FILES} files"));
                     return;
                 }
-                Ok(_) => {
+                Ok(real) if real.is_file() => {
                     self.found.insert(path, full);
                 }
+                // A pipe, for one, could be read for ever.
+                Ok(_) => Self::unreadable(&path, "this is not a file", report),
                 Err(error) => Self::unreadable(&path, &format!("the file cannot be read: {error}"), report),
             }
         }
@@ -214,6 +216,14 @@ impl Files {
             span,
             node,
         }
+    }
+
+    /// Reads `gateway.yaml` alone.
+    pub(crate) fn gateway(&mut self, report: &mut Report) -> Option<Item> {
+        let names = ENDINGS.map(|ending| format!("gateway{ending}"));
+        let (path, full) = names.iter().find_map(|name| self.found.get_key_value(name))?;
+        let (path, full) = (path.clone(), full.clone());
+        Some(self.item("gateway", &path, &full, report))
     }
 
     /// Reads every item.

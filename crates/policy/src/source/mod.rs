@@ -4,11 +4,14 @@
 //! first fault: a tree with 500 of them gets 500 diagnostics.
 
 mod apis;
+#[cfg(test)]
+mod canonical_tests;
 mod catalogue;
 mod codes;
 mod compile;
 mod consumers;
 mod containers;
+mod credentials;
 mod declare;
 pub mod development;
 mod diagnostic;
@@ -105,7 +108,8 @@ pub fn environments(root: &Path) -> Vec<String> {
     let Some(mut files) = Files::find(root, &mut report) else {
         return Vec::new();
     };
-    compile::environment_names(&files.items(&mut report)).unwrap_or_default()
+    let gateway = files.gateway(&mut report);
+    compile::environment_names(gateway.as_ref()).unwrap_or_default()
 }
 
 /// Whether a tree has an issuer with `jwks: development` in an environment, so that the build needs
@@ -115,8 +119,8 @@ pub fn needs_development_key(root: &Path, environment: &str) -> bool {
     let Some(mut files) = Files::find(root, &mut report) else {
         return false;
     };
-    let tree = files.items(&mut report);
-    compile::needs_development_key(&tree, &mut reader::Reader::new(report, environment))
+    let gateway = files.gateway(&mut report);
+    compile::needs_development_key(gateway.as_ref(), &mut reader::Reader::new(report, environment))
 }
 
 /// Reads a day (`2027-06-30`: its first instant in UTC) or an instant (`2027-06-30T12:00:00Z`), as

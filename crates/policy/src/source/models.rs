@@ -263,7 +263,8 @@ fn read_targets(
     used: &mut Used,
     checker: &mut Checker,
 ) -> Vec<Target> {
-    let mut targets: Vec<Target> = Vec::new();
+    let mut targets = Vec::new();
+    let mut seen = BTreeSet::new();
     for target in &list.0 {
         let Some(to) = &target.to else { continue };
         let Some(provider) = known
@@ -289,10 +290,7 @@ fn read_targets(
                 continue;
             }
         }
-        if targets
-            .iter()
-            .any(|other| other.provider == provider && other.model == to.model)
-        {
+        if !seen.insert((provider, to.model.clone())) {
             checker
                 .report()
                 .error(Code::Repeated, to.span, "this target is listed twice")

@@ -1,6 +1,7 @@
 //! OpenAPI 3.0 and 3.1 documents, as far as the gateway uses them: paths, methods, operation ids,
 //! parameters, request bodies, and the examples of responses. What it does not use is not judged.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::diagnostic::{Code, Report, Span};
@@ -14,9 +15,15 @@ use crate::{Method, MockResponse};
 /// How many references may lead to one another.
 const MAX_REFERENCES: usize = 32;
 
+/// How long a path may be. A platform's URL has at most 16 KiB, and the tree of paths is walked.
+const MAX_PATH: usize = 1024;
+const MAX_SEGMENTS: usize = 32;
+
 /// A document.
 pub(crate) struct Document<'d> {
     root: &'d Node,
+    /// How many values may still be made from its schemas.
+    pub(super) samples: Cell<usize>,
 }
 
 /// An operation of a document.
@@ -54,7 +61,10 @@ impl<'d> Document<'d> {
             text == *known || text.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'))
         });
         if known {
-            return Some(Self { root });
+            return Some(Self {
+                root,
+                samples: Cell::new(examples::MAX_IN_DOCUMENT),
+            });
         }
         let span = version.map_or(root.span, |version| version.span);
         if text.starts_with("3.2") {
@@ -450,6 +460,12 @@ fn check_template(path: &str, span: Span, report: &mut Report) -> bool {
     };
     if rest.is_empty() {
         return true;
+    }
+    if path.len() > MAX_PATH || rest.split('/').count() > MAX_SEGMENTS {
+        return fault(
+            "the path is too long to be routed".to_owned(),
+            "a path has at most 1024 bytes and 32 segments",
+        );
     }
     let mut seen = Vec::new();
     for segment in rest.split('/') {

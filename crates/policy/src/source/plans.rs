@@ -1,9 +1,11 @@
 //! `plans/<name>.yaml`, and the limits that plans, APIs and models share.
 
+use std::collections::BTreeMap;
+
 use super::compile::Checker;
 use super::containers::List;
 use super::declare::{choice, record};
-use super::diagnostic::Code;
+use super::diagnostic::{Code, Span};
 use super::gateway::rate_of;
 use super::reader::Spanned;
 use super::scalars::{Name, Number, PerPeriod, PerWindow};
@@ -89,13 +91,12 @@ pub(crate) fn compile(name: &str, plan: &Spanned<PlanFile>, checker: &mut Checke
 
 /// Checks a list of limits; `prefix` is what their names begin with.
 pub(crate) fn limits(list: &List<LimitFields>, prefix: &str, checker: &mut Checker) -> Vec<Limit> {
-    let mut limits: Vec<(Limit, super::diagnostic::Span)> = Vec::new();
+    let mut limits: BTreeMap<String, (Limit, Span)> = BTreeMap::new();
     for item in &list.0 {
         let Some(kind) = kind(item, checker) else { continue };
         let own = item.id.as_ref().map(|id| id.0.clone());
         let id = format!("{prefix}:{}", own.unwrap_or_else(|| default_id(kind)));
-        if let Some((_, first)) = limits.iter().find(|(limit, _)| limit.id == id) {
-            let first = *first;
+        if let Some((_, first)) = limits.get(&id) {
             checker
                 .report()
                 .error(
@@ -103,14 +104,13 @@ pub(crate) fn limits(list: &List<LimitFields>, prefix: &str, checker: &mut Check
                     item.span,
                     format!("there is a limit {} already", quote(&id)),
                 )
-                .label(first, "the other one");
+                .label(*first, "the other one");
             continue;
         }
         let origin = checker.report().origin(item.span);
-        limits.push((Limit { id, kind, origin }, item.span));
+        limits.insert(id.clone(), (Limit { id, kind, origin }, item.span));
     }
-    limits.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    limits.into_iter().map(|(limit, _)| limit).collect()
+    limits.into_values().map(|(limit, _)| limit).collect()
 }
 
 fn kind(item: &Spanned<LimitFields>, checker: &mut Checker) -> Option<LimitKind> {

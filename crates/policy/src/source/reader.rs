@@ -336,6 +336,9 @@ impl Reader {
     }
 }
 
+/// With so many words a name is compared, to find out what was meant.
+const MAX_COMPARED: usize = 5_000;
+
 /// The known word that is nearest to what was written, if it is near.
 pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let length = name.chars().count();
@@ -343,14 +346,11 @@ pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
         return None;
     }
     let allowed = (length / 3).max(1);
+    let name = name.to_lowercase();
     known
-        .filter(|word| word.len() <= 128)
-        .map(|word| {
-            (
-                strsim::damerau_levenshtein(&name.to_lowercase(), &word.to_lowercase()),
-                word,
-            )
-        })
+        .take(MAX_COMPARED)
+        .filter(|word| word.len().abs_diff(name.len()) <= allowed)
+        .map(|word| (strsim::damerau_levenshtein(&name, &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= allowed && *distance < word.chars().count())
         .min()
         .map(|(_, word)| word)

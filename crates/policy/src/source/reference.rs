@@ -38,7 +38,7 @@ pub fn fields() -> String {
     let mut text = String::new();
     let mut told: Vec<&str> = Vec::new();
     for (file, shapes) in kinds() {
-        let _ = writeln!(text, "## `{file}`\n");
+        let _ = writeln!(text, "### `{file}`\n");
         for (position, shape) in shapes.iter().enumerate() {
             if position > 0 {
                 if told.contains(&shape.name) {
@@ -47,7 +47,7 @@ pub fn fields() -> String {
                 told.push(shape.name);
                 let _ = writeln!(
                     text,
-                    "### {}: `{}`\n",
+                    "#### {}: `{}`\n",
                     file.split('/').next().unwrap_or(file).trim_end_matches(".yaml"),
                     shape.name
                 );

@@ -245,6 +245,9 @@ text!(
         let Some(rest) = text.strip_prefix('/') else {
             return Err(bad("it does not begin with `/`").help(format!("write {}", quote(&format!("/{text}")))));
         };
+        if text.len() > 256 {
+            return Err(Fault::new(Code::BadPath, "the path of an API has at most 256 bytes"));
+        }
         if text.ends_with('/') {
             let near = text.trim_end_matches('/');
             let fault = bad("it ends with `/`");

@@ -46,7 +46,10 @@ fn aliases_that_multiply() {
     for at in 1..200 {
         nested += &format!("a{at}: &a{at} [*a{}]\n", at - 1);
     }
-    one(&with("plans/gold.yaml", nested), "plans/gold.yaml:63:12: error[P0104]");
+    one(
+        &with("plans/gold.yaml", nested),
+        "plans/gold.yaml:63:12: error[P0104]",
+    );
 }
 
 #[test]
@@ -127,12 +130,14 @@ fn links_out_of_the_tree() {
     fs::write(&outside, "plan: outside\nlimits: [{ rate: 1/s }]\n").unwrap();
     symlink(&outside, folder.0.join("plans/outside.yaml")).unwrap();
     symlink("/etc", folder.0.join("consumers/etc")).unwrap();
+    std::os::unix::net::UnixListener::bind(folder.0.join("plans/socket.yaml")).unwrap();
     symlink("nowhere.yaml", folder.0.join("plans/broken.yaml")).unwrap();
     symlink("..", folder.0.join("plans/circle")).unwrap();
     let found = lines(&build_at(&folder.0, "dev"));
     one(&found, "plans/outside.yaml:1:1: error[P0003]");
     one(&found, "consumers/etc:1:1: error[P0003]");
     one(&found, "plans/broken.yaml:1:1: error[P0001]");
+    one(&found, "plans/socket.yaml:1:1: error[P0001]");
     one(&found, "plans/circle");
     // A link within the tree is as good as a file.
     let folder = Folder::new();
@@ -161,6 +166,37 @@ fn documents_that_lead_out_of_the_tree() {
             "apis/pets/api.yaml:7:14: error[P0003]",
         );
     }
+}
+
+#[test]
+fn paths_without_end() {
+    let mut files = base();
+    let document = files.get_mut("apis/pets/v1.yaml").unwrap();
+    *document = document.replace("/list:", &format!("'{}':", "/a".repeat(400)));
+    one(
+        &lines(&build(&files, "dev")),
+        "apis/pets/v1.yaml:4:3: error[P0605]",
+    );
+    let api = files.get_mut("apis/pets/api.yaml").unwrap();
+    *api = api.replace("path: /pets", &format!("path: {}", "/a".repeat(500_000)));
+    one(
+        &lines(&build(&files, "dev")),
+        "apis/pets/api.yaml:4:7: error[P0218]",
+    );
+}
+
+#[test]
+fn many_secrets_and_many_of_the_same_name() {
+    let secrets: String = (0..20_000)
+        .map(|at| format!("- sk-abcdefghijklmnopqrstuvwx{at}\n"))
+        .collect();
+    let found = with("plans/gold.yaml", secrets);
+    assert!(found.len() > 5_000 && !found.iter().any(|line| line.contains("sk-abc")));
+    let limits: String = (1..20_000).map(|at| format!("- rate: {at}/s\n")).collect();
+    assert_eq!(
+        with("plans/gold.yaml", format!("plan: gold\nlimits:\n{limits}")),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -299,7 +335,7 @@ fn survives(files: &Files) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_in_any_file(file in any::<prop::sample::Index>(), text in "\\PC{0,200}") {

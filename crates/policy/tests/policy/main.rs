@@ -1,7 +1,20 @@
 //! The policy language from outside: trees in folders, built as `build.rs` builds them.
 
+#![expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::redundant_closure_for_method_calls,
+    reason = "these texts are read by people and built once"
+)]
+
+#[cfg(test)]
 mod canonical;
+#[cfg(test)]
 mod common;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod sample;

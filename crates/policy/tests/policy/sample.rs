@@ -197,3 +197,40 @@ fn a_bundle_is_read_as_it_was_written() {
             .any(|file| file.ends_with("apis/petstore/v1.yaml"))
     );
 }
+
+/// The examples of `docs/policy.md`, which are a tree of their own.
+#[test]
+fn what_the_reference_shows_can_be_built() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut files = crate::common::Files::new();
+    for block in page.split("```yaml\n# ").skip(1) {
+        let (path, rest) = block.split_once('\n').unwrap();
+        files.insert(path.to_owned(), rest.split("```").next().unwrap().to_owned());
+    }
+    assert!(files.len() > 12);
+    for environment in ["dev", "production"] {
+        let outcome = build(&files, environment);
+        assert_eq!(lines(&outcome), Vec::<String>::new(), "{environment}");
+        let compiled = outcome.compiled.unwrap();
+        assert_eq!((compiled.apis.len(), compiled.consumers.len()), (3, 2));
+        let mocked = compiled
+            .operations
+            .iter()
+            .filter(|o| matches!(o.handler, Handler::Mock(_)))
+            .count();
+        assert_eq!(mocked, if environment == "dev" { 2 } else { 0 });
+        assert_eq!(
+            compiled.models[0].targets.len(),
+            if environment == "dev" { 3 } else { 2 }
+        );
+        assert_eq!(
+            compiled.issuers[1].max_lifetime,
+            Some(if environment == "dev" { 3600 } else { 900 })
+        );
+        assert_eq!(
+            compiled.secrets,
+            ["BATCH_HMAC_KEY", "HOUSE_KEY", "OPENAI_API_KEY", "PETS_TOKEN"]
+        );
+    }
+}

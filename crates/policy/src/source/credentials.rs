@@ -1,0 +1,199 @@
+//! How consumers are known, and that each credential leads to one of them.
+
+use std::collections::BTreeMap;
+
+use super::compile::{Checker, Known};
+use super::containers::List;
+use super::declare::record;
+use super::diagnostic::{Code, Span};
+use super::reader::Spanned;
+use super::scalars::{Date, Name, Scope, Sha256, Token};
+use super::secrets::quote;
+use crate::{Identity, KeyCredential};
+
+record! {
+    /// One credential: a `jwt` or a `key`.
+    CredentialFields = "credential" {
+        /// A token of an issuer.
+        jwt: optional JwtFields,
+        /// An API key.
+        key: optional KeyFields,
+    }
+    later { mtls }
+}
+
+record! {
+    /// A token of an issuer whose consumer claim has a certain value.
+    JwtFields = "jwt" {
+        /// The issuer's name in `gateway.yaml`.
+        issuer: required Name,
+        /// What its consumer claim must equal.
+        is: required Token,
+    }
+    later { claims, scopes }
+}
+
+record! {
+    /// An API key. Only its hash is in the tree.
+    KeyFields = "key" {
+        /// The SHA-256 of the whole key, in hexadecimal.
+        sha256: required Sha256,
+        /// From this day (or instant) on it is refused.
+        expires: optional Date,
+        /// The scopes that it carries.
+        scopes: default "[]" List<Scope>,
+    }
+    later { name }
+}
+
+/// Every credential of the tree, and where it was first written.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    keys: Vec<KeyCredential>,
+    identities: Vec<Identity>,
+    keys_at: BTreeMap<[u8; 32], (String, Span)>,
+    tokens_at: BTreeMap<(String, String), (String, Span)>,
+}
+
+impl Ledger {
+    /// Checks a credential of a consumer, and keeps it.
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        consumer: u32,
+        credential: &Spanned<CredentialFields>,
+        known: &Known<'_>,
+        checker: &mut Checker,
+    ) {
+        match (&credential.jwt, &credential.key) {
+            (Some(jwt), None) => self.add_jwt(name, consumer, jwt, known, checker),
+            (None, Some(key)) => self.add_key(name, consumer, key, checker),
+            (Some(jwt), Some(key)) => {
+                checker
+                    .report()
+                    .error(
+                        Code::Conflict,
+                        key.span,
+                        "one credential is a `jwt` or a `key`, not both",
+                    )
+                    .label(jwt.span, "the jwt is here")
+                    .help("make it two items: any one of them is enough to be known");
+            }
+            (None, None) if !checker.reader.reported_within(credential.span) => {
+                checker.report().error(
+                    Code::MissingField,
+                    credential.span,
+                    "a credential has a `jwt` or a `key`",
+                );
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn add_jwt(
+        &mut self,
+        name: &str,
+        consumer: u32,
+        jwt: &JwtFields,
+        known: &Known<'_>,
+        checker: &mut Checker,
+    ) {
+        let found = jwt
+            .issuer
+            .as_ref()
+            .map(|issuer| (issuer, issuer_index(issuer, known, checker)));
+        let (Some((issuer, found)), Some(is)) = (found, &jwt.is) else {
+            return;
+        };
+        let key = (issuer.0.clone(), is.0.clone());
+        if let Some(twin) = self.tokens_at.get(&key) {
+            return report_twin(name, is.span, twin, checker);
+        }
+        self.tokens_at.insert(key, (name.to_owned(), is.span));
+        self.identities.extend(found.map(|issuer| Identity {
+            issuer,
+            value: is.0.clone(),
+            consumer,
+        }));
+    }
+
+    fn add_key(&mut self, name: &str, consumer: u32, key: &KeyFields, checker: &mut Checker) {
+        let expires = key.expires.as_ref().map(|expires| {
+            checker.check_expiry("this key", expires.0, expires.span);
+            expires.0
+        });
+        let scopes = key
+            .scopes
+            .as_ref()
+            .map(|list| checker.sorted(&list.0, |scope| scope.0.clone()));
+        let Some(hash) = &key.sha256 else { return };
+        if let Some(twin) = self.keys_at.get(&hash.0) {
+            return report_twin(name, hash.span, twin, checker);
+        }
+        self.keys_at.insert(hash.0, (name.to_owned(), hash.span));
+        let scopes = scopes.unwrap_or_default();
+        self.keys.push(KeyCredential {
+            sha256: hash.0,
+            consumer,
+            expires,
+            scopes,
+        });
+    }
+
+    /// The credentials, in the order of their look-up.
+    pub(crate) fn finish(mut self) -> (Vec<KeyCredential>, Vec<Identity>) {
+        self.keys.sort_by_key(|key| key.sha256);
+        self.identities
+            .sort_by(|a, b| (a.issuer, &a.value).cmp(&(b.issuer, &b.value)));
+        (self.keys, self.identities)
+    }
+}
+
+fn report_twin(name: &str, span: Span, (other, first): &(String, Span), checker: &mut Checker) {
+    let message = if name == other {
+        "this credential is listed twice".to_owned()
+    } else {
+        format!(
+            "the consumers {} and {} have the same credential",
+            quote(other),
+            quote(name)
+        )
+    };
+    checker
+        .report()
+        .error(Code::DuplicateCredential, span, message)
+        .label(*first, "the other one")
+        .help("a credential must lead to one consumer");
+}
+
+fn issuer_index(issuer: &Spanned<Name>, known: &Known<'_>, checker: &mut Checker) -> Option<u32> {
+    if let Some(index) = known.issuers.get(&issuer.0) {
+        return Some(*index);
+    }
+    let here = known.issuer_map.here.iter().map(|(name, _)| name);
+    if here.clone().any(|name| name.value == issuer.0) {
+        // It is broken, and that was reported.
+        return None;
+    }
+    match known.issuer_map.others.iter().find(|name| name.value == issuer.0) {
+        Some(other) => {
+            let message = format!(
+                "the issuer {} does not exist in {}",
+                quote(&issuer.0),
+                quote(&checker.reader.environment)
+            );
+            checker
+                .report()
+                .error(Code::OtherEnvironment, issuer.span, message)
+                .label(other.span, "its `environments` do not list it")
+                .help("limit the credential in the same way, with `environments`");
+        }
+        None => {
+            let names = here
+                .chain(&known.issuer_map.others)
+                .map(|name| name.value.as_str());
+            checker.reader.unknown(issuer.span, "issuer", &issuer.0, names);
+        }
+    }
+    None
+}
