@@ -1,0 +1,131 @@
+//! Callers on the whole road: tokens of each kind of issuer, keys, and what may vanish in between.
+
+use crate::policy::{INLINE, NOW, PUBLIC, REMOTE, SECRET, key};
+use crate::world::{Request, World, token};
+
+fn by_token(token: &str) -> Request {
+    Request::get("/petstore/v2/pets").header("authorization", &format!("Bearer {token}"))
+}
+
+#[test]
+fn tokens_of_every_kind_of_issuer_are_known() {
+    let mut world = World::new();
+    world.replaces = false;
+    world.keys = Some(format!(r#"{{"keys":[{PUBLIC}]}}"#).into_bytes());
+    for (issuer, first) in [
+        (INLINE, vec!["verify", "finish"]),
+        (SECRET, vec!["finish"]),
+        (REMOTE, vec!["keys", "verify", "finish"]),
+    ] {
+        let request = by_token(&token(issuer, |_| {}));
+        let answer = world.send(&request);
+        assert_eq!(
+            (answer.status, &answer.steps),
+            (200, &first),
+            "{issuer}: {}",
+            answer.text()
+        );
+        assert_eq!(
+            (&answer.log()["consumer"], &answer.log()["subject"]),
+            (&"demo".into(), &"somebody".into())
+        );
+        // Known from now on, without a question.
+        assert_eq!(world.send(&request).steps, ["finish"]);
+    }
+    assert_eq!(world.keys_fetched, 1);
+}
+
+#[test]
+fn a_wrong_signature_is_refused_however_often_it_comes() {
+    let mut world = World::new();
+    for issuer in [INLINE, SECRET] {
+        let good = token(issuer, |_| {});
+        let (rest, signature) = good.rsplit_once('.').unwrap();
+        let last = if signature.starts_with('A') { "B" } else { "A" };
+        let forged = format!("{rest}.{last}{}", signature.split_at(1).1);
+        for _ in 0..2 {
+            let answer = world.send(&by_token(&forged));
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (401, "credential_invalid")
+            );
+            assert_eq!(answer.log().get("consumer"), None);
+        }
+    }
+}
+
+#[test]
+fn claims_decide() {
+    for (change, code) in [
+        (
+            (|c| {
+                c["iat"] = (NOW / 1000 - 700).into();
+                c["exp"] = (NOW / 1000 - 100).into();
+            }) as fn(&mut serde_json::Value),
+            "credential_expired",
+        ),
+        (
+            |c| c["aud"] = "https://other.example".into(),
+            "credential_invalid",
+        ),
+        (
+            |c| c["iss"] = "https://evil.example/".into(),
+            "credential_invalid",
+        ),
+        (|c| c["client_id"] = "stranger".into(), "credential_invalid"),
+        (|c| c["exp"] = 4_000_000_000_u64.into(), "credential_invalid"),
+    ] {
+        assert_eq!(World::new().send(&by_token(&token(INLINE, change))).code(), code);
+    }
+}
+
+#[test]
+fn scopes_of_a_token_are_asked_for() {
+    let create = |scope: &'static str| {
+        let token = token(INLINE, |claims| claims["scope"] = scope.into());
+        World::new().send(
+            &Request::new("POST", "/petstore/v2/pets").header("authorization", &format!("Bearer {token}")),
+        )
+    };
+    assert_eq!(create("pets:read pets:write").status, 200);
+    let answer = create("pets:read");
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (403, "insufficient_scope")
+    );
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("Bearer error=\"insufficient_scope\", scope=\"pets:write\"")
+    );
+}
+
+#[test]
+fn a_key_may_come_in_any_of_its_headers_but_only_one() {
+    for name in ["x-api-key", "api-key"] {
+        let answer = World::new().send(&Request::get("/petstore/v2/pets").header(name, &key("demo")));
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.log()["subject"], "demo", "its public part");
+        let twice = Request::get("/petstore/v2/pets")
+            .by("demo")
+            .header(name, &key("demo"));
+        assert_eq!(World::new().send(&twice).status, 200, "the same one");
+        let other = Request::get("/petstore/v2/pets")
+            .by("trial")
+            .header(name, &key("demo"));
+        assert_eq!(World::new().send(&other).code(), "credential_ambiguous");
+    }
+}
+
+#[test]
+fn a_replaced_instance_changes_no_answer() {
+    let token = token(INLINE, |_| {});
+    for replaces in [false, true] {
+        for _ in 0..8 {
+            let mut world = World::new();
+            world.replaces = replaces;
+            world.keys = Some(format!(r#"{{"keys":[{PUBLIC}]}}"#).into_bytes());
+            let answer = world.send(&by_token(&token));
+            assert_eq!((answer.status, answer.text().as_str()), (200, r#"["Tom"]"#));
+        }
+    }
+}

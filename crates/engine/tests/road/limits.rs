@@ -1,0 +1,243 @@
+//! Limits through the whole engine: exactly what they say, whatever vanishes.
+
+use turnpike_engine::step::{Ending, Event, Step};
+
+use crate::policy::NOW;
+use crate::streams::{ROLE, TOKEN};
+use crate::world::{Answer, Does, Request, World, ask, ask_stream};
+
+fn pets(consumer: &str) -> Request {
+    Request::get("/petstore/v2/pets").by(consumer)
+}
+
+fn passed(world: &mut World, request: &Request, times: u32) -> u32 {
+    (0..times)
+        .map(|_| u32::from(world.send(request).status == 200))
+        .sum()
+}
+
+#[test]
+fn of_1022_requests_exactly_100_pass_with_the_clock_held() {
+    for (consumer, replaces, evicts) in [
+        ("minute", true, false),
+        ("minute", false, false),
+        ("local", false, false),
+        ("minute", true, true),
+    ] {
+        for request in [pets(consumer), ask("lone").by(consumer)] {
+            let mut world = World::new();
+            (world.replaces, world.evicts) = (replaces, evicts);
+            let passed = passed(&mut world, &request, 1022);
+            if evicts {
+                // Memory lost before every call: what lay between the mark and the truth is forgone.
+                assert!((1..=100).contains(&passed), "{passed}");
+            } else {
+                assert_eq!(passed, 100, "{consumer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn in_time_as_many_more_pass_as_time_emits() {
+    for (consumer, gap) in [("minute", 7), ("minute", 61), ("local", 7), ("local", 61)] {
+        let mut world = World::new();
+        world.replaces = consumer == "minute";
+        let mut passed = 0;
+        for _ in 0..1022 {
+            world.now += gap;
+            passed += u64::from(world.send(&pets(consumer)).status == 200);
+            // A mock takes no time: the clock is ours.
+            let elapsed = world.now - (NOW + gap);
+            assert!(
+                passed <= 100 + elapsed * 100 / 60_000,
+                "{passed} after {elapsed} ms"
+            );
+        }
+        let elapsed = world.now - (NOW + gap);
+        assert_eq!(
+            passed,
+            (100 + elapsed * 100 / 60_000).min(1022),
+            "{consumer} every {gap} ms"
+        );
+    }
+}
+
+#[test]
+fn limits_of_a_plan_hold_all_together() {
+    let mut world = World::new();
+    // 5 a second and 100 a minute.
+    assert_eq!(passed(&mut world, &pets("trial"), 50), 5);
+    let mut total = 5;
+    for _ in 0..59 {
+        world.now += 1000;
+        total += passed(&mut world, &pets("trial"), 50);
+    }
+    // In 59 seconds the rate by the minute emits 98 more.
+    assert_eq!(total, 198);
+    let answer = world.send(&pets("trial"));
+    assert_eq!(answer.code(), "rate_limited");
+}
+
+#[test]
+fn a_refused_request_is_charged_nowhere() {
+    let mut world = World::new();
+    let remaining = |answer: &Answer| answer.header("ratelimit").map(str::to_owned);
+    let before = remaining(&world.send(&pets("minute"))).expect("a header");
+    assert!(before.contains("r=99"), "{before}");
+    for request in [
+        Request::get("/nothing").by("minute"),
+        pets("minute").header("prefer", "code=418"),
+        pets("minute").body("text/plain", b"x"),
+        Request::new("POST", "/petstore/v2/pets")
+            .by("minute")
+            .chunked("application/json", &[b'x'; 1001]),
+        Request::get("/petstore/v0/pets").by("minute"),
+        ask("gpt-none").by("minute"),
+        ask("retired").by("minute"),
+        ask("fast").by("minute").body("application/json", b"{"),
+        Request::get("/v1/models/none").by("minute"),
+    ] {
+        let answer = world.send(&request);
+        assert!(answer.status >= 400, "{}", answer.text());
+        assert!(!answer.steps.contains(&"meter"), "{}", answer.text());
+    }
+    let after = remaining(&world.send(&pets("minute"))).expect("a header");
+    assert!(after.contains("r=98"), "{after}");
+    // A request that its own limit refuses is not charged to the others either.
+    let mut world = World::new();
+    let limited = ask("limited").by("minute");
+    assert_eq!(passed(&mut world, &limited, 10), 2);
+    let after = remaining(&world.send(&pets("minute"))).expect("a header");
+    assert!(after.contains("r=97"), "{after}");
+}
+
+#[test]
+fn retries_and_fallbacks_are_charged_once() {
+    let mut world = World::new();
+    world.expect("alpha", std::iter::repeat_n(Does::status(503, "{}"), 3));
+    let answer = world.send(&ask("smart").by("minute"));
+    assert_eq!((answer.sent.len(), world.asked), (4, 1));
+    assert!(
+        world
+            .send(&pets("minute"))
+            .header("ratelimit")
+            .unwrap()
+            .contains("r=98")
+    );
+}
+
+#[test]
+fn refusals_say_when_to_come_back_and_it_is_true() {
+    let mut world = World::new();
+    passed(&mut world, &ask("fast").by("minute"), 100);
+    let answer = world.send(&ask("fast").by("minute"));
+    assert_eq!(answer.status, 429);
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some("\"minute:100-1m\";q=100;w=60")
+    );
+    assert_eq!(answer.header("ratelimit"), Some("\"minute:100-1m\";r=0;t=1"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("retry-after-ms"), Some("600"));
+    assert_eq!(answer.header("x-should-retry"), Some("true"));
+    assert_eq!(
+        answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "ratelimit")
+            .count(),
+        1
+    );
+    world.now += 599;
+    assert_eq!(world.send(&ask("fast").by("minute")).status, 429);
+    world.now += 1;
+    assert_eq!(world.send(&ask("fast").by("minute")).status, 200);
+    // On APIs the headers of the SDKs are not there.
+    passed(&mut world, &pets("minute"), 1);
+    let answer = world.send(&pets("minute"));
+    assert_eq!(
+        (
+            answer.status,
+            answer.header("retry-after-ms"),
+            answer.header("x-should-retry")
+        ),
+        (429, None, None)
+    );
+    assert_eq!(
+        answer.json()["type"],
+        "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    );
+}
+
+#[test]
+fn a_quota_is_exact_in_its_window_and_survives_eviction() {
+    for evicts in [false, true] {
+        let mut world = World::new();
+        world.evicts = evicts;
+        assert_eq!(passed(&mut world, &pets("quota"), 20), 3);
+        let answer = world.send(&ask("fast").by("quota"));
+        assert_eq!(
+            (answer.code().as_str(), answer.header("x-should-retry")),
+            ("quota_exceeded", Some("false"))
+        );
+        assert_eq!(answer.header("retry-after"), Some("3600"));
+        world.now += 3_599_999;
+        assert_eq!(passed(&mut world, &pets("quota"), 1), 0);
+        world.now += 1;
+        assert_eq!(passed(&mut world, &pets("quota"), 20), 3);
+    }
+}
+
+#[test]
+fn a_limiter_that_cannot_be_asked_refuses_or_lets_pass_as_the_plan_says() {
+    let mut world = World::new();
+    world.meter_down = true;
+    let answer = world.send(&pets("minute"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (503, "limiter_unavailable")
+    );
+    assert!(answer.sent.is_empty());
+    let answer = world.send(&pets("open"));
+    assert_eq!((answer.status, &answer.log()["unlimited"]), (200, &true.into()));
+    assert_eq!(answer.header("ratelimit"), None);
+    world.meter_down = false;
+    let answer = world.send(&pets("open"));
+    assert_eq!((answer.status, answer.log().get("unlimited")), (200, None));
+}
+
+#[test]
+fn streams_say_their_limits_too() {
+    let mut world = World::new();
+    world.expect("alpha", [Does::streams(&[ROLE, TOKEN], Ending::Lose)]);
+    let answer = world.send(&ask_stream("lone").by("minute"));
+    assert_eq!(answer.header("ratelimit"), Some("\"minute:100-1m\";r=99;t=1"));
+}
+
+#[test]
+fn an_answer_that_was_lost_is_not_paid_twice() {
+    // The object decided, its answer was lost, and the same step is carried out again.
+    let mut world = World::new();
+    let next = world.begin(&pets("quota"));
+    let Step::Meter { object, ask } = &next.step else {
+        panic!("{:?}", next.step)
+    };
+    for _ in 0..5 {
+        let decided = world.decide(object, ask).expect("a decision");
+        let next = world.resume(next.flight.clone(), Event::Metered(Some(&decided)));
+        let Step::Finish(finish) = next.step else {
+            panic!("{:?}", next.step)
+        };
+        assert_eq!(finish.status, 200);
+    }
+    assert_eq!(passed(&mut world, &pets("quota"), 5), 2);
+}
+
+#[test]
+fn consumers_do_not_share_their_limits() {
+    let mut world = World::new();
+    assert_eq!(passed(&mut world, &pets("minute"), 200), 100);
+    assert_eq!(passed(&mut world, &pets("open"), 200), 100);
+    assert_eq!(passed(&mut world, &pets("demo"), 200), 200);
+}

@@ -1,0 +1,22 @@
+//! The engine as a whole, without I/O: requests travel the entire road, and a small world plays
+//! what lies outside (time, clients, upstreams, signatures, limit objects). What is in flight goes
+//! through bytes between every two steps, and the engine is replaced between many of them.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "these are tests"
+)]
+
+mod apis;
+mod codes;
+mod cross_origin;
+mod identity;
+mod limits;
+mod models;
+mod policy;
+mod properties;
+mod records;
+mod streams;
+mod world;
