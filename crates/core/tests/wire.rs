@@ -29,12 +29,12 @@ const KEPT: usize = 4;
 #[expect(clippy::too_many_lines, reason = "a whole policy")]
 /// `GET /ping` for everybody, `GET /pets` and chat completions for one consumer.
 fn compiled() -> Compiled {
-    let operation = |id: &str, authenticated, handler| Operation {
+    let operation = |id: &str, open_until, handler| Operation {
         id: id.to_owned(),
         api: 0,
         method: Method::Get,
         path: String::new(),
-        authenticated,
+        open_until,
         scopes: Vec::new(),
         max_body: 100,
         accepts_body: false,
@@ -118,10 +118,10 @@ fn compiled() -> Compiled {
             origin: String::new(),
         }],
         operations: vec![
-            operation("ping", false, Handler::Mock(vec![example])),
+            operation("ping", Some(u64::MAX), Handler::Mock(vec![example])),
             operation(
                 "pets",
-                true,
+                None,
                 Handler::Proxy {
                     url: "https://pets.example".to_owned(),
                     timeouts,

@@ -2,7 +2,8 @@
 //!
 //! The subject of every limit here is the consumer, so all of them lie in one object and are
 //! decided in one call. The limits of the plan come first, those of the API or model on top: each
-//! of them must let the request pass. The result is a [`Reservation`], without which nothing is
+//! of them must let the request pass. Of a call that is open to everybody the subject is the
+//! client's address, and the limits are those of the API. The result is a [`Reservation`], without which nothing is
 //! answered.
 
 use std::borrow::Cow;
@@ -37,8 +38,17 @@ impl Reservation {
 /// What was asked of an object: enough to read its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Index into the policy's plans.
-    pub plan: u32,
+    /// Index into the policy's plans; none: the call is open to everybody.
+    pub plan: Option<u32>,
+}
+
+/// Who asks, as far as the permit does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks<'a> {
+    /// The request's id.
+    pub request: &'a [u8; 16],
+    /// The address of its client, as text.
+    pub address: &'a str,
 }
 
 /// What admission came to.
@@ -63,33 +73,34 @@ pub enum Admission {
 pub fn begin(
     policy: &Compiled,
     permit: Permit,
-    request: &[u8; 16],
+    asks: Asks<'_>,
     local: &mut Local,
     now: u64,
 ) -> Result<Admission, Refusal> {
-    let Some(caller) = &permit.caller else {
-        // A public operation is limited by the shield alone.
+    let consumer = match &permit.caller {
+        Some(caller) => Some(look::consumer(policy, caller.consumer)?),
+        None => None,
+    };
+    let plan = consumer.map(|consumer| look::plan(policy, consumer.plan)).transpose()?;
+    let limits = limits(policy, plan, &permit.to)?;
+    if limits.is_empty() {
         let reservation = Reservation { permit, headers: Vec::new(), unlimited: false };
         return Ok(Admission::Reserved(reservation));
-    };
-    let consumer = look::consumer(policy, caller.consumer)?;
-    let plan = look::plan(policy, consumer.plan)?;
-    let limits = limits(policy, plan, &permit.to)?;
-    let asked: Vec<AskedLimit<'_>> = limits.iter().map(|limit| AskedLimit::from(*limit)).collect();
-    match plan.precision {
-        Precision::Local => {
-            let answer = local.decide(&consumer.name, &asked, now);
-            judged(permit, &limits, &answer).map(Admission::Reserved)
-        }
-        Precision::Exact => {
-            let id = crate::accept::hex(request);
-            let ask = Ask { request: &id, cost: 1, limits: asked };
-            let ask = ask.encode().map_err(|_| look::broken("the ask cannot be written"))?;
-            let object = format!("consumer:{}", consumer.name);
-            let asked = Asked { plan: consumer.plan };
-            Ok(Admission::Ask { object, ask, permit, asked })
-        }
     }
+    let asked: Vec<AskedLimit<'_>> = limits.iter().map(|limit| AskedLimit::from(*limit)).collect();
+    let subject = match consumer {
+        Some(consumer) => format!("consumer:{}", consumer.name),
+        None => format!("address:{}", crate::shield::subject(asks.address)),
+    };
+    if plan.is_some_and(|plan| plan.precision == Precision::Local) {
+        let answer = local.decide(&subject, &asked, now);
+        return judged(permit, &limits, &answer).map(Admission::Reserved);
+    }
+    let id = crate::accept::hex(asks.request);
+    let ask = Ask { request: &id, cost: 1, limits: asked };
+    let ask = ask.encode().map_err(|_| look::broken("the ask cannot be written"))?;
+    let asked = Asked { plan: consumer.map(|consumer| consumer.plan) };
+    Ok(Admission::Ask { object: subject, ask, permit, asked })
 }
 
 /// Reads an object's answer; `None`: there was none.
@@ -99,11 +110,11 @@ pub fn metered(
     asked: &Asked,
     answer: Option<&[u8]>,
 ) -> Result<Reservation, Refusal> {
-    let plan = look::plan(policy, asked.plan)?;
+    let plan = asked.plan.map(|plan| look::plan(policy, plan)).transpose()?;
     let limits = limits(policy, plan, &permit.to)?;
     match answer.map(Answer::decode) {
         Some(Ok(answer)) => judged(permit, &limits, &answer),
-        _ if plan.on_error == OnError::Open => {
+        _ if plan.is_some_and(|plan| plan.on_error == OnError::Open) => {
             Ok(Reservation { permit, headers: Vec::new(), unlimited: true })
         }
         _ => Err(Refusal::new(Code::LimiterUnavailable, "The limits cannot be checked now.")
@@ -114,7 +125,7 @@ pub fn metered(
 /// The limits of a request: its plan's, then those of what it calls.
 fn limits<'a>(
     policy: &'a Compiled,
-    plan: &'a Plan,
+    plan: Option<&'a Plan>,
     to: &Permitted,
 ) -> Result<Vec<&'a Limit>, Refusal> {
     let own: &[Limit] = match to {
@@ -124,7 +135,8 @@ fn limits<'a>(
         Permitted::Model(index, _) => &look::model(policy, *index)?.limits,
         Permitted::Models | Permitted::ModelCard(_) => &[],
     };
-    Ok(plan.limits.iter().chain(own).collect())
+    let plan = plan.map_or(&[][..], |plan| &plan.limits);
+    Ok(plan.iter().chain(own).collect())
 }
 
 fn judged(permit: Permit, limits: &[&Limit], answer: &Answer) -> Result<Reservation, Refusal> {

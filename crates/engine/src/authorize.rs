@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Peek;
-use turnpike_policy::{Compiled, Consumer, Grant};
+use turnpike_policy::{Compiled, Consumer, Grant, Operation};
 
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
@@ -35,34 +35,37 @@ pub enum Permitted {
     ModelCard(u32),
 }
 
-/// The right to call an operation.
-pub fn for_operation(
-    policy: &Compiled,
-    caller: Option<Principal>,
-    index: u32,
-) -> Result<Permit, Refusal> {
-    let wanted = operation(policy, index)?;
-    if let Some(principal) = &caller {
-        let consumer = consumer(policy, principal.consumer)?;
-        if !consumer.operations.allows(index) {
-            let detail = format!("`{}` may not call `{}`.", consumer.name, wanted.id);
-            return Err(Refusal::new(Code::OperationNotAllowed, detail).by(&consumer.origin));
-        }
-        let missing = wanted.scopes.iter().find(|scope| !principal.scopes.contains(scope));
-        if let Some(missing) = missing {
-            let detail = format!("`{}` needs the scope `{missing}`.", wanted.id);
-            let challenge = format!(
-                "Bearer error=\"insufficient_scope\", scope=\"{}\"",
-                wanted.scopes.join(" ")
-            );
-            return Err(Refusal::new(Code::InsufficientScope, detail)
-                .by(&wanted.origin)
-                .header("www-authenticate", challenge));
-        }
-    } else if wanted.authenticated {
+/// Whether an exception opens an operation to everybody. The gateway keeps its date by itself: an
+/// older build closes when the exception ends.
+pub fn is_open(operation: &Operation, now: u64) -> bool {
+    operation.open_until.is_some_and(|until| now < until)
+}
+
+/// The right to call an operation that is open to everybody.
+pub fn for_everybody(policy: &Compiled, index: u32, now: u64) -> Result<Permit, Refusal> {
+    if !is_open(operation(policy, index)?, now) {
         return Err(Refusal::new(Code::CredentialMissing, "Send a credential."));
     }
-    Ok(Permit { caller, to: Permitted::Operation(index), _proof: () })
+    Ok(Permit { caller: None, to: Permitted::Operation(index), _proof: () })
+}
+
+/// The right to call an operation.
+pub fn for_operation(policy: &Compiled, caller: Principal, index: u32) -> Result<Permit, Refusal> {
+    let wanted = operation(policy, index)?;
+    let consumer = consumer(policy, caller.consumer)?;
+    if !consumer.operations.allows(index) {
+        let detail = format!("`{}` may not call `{}`.", consumer.name, wanted.id);
+        return Err(Refusal::new(Code::OperationNotAllowed, detail).by(&consumer.origin));
+    }
+    if let Some(missing) = wanted.scopes.iter().find(|scope| !caller.scopes.contains(scope)) {
+        let detail = format!("`{}` needs the scope `{missing}`.", wanted.id);
+        let scopes = wanted.scopes.join(" ");
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
+        return Err(Refusal::new(Code::InsufficientScope, detail)
+            .by(&wanted.origin)
+            .header("www-authenticate", challenge));
+    }
+    Ok(Permit { caller: Some(caller), to: Permitted::Operation(index), _proof: () })
 }
 
 /// Refuses a caller that no model is granted to, before its body is read.

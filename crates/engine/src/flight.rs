@@ -106,6 +106,8 @@ pub struct Base {
     pub id: [u8; 16],
     /// Its trace.
     pub trace: Trace,
+    /// The address of its client, as text.
+    pub address: String,
     /// Its method, as sent.
     pub method: String,
     /// Its canonical path.

@@ -36,6 +36,11 @@ impl Shield {
     }
 }
 
+/// Who has an address, as the name of a subject: the address itself, of IPv6 its first 64 bits.
+pub fn subject(address: &str) -> String {
+    crate::accept::hex(&key(address))
+}
+
 /// The key of an address: its kind, then what counts of it.
 fn key(address: &str) -> [u8; 9] {
     let mut key = [0; 9];

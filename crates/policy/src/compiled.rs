@@ -378,8 +378,8 @@ pub struct Operation {
     pub method: Method,
     /// Its path below the API's base, as in the document: `/pets/{petId}`.
     pub path: String,
-    /// Whether a caller must identify; false only by an exception.
-    pub authenticated: bool,
+    /// Until when an exception opens it to everybody; none: callers must identify.
+    pub open_until: Option<Timestamp>,
     /// Scopes that the caller must all have, sorted.
     pub scopes: Vec<String>,
     /// Upper bound of a request body, in bytes.

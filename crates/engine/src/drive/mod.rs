@@ -177,8 +177,8 @@ impl Engine {
     ) -> Outgoing {
         if let Route::Operation(index) = route {
             let operation = look::operation(&self.policy, index)?;
-            if !operation.authenticated {
-                let permit = authorize::for_operation(&self.policy, None, index)?;
+            if authorize::is_open(operation, at.time) {
+                let permit = authorize::for_everybody(&self.policy, index, at.time)?;
                 return self.inspect_operation(permit, base, at);
             }
         }
@@ -224,7 +224,7 @@ impl Engine {
         base.subject.clone_from(&caller.subject);
         match base.to {
             Some(Destination::Route(Route::Operation(index))) => {
-                let permit = authorize::for_operation(&self.policy, Some(caller), index)?;
+                let permit = authorize::for_operation(&self.policy, caller, index)?;
                 self.inspect_operation(permit, base, at)
             }
             Some(Destination::Route(Route::Surface(Surface::ChatCompletions))) => {
@@ -290,7 +290,8 @@ impl Engine {
 
     /// Admit: reserves what the limits allow, or asks the object that knows.
     fn admit(&mut self, permit: Permit, base: &mut Base, at: Now<'_>) -> Outgoing {
-        match admit::begin(&self.policy, permit, &base.id, &mut self.local, at.time)? {
+        let asks = admit::Asks { request: &base.id, address: &base.address };
+        match admit::begin(&self.policy, permit, asks, &mut self.local, at.time)? {
             Admission::Reserved(reservation) => self.admitted(reservation, base, at),
             Admission::Ask { object, ask, permit, asked } => {
                 Ok((Step::Meter { object, ask }, Phase::Admitting { permit, asked }))
@@ -363,6 +364,7 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
     let bounded = |text: &str, most: usize| text.chars().take(most).collect::<String>();
     Base {
         began: now,
+        address: bounded(head.header("cf-connecting-ip").unwrap_or_default(), 64),
         id: random.id,
         // Also of a request that is not accepted: until then, the trace is a new one.
         trace: accept::Trace { id: random.trace, span: random.span, ..accept::Trace::default() },

@@ -16,7 +16,7 @@ use super::scalars::{
 use super::secrets::quote;
 use super::versions;
 use super::yaml::{Node, Value};
-use crate::{Operation, State};
+use crate::{Operation, State, Timestamp};
 
 record! {
     /// An API: its versions, who answers for it, and the rules for its operations.
@@ -88,11 +88,10 @@ record! {
     ApiTimeouts = "timeouts" {
         /// Until the head of its answer; left out: 30s, or `total` if that is shorter.
         first_byte: optional Duration,
-        /// Between two pieces of its answer; left out: 30s, or `total` if that is shorter.
-        idle: optional Duration,
         /// In all.
         total: default "60s" Duration,
     }
+    later { idle }
 }
 
 record! {
@@ -211,7 +210,8 @@ pub(crate) fn compile(
 pub(crate) struct Shared<'a> {
     pub(crate) name: &'a str,
     pub(crate) file: &'a ApiFile,
-    pub(crate) open: bool,
+    /// Until when it is open to everybody.
+    pub(crate) open: Option<Timestamp>,
     pub(crate) max_body: u64,
     pub(crate) limits: Vec<crate::Limit>,
 }
@@ -267,17 +267,20 @@ fn compile_one(
     compiled.by_api.insert(name.to_owned(), operations);
 }
 
-/// Whether the API is open to everybody.
-fn authentication(name: &str, api: &ApiFile, unlimited: bool, checker: &mut Checker) -> bool {
-    let Some(field) = api
+/// Until when the API is open to everybody, if it is.
+fn authentication(
+    name: &str,
+    api: &ApiFile,
+    unlimited: bool,
+    checker: &mut Checker,
+) -> Option<Timestamp> {
+    let field = api
         .authentication
         .as_ref()
-        .filter(|field| field.value == Authentication::None)
-    else {
-        return false;
-    };
+        .filter(|field| field.value == Authentication::None)?;
     let target = format!("apis/{name}");
-    if !checker.excepted(ExceptionRule::Authentication, &target) {
+    let excepted = checker.excepted(ExceptionRule::Authentication, &target);
+    if excepted.is_none() {
         checker
             .report()
             .error(Code::NoAuthentication, field.span, format!("the API {} would be open to everybody", quote(name)))
@@ -293,13 +296,13 @@ fn authentication(name: &str, api: &ApiFile, unlimited: bool, checker: &mut Chec
             )
             .help("write for example `limits: [{ rate: 10/s }]`");
     }
-    true
+    excepted
 }
 
 /// Adds what `authorize` demands to the operations that it names.
 fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, checker: &mut Checker) {
     for entry in shared.file.authorize.iter().flat_map(|list| &list.0) {
-        if shared.open {
+        if shared.open.is_some() {
             let at = shared
                 .file
                 .authentication

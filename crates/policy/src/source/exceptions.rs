@@ -7,6 +7,7 @@ use super::gateway::DAY;
 use super::reader::Spanned;
 use super::scalars::{Date, Text};
 use super::secrets::quote;
+use crate::Timestamp;
 
 record! {
     /// A dated exception to the floor.
@@ -38,14 +39,17 @@ pub(crate) struct Exception {
     rule: ExceptionRule,
     target: String,
     span: Span,
+    /// From then on it is none.
+    end: Timestamp,
     used: bool,
 }
 
 /// Checks an exception, and keeps it for whatever needs it.
 pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checker) {
+    let mut end = Timestamp::MAX;
     if let Some(until) = &exception.until {
         // Its last day is still part of it.
-        let end = if until.0.is_multiple_of(DAY) {
+        end = if until.0.is_multiple_of(DAY) {
             until.0.saturating_add(DAY)
         } else {
             until.0
@@ -91,18 +95,22 @@ pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checke
         rule: rule.value,
         target: target.0.clone(),
         span: exception.span,
+        end,
         used: false,
     });
 }
 
 impl Checker {
-    /// Whether an exception allows something; it then counts as used.
-    pub(crate) fn excepted(&mut self, rule: ExceptionRule, target: &str) -> bool {
+    /// Until when an exception allows something, if one does; it then counts as used.
+    pub(crate) fn excepted(&mut self, rule: ExceptionRule, target: &str) -> Option<Timestamp> {
         let found = self
             .exceptions
             .iter_mut()
             .find(|exception| exception.rule == rule && exception.target == target);
-        found.map(|exception| exception.used = true).is_some()
+        found.map(|exception| {
+            exception.used = true;
+            exception.end
+        })
     }
 
     /// Reports exceptions that nothing needed. `exists` tells whether an item of that name is in

@@ -86,7 +86,7 @@ pub(crate) fn compile(
             api,
             method: found.method,
             path: found.path,
-            authenticated: !shared.open,
+            open_until: shared.open,
             scopes: Vec::new(),
             max_body: shared.max_body,
             accepts_body: found.accepts_body,
@@ -127,7 +127,7 @@ fn handler(
             "first_byte",
             30_000,
             t.first_byte.as_ref(),
-            t.idle.as_ref(),
+            None,
             t.total.as_ref()?,
         ))
     });
