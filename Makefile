@@ -13,14 +13,14 @@ export TURNPIKE_ENV ?= dev
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Node 22, wrangler, the Wasm compiler and its tools, for the commands that need them.
 # Native cargo commands go without: the Wasm compiler may be another one.
-TOOLS := environment=$$(scripts/bootstrap --env); eval "$$environment";
+TOOLS := set -euo pipefail; environment=$$(scripts/bootstrap --env); eval "$$environment";
 
 .PHONY: help dev test build cli bench size lint fmt dry-run clean
 .PHONY: test-native test-wasm test-e2e
 
 help: ## List these commands
-	@echo 'Turnpike. Commands (the first one sets up what it needs by itself):'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
+	@echo 'Turnpike. Commands (each sets up by itself what it needs):'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/' | expand -t 20
 	@echo 'Variables: PORT=8787 (dev), POLICIES=policies, TURNPIKE_ENV=dev'
 
 dev: ## Build the Worker and serve it on 127.0.0.1:8787; rebuilds on change
@@ -44,6 +44,7 @@ test-wasm: ## Only the tests inside Wasm (wasm-bindgen-test)
 
 test-e2e: ## Only the end-to-end tests, against what `make build` built (TESTS=tests/x.test.mjs for some)
 	@scripts/bootstrap build test
+	@$(MAKE) cli
 	@$(TOOLS) tests=$${TESTS:-$$(find tests -name '*.test.mjs' | sort)}; \
 	[ -n "$$tests" ] || { echo 'there is no tests/*.test.mjs' >&2; exit 1; }; \
 	node --test --test-reporter=spec $$tests
@@ -56,10 +57,10 @@ cli: ## Build the `turnpike` command: target/release/turnpike
 	@mkdir -p $(TARGET)/release && cp $(TARGET)/cli/turnpike $(TARGET)/release/turnpike
 	@echo '$(TARGET)/release/turnpike'
 
-bench: ## Measure throughput and latency (bench/)
+bench: ## Measure it beside the platform's floor and its peers (bench/README.md)
 	@scripts/bootstrap build
-	@scripts/build
-	@$(TOOLS) node bench/run.mjs $(ARGS)
+	@$(MAKE) cli
+	@$(TOOLS) node bench/run.mjs
 
 size: ## Measure the Worker's size and start-up time; fails above the budget
 	@[ -e build/cold.js ] || scripts/build

@@ -25,7 +25,14 @@ addEventListener("error", (event) => {
   if (event.error instanceof WebAssembly.RuntimeError) died(event.error);
 });
 
-async function call(handler, args) {
+function call(handler, args, ctx) {
+  const result = run(handler, args);
+  // When the client leaves, the work still comes to its end: Rust would never hear of it, and leak.
+  ctx.waitUntil(result.catch(() => {}));
+  return result;
+}
+
+async function run(handler, args) {
   if (!usable) {
     __wbg_reset_state();
     usable = true;
@@ -44,7 +51,7 @@ async function call(handler, args) {
 }
 
 /** Answers a request. Rejects when the instance panics; the next call has a new one. */
-export const fetch = (request, env, ctx) => call(coldFetch, [request, env, ctx]);
+export const fetch = (request, env, ctx) => call(coldFetch, [request, env, ctx], ctx);
 
 /** Does scheduled work. Rejects as `fetch` does. */
-export const scheduled = (event, env, ctx) => call(coldScheduled, [event, env, ctx]);
+export const scheduled = (event, env, ctx) => call(coldScheduled, [event, env, ctx], ctx);

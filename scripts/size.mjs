@@ -96,7 +96,8 @@ function answers(port) {
   });
 }
 
-const workerd = createRequire(import.meta.url).resolve("workerd/bin/workerd");
+// The program itself: workerd/bin/workerd may be a script around it, which would not die with it.
+const workerd = createRequire(import.meta.url)("workerd").default;
 
 async function timeToFirstAnswer(folder) {
   const port = await freePort();

@@ -29,7 +29,7 @@ export function createGateway(core, cold, log) {
       answer: null,
       controller: null,
       hold: createHold(),
-      // Set while the request must be carried on without its client.
+      // Set while the request is carried on with or without its client.
       settle: null,
     };
     try {
@@ -45,6 +45,12 @@ export function createGateway(core, cold, log) {
 
   async function carryOut(first, call) {
     let step = first;
+    // Whatever must be waited for is waited for also when the client leaves: what is held for it must
+    // be given back, what it used must be known, and the log must have its line. Without this the
+    // platform would stop in the middle, and run no `finally`.
+    if (step.kind !== TELL.FINISH) {
+      call.ctx.waitUntil(new Promise((resolve) => { call.settle = resolve; }));
+    }
     for (;;) {
       switch (step.kind) {
         case TELL.FINISH:
@@ -135,10 +141,6 @@ export function createGateway(core, cold, log) {
     }
     const init = outgoing(step, call);
     if (init === null) return resume(call).unanswered(step.flight, FAILURE.SECRET_MISSING);
-    // What a model has used must be known even when its client leaves.
-    if (step.body === 2 && call.settle === null) {
-      call.ctx.waitUntil(new Promise((resolve) => { call.settle = resolve; }));
-    }
     const controller = new AbortController();
     call.controller = controller;
     init.signal = controller.signal;

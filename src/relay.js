@@ -17,6 +17,8 @@ const GLANCE = 50;
 const PIECE = 64 * 1024;
 // How long an upstream is heard out whose client has left; the platform allows 30 s.
 const DRAIN = 25_000;
+// How long a client may take nothing of a stream that is held back for it, in milliseconds.
+const PATIENCE = 60_000;
 // The most bytes of one stream.
 const MAX_STREAM = 64 * 1024 * 1024;
 
@@ -39,13 +41,17 @@ export function relay(core, step, call, log) {
 function createStream(core, step, call, log, resolve) {
   const { readable, writable } = new IdentityTransformStream();
   let { tracking } = step;
-  let lateAt = core.now() + step.within;
+  const { signal } = call.request;
+  let { within } = step;
+  let lateAt = core.now() + within;
+  let drainBy = Infinity;
   let timer = null;
   let stop = null;
 
   const stream = {
     source: call.response.body,
     writable,
+    hold: step.hold,
     end: null,
     committed: false,
     clientGone: false,
@@ -57,6 +63,9 @@ function createStream(core, step, call, log, resolve) {
     watch(halt) {
       stop = halt;
       timer = setTimeout(stream.alarm, Math.max(1, lateAt - core.now()));
+      // A client that leaves while nothing comes is noticed by this alone.
+      signal.addEventListener("abort", stream.leave);
+      if (signal.aborted) stream.leave();
     },
     alarm() {
       const left = lateAt - core.now();
@@ -72,9 +81,21 @@ function createStream(core, step, call, log, resolve) {
     leave() {
       if (stream.clientGone || stream.over) return;
       stream.clientGone = true;
-      lateAt = Math.min(lateAt, core.now() + DRAIN);
+      drainBy = core.now() + DRAIN;
+      lateAt = Math.min(lateAt, drainBy);
       clearTimeout(timer);
       timer = setTimeout(stream.alarm, Math.max(1, lateAt - core.now()));
+    },
+
+    // Waits until the client has taken something. Meanwhile its upstream is not late: nobody listens.
+    async taken(writing) {
+      lateAt = Math.min(core.now() + PATIENCE, drainBy);
+      await writing;
+      lateAt = Math.min(core.now() + within, drainBy);
+    },
+
+    hasLeft() {
+      return signal.aborted;
     },
 
     // Shows the core one more chunk; returns what the client gets of it.
@@ -85,7 +106,8 @@ function createStream(core, step, call, log, resolve) {
       stream.bytes += chunk.length;
       stream.started = progress.started;
       stream.over = progress.over;
-      if (!stream.clientGone) lateAt = core.now() + progress.within;
+      ({ within } = progress);
+      lateAt = Math.min(core.now() + within, drainBy);
       if (stream.bytes > MAX_STREAM && stream.end === null) {
         stream.end = END.TOO_LARGE;
         stop();
@@ -109,6 +131,7 @@ function createStream(core, step, call, log, resolve) {
     // Ends the stream as the core says. `flush` passes on what is still held back.
     async finish(flush) {
       clearTimeout(timer);
+      signal.removeEventListener("abort", stream.leave);
       let next;
       try {
         core.ready(call.env);
@@ -174,6 +197,7 @@ async function untouched(stream) {
         open();
       }
       if (progress.failed && !stream.committed) break;
+      if (!stream.committed && stream.bytes > stream.hold) stream.end ??= END.TOO_LARGE;
       // Look again when there is more to see: after a while, or at the end.
       if (pipe !== null && !stream.clientGone) await Promise.race([pipe, glance()]);
     }
@@ -186,7 +210,7 @@ async function untouched(stream) {
   }
   stream.end ??= END.CLOSED;
   // A broken upstream ends the pipe as a client that left does; only this tells them apart.
-  if (stream.end === END.LOST) stream.clientGone = false;
+  if (stream.end === END.LOST) stream.clientGone = stream.hasLeft();
   await stream.finish(async () => {
     if (pipe === null) open();
     await pipe;
@@ -237,7 +261,7 @@ async function filtered(stream) {
   // One write is under way at a time: a slow client slows the upstream, and fills no memory.
   const pass = async (bytes) => {
     if (stream.clientGone || bytes.length === 0) return;
-    if (writing !== null) await writing;
+    if (writing !== null) await stream.taken(writing);
     writing = writer.write(bytes).catch(() => stream.leave());
   };
   stream.watch(() => {

@@ -1,0 +1,52 @@
+// What is measured, and of whom.
+
+import { FIRST_TOKEN, MODEL, PETS, TOKENS, chatBody, longChatBody } from "./payloads.mjs";
+
+const STREAM = { stream: true };
+const STREAM_WITH_USAGE = { stream: true, stream_options: { include_usage: true } };
+
+export const CASES = [
+  { name: "api", title: "(a) API call", kind: "api", method: "GET", body: () => null, right: (text) => text === PETS },
+  { name: "chat", title: "(b) chat, 0.3 KB", kind: "chat", method: "POST", body: (model) => chatBody(model), right: isCompletion },
+  { name: "chat-19k", title: "(b) chat, 19 KB", kind: "chat", method: "POST", body: longChatBody, right: isCompletion },
+  { name: "stream-usage", title: "(c) stream of 200 chunks, usage asked for", kind: "stream", usage: true,
+    method: "POST", body: (model) => chatBody(model, STREAM_WITH_USAGE) },
+  { name: "stream", title: "(c) stream of 200 chunks, usage not asked for", kind: "stream", usage: false,
+    method: "POST", body: (model) => chatBody(model, STREAM) },
+];
+
+// One line of the table: a system, perhaps with the token of a certain consumer, and its cases.
+export const CONTENDERS = [
+  { label: "bare", system: "bare", cases: CASES.map((entry) => entry.name) },
+  { label: "turnpike, local limit", system: "turnpike", consumer: "bench-local", cases: ["api"] },
+  { label: "turnpike, exact limit", system: "turnpike", consumer: "bench-exact", cases: ["api"] },
+  { label: "turnpike", system: "turnpike", consumer: "bench-local", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
+  { label: "portkey (Node)", system: "portkey", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
+  { label: "litellm", system: "litellm", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
+];
+
+export { MODEL };
+
+function isCompletion(text) {
+  const { choices, usage } = JSON.parse(text);
+  return choices[0].message.content.startsWith("The gate opens") && usage.total_tokens === 259;
+}
+
+// What is wrong with a stream that has ended; null when nothing is.
+export function faultOfStream(text, usageAsked) {
+  if (!text.trimEnd().endsWith("data: [DONE]")) return "no terminator";
+  let content = "";
+  let usage = 0;
+  for (const line of text.split("\n")) {
+    if (!line.startsWith("data: {")) continue;
+    const chunk = JSON.parse(line.slice(6));
+    content += chunk.choices?.[0]?.delta?.content ?? "";
+    if (chunk.usage) usage++;
+  }
+  if (content !== TOKENS.join("")) return "not the content that was sent";
+  if (usageAsked && usage === 0) return "no usage, though asked for";
+  if (!usageAsked && usage > 0) return "usage, though not asked for";
+  return null;
+}
+
+export const isFirstToken = (bytes) => bytes.includes(FIRST_TOKEN);

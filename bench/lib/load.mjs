@@ -1,0 +1,44 @@
+// One run: one system, one case, a few seconds. Whole answers are wrk's to ask for.
+
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cpuBetween, readCpu } from "./cpu.mjs";
+import { run } from "./processes.mjs";
+import { BENCH } from "./settings.mjs";
+import { runStreams } from "./streams.mjs";
+
+async function runWrk(request, { wrk, seconds, connections, folder }) {
+  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(BENCH, "wrk.lua")];
+  for (const [name, value] of Object.entries(request.headers)) args.push("-H", `${name}: ${value}`);
+  args.push(request.url, "--", request.method);
+  if (request.body !== null) {
+    const file = join(mkdtempSync(join(folder, "body-")), "body.json");
+    writeFileSync(file, request.body);
+    args.push(file);
+  }
+  const said = await run(wrk.path, args, { env: { ...process.env, ...wrk.env }, seconds: seconds + 30 });
+  const line = said.split("\n").find((text) => text.startsWith("{"));
+  const seen = JSON.parse(line);
+  const faults = [];
+  if (seen.status > 0) faults.push(`${seen.status} of ${seen.requests} answers were refusals or errors`);
+  if (seen.socket > 0) faults.push(`${seen.socket} connections broke`);
+  if (seen.timeout > 0) faults.push(`${seen.timeout} requests took longer than 10 s`);
+  return { ...seen, faults };
+}
+
+// `pid` is null when there is no gateway, as when the upstream is asked directly.
+export async function measure(request, pid, conditions) {
+  const before = pid === null ? null : readCpu(pid);
+  const seen = await (request.kind === "stream" ? runStreams : runWrk)(request, conditions);
+  const cpu = pid === null ? NaN : cpuBetween(before, readCpu(pid));
+  const { requests, seconds, p50_ms, p99_ms, ttfb_ms, ttft_ms, faults } = seen;
+  if (requests === 0) faults.push("nothing was answered");
+  return {
+    rps: requests / seconds,
+    cpu_us: cpu / requests,
+    p50_ms, p99_ms,
+    ...(ttfb_ms === undefined ? {} : { ttfb_ms, ttft_ms }),
+    requests,
+    faults,
+  };
+}

@@ -1,0 +1,216 @@
+// A limit is a limit: never exceeded by concurrency or by a restart, and what clients are told about it
+// is true. Most tests hold the clock, so that they can count exactly. Each has a consumer, or a time, of
+// its own.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { key, startE2e } from "./harness/e2e.mjs";
+import { parseList } from "./harness/fields.mjs";
+
+const DAY = 24 * 60 * 60 * 1000;
+// Tests that use the same consumer do so on days of their own, when all it owed is paid.
+const NOON = Date.UTC(2040, 5, 15, 12);
+let day = 0;
+const nextDay = () => NOON + DAY * day++;
+
+// Sends so many requests at once, from an address of its own; answers their statuses and headers.
+let addresses = 0;
+async function send(gateway, consumer, count = 1, { path = "/petstore/v2/pets", init = {} } = {}) {
+  const address = `198.51.100.${1 + (addresses++ % 250)}`;
+  return Promise.all(Array.from({ length: count }, async () => {
+    const response = await gateway.fetch(path, {
+      ...init,
+      headers: { "x-api-key": key(consumer), "cf-connecting-ip": address, ...init.headers },
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === "" ? null : JSON.parse(text) };
+  }));
+}
+const passed = (answers) => answers.filter(({ status }) => status === 200).length;
+
+describe("with the clock held", () => {
+  let gateway;
+  before(async () => { gateway = await startE2e({ clock: true }); });
+  after(() => gateway?.stop());
+
+  test("1,022 requests at once against 100 a minute: exactly 100 pass", async () => {
+    await gateway.clock(nextDay());
+    const answers = await send(gateway, "minute-a", 1022);
+    assert.equal(passed(answers), 100);
+    const refused = answers.filter(({ status }) => status !== 200);
+    assert.equal(refused.length, 922);
+    for (const { status, body } of refused) assert.deepEqual([status, body.code], [429, "rate_limited"]);
+    // Each that passed was told another number: none was admitted twice.
+    const left = answers.filter(({ status }) => status === 200).map(({ headers }) => parseList(headers.get("ratelimit"))[0].r);
+    assert.deepEqual(left.sort((a, b) => a - b), Array.from({ length: 100 }, (_, i) => i));
+    // Another consumer on the same plan is not affected.
+    assert.equal(passed(await send(gateway, "minute-b", 50)), 50);
+  });
+
+  test("what clients are told: parseable, never rising while time stands, and true", async () => {
+    const now = nextDay();
+    await gateway.clock(now);
+    let before = 101;
+    for (let i = 0; i < 100; i++) {
+      const [{ status, headers }] = await send(gateway, "minute-a");
+      assert.equal(status, 200);
+      const [stated] = parseList(headers.get("ratelimit-policy"));
+      assert.deepEqual([stated.q, stated.w], [100, 60]);
+      const [left] = parseList(headers.get("ratelimit"));
+      assert.equal(left.name, stated.name);
+      assert.ok(left.r < before, `${left.r} after ${before}`);
+      assert.ok(left.t === undefined || left.t > 0);
+      before = left.r;
+    }
+    assert.equal(before, 0);
+    const [{ status, headers, body }] = await send(gateway, "minute-a");
+    assert.equal(status, 429);
+    const wait = Number(headers.get("retry-after"));
+    assert.equal(wait, 1, "100 a minute are one in 600 ms, in whole seconds");
+    assert.equal(body.type, "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert.match(headers.get("content-type"), /^application\/problem\+json/);
+    await gateway.clock(now + 599);
+    assert.equal((await send(gateway, "minute-a"))[0].status, 429, "not a millisecond too early");
+    await gateway.clock(now + wait * 1000);
+    assert.equal((await send(gateway, "minute-a"))[0].status, 200, "as it was told");
+    await gateway.clock(now + 60_000 + 600);
+    assert.equal(passed(await send(gateway, "minute-a", 150)), 100, "a minute later all is paid");
+  });
+
+  test("two limits at once: both are charged or none", async () => {
+    const now = nextDay();
+    await gateway.clock(now);
+    const named = (headers, q) => {
+      const { name } = parseList(headers.get("ratelimit-policy")).find((item) => item.q === q);
+      return parseList(headers.get("ratelimit")).find((item) => item.name === name).r;
+    };
+    const first = await send(gateway, "both", 30);
+    assert.equal(passed(first), 10, "10 a minute");
+    const [{ status, body, headers }] = await send(gateway, "both");
+    assert.deepEqual([status, body.code], [429, "rate_limited"]);
+    assert.equal(named(headers, 15), 5, "what the rate refuses is not charged to the quota");
+    await gateway.clock(now + 60_000);
+    const second = await send(gateway, "both", 30);
+    assert.equal(passed(second), 5, "15 a day");
+    const refusal = second.find(({ body }) => body.code === "quota_exceeded");
+    assert.ok(refusal, "the quota refuses, and says so");
+    assert.equal(named((await send(gateway, "both"))[0].headers, 10), 5, "nor the other way round");
+    // Until midnight (UTC), to the second.
+    assert.equal(Number(refusal.headers.get("retry-after")), 12 * 60 * 60 - 60);
+  });
+
+  test("a quota is exact, and opens at midnight UTC", async () => {
+    const noon = nextDay();
+    await gateway.clock(noon);
+    assert.equal(passed(await send(gateway, "daily", 100)), 20);
+    await gateway.clock(noon + DAY / 2 - 1);
+    assert.equal(passed(await send(gateway, "daily", 10)), 0);
+    await gateway.clock(noon + DAY / 2);
+    assert.equal(passed(await send(gateway, "daily", 100)), 20);
+  });
+
+  test("a clock that goes back opens nothing", async () => {
+    const now = nextDay();
+    await gateway.clock(now);
+    assert.equal(passed(await send(gateway, "minute-b", 120)), 100);
+    await gateway.clock(now - 30_000);
+    assert.equal(passed(await send(gateway, "minute-b", 20)), 0);
+  });
+
+  test("a request that is refused for another reason is charged nowhere", async () => {
+    await gateway.clock(nextDay());
+    const refusals = [
+      ["/petstore/v2/nothing", 404],
+      ["/petstore/v0/pets", 410],
+      ["/petstore/v2/pets/1", 403, { method: "DELETE" }],
+      ["/v1/models/no-such-model", 404],
+      ["/v1/chat/completions", 400, { method: "POST", headers: { "content-type": "application/json" }, body: "{" }],
+    ];
+    for (const [path, expected, init] of refusals) {
+      const answers = await send(gateway, "minute-b", 3, { path, init });
+      assert.deepEqual(answers.map(({ status }) => status), [expected, expected, expected], path);
+    }
+    const [{ headers }] = await send(gateway, "minute-b");
+    assert.equal(parseList(headers.get("ratelimit"))[0].r, 99);
+  });
+
+  test("a model's and an API's own limit stand on top of the plan's", async () => {
+    await gateway.clock(nextDay());
+    const call = { path: "/v1/chat/completions" };
+    const body = (model) => ({
+      init: {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }] }),
+      },
+    });
+    // Nobody answers on the other side: what was admitted fails there, and is charged nevertheless.
+    const answers = [];
+    for (let i = 0; i < 5; i++) answers.push(...await send(gateway, "wide", 1, { ...call, ...body("own-limit") }));
+    assert.deepEqual(answers.map(({ status }) => status), [502, 502, 502, 429, 429]);
+    const { body: refusal, headers } = answers[3];
+    assert.equal(refusal.error.code, "quota_exceeded");
+    assert.match(refusal.error.policy, /^policies\/models\/own-limit\.yaml:\d+$/);
+    assert.equal(headers.get("x-should-retry"), "false", "an SDK shall not wait for tomorrow");
+    assert.equal((await send(gateway, "wide", 1, { ...call, ...body("scripted") }))[0].status, 200, "other models go on");
+    assert.equal((await send(gateway, "daily", 1, { ...call, ...body("own-limit") }))[0].status, 502, "other consumers too");
+    const invoices = await send(gateway, "wide", 9, { path: "/billing/v1/invoices" });
+    assert.deepEqual(invoices.map(({ status }) => status).sort(), [429, 429, 429, 429, 502, 502, 502, 502, 502]);
+  });
+
+  test("local precision: the same law within one isolate, without asking anyone", async () => {
+    const now = nextDay();
+    await gateway.clock(now);
+    const answers = await send(gateway, "local-a", 100);
+    assert.equal(passed(answers), 30);
+    assert.equal(Number(answers.find(({ status }) => status === 429).headers.get("retry-after")), 2);
+    assert.equal(passed(await send(gateway, "local-b", 20)), 20, "another consumer is not affected");
+    await gateway.clock(now + 2000);
+    assert.equal(passed(await send(gateway, "local-a", 10)), 1);
+  });
+});
+
+test("in real time: between the limit and what flows back meanwhile", async (t) => {
+  const gateway = await startE2e();
+  t.after(() => gateway.stop());
+  const began = Date.now();
+  let admitted = 0;
+  for (let i = 0; i < 3; i++) admitted += passed(await send(gateway, "minute-b", 100));
+  const elapsed = (Date.now() - began) / 1000;
+  const most = 100 + Math.ceil((elapsed * 100) / 60);
+  assert.ok(admitted >= 100 && admitted <= most, `${admitted} passed in ${elapsed} s; at most ${most} may`);
+});
+
+test("what was spent survives a restart", async (t) => {
+  const persist = await mkdtemp(join(tmpdir(), "turnpike-objects-"));
+  t.after(() => rm(persist, { recursive: true, force: true }));
+  const now = nextDay();
+  const round = async (work) => {
+    const gateway = await startE2e({ clock: true, persist });
+    try {
+      await gateway.clock(now);
+      return await work(gateway);
+    } finally {
+      await gateway.stop();
+    }
+  };
+  const spent = await round(async (gateway) => ({
+    rate: passed(await send(gateway, "minute-a", 60)),
+    quota: passed(await send(gateway, "daily", 13)),
+    both: passed(await send(gateway, "both", 4)),
+  }));
+  assert.deepEqual(spent, { rate: 60, quota: 13, both: 4 });
+  const rest = await round(async (gateway) => ({
+    rate: passed(await send(gateway, "minute-a", 100)),
+    quota: passed(await send(gateway, "daily", 100)),
+    both: passed(await send(gateway, "both", 100)),
+  }));
+  assert.equal(rest.quota, 7, "a quota is exact across a restart");
+  assert.equal(rest.both, 6, "so is a rate that is asked together with a quota");
+  assert.ok(rest.rate <= 40, `never more than the limit: ${rest.rate} after 60 of 100`);
+  // A rate alone is stored a little ahead of the truth: a tenth of its burst at the most.
+  assert.ok(rest.rate >= 30, `and hardly less: ${rest.rate}`);
+});
