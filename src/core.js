@@ -315,6 +315,9 @@ function readStep(kind, wire) {
     case TELL.PAUSE:
       step.within = wire.readMs();
       break;
+    case TELL.COLD:
+      step.id = wire.readText();
+      break;
     case TELL.FINISH:
       step.status = wire.readU16();
       step.set = wire.readPairs();

@@ -92,7 +92,11 @@ export function createGateway(core, cold, log) {
           step = resume(call).paused(step.flight);
           break;
         case TELL.COLD: {
-          const response = await coldly(call);
+          const response = await coldly(step, call);
+          if (response === null) {
+            step = resume(call).unanswered(step.flight, FAILURE.UNREACHABLE);
+            break;
+          }
           const settled = resume(call).answered(step.flight, response);
           if (settled.log !== null) log(settled.log);
           return response;
@@ -227,13 +231,15 @@ export function createGateway(core, cold, log) {
     }
   }
 
-  async function coldly(call) {
+  // The answer of the other half, under the id that the request has here; null when it failed.
+  async function coldly(step, call) {
     try {
-      return await cold.fetch(call.request, call.env, call.ctx);
+      const { url, method } = call.request;
+      const request = new Request(url, { method, headers: { "x-request-id": step.id } });
+      return await cold.fetch(request, call.env, call.ctx);
     } catch (error) {
       log(JSON.stringify({ event: "fault", half: "cold", message: String(error) }));
-      core.ready(call.env);
-      return finish(core.fault(call.request.url), call);
+      return null;
     }
   }
 

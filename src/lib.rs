@@ -1,8 +1,8 @@
 //! The half of the Worker that is off the hot path: pages of the gateway itself and its hourly
 //! housekeeping, with the `worker` crate.
 //!
-//! The entry hands over requests under `/_turnpike/` and `/.well-known/` as they came and passes
-//! the answers on as they are. A panic in this module ends the requests that it has in flight, and
+//! The shell hands over method and URL of requests under `/_turnpike/` and `/.well-known/`, with
+//! the id that the request has, and passes the answers on as they are. A panic in this module ends the requests that it has in flight, and
 //! no others: those of the hot path live in another. So it stays small, and holds no state that
 //! matters. [`answer`] and [`route`] decide, this file touches the web.
 
@@ -49,7 +49,9 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
 async fn serve(request: &Request, env: &Env) -> Response {
     // The platform's own text: the `worker` crate takes a method that it does not know for GET.
     let (method, url) = (request.inner().method(), request.inner().url());
-    let id = random_uuid().replace('-', "");
+    // The other half gives the request its id; it alone, whatever a client sends.
+    let id = request.headers().get("x-request-id").ok().flatten();
+    let id = id.unwrap_or_else(|| random_uuid().replace('-', ""));
     let answer = decide(&method, &Location::of(&url), env, &id).await;
     respond(&answer, &method, &id)
         .or_else(|_| respond(&answer::problem(Problem::Internal, &id, &[]), &method, &id))

@@ -70,7 +70,8 @@ function createStream(core, step, call, log, resolve) {
     alarm() {
       const left = lateAt - core.now();
       if (left > 0) {
-        timer = setTimeout(stream.alarm, left);
+        // A deadline that was moved for a client that takes nothing comes back when it does.
+        timer = setTimeout(stream.alarm, Math.min(left, Math.max(within, 100)));
       } else if (stream.end === null) {
         stream.end = stream.clientGone ? END.ABANDONED : END.LATE;
         stop();

@@ -4,7 +4,7 @@
 // TURNPIKE_DIR: what `wrangler deploy --dry-run --outdir DIR` writes, or src/ and build/ side by side.
 
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { run } from "./processes.mjs";
 import { BENCH, ROOT, Trouble } from "./settings.mjs";
 
@@ -58,21 +58,27 @@ export function secrets() {
   return named;
 }
 
-const command = () => join(process.env.CARGO_TARGET_DIR || join(ROOT, "target"), "release", "turnpike");
-
-// A token of the development issuer for a consumer: new ones are asked for in each round, so that no
-// run outlives them.
-export async function token(consumer) {
-  if (process.env.BENCH_TOKEN) return process.env.BENCH_TOKEN;
-  if (process.env.TURNPIKE_DIR && !existsSync(POLICIES)) return null;
+// The command is made first each time (at once, when nothing has changed): one that is older than the
+// policies' language would refuse what the Worker was built with.
+async function commandForTokens() {
   // The compiler that the Worker is built with may not be one for native code.
   const env = { ...process.env, ...policyEnvironment() };
   delete env.RUSTC;
-  if (!existsSync(command())) {
-    console.error("bench: building the command `turnpike`, for its tokens; a minute or two");
-    await run("make", ["cli"], { cwd: ROOT, env, seconds: 1800 });
-  }
-  const said = await run(command(), ["token", "--consumer", consumer, "--env", ENVIRONMENT], { cwd: ROOT, env, seconds: 60 });
+  console.error("bench: building the command `turnpike`, for its tokens");
+  await run("make", ["cli"], { cwd: ROOT, env, seconds: 1800 });
+  return { path: join(resolve(ROOT, process.env.CARGO_TARGET_DIR || "target"), "release", "turnpike"), env };
+}
+
+let command = null;
+
+// A token of the development issuer for a consumer; or BENCH_TOKEN, for all. New ones are asked for in
+// each round, so that no run outlives them.
+export async function token(consumer) {
+  if (process.env.BENCH_TOKEN) return process.env.BENCH_TOKEN;
+  if (process.env.TURNPIKE_DIR && !existsSync(POLICIES)) return null;
+  command ??= await commandForTokens();
+  const said = await run(command.path, ["token", "--consumer", consumer, "--env", ENVIRONMENT],
+    { cwd: ROOT, env: command.env, seconds: 60 });
   return said.trim();
 }
 

@@ -4,8 +4,8 @@ use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
+    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES, Head,
+    Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
 };
 use turnpike_engine::{Engine, Flight, Next};
 use turnpike_policy::Bundle;
@@ -138,9 +138,14 @@ fn start(bundle: &[u8], reader: &mut Reader<'_>) -> Result<Core, Trouble> {
         secrets.push((name, reader.bytes().ok_or(Trouble::Malformed)?));
     }
     let secret = |wanted: &str| {
-        secrets.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_vec())
+        secrets
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.to_vec())
     };
-    Ok(Core { engine: Engine::new(bundle, seed, secret) })
+    Ok(Core {
+        engine: Engine::new(bundle, seed, secret),
+    })
 }
 
 /// METER: the time, the state (or none), whether the state was just read from storage, the ask.
@@ -169,10 +174,14 @@ fn meter(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
 
 /// `METER_ALARM`: as METER, without an ask. Answers when to set the alarm again; 0: forget it all.
 fn meter_alarm(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
-    let (now, stored, state) = (|| Some((reader.ms()?, reader.flag()?, reader.bytes()?)))()
-        .ok_or(Trouble::Malformed)?;
+    let (now, stored, state) =
+        (|| Some((reader.ms()?, reader.flag()?, reader.bytes()?)))().ok_or(Trouble::Malformed)?;
     let told = |error: turnpike_engine::meter::MeterError| Trouble::Told(error.to_string());
-    let resumed = if stored { Some(object::resume(state).map_err(told)?) } else { None };
+    let resumed = if stored {
+        Some(object::resume(state).map_err(told)?)
+    } else {
+        None
+    };
     let alarm = object::on_alarm(resumed.as_deref().unwrap_or(state), now).map_err(told)?;
     out.u8(tell::DATA);
     out.ms(match alarm {
@@ -191,11 +200,7 @@ fn follow(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Option<()> {
     let mut passed = Vec::new();
     let progress = tracking.feed(chunk, now, &mut passed);
     out.u8(tell::DATA);
-    out.u8(
-        u8::from(progress.started)
-            | u8::from(progress.over) << 1
-            | u8::from(progress.failed) << 2,
-    );
+    out.u8(u8::from(progress.started) | u8::from(progress.over) << 1 | u8::from(progress.failed) << 2);
     out.ms(progress.within);
     out.filled(|buffer| append(buffer, &tracking));
     out.bytes(&passed);
@@ -211,12 +216,7 @@ fn append<T: serde::Serialize>(buffer: &mut Vec<u8>, value: &T) {
 }
 
 impl Core {
-    fn attend(
-        &mut self,
-        op: u8,
-        reader: &mut Reader<'_>,
-        out: &mut Writer<'_>,
-    ) -> Result<(), Trouble> {
+    fn attend(&mut self, op: u8, reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
         match op {
             ask::BEGIN => {
                 let next = self.begin(reader).ok_or(Trouble::Malformed)?;
@@ -237,7 +237,13 @@ impl Core {
                     let random = random(reader)?;
                     Some(self.engine.fault(reader.text()?, now, &random))
                 })();
-                tell_next(&Next { step: step.ok_or(Trouble::Malformed)?, flight: None }, out);
+                tell_next(
+                    &Next {
+                        step: step.ok_or(Trouble::Malformed)?,
+                        flight: None,
+                    },
+                    out,
+                );
                 Ok(())
             }
             _ => {
@@ -292,8 +298,10 @@ impl Core {
             ask::ANSWERED => Event::Answered(match failure(reader.u8()?) {
                 Some(failure) => Err(failure),
                 None => {
-                    let mut head =
-                        AnswerHead { status: reader.u16()?, ..AnswerHead::default() };
+                    let mut head = AnswerHead {
+                        status: reader.u16()?,
+                        ..AnswerHead::default()
+                    };
                     for value in &mut head.headers {
                         *value = reader.optional_text()?;
                     }
@@ -357,7 +365,12 @@ fn random(reader: &mut Reader<'_>) -> Option<Random> {
 /// Writes a step, then what is in flight, if anything.
 fn tell_next(next: &Next, out: &mut Writer<'_>) {
     match &next.step {
-        Step::Verify { algorithm, key, input, signature } => {
+        Step::Verify {
+            algorithm,
+            key,
+            input,
+            signature,
+        } => {
             out.u8(tell::VERIFY);
             out.text(algorithm.name());
             out.text(key);
@@ -410,7 +423,12 @@ fn tell_next(next: &Next, out: &mut Writer<'_>) {
             out.bytes(tail);
             out.optional_text(log.as_deref());
         }
-        Step::Cold => out.u8(tell::COLD),
+        Step::Cold => {
+            out.u8(tell::COLD);
+            // What the other half answers bears the id that the log line has.
+            let id = next.flight.as_ref().map(|flight| flight.base.id_text());
+            out.text(&id.unwrap_or_default());
+        }
     }
     if let Some(flight) = &next.flight {
         out.filled(|buffer| append(buffer, flight));
@@ -422,7 +440,14 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer<'_>) {
     out.ms(attempt.within);
     out.ms(attempt.total);
     match &attempt.to {
-        Upstream::Http { url, method, set, secret, copy, body } => {
+        Upstream::Http {
+            url,
+            method,
+            set,
+            secret,
+            copy,
+            body,
+        } => {
             out.u8(0);
             out.text(url);
             out.text(method);
@@ -454,7 +479,12 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer<'_>) {
                 }
             }
         }
-        Upstream::Mock { status, headers, pieces, end } => {
+        Upstream::Mock {
+            status,
+            headers,
+            pieces,
+            end,
+        } => {
             out.u8(1);
             out.u16(*status);
             out.headers(headers);

@@ -17,7 +17,10 @@ pub use dispatch::{Core, ask, dispatch, tell};
 
 #[cfg(target_arch = "wasm32")]
 mod exports {
-    #![expect(unsafe_code, reason = "exports and their buffers; see the crate's documentation")]
+    #![expect(
+        unsafe_code,
+        reason = "exports and their buffers; see the crate's documentation"
+    )]
 
     use std::cell::UnsafeCell;
 
@@ -54,8 +57,7 @@ mod exports {
     #[unsafe(no_mangle)]
     extern "C" fn call() -> *const u8 {
         // SAFETY: see `Single`.
-        let (message, output, core) =
-            unsafe { (&*INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *CORE.0.get()) };
+        let (message, output, core) = unsafe { (&*INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *CORE.0.get()) };
         output.clear();
         output.extend_from_slice(&[0; 4]);
         crate::dispatch::dispatch(core, BUNDLE, message, output);

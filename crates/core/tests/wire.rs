@@ -380,7 +380,9 @@ fn step(answer: &[u8]) -> Option<Told> {
             told.log = reader.optional_text()?.map(str::to_owned);
             flies = false;
         }
-        tell::COLD => {}
+        tell::COLD => {
+            reader.text()?;
+        }
         _ => return None,
     }
     if flies {

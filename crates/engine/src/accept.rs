@@ -93,7 +93,11 @@ pub fn hex(bytes: &[u8]) -> String {
 fn push_hex(text: &mut String, bytes: &[u8]) {
     for byte in bytes {
         for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
+            text.push(char::from(if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' - 10 + digit
+            }));
         }
     }
 }
@@ -101,7 +105,10 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
 /// Takes a request, or says why it cannot be taken. `random` names its trace.
 pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
     if head.url.len() > MAX_URL {
-        return Err(Refusal::new(Code::UriTooLong, "The URL may have at most 8192 bytes."));
+        return Err(Refusal::new(
+            Code::UriTooLong,
+            "The URL may have at most 8192 bytes.",
+        ));
     }
     for (name, value) in crate::step::HEAD_NAMES.iter().zip(head.headers) {
         let Some(value) = value else { continue };
@@ -117,11 +124,13 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
         }
     }
     let Some(method) = Method::from_name(head.method) else {
-        return Err(Refusal::new(Code::MethodUnknown, "Use one of the methods in `Allow`.")
-            .header("allow", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
+        return Err(
+            Refusal::new(Code::MethodUnknown, "Use one of the methods in `Allow`.")
+                .header("allow", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+        );
     };
-    let (host, path, query) = split_url(head.url)
-        .ok_or_else(|| Refusal::new(Code::AmbiguousPath, "The URL cannot be read."))?;
+    let (host, path, query) =
+        split_url(head.url).ok_or_else(|| Refusal::new(Code::AmbiguousPath, "The URL cannot be read."))?;
     let path = canonical_path(path)?;
     if query.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         let detail = "The query holds a character that must be encoded.";
@@ -130,7 +139,10 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
     let content_length = match head.header("content-length") {
         None => None,
         Some(text) => Some(digits(text).ok_or_else(|| {
-            Refusal::new(Code::AmbiguousHeader, "The header `content-length` is not a number.")
+            Refusal::new(
+                Code::AmbiguousHeader,
+                "The header `content-length` is not a number.",
+            )
         })?),
     };
     Ok(Accepted {
@@ -163,7 +175,11 @@ fn split_url(url: &str) -> Option<(&str, &str, &str)> {
         Some(end) => authority.get(..=end)?,
         None => authority.split_once(':').map_or(authority, |(host, _)| host),
     };
-    if host.is_empty() || authority.contains('@') { None } else { Some((host, path, query)) }
+    if host.is_empty() || authority.contains('@') {
+        None
+    } else {
+        Some((host, path, query))
+    }
 }
 
 fn canonical_path(path: &str) -> Result<String, Refusal> {
@@ -181,7 +197,10 @@ fn canonical_path(path: &str) -> Result<String, Refusal> {
     if path.contains("//") {
         return refuse("The path holds an empty segment.");
     }
-    if path.bytes().any(|byte| byte == b'\\' || byte == b';' || byte <= b' ' || byte == 0x7f) {
+    if path
+        .bytes()
+        .any(|byte| byte == b'\\' || byte == b';' || byte <= b' ' || byte == 0x7f)
+    {
         return refuse("The path holds a character that must be encoded.");
     }
     if !path.contains('%') {
@@ -228,7 +247,10 @@ fn decode_needless(path: &str) -> Result<String, Refusal> {
     if std::str::from_utf8(&decoded).is_err() {
         return Err(refuse("The path is not UTF-8."));
     }
-    if canonical.split('/').any(|segment| segment == "." || segment == "..") {
+    if canonical
+        .split('/')
+        .any(|segment| segment == "." || segment == "..")
+    {
         return Err(refuse("The path holds an encoded dot segment."));
     }
     Ok(canonical)
@@ -242,8 +264,12 @@ pub fn digits(text: &str) -> Option<u64> {
 
 /// Continues the caller's trace where it is valid, begins a new one otherwise.
 fn trace(traceparent: Option<&str>, random: &Random) -> Trace {
-    let mut trace =
-        Trace { id: random.trace, span: random.span, flags: 0, continued: false };
+    let mut trace = Trace {
+        id: random.trace,
+        span: random.span,
+        flags: 0,
+        continued: false,
+    };
     if let Some((id, flags)) = traceparent.and_then(parse_traceparent) {
         trace.id = id;
         trace.flags = flags;
@@ -258,17 +284,21 @@ fn parse_traceparent(text: &str) -> Option<([u8; 16], u8)> {
     let id = hex_bytes::<16>(parts.next()?)?;
     let parent = hex_bytes::<8>(parts.next()?)?;
     let flags = hex_bytes::<1>(parts.next()?)?;
-    let valid = version != [0xff]
-        && id != [0; 16]
-        && parent != [0; 8]
-        && (version != [0] || parts.next().is_none());
+    let valid =
+        version != [0xff] && id != [0; 16] && parent != [0; 8] && (version != [0] || parts.next().is_none());
     // Of the flags, only "sampled" and "random" have a meaning in version 00.
-    if valid { Some((id, flags.first().copied().unwrap_or(0) & 3)) } else { None }
+    if valid {
+        Some((id, flags.first().copied().unwrap_or(0) & 3))
+    } else {
+        None
+    }
 }
 
 /// Lower-case hexadecimal digits, exactly enough for `N` bytes.
 fn hex_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let lower = text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let lower = text
+        .bytes()
+        .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     if text.len() != N * 2 || !lower {
         return None;
     }
@@ -284,7 +314,17 @@ mod tests {
     use super::*;
 
     fn head(url: &str) -> Result<Accepted, Refusal> {
-        accept(&Head { method: "GET", url, ..Head::default() }, &Random { span: [7; 8], ..Random::default() })
+        accept(
+            &Head {
+                method: "GET",
+                url,
+                ..Head::default()
+            },
+            &Random {
+                span: [7; 8],
+                ..Random::default()
+            },
+        )
     }
 
     #[test]
@@ -303,8 +343,22 @@ mod tests {
             assert_eq!(accepted.host, "api.example");
         }
         for path in [
-            "/a//b", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/%00", "/%", "/%4", "/%zz", "/%+1",
-            "/%ff", "/%2e%2e/x", "/./x", "/a;b=c", "/%252f", "/a b",
+            "/a//b",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/%00",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/%+1",
+            "/%ff",
+            "/%2e%2e/x",
+            "/./x",
+            "/a;b=c",
+            "/%252f",
+            "/a b",
         ] {
             let refusal = head(&format!("https://api.example{path}")).expect_err(path);
             assert_eq!(refusal.code, Code::AmbiguousPath, "{path}");
@@ -326,14 +380,29 @@ mod tests {
     #[test]
     fn traces_are_continued_only_when_valid() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let mut request = Head { method: "GET", url: "https://a/", ..Head::default() };
+        let mut request = Head {
+            method: "GET",
+            url: "https://a/",
+            ..Head::default()
+        };
         let with = |value: &'static str, request: &mut Head<'_>| {
             request.headers[6] = Some(value);
-            accept(request, &Random { span: [7; 8], ..Random::default() }).expect("accepted").trace
+            accept(
+                request,
+                &Random {
+                    span: [7; 8],
+                    ..Random::default()
+                },
+            )
+            .expect("accepted")
+            .trace
         };
         let trace = with(good, &mut request);
         assert!(trace.continued);
-        assert_eq!(trace.parent(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0707070707070707-01");
+        assert_eq!(
+            trace.parent(),
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0707070707070707-01"
+        );
         for bad in [
             "",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
@@ -348,8 +417,17 @@ mod tests {
 
     #[test]
     fn headers_that_can_be_read_twice_are_refused() {
-        for (place, value) in [(3, "application/json, text/plain"), (4, "1, 2"), (4, "+5"), (1, "a,b")] {
-            let mut request = Head { method: "POST", url: "https://a/", ..Head::default() };
+        for (place, value) in [
+            (3, "application/json, text/plain"),
+            (4, "1, 2"),
+            (4, "+5"),
+            (1, "a,b"),
+        ] {
+            let mut request = Head {
+                method: "POST",
+                url: "https://a/",
+                ..Head::default()
+            };
             request.headers[place] = Some(value);
             let refusal = accept(&request, &Random::default()).expect_err(value);
             assert_eq!(refusal.code, Code::AmbiguousHeader);
@@ -358,8 +436,15 @@ mod tests {
 
     #[test]
     fn unknown_methods_and_long_urls_are_refused() {
-        let request = Head { method: "TRACE", url: "https://a/", ..Head::default() };
-        assert_eq!(accept(&request, &Random::default()).expect_err("TRACE").code, Code::MethodUnknown);
+        let request = Head {
+            method: "TRACE",
+            url: "https://a/",
+            ..Head::default()
+        };
+        assert_eq!(
+            accept(&request, &Random::default()).expect_err("TRACE").code,
+            Code::MethodUnknown
+        );
         let long = format!("https://a/{}", "x".repeat(MAX_URL));
         assert_eq!(head(&long).expect_err("long").code, Code::UriTooLong);
     }

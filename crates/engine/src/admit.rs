@@ -81,10 +81,16 @@ pub fn begin(
         Some(caller) => Some(look::consumer(policy, caller.consumer)?),
         None => None,
     };
-    let plan = consumer.map(|consumer| look::plan(policy, consumer.plan)).transpose()?;
+    let plan = consumer
+        .map(|consumer| look::plan(policy, consumer.plan))
+        .transpose()?;
     let limits = limits(policy, plan, &permit.to)?;
     if limits.is_empty() {
-        let reservation = Reservation { permit, headers: Vec::new(), unlimited: false };
+        let reservation = Reservation {
+            permit,
+            headers: Vec::new(),
+            unlimited: false,
+        };
         return Ok(Admission::Reserved(reservation));
     }
     let asked: Vec<AskedLimit<'_>> = limits.iter().map(|limit| AskedLimit::from(*limit)).collect();
@@ -97,10 +103,23 @@ pub fn begin(
         return judged(permit, &limits, &answer).map(Admission::Reserved);
     }
     let id = crate::accept::hex(asks.request);
-    let ask = Ask { request: &id, cost: 1, limits: asked };
-    let ask = ask.encode().map_err(|_| look::broken("the ask cannot be written"))?;
-    let asked = Asked { plan: consumer.map(|consumer| consumer.plan) };
-    Ok(Admission::Ask { object: subject, ask, permit, asked })
+    let ask = Ask {
+        request: &id,
+        cost: 1,
+        limits: asked,
+    };
+    let ask = ask
+        .encode()
+        .map_err(|_| look::broken("the ask cannot be written"))?;
+    let asked = Asked {
+        plan: consumer.map(|consumer| consumer.plan),
+    };
+    Ok(Admission::Ask {
+        object: subject,
+        ask,
+        permit,
+        asked,
+    })
 }
 
 /// Reads an object's answer; `None`: there was none.
@@ -114,11 +133,15 @@ pub fn metered(
     let limits = limits(policy, plan, &permit.to)?;
     match answer.map(Answer::decode) {
         Some(Ok(answer)) => judged(permit, &limits, &answer),
-        _ if plan.is_some_and(|plan| plan.on_error == OnError::Open) => {
-            Ok(Reservation { permit, headers: Vec::new(), unlimited: true })
-        }
-        _ => Err(Refusal::new(Code::LimiterUnavailable, "The limits cannot be checked now.")
-            .header("retry-after", "1")),
+        _ if plan.is_some_and(|plan| plan.on_error == OnError::Open) => Ok(Reservation {
+            permit,
+            headers: Vec::new(),
+            unlimited: true,
+        }),
+        _ => Err(
+            Refusal::new(Code::LimiterUnavailable, "The limits cannot be checked now.")
+                .header("retry-after", "1"),
+        ),
     }
 }
 
@@ -129,9 +152,7 @@ fn limits<'a>(
     to: &Permitted,
 ) -> Result<Vec<&'a Limit>, Refusal> {
     let own: &[Limit] = match to {
-        Permitted::Operation(index) => {
-            &look::api(policy, look::operation(policy, *index)?.api)?.limits
-        }
+        Permitted::Operation(index) => &look::api(policy, look::operation(policy, *index)?.api)?.limits,
         Permitted::Model(index, _) => &look::model(policy, *index)?.limits,
         Permitted::Models | Permitted::ModelCard(_) => &[],
     };
@@ -140,14 +161,26 @@ fn limits<'a>(
 }
 
 fn judged(permit: Permit, limits: &[&Limit], answer: &Answer) -> Result<Reservation, Refusal> {
-    let standings =
-        || limits.iter().map(|limit| limit.id.as_str()).zip(&answer.standings);
+    let standings = || {
+        limits
+            .iter()
+            .map(|limit| limit.id.as_str())
+            .zip(&answer.standings)
+    };
     let mut said = vec![
         (Cow::Borrowed("ratelimit-policy"), headers::policy(standings())),
         (Cow::Borrowed("ratelimit"), headers::remaining(standings())),
     ];
-    let Outcome::Refused { limit, retry_after_ms } = answer.outcome else {
-        return Ok(Reservation { permit, headers: said, unlimited: false });
+    let Outcome::Refused {
+        limit,
+        retry_after_ms,
+    } = answer.outcome
+    else {
+        return Ok(Reservation {
+            permit,
+            headers: said,
+            unlimited: false,
+        });
     };
     let limit = usize::try_from(limit)
         .ok()
@@ -159,12 +192,18 @@ fn judged(permit: Permit, limits: &[&Limit], answer: &Answer) -> Result<Reservat
     };
     let retry = Retry::new(&limit.kind, retry_after_ms);
     said.push((Cow::Borrowed("retry-after"), retry.after.to_string()));
-    if matches!(permit.to, Permitted::Model(..) | Permitted::Models | Permitted::ModelCard(_)) {
+    if matches!(
+        permit.to,
+        Permitted::Model(..) | Permitted::Models | Permitted::ModelCard(_)
+    ) {
         // The clients of models read these two.
         said.push((Cow::Borrowed("retry-after-ms"), retry.after_ms.to_string()));
         said.push((Cow::Borrowed("x-should-retry"), retry.should_retry().to_owned()));
     }
-    let detail = format!("The {what} `{}` is reached. Try again in {} s.", limit.id, retry.after);
+    let detail = format!(
+        "The {what} `{}` is reached. Try again in {} s.",
+        limit.id, retry.after
+    );
     let mut refusal = Refusal::new(code, detail).by(&limit.origin);
     refusal.headers = said;
     Err(refusal)

@@ -99,7 +99,11 @@ impl Tried {
                 None => break,
             }
         }
-        Self { chosen, fallback: 0, tries: 1 }
+        Self {
+            chosen,
+            fallback: 0,
+            tries: 1,
+        }
     }
 
     /// The target that is meant.
@@ -137,7 +141,11 @@ impl Tried {
             }
         }
         let used = usize::try_from(self.fallback).unwrap_or(usize::MAX);
-        if used < model.fallback.len() { Move::Next } else { Move::GiveUp }
+        if used < model.fallback.len() {
+            Move::Next
+        } else {
+            Move::GiveUp
+        }
     }
 }
 
@@ -161,11 +169,19 @@ pub fn proxy(
     request: &Outward<'_>,
     body: Outgoing,
 ) -> Result<Attempt, Refusal> {
-    let Handler::Proxy { url, timeouts, credential } = &operation.handler else {
+    let Handler::Proxy {
+        url,
+        timeouts,
+        credential,
+    } = &operation.handler
+    else {
         return Err(look::broken("a mocked operation has no upstream"));
     };
     let api = look::api(policy, operation.api)?;
-    let path = request.path.strip_prefix(api.base.as_str()).unwrap_or(request.path);
+    let path = request
+        .path
+        .strip_prefix(api.base.as_str())
+        .unwrap_or(request.path);
     let query = allowed_query(request.query, &operation.forward_query);
     let mark = if query.is_empty() { "" } else { "?" };
     let secret = credential.as_ref();
@@ -193,7 +209,11 @@ pub fn completion(
     within: u64,
 ) -> Attempt {
     let mut set = request.set.clone();
-    let accept = if peek.stream { "text/event-stream" } else { "application/json" };
+    let accept = if peek.stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
     set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
     set.push((Cow::Borrowed("accept"), accept.to_owned()));
     Attempt {
@@ -286,7 +306,9 @@ pub fn scripted(
     now: u64,
     random: u64,
 ) -> Result<Attempt, Refusal> {
-    let place = policy.mocks.binary_search_by(|mock| mock.name.as_str().cmp(&target.model));
+    let place = policy
+        .mocks
+        .binary_search_by(|mock| mock.name.as_str().cmp(&target.model));
     let mock = place.ok().and_then(|place| policy.mocks.get(place));
     let mock = mock.ok_or_else(|| look::broken("the bundle has no such mock"))?;
     let last = chat::last_message(body);
@@ -294,7 +316,9 @@ pub fn scripted(
         .rules
         .iter()
         .find(|rule| {
-            rule.contains.as_ref().is_none_or(|text| last.user_text.contains(text.as_str()))
+            rule.contains
+                .as_ref()
+                .is_none_or(|text| last.user_text.contains(text.as_str()))
                 && rule.tools.is_none_or(|wanted| wanted == last.has_tools)
                 && rule.tool_result.is_none_or(|wanted| wanted == last.tool_result)
         })
@@ -323,7 +347,11 @@ pub fn scripted(
             OutputEnd::Hang => Ending::Stall,
         },
     };
-    Ok(Attempt { to, within: 0, total: 0 })
+    Ok(Attempt {
+        to,
+        within: 0,
+        total: 0,
+    })
 }
 
 /// The policy's script as the renderer takes it.
@@ -335,7 +363,10 @@ fn script(answer: &MockAnswer) -> Script {
         tool_calls: answer
             .tool_calls
             .iter()
-            .map(|call| ToolCall { name: call.name.clone(), arguments: call.arguments.clone() })
+            .map(|call| ToolCall {
+                name: call.name.clone(),
+                arguments: call.arguments.clone(),
+            })
             .collect(),
         usage: answer.usage,
         first_delay: answer.first_delay,
@@ -400,20 +431,12 @@ pub fn give_up(reason: Reason, retry_after: Option<u64>) -> Refusal {
             "The model's provider takes no more requests at the moment.",
         )
         .header("retry-after", seconds),
-        Reason::Overloaded => {
-            Refusal::new(Code::UpstreamOverloaded, "The model's provider is overloaded.")
-                .header("retry-after", seconds)
-        }
+        Reason::Overloaded => Refusal::new(Code::UpstreamOverloaded, "The model's provider is overloaded.")
+            .header("retry-after", seconds),
         Reason::ServerError => Refusal::new(Code::UpstreamError, "The upstream failed."),
-        Reason::Unreachable => {
-            Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached.")
-        }
-        Reason::NoFirstToken => {
-            Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
-        }
-        Reason::InvalidAnswer => {
-            Refusal::new(Code::UpstreamInvalid, "The upstream's answer makes no sense.")
-        }
+        Reason::Unreachable => Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached."),
+        Reason::NoFirstToken => Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time."),
+        Reason::InvalidAnswer => Refusal::new(Code::UpstreamInvalid, "The upstream's answer makes no sense."),
     }
 }
 
@@ -433,7 +456,11 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
 /// How long an answer asks to be left alone, in milliseconds.
 pub fn retry_after(seconds: Option<&str>, milliseconds: Option<&str>) -> Option<u64> {
     let ms = milliseconds.and_then(crate::accept::digits);
-    ms.or_else(|| seconds.and_then(crate::accept::digits).map(|s| s.saturating_mul(1000)))
+    ms.or_else(|| {
+        seconds
+            .and_then(crate::accept::digits)
+            .map(|s| s.saturating_mul(1000))
+    })
 }
 
 /// The example that answers a mocked operation, and whether a preference chose it.
@@ -468,8 +495,14 @@ pub fn example<'a>(
             let detail = format!("The document has no such example. It has: {}.", known.join("; "));
             Refusal::new(Code::PreferenceInvalid, detail)
         })?;
-        let applied = [code.map(|c| format!("code={c}")), name.map(|n| format!("example={n}"))];
-        return Ok((found, Some(applied.into_iter().flatten().collect::<Vec<_>>().join(", "))));
+        let applied = [
+            code.map(|c| format!("code={c}")),
+            name.map(|n| format!("example={n}")),
+        ];
+        return Ok((
+            found,
+            Some(applied.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+        ));
     }
     let success = responses.iter().filter(|r| (200..300).contains(&r.status));
     success

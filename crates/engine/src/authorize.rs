@@ -46,7 +46,11 @@ pub fn for_everybody(policy: &Compiled, index: u32, now: u64) -> Result<Permit, 
     if !is_open(operation(policy, index)?, now) {
         return Err(Refusal::new(Code::CredentialMissing, "Send a credential."));
     }
-    Ok(Permit { caller: None, to: Permitted::Operation(index), _proof: () })
+    Ok(Permit {
+        caller: None,
+        to: Permitted::Operation(index),
+        _proof: (),
+    })
 }
 
 /// The right to call an operation.
@@ -65,7 +69,11 @@ pub fn for_operation(policy: &Compiled, caller: Principal, index: u32) -> Result
             .by(&wanted.origin)
             .header("www-authenticate", challenge));
     }
-    Ok(Permit { caller: Some(caller), to: Permitted::Operation(index), _proof: () })
+    Ok(Permit {
+        caller: Some(caller),
+        to: Permitted::Operation(index),
+        _proof: (),
+    })
 }
 
 /// Refuses a caller that no model is granted to, before its body is read.
@@ -81,18 +89,30 @@ pub fn any_model(policy: &Compiled, caller: &Principal) -> Result<(), Refusal> {
 /// The right to call the model that a request names.
 pub fn for_model(policy: &Compiled, caller: Principal, peek: Peek) -> Result<Permit, Refusal> {
     let index = granted(policy, &caller, &peek.model)?;
-    Ok(Permit { caller: Some(caller), to: Permitted::Model(index, Box::new(peek)), _proof: () })
+    Ok(Permit {
+        caller: Some(caller),
+        to: Permitted::Model(index, Box::new(peek)),
+        _proof: (),
+    })
 }
 
 /// The right to see the description of a model.
 pub fn for_model_card(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
     let index = granted(policy, &caller, name)?;
-    Ok(Permit { caller: Some(caller), to: Permitted::ModelCard(index), _proof: () })
+    Ok(Permit {
+        caller: Some(caller),
+        to: Permitted::ModelCard(index),
+        _proof: (),
+    })
 }
 
 /// The right to see the list of models, which shows only those that are granted.
 pub fn for_model_list(caller: Principal) -> Permit {
-    Permit { caller: Some(caller), to: Permitted::Models, _proof: () }
+    Permit {
+        caller: Some(caller),
+        to: Permitted::Models,
+        _proof: (),
+    }
 }
 
 /// The names and owners of the models that a consumer may call.
@@ -100,17 +120,25 @@ pub fn granted_models<'a>(
     policy: &'a Compiled,
     consumer: &'a Consumer,
 ) -> impl Iterator<Item = &'a turnpike_policy::Model> {
-    (0u32..).zip(&policy.models).filter(|(index, _)| consumer.models.allows(*index)).map(|(_, m)| m)
+    (0u32..)
+        .zip(&policy.models)
+        .filter(|(index, _)| consumer.models.allows(*index))
+        .map(|(_, m)| m)
 }
 
 /// The index of a model that exists and is granted to the caller.
 fn granted(policy: &Compiled, caller: &Principal, name: &str) -> Result<u32, Refusal> {
     let consumer = consumer(policy, caller.consumer)?;
-    let found = policy.models.binary_search_by(|model| model.name.as_str().cmp(name));
-    let index = found.ok().and_then(|index| u32::try_from(index).ok()).ok_or_else(|| {
-        let detail = format!("The model `{}` does not exist.", shown(name));
-        Refusal::new(Code::ModelNotFound, detail).about("model")
-    })?;
+    let found = policy
+        .models
+        .binary_search_by(|model| model.name.as_str().cmp(name));
+    let index = found
+        .ok()
+        .and_then(|index| u32::try_from(index).ok())
+        .ok_or_else(|| {
+            let detail = format!("The model `{}` does not exist.", shown(name));
+            Refusal::new(Code::ModelNotFound, detail).about("model")
+        })?;
     if !consumer.models.allows(index) {
         let detail = format!("`{}` may not call the model `{name}`.", consumer.name);
         let refusal = Refusal::new(Code::ModelNotAllowed, detail).about("model");

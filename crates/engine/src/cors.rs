@@ -16,7 +16,9 @@ type Headers = Vec<(Cow<'static, str>, String)>;
 /// Whether pages of this origin may call.
 pub(crate) fn allows(cors: Option<&Cors>, origin: &str) -> bool {
     cors.is_some_and(|cors| {
-        cors.origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+        cors.origins
+            .iter()
+            .any(|allowed| allowed == "*" || allowed == origin)
     })
 }
 
@@ -32,15 +34,17 @@ pub(crate) fn preflight(
         return Err(Refusal::new(Code::OriginNotAllowed, detail).header("vary", "Origin"));
     };
     let allow = methods.allow();
-    let known = Method::from_name(wanted).is_some_and(|wanted| {
-        allow.split(", ").any(|method| method == wanted.name())
-    });
+    let known = Method::from_name(wanted)
+        .is_some_and(|wanted| allow.split(", ").any(|method| method == wanted.name()));
     if !known {
         let detail = format!("The path takes {allow}.");
         return Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", allow));
     }
     let mut set = vec![
-        (Cow::Borrowed("access-control-allow-origin"), allowed_origin(cors, origin)),
+        (
+            Cow::Borrowed("access-control-allow-origin"),
+            allowed_origin(cors, origin),
+        ),
         (Cow::Borrowed("access-control-allow-methods"), allow),
         (Cow::Borrowed("access-control-max-age"), cors.max_age.to_string()),
         (
@@ -49,18 +53,33 @@ pub(crate) fn preflight(
         ),
     ];
     if !cors.headers.is_empty() {
-        set.push((Cow::Borrowed("access-control-allow-headers"), cors.headers.join(", ")));
+        set.push((
+            Cow::Borrowed("access-control-allow-headers"),
+            cors.headers.join(", "),
+        ));
     }
-    Ok(Finish { status: 204, set, ..Finish::default() })
+    Ok(Finish {
+        status: 204,
+        set,
+        ..Finish::default()
+    })
 }
 
 /// What an answer to a page of this origin carries.
 pub(crate) fn decorate(cors: Option<&Cors>, origin: &str, set: &mut Headers) {
     set.push((Cow::Borrowed("vary"), "Origin".to_owned()));
-    let Some(cors) = cors.filter(|cors| allows(Some(cors), origin)) else { return };
-    set.push((Cow::Borrowed("access-control-allow-origin"), allowed_origin(cors, origin)));
+    let Some(cors) = cors.filter(|cors| allows(Some(cors), origin)) else {
+        return;
+    };
+    set.push((
+        Cow::Borrowed("access-control-allow-origin"),
+        allowed_origin(cors, origin),
+    ));
     if !cors.expose.is_empty() {
-        set.push((Cow::Borrowed("access-control-expose-headers"), cors.expose.join(", ")));
+        set.push((
+            Cow::Borrowed("access-control-expose-headers"),
+            cors.expose.join(", "),
+        ));
     }
 }
 

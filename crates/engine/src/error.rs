@@ -198,9 +198,9 @@ fn problem_type(code: Code) -> Cow<'static, str> {
         Code::RateLimited | Code::QuotaExceeded | Code::TooManyRequests => {
             Cow::Borrowed("https://iana.org/assignments/http-problem-types#quota-exceeded")
         }
-        Code::UpstreamOverloaded | Code::Overloaded => Cow::Borrowed(
-            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
-        ),
+        Code::UpstreamOverloaded | Code::Overloaded => {
+            Cow::Borrowed("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity")
+        }
         other => Cow::Owned(format!("urn:turnpike:problem:{}", other.text())),
     }
 }
@@ -216,7 +216,11 @@ mod tests {
         for code in Code::ALL {
             let row = format!("| `{}` | {} |", code.text(), code.status());
             assert!(reference.contains(&row), "docs/errors.md lacks the row {row}");
-            assert!(reference.contains(code.title()), "docs/errors.md lacks “{}”", code.title());
+            assert!(
+                reference.contains(code.title()),
+                "docs/errors.md lacks “{}”",
+                code.title()
+            );
         }
     }
 

@@ -172,7 +172,11 @@ impl Base {
     }
 
     fn shape(&self) -> Shape {
-        if self.model_client { Shape::OpenAi } else { Shape::Problem }
+        if self.model_client {
+            Shape::OpenAi
+        } else {
+            Shape::Problem
+        }
     }
 
     /// `petstore/v1#listPets`, or the name of a model surface.
@@ -186,9 +190,7 @@ impl Base {
             Destination::Route(Route::Surface(Surface::ChatCompletions)) => {
                 Some("chat.completions".to_owned())
             }
-            Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => {
-                Some("models".to_owned())
-            }
+            Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => Some("models".to_owned()),
             Destination::Operator => Some(self.path.clone()),
             Destination::Options => None,
         }
@@ -197,7 +199,9 @@ impl Base {
 
 /// `Deprecation`, `Sunset` and the link to the successor (RFC 9745, RFC 8594, RFC 5829).
 fn lifecycle_headers(policy: &Compiled, index: u32, set: &mut Vec<(Cow<'static, str>, String)>) {
-    let Some(api) = crate::matching::operation_api(policy, index) else { return };
+    let Some(api) = crate::matching::operation_api(policy, index) else {
+        return;
+    };
     let life = &api.lifecycle;
     if let Some(at) = life.deprecated {
         set.push((Cow::Borrowed("deprecation"), format!("@{}", at / 1000)));
@@ -206,7 +210,10 @@ fn lifecycle_headers(policy: &Compiled, index: u32, set: &mut Vec<(Cow<'static, 
         set.push((Cow::Borrowed("sunset"), crate::dates::http_date(at)));
     }
     if let Some(path) = &life.successor {
-        set.push((Cow::Borrowed("link"), format!("<{path}>; rel=\"successor-version\"")));
+        set.push((
+            Cow::Borrowed("link"),
+            format!("<{path}>; rel=\"successor-version\""),
+        ));
     }
 }
 
@@ -230,14 +237,23 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// An answer with this status.
     pub const fn passed(status: u16, settlement: Settlement) -> Self {
-        Self { status, code: None, reason: None, line: None, client_gone: false, settlement }
+        Self {
+            status,
+            code: None,
+            reason: None,
+            line: None,
+            client_gone: false,
+            settlement,
+        }
     }
 }
 
 impl Engine {
     /// The log line of a request that is over.
     pub(crate) fn log(&self, base: &Base, now: u64, outcome: &Outcome<'_>) -> Option<String> {
-        let consumer = base.consumer.and_then(|index| look::consumer(&self.policy, index).ok());
+        let consumer = base
+            .consumer
+            .and_then(|index| look::consumer(&self.policy, index).ok());
         let id = base.id_text();
         let trace = base.trace.id_text();
         settle::line(&Record {
@@ -296,7 +312,11 @@ impl Engine {
             client_gone,
             settlement,
         };
-        let body = if base.head_only { Reply::None } else { Reply::Bytes(body) };
+        let body = if base.head_only {
+            Reply::None
+        } else {
+            Reply::Bytes(body)
+        };
         Step::Finish(Finish {
             status,
             set,

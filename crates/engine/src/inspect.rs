@@ -35,10 +35,7 @@ pub enum Body {
 }
 
 /// Checks the announced body of a call of an operation.
-pub fn operation_body(
-    operation: &Operation,
-    announced: &Announced,
-) -> Result<Body, Refusal> {
+pub fn operation_body(operation: &Operation, announced: &Announced) -> Result<Body, Refusal> {
     if !announced.present || announced.length == Some(0) {
         return Ok(Body::None);
     }
@@ -104,9 +101,10 @@ pub fn model_fits(model: &Model, peek: &Peek) -> Result<(), Refusal> {
 pub fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
     match failure {
         BodyFailure::TooLarge => too_large(max),
-        BodyFailure::Incomplete => {
-            Refusal::new(Code::BodyIncomplete, "The body did not arrive in time, or not whole.")
-        }
+        BodyFailure::Incomplete => Refusal::new(
+            Code::BodyIncomplete,
+            "The body did not arrive in time, or not whole.",
+        ),
         BodyFailure::Busy => Refusal::new(Code::Overloaded, "Try again in a moment.")
             .header("retry-after", "1")
             .because("the bytes buffered by this isolate are at their bound"),
@@ -114,12 +112,20 @@ pub fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
 }
 
 fn too_large(max: u64) -> Refusal {
-    Refusal::new(Code::BodyTooLarge, format!("The body may have at most {max} bytes."))
+    Refusal::new(
+        Code::BodyTooLarge,
+        format!("The body may have at most {max} bytes."),
+    )
 }
 
 /// A media type without its parameters, lower case.
 pub fn media_type(value: &str) -> String {
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// Whether a media type or range of a document (`image/*`) takes `kind`.
@@ -140,6 +146,9 @@ mod tests {
         assert!(accepts("*/*", "text/plain"));
         assert!(accepts("image/*", "image/png"));
         assert!(!accepts("image/*", "text/plain"));
-        assert!(accepts("application/json", &media_type("Application/JSON; charset=utf-8")));
+        assert!(accepts(
+            "application/json",
+            &media_type("Application/JSON; charset=utf-8")
+        ));
     }
 }

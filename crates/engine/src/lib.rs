@@ -88,7 +88,12 @@ impl Engine {
             _ => None,
         };
         let named: Vec<String> = policy.issuers.iter().filter_map(secret).collect();
-        policy.secrets.iter().filter(|name| named.contains(name)).map(String::as_str).collect()
+        policy
+            .secrets
+            .iter()
+            .filter(|name| named.contains(name))
+            .map(String::as_str)
+            .collect()
     }
 
     /// The client's headers that a list of [`step::Upstream::Http`] stands for. The trace's own

@@ -6,7 +6,10 @@ use turnpike_policy::{Compiled, Consumer, Model, Operation, Plan, Provider};
 use crate::error::{Code, Refusal};
 
 fn at<'a, T>(list: &'a [T], index: u32, what: &'static str) -> Result<&'a T, Refusal> {
-    usize::try_from(index).ok().and_then(|index| list.get(index)).ok_or_else(|| broken(what))
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| list.get(index))
+        .ok_or_else(|| broken(what))
 }
 
 /// The refusal for a bundle that contradicts itself.

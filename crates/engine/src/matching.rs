@@ -54,7 +54,11 @@ impl Methods {
 pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, Refusal> {
     check_host(policy, request)?;
     let head_only = request.method == Method::Head;
-    let matched = |to| Matched { to, head_only, _proof: () };
+    let matched = |to| Matched {
+        to,
+        head_only,
+        _proof: (),
+    };
     if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
         return Ok(matched(Destination::Operator));
     }
@@ -82,7 +86,11 @@ pub fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal
     let mut seen = Methods::default();
     // No operation has OPTIONS: the look-up visits every node that fits and finds nothing.
     let _ = descend(&policy.routes, 0, &segments(request), Method::Options, &mut seen);
-    if seen.0.is_empty() { Err(nothing(request)) } else { Ok(seen) }
+    if seen.0.is_empty() {
+        Err(nothing(request))
+    } else {
+        Ok(seen)
+    }
 }
 
 fn check_host(policy: &Compiled, request: &Accepted) -> Result<(), Refusal> {
@@ -97,7 +105,11 @@ fn check_host(policy: &Compiled, request: &Accepted) -> Result<(), Refusal> {
 /// The segments of a path; of `/` there are none.
 fn segments(request: &Accepted) -> Vec<&str> {
     let rest = request.path.strip_prefix('/').unwrap_or_default();
-    if rest.is_empty() { Vec::new() } else { rest.split('/').collect() }
+    if rest.is_empty() {
+        Vec::new()
+    } else {
+        rest.split('/').collect()
+    }
 }
 
 /// The refusal for a path at which nothing is published.
@@ -108,7 +120,9 @@ fn nothing(request: &Accepted) -> Refusal {
 
 /// A path fit for a message: bounded.
 fn shown(path: &str) -> &str {
-    path.char_indices().nth(120).map_or(path, |(end, _)| path.get(..end).unwrap_or(path))
+    path.char_indices()
+        .nth(120)
+        .map_or(path, |(end, _)| path.get(..end).unwrap_or(path))
 }
 
 fn descend(
@@ -121,7 +135,10 @@ fn descend(
     let node: &RouteNode = routes.nodes.get(usize::try_from(node).ok()?)?;
     let Some((segment, rest)) = segments.split_first() else {
         seen.0.extend(node.methods.iter().map(|(method, _)| *method));
-        let place = node.methods.binary_search_by_key(&wanted, |(method, _)| *method).ok()?;
+        let place = node
+            .methods
+            .binary_search_by_key(&wanted, |(method, _)| *method)
+            .ok()?;
         return node.methods.get(place).map(|(_, route)| *route);
     };
     let literal = node
@@ -137,8 +154,12 @@ fn descend(
 }
 
 fn check_lifecycle(policy: &Compiled, route: Route, now: u64) -> Result<(), Refusal> {
-    let Route::Operation(index) = route else { return Ok(()) };
-    let Some(api) = operation_api(policy, index) else { return Ok(()) };
+    let Route::Operation(index) = route else {
+        return Ok(());
+    };
+    let Some(api) = operation_api(policy, index) else {
+        return Ok(());
+    };
     if !ended(&api.lifecycle, now) {
         return Ok(());
     }
@@ -175,7 +196,10 @@ mod tests {
     /// `/a/b/c`, `/a/{x}/d` and `/v1/models`.
     fn routes() -> Routes {
         let node = |literals: &[(&str, u32)], parameter, methods: &[(Method, Route)]| RouteNode {
-            literals: literals.iter().map(|(text, at)| ((*text).to_owned(), *at)).collect(),
+            literals: literals
+                .iter()
+                .map(|(text, at)| ((*text).to_owned(), *at))
+                .collect(),
             parameter,
             methods: methods.to_vec(),
         };
@@ -189,7 +213,10 @@ mod tests {
                 node(
                     &[],
                     None,
-                    &[(Method::Get, Route::Operation(1)), (Method::Post, Route::Operation(2))],
+                    &[
+                        (Method::Get, Route::Operation(1)),
+                        (Method::Post, Route::Operation(2)),
+                    ],
                 ),
                 node(&[("models", 7)], None, &[]),
                 node(&[], None, &[(Method::Get, Route::Surface(Surface::Models))]),
@@ -199,9 +226,16 @@ mod tests {
 
     #[expect(clippy::unwrap_in_result, reason = "a test's helper")]
     fn look(method: &str, path: &str) -> Result<Matched, Refusal> {
-        let policy = Compiled { routes: routes(), ..Compiled::default() };
+        let policy = Compiled {
+            routes: routes(),
+            ..Compiled::default()
+        };
         let url = format!("https://gateway.example{path}");
-        let head = crate::step::Head { method, url: &url, ..Default::default() };
+        let head = crate::step::Head {
+            method,
+            url: &url,
+            ..Default::default()
+        };
         let accepted = crate::accept::accept(&head, &crate::accept::Random::default()).expect("accepted");
         find(&policy, &accepted, 0)
     }
@@ -230,12 +264,21 @@ mod tests {
         let refusal = look("DELETE", "/a/x/d").expect_err("method");
         assert_eq!(refusal.code, Code::MethodNotAllowed);
         assert_eq!(refusal.headers[0].1, "GET, HEAD, OPTIONS, POST");
-        assert_eq!(look("OPTIONS", "/a/x/d").expect("options").to, Destination::Options);
-        assert_eq!(look("OPTIONS", "/nothing").expect_err("options").code, Code::NotFound);
+        assert_eq!(
+            look("OPTIONS", "/a/x/d").expect("options").to,
+            Destination::Options
+        );
+        assert_eq!(
+            look("OPTIONS", "/nothing").expect_err("options").code,
+            Code::NotFound
+        );
     }
 
     #[test]
     fn the_gateways_own_pages_are_apart() {
-        assert_eq!(look("GET", "/_turnpike/health").expect("page").to, Destination::Operator);
+        assert_eq!(
+            look("GET", "/_turnpike/health").expect("page").to,
+            Destination::Operator
+        );
     }
 }

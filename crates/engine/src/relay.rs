@@ -5,8 +5,8 @@
 //! begun (its first token), when it must end, and what to say when it ends otherwise.
 
 use serde::{Deserialize, Serialize};
-use turnpike_llm::usage::Usage;
 use turnpike_llm::stream::{End, Filter, Watch};
+use turnpike_llm::usage::Usage;
 use turnpike_policy::Timeouts;
 
 use crate::error::Code;
@@ -67,13 +67,21 @@ impl Tracking {
         }
         let watch = self.watch();
         let (started, failed) = (watch.started(), watch.failure().is_some());
-        Progress { started, over: failed || watch.done(), failed, within: self.within(now) }
+        Progress {
+            started,
+            over: failed || watch.done(),
+            failed,
+            within: self.within(now),
+        }
     }
 
     /// How long the next progress may take from `now` on, in milliseconds.
     pub fn within(&self, now: u64) -> u64 {
-        let next =
-            if self.watch().started() { now.saturating_add(self.idle) } else { self.first_by };
+        let next = if self.watch().started() {
+            now.saturating_add(self.idle)
+        } else {
+            self.first_by
+        };
         next.min(self.total_by).saturating_sub(now)
     }
 
@@ -103,9 +111,10 @@ impl Tracking {
                 Some((Code::StreamStalled, "The answer took longer than it may."))
             }
             (StreamEnd::Late, _) => Some((Code::StreamStalled, "The upstream fell silent.")),
-            (StreamEnd::TooLarge, _) => {
-                Some((Code::StreamFailed, "The upstream's answer is too large to be held."))
-            }
+            (StreamEnd::TooLarge, _) => Some((
+                Code::StreamFailed,
+                "The upstream's answer is too large to be held.",
+            )),
             _ => Some((Code::StreamCut, "The upstream's stream was cut before its end.")),
         }
     }

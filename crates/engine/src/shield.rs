@@ -26,7 +26,10 @@ pub struct Shield {
 impl Shield {
     /// With the gateway's rate ([`turnpike_policy::Gateway::shield`]) and a random, secret seed.
     pub fn new(rate: Rate, seed: [u8; 16]) -> Self {
-        Self { local: Local::for_one_rate(seed), rate }
+        Self {
+            local: Local::for_one_rate(seed),
+            rate,
+        }
     }
 
     /// Lets a request from `address` (as text, without port or brackets) pass at `now`, or tells
@@ -102,9 +105,15 @@ mod tests {
 
     #[test]
     fn a_flood_from_one_address_stops_at_the_burst() {
-        let mut shield = Shield::new(Rate { count: 100, period: 60_000, burst: 100 }, [5; 16]);
-        let mut flood =
-            |address: &str, now| (0..1_022).filter(|_| shield.take(address, now).is_ok()).count();
+        let mut shield = Shield::new(
+            Rate {
+                count: 100,
+                period: 60_000,
+                burst: 100,
+            },
+            [5; 16],
+        );
+        let mut flood = |address: &str, now| (0..1_022).filter(|_| shield.take(address, now).is_ok()).count();
         assert_eq!(flood("192.0.2.1", NOW), 100);
         assert_eq!(flood("192.0.2.2", NOW), 100);
         assert_eq!(flood("2001:db8::1", NOW), 100);

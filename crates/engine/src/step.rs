@@ -47,8 +47,7 @@ impl<'a> Head<'a> {
 }
 
 /// The answer headers that the engine reads, in the order in which their values are handed in.
-pub const ANSWER_NAMES: [&str; 4] =
-    ["content-type", "content-length", "retry-after", "retry-after-ms"];
+pub const ANSWER_NAMES: [&str; 4] = ["content-type", "content-length", "retry-after", "retry-after-ms"];
 
 /// The head of an upstream's answer.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,9 +15,7 @@ use crate::flight::{Base, Outcome, Phase};
 use crate::inspect::Body;
 use crate::relay::Tracking;
 use crate::settle::{AttemptFailure, AttemptRecord, Settlement};
-use crate::step::{
-    AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd,
-};
+use crate::step::{AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd};
 use crate::{Engine, Next, look};
 
 /// Upper bound of an answer that must be read whole, in bytes.
@@ -29,12 +27,7 @@ const MAX_HOLD: u32 = 4 * 1024 * 1024;
 
 impl Engine {
     /// Answer: begins.
-    pub(super) fn answer(
-        &self,
-        reservation: Reservation,
-        base: &mut Base,
-        at: Now<'_>,
-    ) -> Outgoing {
+    pub(super) fn answer(&self, reservation: Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
         match &reservation.permit().to {
             Permitted::Models => self.model_list(&reservation, base, at),
             Permitted::ModelCard(index) => self.model_card(*index, base, at),
@@ -56,13 +49,7 @@ impl Engine {
         }
     }
 
-    fn operation(
-        &self,
-        reservation: Reservation,
-        index: u32,
-        base: &mut Base,
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn operation(&self, reservation: Reservation, index: u32, base: &mut Base, at: Now<'_>) -> Outgoing {
         let operation = look::operation(&self.policy, index)?;
         match &operation.handler {
             Handler::Mock(responses) => {
@@ -75,12 +62,21 @@ impl Engine {
                     set.push((Cow::Borrowed("preference-applied"), applied));
                 }
                 set.push((Cow::Borrowed("x-mock"), "example".to_owned()));
-                let empty = base.head_only
-                    || example.body.is_empty()
-                    || matches!(example.status, 204 | 205 | 304);
-                let body = if empty { Reply::None } else { Reply::Bytes(example.body.clone()) };
+                let empty =
+                    base.head_only || example.body.is_empty() || matches!(example.status, 204 | 205 | 304);
+                let body = if empty {
+                    Reply::None
+                } else {
+                    Reply::Bytes(example.body.clone())
+                };
                 let log = self.passed(base, at.time, example.status, Settlement::Nothing);
-                let finish = Finish { status: example.status, set, copy: false, body, log };
+                let finish = Finish {
+                    status: example.status,
+                    set,
+                    copy: false,
+                    body,
+                    log,
+                };
                 Ok((Step::Finish(finish), Phase::Cold))
             }
             Handler::Proxy { timeouts, .. } => {
@@ -95,7 +91,11 @@ impl Engine {
                 begin_attempt(base, format!("{}/{}", api.name, api.version), at.time);
                 let answering = Answering {
                     deadline: at.time.saturating_add(timeouts.total),
-                    target: Tried { chosen: 0, fallback: 0, tries: 1 },
+                    target: Tried {
+                        chosen: 0,
+                        fallback: 0,
+                        tries: 1,
+                    },
                     stage: Stage::Head,
                     status: 0,
                     reservation,
@@ -114,7 +114,11 @@ impl Engine {
         let attempt = match &provider.kind {
             ProviderKind::OpenAi { base_url, credential } => {
                 // What does not stream sends its head when it is whole.
-                let within = if peek.stream { left.min(model.timeouts.first) } else { left };
+                let within = if peek.stream {
+                    left.min(model.timeouts.first)
+                } else {
+                    left
+                };
                 let outward = outward(base);
                 answer::completion(base_url, credential.as_ref(), target, peek, &outward, within)
             }
@@ -122,14 +126,14 @@ impl Engine {
                 let Some(body) = at.body else {
                     let max = u64::from(peek.body_len);
                     answering.stage = Stage::Script;
-                    return Ok((
-                        Step::ReadBody { max },
-                        Phase::Answering(Box::new(answering)),
-                    ));
+                    return Ok((Step::ReadBody { max }, Phase::Answering(Box::new(answering))));
                 };
-                let mut attempt =
-                    answer::scripted(&self.policy, target, peek, body, at.time, at.random)?;
-                attempt.within = if peek.stream { left.min(model.timeouts.first) } else { left };
+                let mut attempt = answer::scripted(&self.policy, target, peek, body, at.time, at.random)?;
+                attempt.within = if peek.stream {
+                    left.min(model.timeouts.first)
+                } else {
+                    left
+                };
                 attempt
             }
         };
@@ -154,26 +158,24 @@ impl Engine {
             (Stage::Script, Event::Body(Ok(_))) | (Stage::Pause, Event::Paused) => {
                 self.attempt(answering, &mut base, at)
             }
-            (Stage::Script, Event::Body(Err(failure))) => {
-                Err(crate::inspect::unreadable(failure, 0))
-            }
-            (Stage::Head, Event::Answered(Ok(head))) => {
-                self.head(answering, &mut base, &head, at)
-            }
+            (Stage::Script, Event::Body(Err(failure))) => Err(crate::inspect::unreadable(failure, 0)),
+            (Stage::Head, Event::Answered(Ok(head))) => self.head(answering, &mut base, &head, at),
             (Stage::Head, Event::Answered(Err(failure)))
             | (Stage::Whole | Stage::Complaint, Event::Answer(Err(failure))) => {
                 self.lost(answering, &mut base, failure, at)
             }
-            (Stage::Whole, Event::Answer(Ok(body))) => {
-                self.whole(answering, &mut base, body, at)
-            }
-            (Stage::Complaint, Event::Answer(Ok(body))) => {
-                self.complaint(&answering, &mut base, body, at)
-            }
-            (Stage::Stream, Event::Streamed { tracking, end, client_gone, committed }) => {
-                return self.streamed(
-                    answering, base, at, tracking, end, client_gone, committed,
-                );
+            (Stage::Whole, Event::Answer(Ok(body))) => self.whole(answering, &mut base, body, at),
+            (Stage::Complaint, Event::Answer(Ok(body))) => self.complaint(&answering, &mut base, body, at),
+            (
+                Stage::Stream,
+                Event::Streamed {
+                    tracking,
+                    end,
+                    client_gone,
+                    committed,
+                },
+            ) => {
+                return self.streamed(answering, base, at, tracking, end, client_gone, committed);
             }
             _ => Err(look::broken("an event came that no answer waited for")),
         };
@@ -181,13 +183,7 @@ impl Engine {
     }
 
     /// An operation's upstream has answered, or has not.
-    fn operation_answered(
-        &self,
-        base: &mut Base,
-        index: u32,
-        event: Event<'_>,
-        at: Now<'_>,
-    ) -> Next {
+    fn operation_answered(&self, base: &mut Base, index: u32, event: Event<'_>, at: Now<'_>) -> Next {
         let origin = look::operation(&self.policy, index).map_or("", |o| o.origin.as_str());
         match event {
             Event::Answered(Ok(head)) if (200..600).contains(&head.status) => {
@@ -196,7 +192,13 @@ impl Engine {
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
                 let set = base.answer_headers(&self.policy);
                 let log = self.passed(base, at.time, head.status, Settlement::Nothing);
-                done(Step::Finish(Finish { status: head.status, set, copy: true, body, log }))
+                done(Step::Finish(Finish {
+                    status: head.status,
+                    set,
+                    copy: true,
+                    body,
+                    log,
+                }))
             }
             Event::Answered(Err(failure)) => {
                 let failed = AttemptFailure::Transport(failure);
@@ -239,18 +241,29 @@ impl Engine {
                 // could mend, and nothing that it should read as being about its own credential.
                 base.judged(at.time, head.status, Some(AttemptFailure::Refused));
                 let reason = format!("the provider answered {} to the gateway", head.status);
-                return Err(Refusal::new(Code::UpstreamRefused, "The upstream refused the gateway.")
-                    .because(reason)
-                    .by(&model.origin));
+                return Err(
+                    Refusal::new(Code::UpstreamRefused, "The upstream refused the gateway.")
+                        .because(reason)
+                        .by(&model.origin),
+                );
             }
             answering.stage = Stage::Complaint;
-            let step = Step::ReadAnswer { max: MAX_COMPLAINT, within: left };
+            let step = Step::ReadAnswer {
+                max: MAX_COMPLAINT,
+                within: left,
+            };
             return Ok((step, Phase::Answering(Box::new(answering))));
         }
-        let kind = head.header("content-type").map(crate::inspect::media_type).unwrap_or_default();
+        let kind = head
+            .header("content-type")
+            .map(crate::inspect::media_type)
+            .unwrap_or_default();
         if !peek.stream {
             answering.stage = Stage::Whole;
-            let step = Step::ReadAnswer { max: MAX_ANSWER, within: left };
+            let step = Step::ReadAnswer {
+                max: MAX_ANSWER,
+                within: left,
+            };
             return Ok((step, Phase::Answering(Box::new(answering))));
         }
         if kind != "text/event-stream" {
@@ -260,7 +273,10 @@ impl Engine {
         let filter = !peek.usage_wanted;
         let tracking = Tracking::new(filter, &model.timeouts, asked, answering.deadline);
         let mut set = base.answer_headers(&self.policy);
-        set.push((Cow::Borrowed("content-type"), "text/event-stream; charset=utf-8".to_owned()));
+        set.push((
+            Cow::Borrowed("content-type"),
+            "text/event-stream; charset=utf-8".to_owned(),
+        ));
         set.push((Cow::Borrowed("cache-control"), "no-cache".to_owned()));
         let relay = Relay {
             status: 200,
@@ -277,13 +293,7 @@ impl Engine {
     }
 
     /// The transport failed before an answer was whole.
-    fn lost(
-        &self,
-        answering: Answering,
-        base: &mut Base,
-        failure: Failure,
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn lost(&self, answering: Answering, base: &mut Base, failure: Failure, at: Now<'_>) -> Outgoing {
         match answer::transport(failure) {
             Some(reason) => self.failed(answering, base, reason, None, at),
             None => {
@@ -308,7 +318,10 @@ impl Engine {
         base.judged(at.time, 0, Some(AttemptFailure::Reason(reason)));
         let (model, _) = self.call(&answering.reservation)?;
         let left = answering.deadline.saturating_sub(at.time);
-        match answering.target.after(model, reason, retry_after, left, at.random) {
+        match answering
+            .target
+            .after(model, reason, retry_after, left, at.random)
+        {
             Move::Again(ms) => {
                 answering.target.tries += 1;
                 answering.stage = Stage::Pause;
@@ -324,13 +337,7 @@ impl Engine {
     }
 
     /// A model's answer is whole.
-    fn whole(
-        &self,
-        answering: Answering,
-        base: &mut Base,
-        body: &[u8],
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn whole(&self, answering: Answering, base: &mut Base, body: &[u8], at: Now<'_>) -> Outgoing {
         let Ok(answer) = scan(body) else {
             return self.failed(answering, base, Reason::InvalidAnswer, None, at);
         };
@@ -343,19 +350,19 @@ impl Engine {
         let mut set = base.answer_headers(&self.policy);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let log = self.passed(base, at.time, 200, settlement);
-        let finish = Finish { status: 200, set, copy: false, body: Reply::Held, log };
+        let finish = Finish {
+            status: 200,
+            set,
+            copy: false,
+            body: Reply::Held,
+            log,
+        };
         Ok((Step::Finish(finish), Phase::Cold))
     }
 
     /// A provider says what is wrong with the request: the client may read it, if it is an error in
     /// the format that it knows.
-    fn complaint(
-        &self,
-        answering: &Answering,
-        base: &mut Base,
-        body: &[u8],
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn complaint(&self, answering: &Answering, base: &mut Base, body: &[u8], at: Now<'_>) -> Outgoing {
         let status = answering.status;
         base.judged(at.time, status, Some(AttemptFailure::Refused));
         if !turnpike_llm::error::is_error(body) {
@@ -378,7 +385,13 @@ impl Engine {
                 settlement: Settlement::Nothing,
             },
         );
-        let finish = Finish { status, set, copy: false, body: Reply::Held, log };
+        let finish = Finish {
+            status,
+            set,
+            copy: false,
+            body: Reply::Held,
+            log,
+        };
         Ok((Step::Finish(finish), Phase::Cold))
     }
 
@@ -414,7 +427,10 @@ impl Engine {
         tracking.flush(fault.is_some(), &mut tail);
         let Some((code, detail)) = fault else {
             base.judged(at.time, 200, None);
-            let outcome = Outcome { client_gone, ..Outcome::passed(200, settlement) };
+            let outcome = Outcome {
+                client_gone,
+                ..Outcome::passed(200, settlement)
+            };
             let log = self.log(&base, at.time, &outcome);
             return done(Step::End { tail, log });
         };
@@ -425,9 +441,7 @@ impl Engine {
         };
         if !committed && !client_gone {
             return match self.failed(answering, &mut base, reason, None, at) {
-                Err(refusal) => {
-                    done(self.refuse_with(&base, at.time, &refusal, settlement, client_gone))
-                }
+                Err(refusal) => done(self.refuse_with(&base, at.time, &refusal, settlement, client_gone)),
                 outgoing => self.next(base, outgoing, at.time),
             };
         }
@@ -446,12 +460,7 @@ impl Engine {
         done(Step::End { tail, log })
     }
 
-    fn model_list(
-        &self,
-        reservation: &Reservation,
-        base: &mut Base,
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn model_list(&self, reservation: &Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
         let caller = reservation.permit().caller.as_ref();
         let caller = caller.ok_or_else(|| look::broken("nobody asks for models"))?;
         let consumer = look::consumer(&self.policy, caller.consumer)?;
@@ -471,18 +480,25 @@ impl Engine {
     fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
         let mut set = base.answer_headers(&self.policy);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
-        let body = if base.head_only { Reply::None } else { Reply::Bytes(body) };
+        let body = if base.head_only {
+            Reply::None
+        } else {
+            Reply::Bytes(body)
+        };
         let log = self.passed(base, at.time, 200, Settlement::Nothing);
-        (Step::Finish(Finish { status: 200, set, copy: false, body, log }), Phase::Cold)
+        (
+            Step::Finish(Finish {
+                status: 200,
+                set,
+                copy: false,
+                body,
+                log,
+            }),
+            Phase::Cold,
+        )
     }
 
-    fn passed(
-        &self,
-        base: &Base,
-        now: u64,
-        status: u16,
-        settlement: Settlement,
-    ) -> Option<String> {
+    fn passed(&self, base: &Base, now: u64, status: u16, settlement: Settlement) -> Option<String> {
         self.log(base, now, &Outcome::passed(status, settlement))
     }
 
@@ -496,11 +512,19 @@ impl Engine {
 }
 
 fn target(model: &Model, tried: Tried) -> Result<&Target, Refusal> {
-    tried.target(model).ok_or_else(|| look::broken("the model has no such target"))
+    tried
+        .target(model)
+        .ok_or_else(|| look::broken("the model has no such target"))
 }
 
 fn begin_attempt(base: &mut Base, to: String, now: u64) {
-    base.attempts.push(AttemptRecord { to, began: now, took: 0, status: 0, failed: None });
+    base.attempts.push(AttemptRecord {
+        to,
+        began: now,
+        took: 0,
+        status: 0,
+        failed: None,
+    });
 }
 
 /// What every upstream is told of the request.

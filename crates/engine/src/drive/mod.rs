@@ -40,9 +40,15 @@ impl Engine {
     /// Takes a request.
     pub fn begin(&mut self, head: &Head<'_>, now: u64, random: &Random) -> Next {
         let mut base = opened(&self.policy, head, now, random);
-        let at = Now { time: now, random: random.choice, body: None };
+        let at = Now {
+            time: now,
+            random: random.choice,
+            body: None,
+        };
         // Charged first, whatever comes: refusals are what a flood is made of.
-        let shielded = self.shield.take(head.header("cf-connecting-ip").unwrap_or_default(), now);
+        let shielded = self
+            .shield
+            .take(head.header("cf-connecting-ip").unwrap_or_default(), now);
         let accepted = match self.opening(head, &mut base, now, random) {
             Err(_) | Ok(Opening::Preflight(_)) if shielded.is_err() => {
                 return self.shielded(&base, now, shielded);
@@ -56,16 +62,18 @@ impl Engine {
         }
         let outgoing = match base.to {
             Some(Destination::Operator) => Ok((Step::Cold, Phase::Cold)),
-            Some(Destination::Options) => {
-                match matching::methods(&self.policy, &accepted) {
-                    Ok(methods) => {
-                        let set = vec![("allow".into(), methods.allow())];
-                        let finish = Finish { status: 204, set, ..Finish::default() };
-                        return self.finished(&base, now, finish);
-                    }
-                    Err(refusal) => Err(refusal),
+            Some(Destination::Options) => match matching::methods(&self.policy, &accepted) {
+                Ok(methods) => {
+                    let set = vec![("allow".into(), methods.allow())];
+                    let finish = Finish {
+                        status: 204,
+                        set,
+                        ..Finish::default()
+                    };
+                    return self.finished(&base, now, finish);
                 }
-            }
+                Err(refusal) => Err(refusal),
+            },
             Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
             None => Err(look::broken("nothing was matched")),
         };
@@ -75,7 +83,11 @@ impl Engine {
     /// Carries a request on. `random` is for choices alone.
     pub fn resume(&mut self, flight: Flight, event: Event<'_>, now: u64, random: u64) -> Next {
         let Flight { mut base, phase } = flight;
-        let mut at = Now { time: now, random, body: None };
+        let mut at = Now {
+            time: now,
+            random,
+            body: None,
+        };
         let outgoing = match (phase, event) {
             (Phase::Verifying(pending), Event::Verified(right)) => {
                 match identify::verified(&mut self.identities, pending, right, now) {
@@ -86,8 +98,7 @@ impl Engine {
             (Phase::FetchingKeys { issuer, presented }, Event::Keys(keys)) => {
                 let presented = presented.borrow();
                 let (policy, store) = (&self.policy, &mut self.identities);
-                let outcome =
-                    identify::keys_fetched(policy, store, issuer, keys, &presented, now);
+                let outcome = identify::keys_fetched(policy, store, issuer, keys, &presented, now);
                 self.identity(outcome, &presented, &mut base, at)
             }
             (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
@@ -112,6 +123,9 @@ impl Engine {
                     ..Finish::default()
                 }));
             }
+            (Phase::Cold, Event::Answered(Err(_))) => {
+                Err(look::broken("the other half of the Worker failed"))
+            }
             (Phase::Answering(answering), event) => {
                 if let Event::Body(Ok(body)) = event {
                     at.body = Some(body);
@@ -125,7 +139,11 @@ impl Engine {
 
     /// What the client of a request gets whose handling was lost to a fault.
     pub fn fault(&self, url: &str, now: u64, random: &Random) -> Step {
-        let head = Head { method: "", url, ..Head::default() };
+        let head = Head {
+            method: "",
+            url,
+            ..Head::default()
+        };
         let base = opened(&self.policy, &head, now, random);
         let refusal = Refusal::new(Code::Internal, "The gateway failed. Other requests go on.");
         self.refuse(&base, now, &refusal)
@@ -146,14 +164,16 @@ impl Engine {
         base.announced = Announced {
             present: head.has_body,
             length: accepted.content_length,
-            media_type: head.header("content-type").map(inspect::media_type).unwrap_or_default(),
+            media_type: head
+                .header("content-type")
+                .map(inspect::media_type)
+                .unwrap_or_default(),
         };
-        base.model_client =
-            !self.policy.models.is_empty() && accepted.path.starts_with("/v1/");
-        let preflight = head.header("origin").zip(head.header("access-control-request-method"));
-        if let (turnpike_policy::Method::Options, Some((origin, wanted))) =
-            (accepted.method, preflight)
-        {
+        base.model_client = !self.policy.models.is_empty() && accepted.path.starts_with("/v1/");
+        let preflight = head
+            .header("origin")
+            .zip(head.header("access-control-request-method"));
+        if let (turnpike_policy::Method::Options, Some((origin, wanted))) = (accepted.method, preflight) {
             let methods = matching::methods(&self.policy, &accepted)?;
             let cors = self.policy.gateway.cors.as_ref();
             return cors::preflight(cors, origin, wanted, &methods).map(Opening::Preflight);
@@ -168,13 +188,7 @@ impl Engine {
     }
 
     /// Identify: finds the caller, or what must be known first.
-    fn identify(
-        &mut self,
-        route: Route,
-        head: &Head<'_>,
-        base: &mut Base,
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn identify(&mut self, route: Route, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
         if let Route::Operation(index) = route {
             let operation = look::operation(&self.policy, index)?;
             if authorize::is_open(operation, at.time) {
@@ -187,8 +201,7 @@ impl Engine {
             x_api_key: head.header("x-api-key"),
             api_key: head.header("api-key"),
         };
-        let outcome =
-            identify::begin(&self.policy, &mut self.identities, &presented, at.time);
+        let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
         self.identity(outcome, &presented, base, at)
     }
 
@@ -212,8 +225,14 @@ impl Engine {
                 Phase::Verifying(ask.pending),
             )),
             identify::Outcome::FetchKeys(ask) => Ok((
-                Step::FetchKeys { url: ask.url, max: ask.max },
-                Phase::FetchingKeys { issuer: ask.issuer, presented: presented.into() },
+                Step::FetchKeys {
+                    url: ask.url,
+                    max: ask.max,
+                },
+                Phase::FetchingKeys {
+                    issuer: ask.issuer,
+                    presented: presented.into(),
+                },
             )),
         }
     }
@@ -237,7 +256,11 @@ impl Engine {
                 self.admit(authorize::for_model_list(caller), base, at)
             }
             Some(Destination::Route(Route::Surface(Surface::Model))) => {
-                let name = base.path.strip_prefix("/v1/models/").unwrap_or_default().to_owned();
+                let name = base
+                    .path
+                    .strip_prefix("/v1/models/")
+                    .unwrap_or_default()
+                    .to_owned();
                 let permit = authorize::for_model_card(&self.policy, caller, &name)?;
                 if let Permitted::ModelCard(index) = permit.to {
                     not_ended(look::model(&self.policy, index)?, at.time)?;
@@ -285,26 +308,34 @@ impl Engine {
             not_ended(model, at.time)?;
         }
         // The body is at hand here; a script that looks at it need not read it again.
-        self.admit(permit, base, Now { body: Some(body), ..at })
+        self.admit(
+            permit,
+            base,
+            Now {
+                body: Some(body),
+                ..at
+            },
+        )
     }
 
     /// Admit: reserves what the limits allow, or asks the object that knows.
     fn admit(&mut self, permit: Permit, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let asks = admit::Asks { request: &base.id, address: &base.address };
+        let asks = admit::Asks {
+            request: &base.id,
+            address: &base.address,
+        };
         match admit::begin(&self.policy, permit, asks, &mut self.local, at.time)? {
             Admission::Reserved(reservation) => self.admitted(reservation, base, at),
-            Admission::Ask { object, ask, permit, asked } => {
-                Ok((Step::Meter { object, ask }, Phase::Admitting { permit, asked }))
-            }
+            Admission::Ask {
+                object,
+                ask,
+                permit,
+                asked,
+            } => Ok((Step::Meter { object, ask }, Phase::Admitting { permit, asked })),
         }
     }
 
-    fn admitted(
-        &mut self,
-        reservation: admit::Reservation,
-        base: &mut Base,
-        at: Now<'_>,
-    ) -> Outgoing {
+    fn admitted(&mut self, reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
         base.limits.clone_from(&reservation.headers);
         base.unlimited = reservation.unlimited;
         self.answer(reservation, base, at)
@@ -314,7 +345,10 @@ impl Engine {
     pub(crate) fn next(&self, mut base: Base, outgoing: Outgoing, now: u64) -> Next {
         match outgoing {
             Ok((step @ (Step::Finish(_) | Step::End { .. }), _)) => done(step),
-            Ok((step, phase)) => Next { step, flight: Some(Flight { base, phase }) },
+            Ok((step, phase)) => Next {
+                step,
+                flight: Some(Flight { base, phase }),
+            },
             Err(refusal) => {
                 // What a refusal says of the limits replaces what was said before.
                 let says = |name: &str| refusal.headers.iter().any(|(known, _)| known == name);
@@ -367,7 +401,11 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
         address: bounded(head.header("cf-connecting-ip").unwrap_or_default(), 64),
         id: random.id,
         // Also of a request that is not accepted: until then, the trace is a new one.
-        trace: accept::Trace { id: random.trace, span: random.span, ..accept::Trace::default() },
+        trace: accept::Trace {
+            id: random.trace,
+            span: random.span,
+            ..accept::Trace::default()
+        },
         method: bounded(head.method, 16),
         head_only: head.method == "HEAD",
         model_client: !policy.models.is_empty() && accept::path_of(head.url).starts_with("/v1/"),
@@ -394,19 +432,31 @@ fn unidentified(refusal: &identify::Refusal) -> Refusal {
             "Send a credential, for example `authorization: Bearer ...`.",
             Some("Bearer"),
         ),
-        Why::Ambiguous => {
-            (Code::CredentialAmbiguous, "Send exactly one credential.", Some("Bearer error=\"invalid_request\""))
-        }
-        Why::Expired | Why::KeyExpired => {
-            (Code::CredentialExpired, "The credential has expired.", Some(invalid))
-        }
-        Why::KeysUnavailable { .. } => {
-            (Code::KeysUnavailable, "The issuer's keys cannot be had at the moment.", None)
-        }
-        Why::SecretMissing { .. } => {
-            (Code::SecretMissing, "The gateway is not ready for this call.", None)
-        }
-        _ => (Code::CredentialInvalid, "The credential is not valid here.", Some(invalid)),
+        Why::Ambiguous => (
+            Code::CredentialAmbiguous,
+            "Send exactly one credential.",
+            Some("Bearer error=\"invalid_request\""),
+        ),
+        Why::Expired | Why::KeyExpired => (
+            Code::CredentialExpired,
+            "The credential has expired.",
+            Some(invalid),
+        ),
+        Why::KeysUnavailable { .. } => (
+            Code::KeysUnavailable,
+            "The issuer's keys cannot be had at the moment.",
+            None,
+        ),
+        Why::SecretMissing { .. } => (
+            Code::SecretMissing,
+            "The gateway is not ready for this call.",
+            None,
+        ),
+        _ => (
+            Code::CredentialInvalid,
+            "The credential is not valid here.",
+            Some(invalid),
+        ),
     };
     let mut refused = Refusal::new(code, detail).because(refusal.reason());
     if let Some(challenge) = challenge {

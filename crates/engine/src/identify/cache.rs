@@ -153,7 +153,10 @@ impl TokenCache {
 
 /// Where a token is kept whole: by the last bytes of its signature, which are as good as random.
 fn place(token: &str) -> usize {
-    let end = token.as_bytes().last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let end = token
+        .as_bytes()
+        .last_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes));
     // Base64url digits differ in their low bits.
     let mixed = end.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(mixed).unwrap_or(0) % RECENT

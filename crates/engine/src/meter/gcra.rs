@@ -20,9 +20,7 @@ use super::Level;
 ///
 /// Of use only with the rate under which it was made: its unit is `1 / rate.count` of a
 /// millisecond since the Unix epoch. 128 bits hold any time (64) by any count (32) without overflow.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tat(u128);
 
 impl Tat {
@@ -51,7 +49,11 @@ impl Tat {
         }
         let after = base.saturating_add(cost_of(rate, u64::from(cost)));
         let bound = at.saturating_add(cost_of(rate, u64::from(rate.burst)));
-        if after <= bound { Ok(Self(after)) } else { Err(millis_ceil(rate, after - bound)) }
+        if after <= bound {
+            Ok(Self(after))
+        } else {
+            Err(millis_ceil(rate, after - bound))
+        }
     }
 
     /// Books `cost` requests that another law let pass; never to more than a whole burst.
@@ -206,8 +208,7 @@ mod tests {
                     break;
                 }
             }
-            let bound =
-                u128::from(burst) + u128::from(at - 1) * u128::from(count) / u128::from(period);
+            let bound = u128::from(burst) + u128::from(at - 1) * u128::from(count) / u128::from(period);
             assert!(passed <= bound);
             // A burst that bridges the rounding of waits to milliseconds: nothing is lost.
             assert_eq!(passed, bound.min(200_000), "{count}/{period}");

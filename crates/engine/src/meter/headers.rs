@@ -115,7 +115,12 @@ mod tests {
     use super::*;
 
     fn standing(limit: u64, window_ms: u64, remaining: u64, reset_ms: u64) -> Standing {
-        Standing { limit, window_ms, remaining, reset_ms }
+        Standing {
+            limit,
+            window_ms,
+            remaining,
+            reset_ms,
+        }
     }
 
     #[test]
@@ -129,16 +134,36 @@ mod tests {
                 r#""burst";r=50;t=30"#,
             ),
             ("a", standing(5, 1_000, 0, 1), r#""a";q=5;w=1"#, r#""a";r=0;t=1"#),
-            ("a", standing(5, 1_000, 0, 1_001), r#""a";q=5;w=1"#, r#""a";r=0;t=2"#),
-            ("full", standing(5, 1_000, 5, 0), r#""full";q=5;w=1"#, r#""full";r=5"#),
-            ("half", standing(5, 1_500, 1, 9), r#""half";q=5"#, r#""half";r=1;t=1"#),
+            (
+                "a",
+                standing(5, 1_000, 0, 1_001),
+                r#""a";q=5;w=1"#,
+                r#""a";r=0;t=2"#,
+            ),
+            (
+                "full",
+                standing(5, 1_000, 5, 0),
+                r#""full";q=5;w=1"#,
+                r#""full";r=5"#,
+            ),
+            (
+                "half",
+                standing(5, 1_500, 1, 9),
+                r#""half";q=5"#,
+                r#""half";r=1;t=1"#,
+            ),
             (
                 r#"q"uo\te"#,
                 standing(1, 1_000, 0, 0),
                 r#""q\"uo\\te";q=1;w=1"#,
                 r#""q\"uo\\te";r=0"#,
             ),
-            ("né\r\nX: y", standing(1, 1_000, 0, 0), r#""n???X: y";q=1;w=1"#, r#""n???X: y";r=0"#),
+            (
+                "né\r\nX: y",
+                standing(1, 1_000, 0, 0),
+                r#""n???X: y";q=1;w=1"#,
+                r#""n???X: y";r=0"#,
+            ),
             (
                 "big",
                 standing(u64::MAX, 1_000, u64::MAX, u64::MAX),
@@ -149,7 +174,10 @@ mod tests {
             assert_eq!(policy([(name, &standing)]), stated);
             assert_eq!(remaining([(name, &standing)]), left);
         }
-        let (a, b) = (standing(100, 60_000, 50, 30_000), standing(1_000, 86_400_000, 999, 5));
+        let (a, b) = (
+            standing(100, 60_000, 50, 30_000),
+            standing(1_000, 86_400_000, 999, 5),
+        );
         assert_eq!(
             policy([("burst", &a), ("daily", &b)]),
             r#""burst";q=100;w=60, "daily";q=1000;w=86400"#
@@ -160,7 +188,10 @@ mod tests {
     #[test]
     fn retries() {
         let rate = LimitKind::Rate(Rate::default());
-        let quota = LimitKind::Quota { count: 1, window: Window::Minute };
+        let quota = LimitKind::Quota {
+            count: 1,
+            window: Window::Minute,
+        };
         for (kind, ms, after, after_ms, should) in [
             (rate, 0, 1, 1, "true"),
             (rate, 1, 1, 1, "true"),

@@ -78,7 +78,12 @@ impl Local {
     }
 
     fn new(seed: [u8; 16], sets: usize, carry: bool) -> Self {
-        Self { seed, clock: Clock::default(), sets: vec![Set::default(); sets], carry }
+        Self {
+            seed,
+            clock: Clock::default(),
+            sets: vec![Set::default(); sets],
+            carry,
+        }
     }
 
     /// Lets one request of `key` pass, or tells how many milliseconds to wait (at least 1).
@@ -114,8 +119,11 @@ impl Local {
             }
             Err(refused) => refused,
         };
-        let standings =
-            held.iter().zip(kinds).map(|(held, kind)| held.standing(kind, now)).collect();
+        let standings = held
+            .iter()
+            .zip(kinds)
+            .map(|(held, kind)| held.standing(kind, now))
+            .collect();
         Answer { outcome, standings }
     }
 
@@ -154,9 +162,7 @@ impl Local {
         match (kind, slot) {
             (LimitKind::Rate(_), Some(slot)) => Held::Rate(Tat::from_bits(slot.held)),
             (LimitKind::Quota { .. }, Some(slot)) => Held::Quota(unpack(slot.held)),
-            (LimitKind::Rate(rate), None) if self.carry => {
-                Held::Rate(Tat::until(rate, set.evicted))
-            }
+            (LimitKind::Rate(rate), None) if self.carry => Held::Rate(Tat::until(rate, set.evicted)),
             (_, None) => Held::idle(kind),
         }
     }
@@ -175,7 +181,10 @@ impl Local {
             }
             _ => return,
         };
-        let mine = set.slots.iter().position(|slot| slot.paid > 0 && slot.key == hash);
+        let mine = set
+            .slots
+            .iter()
+            .position(|slot| slot.paid > 0 && slot.key == hash);
         // Free slots (0) and those that owe nothing come first by this order.
         let slot = match mine {
             Some(place) => set.slots.get_mut(place),
@@ -185,7 +194,11 @@ impl Local {
             if carry && mine.is_none() && slot.paid > now {
                 set.evicted = set.evicted.max(slot.paid);
             }
-            *slot = Slot { key: hash, paid, held };
+            *slot = Slot {
+                key: hash,
+                paid,
+                held,
+            };
         }
     }
 }
@@ -198,7 +211,10 @@ fn pack(used: Used) -> u128 {
 /// From [`pack`].
 fn unpack(held: u128) -> Used {
     let half = |number: u128| u64::try_from(number & u128::from(u64::MAX)).unwrap_or(u64::MAX);
-    Used { start: half(held >> 64), count: half(held) }
+    Used {
+        start: half(held >> 64),
+        count: half(held),
+    }
 }
 
 #[cfg(test)]
@@ -219,8 +235,9 @@ mod tests {
         let mut local = Local::for_one_rate([7; 16]);
         let rate = law(100, 60_000, 100);
         for key in 0_u32..20 {
-            let passed =
-                (0..1_022).filter(|_| local.take(&key.to_be_bytes(), &rate, NOW).is_ok()).count();
+            let passed = (0..1_022)
+                .filter(|_| local.take(&key.to_be_bytes(), &rate, NOW).is_ok())
+                .count();
             assert_eq!(passed, 100);
         }
         let wait = local.take(&0_u32.to_be_bytes(), &rate, NOW).unwrap_err();
@@ -253,8 +270,17 @@ mod tests {
     fn limits_of_a_plan_are_all_or_none() {
         let mut local = Local::for_plans([1; 16]);
         let limits = [
-            Asked { id: "rate", kind: LimitKind::Rate(law(10, 1_000, 10)) },
-            Asked { id: "quota", kind: LimitKind::Quota { count: 4, window: Window::Day } },
+            Asked {
+                id: "rate",
+                kind: LimitKind::Rate(law(10, 1_000, 10)),
+            },
+            Asked {
+                id: "quota",
+                kind: LimitKind::Quota {
+                    count: 4,
+                    window: Window::Day,
+                },
+            },
         ];
         for left in (0..4).rev() {
             let answer = local.decide("acme", &limits, NOW);
@@ -264,7 +290,13 @@ mod tests {
         }
         let answer = local.decide("acme", &limits, NOW);
         let end = span(Window::Day, NOW).end;
-        assert_eq!(answer.outcome, Outcome::Refused { limit: 1, retry_after_ms: end - NOW });
+        assert_eq!(
+            answer.outcome,
+            Outcome::Refused {
+                limit: 1,
+                retry_after_ms: end - NOW
+            }
+        );
         // The refused request was charged to neither.
         assert_eq!(answer.standings[0].remaining, 6);
         assert_eq!(local.decide("other", &limits, NOW).outcome, Outcome::Admitted);
@@ -275,9 +307,15 @@ mod tests {
     fn parts_of_a_key_do_not_run_together() {
         let local = Local::for_plans([1; 16]);
         let kind = LimitKind::Rate(Rate::default());
-        assert_ne!(local.hash(&[b"ab", b"c"], &kind), local.hash(&[b"a", b"bc"], &kind));
+        assert_ne!(
+            local.hash(&[b"ab", b"c"], &kind),
+            local.hash(&[b"a", b"bc"], &kind)
+        );
         let other = Local::for_plans([2; 16]);
-        assert_ne!(local.hash(&[b"ab", b"c"], &kind), other.hash(&[b"ab", b"c"], &kind));
+        assert_ne!(
+            local.hash(&[b"ab", b"c"], &kind),
+            other.hash(&[b"ab", b"c"], &kind)
+        );
     }
 
     #[test]

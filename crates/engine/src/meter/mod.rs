@@ -40,7 +40,10 @@ pub struct Asked<'a> {
 
 impl<'a> From<&'a Limit> for Asked<'a> {
     fn from(limit: &'a Limit) -> Self {
-        Self { id: &limit.id, kind: limit.kind }
+        Self {
+            id: &limit.id,
+            kind: limit.kind,
+        }
     }
 }
 
@@ -226,7 +229,12 @@ impl Held {
             }
             _ => (0, 0, Level::default()),
         };
-        Standing { limit, window_ms, remaining: level.remaining, reset_ms: level.next_ms }
+        Standing {
+            limit,
+            window_ms,
+            remaining: level.remaining,
+            reset_ms: level.next_ms,
+        }
     }
 }
 
@@ -252,13 +260,18 @@ fn judge<'a>(
     }
     match worst {
         None => Ok(after),
-        Some((limit, retry_after_ms)) => Err(Outcome::Refused { limit, retry_after_ms }),
+        Some((limit, retry_after_ms)) => Err(Outcome::Refused {
+            limit,
+            retry_after_ms,
+        }),
     }
 }
 
 /// Takes the version off and decodes the whole of the rest.
 fn unwire<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let Some((&WIRE, body)) = bytes.split_first() else { return None };
+    let Some((&WIRE, body)) = bytes.split_first() else {
+        return None;
+    };
     exactly(body)
 }
 

@@ -127,11 +127,19 @@ impl Law {
                     0 => Tat::IDLE,
                     owed => Tat::owing(&rate, now, owed),
                 };
-                Self::Rate { rate, tat, mark: Tat::IDLE }
+                Self::Rate {
+                    rate,
+                    tat,
+                    mark: Tat::IDLE,
+                }
             }
-            LimitKind::Quota { window, .. } => {
-                Self::Quota { window, used: Used { start: span(window, now).start, count: owed } }
-            }
+            LimitKind::Quota { window, .. } => Self::Quota {
+                window,
+                used: Used {
+                    start: span(window, now).start,
+                    count: owed,
+                },
+            },
         }
     }
 
@@ -154,12 +162,15 @@ impl Law {
     /// The same law after a request that another one admitted.
     fn book(self, now: Timestamp, cost: u32) -> Self {
         match self {
-            Self::Rate { rate, tat, mark } => {
-                Self::Rate { rate, tat: tat.book(&rate, now, cost), mark }
-            }
-            Self::Quota { window, used } => {
-                Self::Quota { window, used: used.book(window, now, cost) }
-            }
+            Self::Rate { rate, tat, mark } => Self::Rate {
+                rate,
+                tat: tat.book(&rate, now, cost),
+                mark,
+            },
+            Self::Quota { window, used } => Self::Quota {
+                window,
+                used: used.book(window, now, cost),
+            },
         }
     }
 
@@ -201,7 +212,11 @@ impl Law {
     /// As it is stored.
     const fn stored(self) -> Self {
         match self {
-            Self::Rate { rate, mark, .. } => Self::Rate { rate, tat: mark, mark },
+            Self::Rate { rate, mark, .. } => Self::Rate {
+                rate,
+                tat: mark,
+                mark,
+            },
             Self::Quota { .. } => self,
         }
     }
@@ -247,10 +262,15 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
 
     let (chosen, seeded) = choose(&mut state.records, &ask.limits, now)?;
     let again = !ask.request.is_empty()
-        && state.recent.iter().any(|one| one.ask == fingerprint && one.request == ask.request);
+        && state
+            .recent
+            .iter()
+            .any(|one| one.ask == fingerprint && one.request == ask.request);
 
     let held = |records: &[Record<'_>], index: usize, kind: &LimitKind| {
-        records.get(index).map_or(Held::idle(kind), |record| record.law.held())
+        records
+            .get(index)
+            .map_or(Held::idle(kind), |record| record.law.held())
     };
     let judged = if again {
         None
@@ -271,7 +291,10 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
             if !ask.request.is_empty() {
                 let surplus = (state.recent.len() + 1).saturating_sub(MAX_RECENT);
                 state.recent.drain(..surplus);
-                state.recent.push(Recent { request: ask.request, ask: fingerprint });
+                state.recent.push(Recent {
+                    request: ask.request,
+                    ask: fingerprint,
+                });
             }
             Outcome::Admitted
         }
@@ -289,7 +312,10 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let (mut persist, mut alarm) = (None, None);
     if write {
         // A quota has the next call written too, so a mark ahead would spare nothing.
-        let through = ask.limits.iter().any(|one| matches!(one.kind, LimitKind::Quota { .. }));
+        let through = ask
+            .limits
+            .iter()
+            .any(|one| matches!(one.kind, LimitKind::Quota { .. }));
         for record in &mut state.records {
             record.law.set_mark(now, !through);
         }
@@ -312,7 +338,11 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
 pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
     let state = open(MEMORY, state)?;
     let at = over(&state.records).max(state.seen).saturating_add(LINGER);
-    Ok(if at <= now { Alarm::Forget } else { Alarm::Rearm(at) })
+    Ok(if at <= now {
+        Alarm::Forget
+    } else {
+        Alarm::Rearm(at)
+    })
 }
 
 /// Drops what is over. A law of a limit that has others stays until all of them are over: to make it
@@ -321,8 +351,11 @@ fn prune(records: &mut Vec<Record<'_>>, now: Timestamp) {
     if records.iter().all(|record| record.law.over() > now) {
         return;
     }
-    let live: Vec<&str> =
-        records.iter().filter(|record| record.law.over() > now).map(|record| record.id).collect();
+    let live: Vec<&str> = records
+        .iter()
+        .filter(|record| record.law.over() > now)
+        .map(|record| record.id)
+        .collect();
     records.retain(|record| live.contains(&record.id));
 }
 
@@ -364,7 +397,10 @@ fn choose<'a>(
                 records.remove(index);
             }
         }
-        records.push(Record { id: asked.id, law: Law::new(&asked.kind, now, owed) });
+        records.push(Record {
+            id: asked.id,
+            law: Law::new(&asked.kind, now, owed),
+        });
         seeded |= owed > 0;
     }
     if records.len() > MAX_KEPT {
@@ -419,8 +455,7 @@ fn stored<'a>(state: &State<'a>) -> State<'a> {
 
 /// Writes a state down: version, kind, content, digest of all three.
 fn seal(kind: u8, state: &State<'_>) -> Result<Vec<u8>, MeterError> {
-    let mut bytes =
-        postcard::to_extend(state, vec![VERSION, kind]).map_err(|_| MeterError::State)?;
+    let mut bytes = postcard::to_extend(state, vec![VERSION, kind]).map_err(|_| MeterError::State)?;
     let digest = digest(&bytes);
     bytes.extend_from_slice(&digest.to_le_bytes());
     Ok(bytes)

@@ -37,7 +37,10 @@ pub fn span(window: Window, at: Timestamp) -> Span {
         Window::Month => return month(at),
     };
     let start = at - at % length;
-    Span { start, end: start.saturating_add(length) }
+    Span {
+        start,
+        end: start.saturating_add(length),
+    }
 }
 
 /// The month in which `at` lies.
@@ -61,18 +64,25 @@ fn month(at: Timestamp) -> Span {
     let in_century = in_cycle - (in_cycle / CENTURY).min(3) * CENTURY;
     let in_four = in_century % FOUR;
     let in_year = in_four - (in_four / YEAR).min(3) * YEAR;
-    let first = MONTHS.into_iter().rev().find(|first| *first <= in_year).unwrap_or(0);
+    let first = MONTHS
+        .into_iter()
+        .rev()
+        .find(|first| *first <= in_year)
+        .unwrap_or(0);
     // February is the last month of such a year, so it alone has no next one in the table. A leap
     // day ends it when it lies in the last year of a block of four, unless that block is cut short
     // by a century that is no multiple of 400.
-    let leap = in_four - in_year == 3 * YEAR
-        && (in_century < 24 * FOUR || in_cycle - in_century == 3 * CENTURY);
+    let leap =
+        in_four - in_year == 3 * YEAR && (in_century < 24 * FOUR || in_cycle - in_century == 3 * CENTURY);
     let february = if leap { 29 } else { 28 };
     let next = MONTHS.into_iter().find(|next| *next > in_year);
     let length = next.map_or(february, |next| next - first);
     // 1970 begins with a month, so no window starts before it.
     let start = today.saturating_sub(in_year - first);
-    Span { start: start.saturating_mul(DAY), end: start.saturating_add(length).saturating_mul(DAY) }
+    Span {
+        start: start.saturating_mul(DAY),
+        end: start.saturating_add(length).saturating_mul(DAY),
+    }
 }
 
 /// What was used of a quota, and in which window.
@@ -96,20 +106,20 @@ impl Used {
         if span.start == self.start {
             (self, span)
         } else {
-            (Self { start: span.start, count: 0 }, span)
+            (
+                Self {
+                    start: span.start,
+                    count: 0,
+                },
+                span,
+            )
         }
     }
 
     /// Lets `cost` requests pass, or tells after how many milliseconds the next window begins.
     ///
     /// A cost above the quota passes in no window.
-    pub fn take(
-        self,
-        window: Window,
-        quota: u64,
-        now: Timestamp,
-        cost: u32,
-    ) -> Result<Self, Millis> {
+    pub fn take(self, window: Window, quota: u64, now: Timestamp, cost: u32) -> Result<Self, Millis> {
         let (used, span) = self.at(window, now);
         match used.count.checked_add(u64::from(cost)) {
             Some(count) if count <= quota => Ok(Self { count, ..used }),
@@ -121,14 +131,25 @@ impl Used {
     #[must_use]
     pub fn book(self, window: Window, now: Timestamp, cost: u32) -> Self {
         let (used, _) = self.at(window, now);
-        Self { count: used.count.saturating_add(u64::from(cost)), ..used }
+        Self {
+            count: used.count.saturating_add(u64::from(cost)),
+            ..used
+        }
     }
 
     /// What could pass at `now`, and when more could.
     pub fn level(self, window: Window, quota: u64, now: Timestamp) -> Level {
         let (used, span) = self.at(window, now);
-        let left = if used.count == 0 { 0 } else { span.end.saturating_sub(now) };
-        Level { remaining: quota.saturating_sub(used.count), next_ms: left, full_ms: left }
+        let left = if used.count == 0 {
+            0
+        } else {
+            span.end.saturating_sub(now)
+        };
+        Level {
+            remaining: quota.saturating_sub(used.count),
+            next_ms: left,
+            full_ms: left,
+        }
     }
 }
 
@@ -145,7 +166,10 @@ mod tests {
             let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
             let february = if leap { 29 } else { 28 };
             for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-                let expected = Span { start: day * DAY, end: (day + length) * DAY };
+                let expected = Span {
+                    start: day * DAY,
+                    end: (day + length) * DAY,
+                };
                 for inside in [0, 1, DAY, 14 * DAY + 5, (length - 1) * DAY, length * DAY - 1] {
                     assert_eq!(span(Window::Month, day * DAY + inside), expected, "{year}");
                 }
@@ -164,7 +188,14 @@ mod tests {
             (Window::Day, 1_794_873_600_000, DAY),
             (Window::Month, 1_793_491_200_000, 30 * DAY),
         ] {
-            assert_eq!(span(window, at), Span { start, end: start + length }, "{window:?}");
+            assert_eq!(
+                span(window, at),
+                Span {
+                    start,
+                    end: start + length
+                },
+                "{window:?}"
+            );
             assert_eq!(span(window, start).start, start);
             assert_eq!(span(window, start + length).start, start + length);
         }

@@ -245,7 +245,11 @@ fn consumers_do_not_share_their_limits() {
 #[test]
 fn what_is_open_to_everybody_is_limited_by_address_until_its_exception_ends() {
     let mut world = World::with(|compiled| {
-        let status = compiled.apis.iter_mut().find(|api| api.name == "status").expect("an API");
+        let status = compiled
+            .apis
+            .iter_mut()
+            .find(|api| api.name == "status")
+            .expect("an API");
         status.limits = vec![turnpike_policy::Limit {
             id: "apis/status:rate-3-60s".to_owned(),
             kind: turnpike_policy::LimitKind::Rate(turnpike_policy::Rate {
@@ -259,9 +263,7 @@ fn what_is_open_to_everybody_is_limited_by_address_until_its_exception_ends() {
             operation.open_until = Some(NOW + 3_600_000);
         }
     });
-    let ping = |address: &str| {
-        Request::get("/status/v1/ping").header("cf-connecting-ip", address)
-    };
+    let ping = |address: &str| Request::get("/status/v1/ping").header("cf-connecting-ip", address);
     assert_eq!(passed(&mut world, &ping("192.0.2.1"), 10), 3);
     assert_eq!(passed(&mut world, &ping("192.0.2.2"), 10), 3);
     // Of IPv6 a whole network is one client.

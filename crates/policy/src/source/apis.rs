@@ -268,12 +268,7 @@ fn compile_one(
 }
 
 /// Until when the API is open to everybody, if it is.
-fn authentication(
-    name: &str,
-    api: &ApiFile,
-    unlimited: bool,
-    checker: &mut Checker,
-) -> Option<Timestamp> {
+fn authentication(name: &str, api: &ApiFile, unlimited: bool, checker: &mut Checker) -> Option<Timestamp> {
     let field = api
         .authentication
         .as_ref()

@@ -141,7 +141,10 @@ impl Checker {
 
     /// Reports an upstream that is reached without TLS, if nothing allows that.
     pub(crate) fn check_tls(&mut self, url: &Spanned<Url>, target: &str) {
-        if url.is_https() || self.excepted(ExceptionRule::Upstreams, target).is_some() || self.rules.http_upstreams {
+        if url.is_https()
+            || self.excepted(ExceptionRule::Upstreams, target).is_some()
+            || self.rules.http_upstreams
+        {
             return;
         }
         self.report()

@@ -26,8 +26,17 @@ struct Object {
 
 impl Object {
     fn ask(&mut self, request: &str, cost: u32, limits: &[(&str, LimitKind)], now: u64) -> Answer {
-        let limits = limits.iter().map(|(id, kind)| Asked { id, kind: *kind }).collect();
-        let ask = Ask { request, cost, limits }.encode().unwrap();
+        let limits = limits
+            .iter()
+            .map(|(id, kind)| Asked { id, kind: *kind })
+            .collect();
+        let ask = Ask {
+            request,
+            cost,
+            limits,
+        }
+        .encode()
+        .unwrap();
         if self.memory.is_none() {
             self.memory = self.stored.as_deref().map(|stored| resume(stored).unwrap());
         }
@@ -46,7 +55,9 @@ impl Object {
     }
 
     fn passed(&mut self, n: usize, limits: &[(&str, LimitKind)], now: u64) -> usize {
-        (0..n).filter(|_| self.ask("", 1, limits, now).outcome == Outcome::Admitted).count()
+        (0..n)
+            .filter(|_| self.ask("", 1, limits, now).outcome == Outcome::Admitted)
+            .count()
     }
 
     fn seen(&self) -> u64 {
@@ -66,7 +77,10 @@ fn of_1022_requests_against_100_a_minute_exactly_100_pass() {
     object.crash();
     assert_eq!(object.passed(1_022, &limits, NOW), 0);
     let refused = object.ask("", 1, &limits, NOW).outcome;
-    assert!(matches!(refused, Outcome::Refused { limit: 0, .. }), "{refused:?}");
+    assert!(
+        matches!(refused, Outcome::Refused { limit: 0, .. }),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -105,7 +119,10 @@ fn quotas_are_exact_across_crashes() {
     let end = span(Window::Day, NOW).end;
     assert_eq!(
         object.ask("", 1, &limits, NOW).outcome,
-        Outcome::Refused { limit: 0, retry_after_ms: end - NOW }
+        Outcome::Refused {
+            limit: 0,
+            retry_after_ms: end - NOW
+        }
     );
     assert_eq!(object.passed(1_022, &limits, end), 100);
 }
@@ -127,7 +144,10 @@ fn most_calls_of_a_rate_write_nothing() {
         let mut half = Object::default();
         half.passed(n / 2, &[("r", kind)], NOW);
         half.crash();
-        assert!(half.passed(n, &[("r", kind)], NOW) + n / 2 + lost >= n, "{kind:?}");
+        assert!(
+            half.passed(n, &[("r", kind)], NOW) + n / 2 + lost >= n,
+            "{kind:?}"
+        );
     }
     // A steady stream below the limit: a few writes a second.
     let mut object = Object::default();
@@ -149,16 +169,33 @@ fn all_or_none_and_the_longest_wait_is_named() {
     assert_eq!(object.ask("1", 1, &limits, NOW).outcome, Outcome::Admitted);
     let before = object.memory.clone();
     let answer = object.ask("2", 1, &limits, NOW);
-    assert_eq!(answer.outcome, Outcome::Refused { limit: 2, retry_after_ms: 60_000 });
+    assert_eq!(
+        answer.outcome,
+        Outcome::Refused {
+            limit: 2,
+            retry_after_ms: 60_000
+        }
+    );
     let remaining: Vec<_> = answer.standings.iter().map(|one| one.remaining).collect();
     assert_eq!(remaining, [9, 0, 0, 999]);
     assert_eq!(
         answer.standings[0],
-        Standing { limit: 10, window_ms: 1_000, remaining: 9, reset_ms: 100 }
+        Standing {
+            limit: 10,
+            window_ms: 1_000,
+            remaining: 9,
+            reset_ms: 100
+        }
     );
     assert_eq!(object.memory, before);
     let answer = object.ask("2", 1, &limits[..2], NOW);
-    assert_eq!(answer.outcome, Outcome::Refused { limit: 1, retry_after_ms: 1_000 });
+    assert_eq!(
+        answer.outcome,
+        Outcome::Refused {
+            limit: 1,
+            retry_after_ms: 1_000
+        }
+    );
     // No limits at all, and limits of other ids, are not held back.
     assert_eq!(object.ask("3", 1, &[], NOW).outcome, Outcome::Admitted);
     assert_eq!(object.ask("4", 1, &limits[..1], NOW).standings[0].remaining, 8);
@@ -171,7 +208,10 @@ fn a_retried_request_is_charged_once() {
     for _ in 0..30 {
         let answer = object.ask("one", 1, &limits, NOW);
         assert_eq!(answer.outcome, Outcome::Admitted);
-        assert_eq!((answer.standings[0].remaining, answer.standings[1].remaining), (9, 9));
+        assert_eq!(
+            (answer.standings[0].remaining, answer.standings[1].remaining),
+            (9, 9)
+        );
     }
     // The quota was written with it, so it is known after a crash too.
     object.crash();
@@ -183,13 +223,25 @@ fn a_retried_request_is_charged_once() {
     // Refused requests are not remembered as admitted.
     let one = [("s", rate(1, 1_000, 1))];
     assert_eq!(object.ask("a", 1, &one, NOW).outcome, Outcome::Admitted);
-    assert!(matches!(object.ask("b", 1, &one, NOW).outcome, Outcome::Refused { .. }));
-    assert!(matches!(object.ask("b", 1, &one, NOW).outcome, Outcome::Refused { .. }));
+    assert!(matches!(
+        object.ask("b", 1, &one, NOW).outcome,
+        Outcome::Refused { .. }
+    ));
+    assert!(matches!(
+        object.ask("b", 1, &one, NOW).outcome,
+        Outcome::Refused { .. }
+    ));
     // Only so many are remembered.
     for n in 0..200 {
         object.ask(&format!("id-{n}"), 1, &[("w", rate(1_000, 1_000, 1_000))], NOW);
     }
-    assert_eq!(open(MEMORY, object.memory.as_ref().unwrap()).unwrap().recent.len(), MAX_RECENT);
+    assert_eq!(
+        open(MEMORY, object.memory.as_ref().unwrap())
+            .unwrap()
+            .recent
+            .len(),
+        MAX_RECENT
+    );
 }
 
 #[test]
@@ -249,14 +301,19 @@ fn it_forgets_when_all_is_paid_and_over() {
     let at = object.alarm.unwrap();
     assert_eq!(at, NOW + 200 + LINGER);
     let paid = NOW + 600 + LINGER;
-    assert_eq!(on_alarm(object.memory.as_ref().unwrap(), at), Ok(Alarm::Rearm(paid)));
+    assert_eq!(
+        on_alarm(object.memory.as_ref().unwrap(), at),
+        Ok(Alarm::Rearm(paid))
+    );
     assert_eq!(on_alarm(object.memory.as_ref().unwrap(), paid), Ok(Alarm::Forget));
     // Used meanwhile: the alarm is not moved, but found too early.
     object.passed(5, &[("q", quota(10, Window::Day))], NOW + 1_000);
     assert_eq!(object.alarm, Some(at));
     let later = span(Window::Day, NOW).end + LINGER;
-    for state in [object.memory.clone().unwrap(), resume(&object.stored.clone().unwrap()).unwrap()]
-    {
+    for state in [
+        object.memory.clone().unwrap(),
+        resume(&object.stored.clone().unwrap()).unwrap(),
+    ] {
         assert_eq!(on_alarm(&state, at), Ok(Alarm::Rearm(later)));
         assert_eq!(on_alarm(&state, later - 1), Ok(Alarm::Rearm(later)));
         assert_eq!(on_alarm(&state, later), Ok(Alarm::Forget));
@@ -267,9 +324,19 @@ fn it_forgets_when_all_is_paid_and_over() {
 #[test]
 fn damage_is_never_an_allowance() {
     let mut object = Object::default();
-    object.passed(3, &[("r", rate(10, 1_000, 10)), ("q", quota(5, Window::Day))], NOW);
+    object.passed(
+        3,
+        &[("r", rate(10, 1_000, 10)), ("q", quota(5, Window::Day))],
+        NOW,
+    );
     let (stored, memory) = (object.stored.unwrap(), object.memory.unwrap());
-    let ask = Ask { request: "x", cost: 1, limits: Vec::new() }.encode().unwrap();
+    let ask = Ask {
+        request: "x",
+        cost: 1,
+        limits: Vec::new(),
+    }
+    .encode()
+    .unwrap();
     assert!(resume(&stored).is_ok() && decide(Some(&memory), &ask, NOW).is_ok());
     // One is never taken for the other.
     assert_eq!(resume(&memory), Err(MeterError::State));
@@ -286,7 +353,10 @@ fn damage_is_never_an_allowance() {
             Err(MeterError::State)
         );
     }
-    assert_eq!(resume(&[stored.as_slice(), &[0]].concat()), Err(MeterError::State));
+    assert_eq!(
+        resume(&[stored.as_slice(), &[0]].concat()),
+        Err(MeterError::State)
+    );
 }
 
 #[test]
@@ -294,19 +364,45 @@ fn asks_beyond_a_bound_are_refused() {
     let long = "x".repeat(MAX_ID + 1);
     let kind = rate(1, 1, 1);
     let ids: Vec<String> = (0..=MAX_LIMITS).map(|n| n.to_string()).collect();
-    let of = |ids: &[String]| ids.iter().map(|id| Asked { id: id.clone().leak(), kind }).collect();
+    let of = |ids: &[String]| {
+        ids.iter()
+            .map(|id| Asked {
+                id: id.clone().leak(),
+                kind,
+            })
+            .collect()
+    };
     for (request, cost, limits) in [
         (long.as_str(), 1, Vec::new()),
         ("x", 0, Vec::new()),
         ("x", 1, vec![Asked { id: &long, kind }]),
         ("x", 1, vec![Asked { id: "a", kind }, Asked { id: "a", kind }]),
-        ("x", 1, vec![Asked { id: "a", kind: rate(0, 1, 1) }]),
+        (
+            "x",
+            1,
+            vec![Asked {
+                id: "a",
+                kind: rate(0, 1, 1),
+            }],
+        ),
         ("x", 1, of(&ids)),
     ] {
-        let ask = Ask { request, cost, limits }.encode().unwrap();
+        let ask = Ask {
+            request,
+            cost,
+            limits,
+        }
+        .encode()
+        .unwrap();
         assert_eq!(decide(None, &ask, NOW), Err(MeterError::Ask));
     }
-    let ask = Ask { request: "x", cost: 1, limits: of(&ids[1..]) }.encode().unwrap();
+    let ask = Ask {
+        request: "x",
+        cost: 1,
+        limits: of(&ids[1..]),
+    }
+    .encode()
+    .unwrap();
     assert!(decide(None, &ask, NOW).is_ok());
     assert_eq!(decide(None, &ask[1..], NOW), Err(MeterError::Ask));
     // Nor does the state grow without bound.
@@ -317,10 +413,16 @@ fn asks_beyond_a_bound_are_refused() {
     let one_more = Ask {
         request: "",
         cost: 1,
-        limits: vec![Asked { id: "more", kind: quota(9, Window::Month) }],
+        limits: vec![Asked {
+            id: "more",
+            kind: quota(9, Window::Month),
+        }],
     };
     let memory = object.memory.unwrap();
-    assert_eq!(decide(Some(&memory), &one_more.encode().unwrap(), NOW), Err(MeterError::Crowded));
+    assert_eq!(
+        decide(Some(&memory), &one_more.encode().unwrap(), NOW),
+        Err(MeterError::Crowded)
+    );
 }
 
 /// Its id, limits and cost.
@@ -341,7 +443,14 @@ fn pool() -> Vec<(&'static str, Vec<LimitKind>)> {
     vec![
         ("a", vec![rate(7, 1_000, 5), rate(3, 1_000, 9), rate(20, 300, 2)]),
         ("b", vec![rate(1_000, 1_000, 40), rate(2_000, 1_000, 90)]),
-        ("c", vec![quota(25, Window::Minute), quota(12, Window::Minute), quota(60, Window::Hour)]),
+        (
+            "c",
+            vec![
+                quota(25, Window::Minute),
+                quota(12, Window::Minute),
+                quota(60, Window::Hour),
+            ],
+        ),
         ("d", vec![rate(1, 5_000, 3), quota(20, Window::Minute)]),
     ]
 }
@@ -379,8 +488,7 @@ fn check_laws(log: &Log) {
             LimitKind::Rate(rate) => {
                 for (i, a) in times.iter().enumerate() {
                     for (j, b) in times.iter().enumerate().skip(i) {
-                        let bound =
-                            u64::from(rate.burst) + u64::from(rate.count) * (b - a) / rate.period;
+                        let bound = u64::from(rate.burst) + u64::from(rate.count) * (b - a) / rate.period;
                         assert!((j - i + 1) as u64 <= bound, "{id} {kind:?}: {i}..={j}");
                     }
                 }
@@ -397,7 +505,9 @@ fn check_laws(log: &Log) {
 }
 
 fn same_charges(before: &Object, after: &Object) {
-    let (Some(before), Some(after)) = (&before.memory, &after.memory) else { return };
+    let (Some(before), Some(after)) = (&before.memory, &after.memory) else {
+        return;
+    };
     let (before, after) = (open(MEMORY, before).unwrap(), open(MEMORY, after).unwrap());
     for record in &before.records {
         let kept = after.records.iter().find(|other| {
@@ -543,7 +653,9 @@ proptest! {
 
 fn book(log: &mut Log, limits: &[(&'static str, LimitKind)], cost: u32, at: u64) {
     for (id, kind) in limits {
-        let entry = log.entry((id, format!("{kind:?}"))).or_insert((*kind, Vec::new()));
+        let entry = log
+            .entry((id, format!("{kind:?}")))
+            .or_insert((*kind, Vec::new()));
         entry.1.extend((0..cost).map(|_| at));
     }
 }
