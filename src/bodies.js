@@ -29,9 +29,13 @@ export function createHold() {
   };
 }
 
-// Reads a body whole: bytes, or why not ("large", "lost", "late", "busy").
-export async function readWhole(source, announced, max, within, hold) {
+// Reads a body whole: bytes, or why not ("large", "lost", "late", "busy"). `controller` aborts what
+// is read, where there is one.
+export async function readWhole(source, announced, max, within, hold, controller = null) {
   if (announced !== null && announced > max) return "large";
+  if (announced !== null && controller !== null) {
+    return readAbortable(source, announced, within, hold, controller);
+  }
   const late = { reached: false };
   let expire;
   const deadline = new Promise((resolve) => {
@@ -46,11 +50,29 @@ export async function readWhole(source, announced, max, within, hold) {
       const read = await Promise.race([source.arrayBuffer(), deadline]);
       return read === "late" ? "late" : new Uint8Array(read);
     }
-    return await readCounted(source.body, max, deadline, hold);
+    const read = await readCounted(source.body, max, deadline, hold);
+    if (read === "late" && controller !== null) controller.abort();
+    return read;
   } catch {
     return late.reached ? "late" : "lost";
   } finally {
     clearTimeout(expire);
+  }
+}
+
+async function readAbortable(source, announced, within, hold, controller) {
+  if (!hold.reserve(announced)) return "busy";
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    controller.abort();
+  }, within);
+  try {
+    return new Uint8Array(await source.arrayBuffer());
+  } catch {
+    return late ? "late" : "lost";
+  } finally {
+    clearTimeout(timer);
   }
 }
 

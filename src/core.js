@@ -338,7 +338,6 @@ function readStep(kind, wire) {
 
 function readAttempt(step, wire) {
   step.within = wire.readMs();
-  step.total = wire.readMs();
   step.mock = wire.readU8() === 1;
   if (step.mock) {
     step.status = wire.readU16();

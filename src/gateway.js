@@ -19,6 +19,9 @@ const ANSWER_FAILURES = {
   large: FAILURE.TOO_LARGE, lost: FAILURE.UNREACHABLE, late: FAILURE.TIMEOUT, busy: FAILURE.BUSY,
 };
 
+// Headers whose values add up.
+const listed = (name) => name === "vary" || name === "link";
+
 export function createGateway(core, cold, log) {
   async function fetch(request, env, ctx) {
     // What belongs to this request alone.
@@ -128,9 +131,7 @@ export function createGateway(core, cold, log) {
     // A decoded answer is longer than what was announced.
     const plain = length !== null && call.response.headers.get("content-encoding") === null;
     const announced = plain ? Number(length) : null;
-    const read = await readWhole(call.response, announced, step.max, step.within, call.hold);
-    if (read === "late" && call.controller !== null) call.controller.abort();
-    return read;
+    return readWhole(call.response, announced, step.max, step.within, call.hold, call.controller);
   }
 
   async function attempt(step, call) {
@@ -162,9 +163,6 @@ export function createGateway(core, cold, log) {
       clearTimeout(timer);
     }
     call.response = response;
-    if (step.total > 0 && response.body !== null) {
-      setTimeout(() => controller.abort(), step.total);
-    }
     return resume(call).answered(step.flight, response);
   }
 
@@ -245,15 +243,11 @@ export function createGateway(core, cold, log) {
 
   function finish(step, call) {
     if (step.log !== null) log(step.log);
+    if (step.copy) return passedOn(step, call);
     const headers = {};
-    if (step.copy) {
-      call.response.headers.forEach((value, name) => {
-        if (core.copied(name)) headers[name] = value;
-      });
-    }
     for (let i = 0; i < step.set.length; i += 2) {
       const name = step.set[i];
-      const both = (name === "vary" || name === "link") && headers[name] !== undefined;
+      const both = listed(name) && headers[name] !== undefined;
       headers[name] = both ? `${headers[name]}, ${step.set[i + 1]}` : step.set[i + 1];
     }
     let body = null;
@@ -261,13 +255,23 @@ export function createGateway(core, cold, log) {
     else if (step.body === 2) body = call.response.body;
     else if (step.body === 3) body = call.answer;
     if (step.body !== 2 && call.response !== null) discard(call);
-    const response = new Response(body, { status: step.status, headers });
-    if (step.copy && core.copied("set-cookie")) {
-      response.headers.delete("set-cookie");
-      for (const cookie of call.response.headers.getSetCookie()) {
-        response.headers.append("set-cookie", cookie);
-      }
+    return new Response(body, { status: step.status, headers });
+  }
+
+  // An upstream's answer with those of its headers that may pass. To copy all of them and take the
+  // others away costs half of setting those that stay.
+  function passedOn(step, call) {
+    const from = call.response;
+    const response = new Response(step.body === 2 ? from.body : null, from);
+    const { headers } = response;
+    from.headers.forEach((_, name) => {
+      if (!core.copied(name)) headers.delete(name);
+    });
+    for (let i = 0; i < step.set.length; i += 2) {
+      if (listed(step.set[i])) headers.append(step.set[i], step.set[i + 1]);
+      else headers.set(step.set[i], step.set[i + 1]);
     }
+    if (step.body !== 2) discard(call);
     return response;
   }
 

@@ -250,7 +250,8 @@ function openReader(stream) {
 }
 
 async function filtered(stream) {
-  const reader = stream.source.getReader();
+  // In large pieces: when chunks come faster than they can be looked at, several are looked at at once.
+  const reader = openReader(stream.source);
   let writer = null;
   let writing = null;
   const held = [];
@@ -265,15 +266,13 @@ async function filtered(stream) {
     if (writing !== null) await stream.taken(writing);
     writing = writer.write(bytes).catch(() => stream.leave());
   };
-  stream.watch(() => {
-    reader.cancel().catch(() => {});
-  });
+  stream.watch(() => reader.cancel());
   if (stream.committed) open();
   try {
     while (stream.end === null) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      const progress = stream.follow(value);
+      const chunk = await reader.read();
+      if (chunk === null) break;
+      const progress = stream.follow(chunk);
       if (stream.ripe(progress)) {
         stream.commit();
         open();
@@ -300,5 +299,5 @@ async function filtered(stream) {
     if (writing !== null) await writing;
     writer.releaseLock();
   });
-  reader.cancel().catch(() => {});
+  reader.cancel();
 }

@@ -168,6 +168,7 @@ describe("a proxied API", () => {
   after(() => upstream?.stop());
   beforeEach(() => {
     upstream.requests.length = 0;
+    upstream.whole = true;
     upstream.answer = answerOk;
   });
 
@@ -292,8 +293,8 @@ describe("a proxied API", () => {
     const half = randomBytes(4 * 1024 * 1024);
     let begun;
     const first = new Promise((resolve) => { begun = resolve; });
-    await upstream.stop();
-    upstream = await startUpstream(PORTS.rest, async (request, response) => {
+    upstream.whole = false;
+    upstream.answer = async (request, response) => {
       const hash = createHash("sha256");
       let length = 0;
       for await (const chunk of request) {
@@ -302,7 +303,7 @@ describe("a proxied API", () => {
         length += chunk.length;
       }
       json(response, { length, hash: hash.digest("hex"), announced: request.headers["content-length"] ?? null });
-    }, { whole: false });
+    };
     const upload = open(gateway.url, {
       method: "PUT",
       path: "/orders/v1/files/large",

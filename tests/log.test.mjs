@@ -143,3 +143,13 @@ test("one line for each request, and nothing in any that must not be there", () 
   for (const secret of forbidden) assert.ok(!text.includes(secret), `the log holds ${secret}`);
   assert.ok(!/eyJ[\w-]+\.eyJ/.test(text), "the log holds a token");
 });
+
+test("a failure of the half that is off the hot path is one line, too", async () => {
+  const response = await gateway.fetch("/_turnpike/panic");
+  assert.equal(response.status, 500);
+  const line = await lineOf(response);
+  assert.deepEqual([line.operation, line.status, line.code, line.decision], ["/_turnpike/panic", 500, "internal", "failed"]);
+  await lineOf(await gateway.fetch("/_turnpike/version"));
+  const lines = gateway.logs.filter(({ event, operation }) => event === "request" && operation === "/_turnpike/panic");
+  assert.equal(lines.length, 1);
+});

@@ -7,9 +7,11 @@
 //   upstream.answer = (request, response, body) => { ... }    // from now on
 //   await upstream.stop()   // also ends what is still open
 //
-// The handler is called with the whole body; with `{ whole: false }` at once, and reads it itself.
+// The handler is called with the whole body; with `{ whole: false }`, or `upstream.whole = false`, at once,
+// and reads it itself.
 // Ports are fixed, as the policies name them. So a test file that uses one must not run at the same
-// time as another that does: `startUpstream` waits for a port that is in use.
+// time as another that does: `startUpstream` waits for a port that is in use. A file that needs several
+// takes them in ascending order, so that no two files wait for each other.
 
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,12 +19,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** What the tree `e2e` calls: see its README. */
 export const PORTS = { chat: 18181, rest: 18182, jwks: 18183, aimock: 18184 };
 
-export async function startUpstream(port, answer, { whole = true, patience = 120_000 } = {}) {
+export async function startUpstream(port, answer, { whole = true, patience = 600_000 } = {}) {
   const requests = [];
   const server = createServer(async (request, response) => {
     const { method, url, headers, rawHeaders } = request;
     const record = { method, url, headers, rawHeaders, body: null };
-    if (!whole) {
+    if (!upstream.whole) {
       requests.push(record);
       return upstream.answer(request, response, null);
     }
@@ -41,6 +43,7 @@ export async function startUpstream(port, answer, { whole = true, patience = 120
     url: `http://127.0.0.1:${port}`,
     requests,
     answer,
+    whole,
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -65,7 +68,8 @@ async function listen(server, port, until) {
       });
       return;
     } catch (error) {
-      if (error.code !== "EADDRINUSE" || Date.now() > until) throw error;
+      if (error.code !== "EADDRINUSE") throw error;
+      if (Date.now() > until) throw new Error(`the port ${port} stays in use: does another test run have it?`, { cause: error });
       await sleep(100);
     }
   }

@@ -438,7 +438,6 @@ fn tell_next(next: &Next, out: &mut Writer<'_>) {
 fn tell_attempt(attempt: &Attempt, out: &mut Writer<'_>) {
     out.u8(tell::ATTEMPT);
     out.ms(attempt.within);
-    out.ms(attempt.total);
     match &attempt.to {
         Upstream::Http {
             url,

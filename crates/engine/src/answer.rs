@@ -195,7 +195,6 @@ pub fn proxy(
             body,
         },
         within: timeouts.first.min(timeouts.total),
-        total: timeouts.total,
     })
 }
 
@@ -226,7 +225,6 @@ pub fn completion(
             body: Outgoing::Held(chat::edits(peek, &target.model)),
         },
         within,
-        total: 0,
     }
 }
 
@@ -347,11 +345,7 @@ pub fn scripted(
             OutputEnd::Hang => Ending::Stall,
         },
     };
-    Ok(Attempt {
-        to,
-        within: 0,
-        total: 0,
-    })
+    Ok(Attempt { to, within: 0 })
 }
 
 /// The policy's script as the renderer takes it.

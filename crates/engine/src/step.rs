@@ -206,9 +206,6 @@ pub struct Attempt {
     pub to: Upstream,
     /// How long the head of the answer may take, in milliseconds.
     pub within: u64,
-    /// How long all of an answer may take that is passed on unread, in milliseconds; 0: what
-    /// follows the answer bounds it.
-    pub total: u64,
 }
 
 /// Who is asked.

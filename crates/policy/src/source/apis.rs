@@ -86,12 +86,10 @@ record! {
 record! {
     /// How long an upstream may take.
     ApiTimeouts = "timeouts" {
-        /// Until the head of its answer; left out: 30s, or `total` if that is shorter.
-        first_byte: optional Duration,
-        /// In all.
-        total: default "60s" Duration,
+        /// Until the head of its answer.
+        first_byte: default "30s" Duration,
     }
-    later { idle }
+    later { idle, total }
 }
 
 record! {

@@ -123,13 +123,8 @@ fn handler(
     checker: &mut Checker,
 ) -> Option<HandlerKind> {
     let timeouts = fields.timeouts.as_ref().and_then(|t| {
-        Some(checker.timeouts(
-            "first_byte",
-            30_000,
-            t.first_byte.as_ref(),
-            None,
-            t.total.as_ref()?,
-        ))
+        let first = t.first_byte.as_ref()?;
+        Some(checker.timeouts("first_byte", 30_000, Some(first), None, first))
     });
     let credential = fields.upstream_credential.as_ref().map(|credential| {
         let secret = credential.secret.as_ref()?;

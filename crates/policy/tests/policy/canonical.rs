@@ -67,7 +67,7 @@ fn writing_out_a_default_changes_nothing() {
         (
             "apis/pets/api.yaml",
             "state: active",
-            "state: active\n    timeouts: { first_byte: 30s, total: 1m }",
+            "state: active\n    timeouts: { first_byte: 30s }",
         ),
         (
             "providers/openai.yaml",
