@@ -1,5 +1,11 @@
 //! What touches the web, in a JavaScript engine: `cargo test --target wasm32-unknown-unknown`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests, which clippy does not know as such by the attribute of wasm-bindgen-test"
+)]
+
 use serde_json::Value;
 use wasm_bindgen_test::wasm_bindgen_test;
 use worker::js_sys::{Object, Reflect};
