@@ -320,7 +320,6 @@ fn step(answer: &[u8]) -> Option<Told> {
         }
         tell::ATTEMPT => {
             reader.ms()?;
-            reader.ms()?;
             if reader.u8()? == 0 {
                 reader.text()?.clone_into(&mut told.text);
                 reader.text()?;
