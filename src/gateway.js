@@ -146,24 +146,34 @@ export function createGateway(core, cold, log) {
     }
     const init = outgoing(step, call);
     if (init === null) return resume(call).unanswered(step.flight, FAILURE.SECRET_MISSING);
-    const controller = new AbortController();
-    call.controller = controller;
-    init.signal = controller.signal;
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      controller.abort();
-    }, step.within);
-    let response;
-    try {
-      response = await globalThis.fetch(step.url, init);
-    } catch {
-      return resume(call).unanswered(step.flight, late ? FAILURE.TIMEOUT : FAILURE.UNREACHABLE);
-    } finally {
-      clearTimeout(timer);
+    const failure = await reach(step, init, call);
+    if (failure !== 0) return resume(call).unanswered(step.flight, failure);
+    return resume(call).answered(step.flight, call.response);
+  }
+
+  // Fetches what a step asks for, in time; 0, or why there is no answer. What is tried only once ends
+  // with its request and needs no signal to be aborted by: wiring one costs more than the rest here.
+  async function reach(step, init, call) {
+    const once = step.body !== 2;
+    if (!once) {
+      call.controller = new AbortController();
+      init.signal = call.controller.signal;
     }
-    call.response = response;
-    return resume(call).answered(step.flight, response);
+    let expire;
+    const late = new Promise((resolve) => { expire = setTimeout(resolve, step.within, null); });
+    try {
+      const response = await Promise.race([globalThis.fetch(step.url, init), late]);
+      if (response === null) {
+        if (!once) call.controller.abort();
+        return FAILURE.TIMEOUT;
+      }
+      call.response = response;
+      return 0;
+    } catch {
+      return FAILURE.UNREACHABLE;
+    } finally {
+      clearTimeout(expire);
+    }
   }
 
   // What is sent to an upstream; null when a secret is missing.
