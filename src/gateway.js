@@ -129,8 +129,8 @@ export function createGateway(core, cold, log) {
   async function readAnswer(step, call) {
     const length = call.response.headers.get("content-length");
     // A decoded answer is longer than what was announced.
-    const plain = length !== null && call.response.headers.get("content-encoding") === null;
-    const announced = plain ? Number(length) : null;
+    const plain = length !== null && /^\d+$/.test(length);
+    const announced = plain && call.response.headers.get("content-encoding") === null ? Number(length) : null;
     return readWhole(call.response, announced, step.max, step.within, call.hold, call.controller);
   }
 

@@ -147,7 +147,7 @@ function createStream(core, step, call, log, resolve) {
         return;
       }
       if (next !== null && next.log !== null) log(next.log);
-      const tail = next === null ? faultEvent(core, call) : next.tail;
+      const tail = next === null ? faultEvent(core, call, log) : next.tail;
       if (!stream.committed) stream.commit();
       await flush();
       const writer = writable.getWriter();
@@ -164,9 +164,10 @@ function createStream(core, step, call, log, resolve) {
 }
 
 // What ends a stream whose following was lost to a fault of the core.
-function faultEvent(core, call) {
+function faultEvent(core, call, log) {
   core.ready(call.env);
-  const { bytes } = core.fault(call.request.url);
+  const { bytes, log: line } = core.fault(call.request.url);
+  if (line !== null) log(line);
   return encoder.encode(`\n\ndata: ${new TextDecoder().decode(bytes)}\n\n`);
 }
 

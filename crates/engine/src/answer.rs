@@ -254,7 +254,8 @@ impl Outward<'_> {
     }
 }
 
-/// The parameters of a query that an upstream may see, as they were written.
+/// The parameters of a query that an upstream may see, as they were written; but a `;`, at which some
+/// upstreams would begin another parameter, is encoded.
 fn allowed_query(query: &str, allowed: &[String]) -> String {
     if allowed.is_empty() || query.is_empty() {
         return String::new();
@@ -264,7 +265,12 @@ fn allowed_query(query: &str, allowed: &[String]) -> String {
         let name = decoded(name);
         allowed.iter().any(|allowed| allowed.as_bytes() == name.as_ref())
     };
-    query.split('&').filter(passes).collect::<Vec<_>>().join("&")
+    query
+        .split('&')
+        .filter(passes)
+        .collect::<Vec<_>>()
+        .join("&")
+        .replace(';', "%3B")
 }
 
 /// A name of a query with its percent-encoding undone.
@@ -518,4 +524,22 @@ pub fn provider_of<'a>(
 pub fn target_name(policy: &Compiled, target: &Target) -> String {
     let provider = look::provider(policy, target.provider).map_or("?", |p| p.name.as_str());
     format!("{provider}/{}", target.model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allowed_query;
+
+    #[test]
+    fn only_named_parameters_pass_however_an_upstream_splits_them() {
+        let allowed = ["limit".to_owned(), "a b".to_owned()];
+        for (query, passes) in [
+            ("limit=1&admin=true", "limit=1"),
+            ("limit=1;admin=true", "limit=1%3Badmin=true"),
+            ("admin=1;limit=2", ""),
+            ("l%69mit=1&a+b=2&a%20b=3", "l%69mit=1&a+b=2&a%20b=3"),
+        ] {
+            assert_eq!(allowed_query(query, &allowed), passes, "{query}");
+        }
+    }
 }
