@@ -31,8 +31,10 @@ export function relay(core, step, call, log) {
     const stream = createStream(core, step, call, log, resolve);
     const pump = step.filter ? filtered(stream) : untouched(stream);
     call.ctx.waitUntil(pump.catch((error) => {
-      if (stream.committed) return;
-      reject(error);
+      if (!stream.committed) return reject(error);
+      // The answer is the client's already: it must see that this is no end, and the operator why.
+      log(JSON.stringify({ event: "fault", half: "shell", message: String(error) }));
+      stream.writable.abort(error).catch(() => {});
     }));
   });
 }
