@@ -152,6 +152,26 @@ fn refuses_with_place_and_remedy() {
 }
 
 #[test]
+fn members_that_would_lead_the_call_elsewhere_are_refused() {
+    for (member, name) in [
+        (r#""models":["other"]"#, "models"),
+        (r#""route":"fallback""#, "route"),
+        (r#""provider":{"order":["other"]}"#, "provider"),
+        (r#""Fallbacks":[]"#, "fallbacks"),
+        (r#""api_base":"https://elsewhere.example""#, "api_base"),
+        (r#""api_\u006bey":"k""#, "api_key"),
+    ] {
+        let body = format!(r#"{{"model":"m",{member},"messages":[]}}"#);
+        let error = peek(body.as_bytes()).expect_err(member);
+        assert_eq!(error.kind, PeekErrorKind::Steering(name), "{member}");
+        assert!(error.to_string().contains("leave it out"), "{error}");
+    }
+    // A member of another kind may bear such a name.
+    let body = br#"{"model":"m","messages":[],"metadata":{"route":"A7"}}"#;
+    assert!(peek(body).is_ok());
+}
+
+#[test]
 fn depth_is_harmless() {
     for open in ["[", "{\"a\":"] {
         let deep = format!("{{\"model\":\"m\",\"x\":{}", open.repeat(200_000));

@@ -40,6 +40,8 @@ pub enum PeekErrorKind {
     Duplicate(&'static str),
     /// A member differs from this one only in the case of letters.
     Lookalike(&'static str),
+    /// This member would lead the call elsewhere.
+    Steering(&'static str),
     /// This member must be something else.
     Type(&'static str, &'static str),
 }
@@ -48,9 +50,11 @@ impl PeekErrorKind {
     /// The member that is at fault, for the `param` of an error.
     pub const fn param(&self) -> Option<&'static str> {
         match self {
-            Self::Missing(name) | Self::Duplicate(name) | Self::Lookalike(name) | Self::Type(name, _) => {
-                Some(name)
-            }
+            Self::Missing(name)
+            | Self::Duplicate(name)
+            | Self::Lookalike(name)
+            | Self::Steering(name)
+            | Self::Type(name, _) => Some(name),
             _ => None,
         }
     }
@@ -76,6 +80,10 @@ impl fmt::Display for PeekError {
             PeekErrorKind::Lookalike(name) => write!(
                 f,
                 "a member {place} differs from `{name}` only in the case of its letters: write `{name}`"
+            ),
+            PeekErrorKind::Steering(name) => write!(
+                f,
+                "`{name}` {place} would choose a model, an upstream or a credential by itself: leave it out"
             ),
             PeekErrorKind::Type(name, expected) => {
                 write!(f, "`{name}` must be {expected} ({place})")

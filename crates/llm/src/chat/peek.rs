@@ -3,7 +3,8 @@
 //! What is read here decides about money and access, and the upstream reads the same bytes with
 //! another parser. So whatever two parsers could read differently is refused: members that come
 //! twice, members that differ from one that counts only in the case of letters (Go's
-//! `encoding/json` takes them for the same), numbers that are not plain.
+//! `encoding/json` takes them for the same), numbers that are not plain; and members by which
+//! aggregators let a caller choose another model or upstream than the one that was checked here.
 
 use std::fmt;
 
@@ -38,6 +39,8 @@ pub struct Peek {
     pub max_completion_tokens_member: Option<(Span, Option<u64>)>,
     /// How many answers are asked for; at least 1.
     pub n: u32,
+    /// Whether there are messages, were it none at all.
+    pub has_messages: bool,
     /// Whether tools (or functions, as they were called) are offered.
     pub has_tools: bool,
     /// The offset after the opening brace, where a member (with its comma) can be put in.
@@ -106,6 +109,7 @@ struct Members<'a> {
     max_tokens: Option<&'a RawValue>,
     max_completion_tokens: Option<&'a RawValue>,
     n: Option<&'a RawValue>,
+    messages: Option<&'a RawValue>,
     tools: Option<&'a RawValue>,
     functions: Option<&'a RawValue>,
     /// The first member that could be read in two ways, and the offset of its value.
@@ -113,8 +117,9 @@ struct Members<'a> {
 }
 
 /// The names of the members that count.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "model",
+    "messages",
     "stream",
     "stream_options",
     "max_tokens",
@@ -122,6 +127,24 @@ const NAMES: [&str; 8] = [
     "n",
     "tools",
     "functions",
+];
+
+/// Members by which some upstreams let a caller choose models, upstreams or credentials: nothing that
+/// a gateway's client may decide.
+const STEERING: [&str; 13] = [
+    "models",
+    "route",
+    "provider",
+    "fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "model_list",
+    "custom_llm_provider",
+    "api_base",
+    "base_url",
+    "api_key",
+    "api_version",
+    "extra_headers",
 ];
 
 impl<'a> Members<'a> {
@@ -138,6 +161,7 @@ impl<'a> Members<'a> {
     fn slot(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>> {
         match name {
             "model" => Some(&mut self.model),
+            "messages" => Some(&mut self.messages),
             "stream" => Some(&mut self.stream),
             "stream_options" => Some(&mut self.stream_options),
             "max_tokens" => Some(&mut self.max_tokens),
@@ -162,6 +186,12 @@ impl<'a> Members<'a> {
         if model.is_empty() || model.len() > MODEL_LIMIT {
             return Err(fail(raw, "model", "a name of 1 to 256 bytes"));
         }
+        // What is in them is the upstream's matter.
+        let has_messages = match self.messages {
+            None => false,
+            Some(value) if value.get().starts_with('[') => true,
+            Some(value) => return Err(fail(value, "messages", "an array")),
+        };
         let stream = match self.stream.map(|value| (value, value.get())) {
             None | Some((_, "false" | "null")) => false,
             Some((_, "true")) => true,
@@ -203,6 +233,7 @@ impl<'a> Members<'a> {
             max_tokens_member,
             max_completion_tokens_member,
             n,
+            has_messages,
             has_tools: self.tools.is_some_and(json::is_filled) || self.functions.is_some_and(json::is_filled),
             insert_at,
             body_len,
@@ -277,6 +308,10 @@ impl<'a> Visitor<'a> for Collect<'a> {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
+                Key::Steering(name) => {
+                    let value = map.next_value::<&RawValue>()?;
+                    Some((PeekErrorKind::Steering(name), value))
+                }
                 Key::Lookalike(name) => {
                     let value = map.next_value::<&RawValue>()?;
                     Some((PeekErrorKind::Lookalike(name), value))
@@ -303,6 +338,8 @@ enum Key {
     Exact(&'static str),
     /// One that some parsers take for one that counts.
     Lookalike(&'static str),
+    /// One that would lead the call elsewhere, in any case of its letters.
+    Steering(&'static str),
     /// Any other.
     Other,
 }
@@ -314,12 +351,14 @@ impl Key {
                 return Self::Exact(name);
             }
         }
-        for name in NAMES {
-            if text.len() >= name.len() && text.chars().map(fold).eq(name.chars()) {
-                return Self::Lookalike(name);
-            }
+        let alike = |name: &&&str| text.len() >= name.len() && text.chars().map(fold).eq(name.chars());
+        if let Some(name) = NAMES.iter().find(alike) {
+            return Self::Lookalike(name);
         }
-        Self::Other
+        STEERING
+            .iter()
+            .find(alike)
+            .map_or(Self::Other, |name| Self::Steering(name))
     }
 }
 
