@@ -5,8 +5,10 @@
 export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3 };
 export const FAILURE = { UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5 };
 
-// Of the 128 MB of an isolate, so many bytes may be bodies.
-const MAX_HELD = 48 * 1024 * 1024;
+// Of the 128 MB of an isolate, so many bytes may be bodies. As much again may be their copies, as each has
+// at most one at a time (with its edits, or while its pieces are put together), and the core has room
+// for one more.
+const MAX_HELD = 40 * 1024 * 1024;
 // A body of unknown length is counted in steps of this size.
 const STEP = 64 * 1024;
 

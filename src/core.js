@@ -2,7 +2,7 @@
 // bytes out. It keeps nothing of a request, so when a call traps, only that call is lost: a fresh
 // instance takes the module's place before the next one.
 
-import { ASK, TELL, createWire, room } from "./wire.js";
+import { ASK, TELL, WIRE, createWire, room } from "./wire.js";
 
 // A call of the core that trapped, or that it could not answer.
 export class Fault extends Error {}
@@ -41,6 +41,7 @@ export function createCore(module, { now, fill, report }) {
   // Calls the core; afterwards its answer is read from `wire`.
   function call() {
     let pointer;
+    wire.seal();
     try {
       pointer = exports.call();
     } catch (trap) {
@@ -70,25 +71,31 @@ export function createCore(module, { now, fill, report }) {
     if (facts === null) {
       wire.write(1, ASK.FACTS);
       call();
+      if (wire.readU32() !== WIRE) throw new Error("the shell and the core are not of one build");
       facts = {
         head: wire.readTexts(),
         answer: wire.readTexts(),
         copied: new Set(wire.readTexts()),
         secrets: wire.readTexts(),
       };
+      facts.ofBody = facts.head.map((name) => name.startsWith("content-"));
+      facts.noted = new Set([...facts.answer, ...facts.copied, "content-encoding"]);
     }
     const encoder = new TextEncoder();
     const secrets = [];
     for (const name of facts.secrets) {
       if (typeof env[name] === "string" && env[name] !== "") {
-        secrets.push(encoder.encode(name), encoder.encode(env[name]));
+        secrets.push({ name, value: encoder.encode(env[name]) });
       }
     }
-    const size = secrets.reduce((sum, bytes) => sum + bytes.length + 4, 64);
+    const size = secrets.reduce((sum, { name, value }) => sum + room(name) + value.length + 4, 64);
     wire.write(size, ASK.START);
     wire.raw(random(16));
-    wire.u32(secrets.length / 2);
-    for (const bytes of secrets) wire.data(bytes);
+    wire.u32(secrets.length);
+    for (const { name, value } of secrets) {
+      wire.text(name);
+      wire.data(value);
+    }
     call();
     started = true;
   }
@@ -114,7 +121,20 @@ export function createCore(module, { now, fill, report }) {
     now,
     ready,
 
-    // Which answer headers of an upstream reach the client.
+    // Those headers of an upstream's answer that anybody asks for: all of them in one pass, which
+    // costs as much as getting three by their names.
+    note(response) {
+      const noted = {};
+      response.headers.forEach((value, name) => {
+        if (!facts.noted.has(name)) return;
+        // Of these each is a field of its own: they cannot be joined (RFC 6265, 3).
+        if (name === "set-cookie") (noted[name] ??= []).push(value);
+        else noted[name] = value;
+      });
+      return noted;
+    },
+
+    // Whether a header of an upstream's answer reaches the client.
     copied(name) {
       return facts.copied.has(name);
     },
@@ -134,16 +154,17 @@ export function createCore(module, { now, fill, report }) {
 
     begin(request) {
       const { method, url, headers } = request;
+      const bodyless = request.body === null;
       const values = new Array(facts.head.length);
       let size = 128 + room(method) + room(url);
       for (let i = 0; i < values.length; i++) {
-        values[i] = headers.get(facts.head[i]);
+        values[i] = bodyless && facts.ofBody[i] ? null : headers.get(facts.head[i]);
         size += room(values[i]);
       }
       wire.write(size, ASK.BEGIN);
       wire.ms(now());
       wire.raw(random(RANDOM));
-      wire.u8(request.body === null ? 0 : 1);
+      wire.u8(bodyless ? 0 : 1);
       wire.text(method);
       wire.text(url);
       for (const value of values) wire.text(value);
@@ -176,17 +197,14 @@ export function createCore(module, { now, fill, report }) {
       return next();
     },
 
-    answered(flight, response) {
-      const values = new Array(facts.answer.length);
+    // `noted` is what `note` said of the answer.
+    answered(flight, status, noted) {
       let size = 8;
-      for (let i = 0; i < values.length; i++) {
-        values[i] = response.headers.get(facts.answer[i]);
-        size += room(values[i]);
-      }
+      for (const name of facts.answer) size += room(noted[name] ?? null);
       event(ASK.ANSWERED, flight, size);
       wire.u8(0);
-      wire.u16(response.status);
-      for (const value of values) wire.text(value);
+      wire.u16(status);
+      for (const name of facts.answer) wire.text(noted[name] ?? null);
       return next();
     },
 
@@ -236,11 +254,16 @@ export function createCore(module, { now, fill, report }) {
       return next();
     },
 
-    // What a client gets whose handling was lost.
-    fault(url) {
-      wire.write(128 + room(url), ASK.FAULT);
+    // What a client gets whose handling was lost. `flight` is null when nothing was in flight yet;
+    // `committed` says that a part of a stream is the client's already.
+    fault({ method, url }, flight, committed) {
+      const size = 128 + (flight === null ? 0 : flight.length) + room(method) + room(url);
+      wire.write(size, ASK.FAULT);
       wire.ms(now());
       wire.raw(random(RANDOM));
+      wire.data(flight);
+      wire.u8(committed ? 1 : 0);
+      wire.text(method);
       wire.text(url);
       return next();
     },

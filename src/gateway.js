@@ -27,8 +27,11 @@ export function createGateway(core, cold, log) {
     // What belongs to this request alone.
     const call = {
       request, env, ctx,
+      // What the core knows of it, while something is waited for.
+      flight: null,
       body: null,
       response: null,
+      noted: null,
       answer: null,
       controller: null,
       hold: createHold(),
@@ -48,22 +51,31 @@ export function createGateway(core, cold, log) {
 
   async function carryOut(first, call) {
     let step = first;
-    // Whatever must be waited for is waited for also when the client leaves: what is held for it must
-    // be given back, what it used must be known, and the log must have its line. Without this the
-    // platform would stop in the middle, and run no `finally`.
-    if (step.kind !== TELL.FINISH) {
-      call.ctx.waitUntil(new Promise((resolve) => { call.settle = resolve; }));
-    }
     for (;;) {
+      call.flight = step.flight;
+      if (call.settle === null && !lastsAlone(step)) outlast(call);
       switch (step.kind) {
         case TELL.FINISH:
           return finish(step, call);
-        case TELL.ATTEMPT:
-          step = await attempt(step, call);
+        case TELL.ATTEMPT: {
+          // An earlier answer that is not used any more.
+          if (call.response !== null) discard(call);
+          call.controller = null;
+          const failure = await (step.mock ? mocked(step, call) : reach(step, call));
+          const { flight } = step;
+          if (failure !== 0) {
+            step = resume(call).unanswered(flight, failure);
+            break;
+          }
+          call.noted = core.note(call.response);
+          step = resume(call).answered(flight, call.response.status, call.noted);
           break;
-        case TELL.METER:
-          step = resume(call).metered(step.flight, await decide(step, call.env));
+        }
+        case TELL.METER: {
+          const decided = await decide(step, call.env);
+          step = resume(call).metered(step.flight, decided);
           break;
+        }
         case TELL.READ_BODY:
           step = await readBody(step, call);
           break;
@@ -100,7 +112,7 @@ export function createGateway(core, cold, log) {
             step = resume(call).unanswered(step.flight, FAILURE.UNREACHABLE);
             break;
           }
-          const settled = resume(call).answered(step.flight, response);
+          const settled = resume(call).answered(step.flight, response.status, {});
           if (settled.log !== null) log(settled.log);
           return response;
         }
@@ -108,6 +120,18 @@ export function createGateway(core, cold, log) {
           throw new Error(`the shell does not know the step ${step.kind}`);
       }
     }
+  }
+
+  // Whatever must be waited for is waited for also when the client leaves: what is held for it must be
+  // given back, what it used must be known, and the log must have its line. Without this the platform
+  // would stop in the middle, and run no `finally`.
+  function outlast(call) {
+    call.ctx.waitUntil(new Promise((resolve) => { call.settle = resolve; }));
+  }
+
+  // What ends at once, or with a fetch that is waited for by itself (see `reach`).
+  function lastsAlone(step) {
+    return step.kind === TELL.FINISH || (step.kind === TELL.ATTEMPT && !step.mock && step.body !== 2);
   }
 
   // The core may have been replaced while this request waited.
@@ -127,53 +151,52 @@ export function createGateway(core, cold, log) {
   }
 
   async function readAnswer(step, call) {
-    const length = call.response.headers.get("content-length");
+    const { "content-length": length, "content-encoding": encoding } = call.noted;
     // A decoded answer is longer than what was announced.
-    const plain = length !== null && /^\d+$/.test(length);
-    const announced = plain && call.response.headers.get("content-encoding") === null ? Number(length) : null;
+    const plain = length !== undefined && /^\d+$/.test(length);
+    const announced = plain && encoding === undefined ? Number(length) : null;
     return readWhole(call.response, announced, step.max, step.within, call.hold, call.controller);
   }
 
-  async function attempt(step, call) {
-    // An earlier answer that is not used any more.
-    if (call.response !== null) discard(call);
-    call.controller = null;
-    if (step.mock) {
-      const played = await play(step);
-      if (played === null) return resume(call).unanswered(step.flight, FAILURE.TIMEOUT);
-      call.response = played;
-      return resume(call).answered(step.flight, played);
-    }
-    const init = outgoing(step, call);
-    if (init === null) return resume(call).unanswered(step.flight, FAILURE.SECRET_MISSING);
-    const failure = await reach(step, init, call);
-    if (failure !== 0) return resume(call).unanswered(step.flight, failure);
-    return resume(call).answered(step.flight, call.response);
+  // Plays a scripted answer; 0, or why there is none.
+  async function mocked(step, call) {
+    const played = await play(step);
+    if (played === null) return FAILURE.TIMEOUT;
+    call.response = played;
+    return 0;
   }
 
   // Fetches what a step asks for, in time; 0, or why there is no answer. What is tried only once ends
   // with its request and needs no signal to be aborted by: wiring one costs more than the rest here.
-  async function reach(step, init, call) {
-    const once = step.body !== 2;
-    if (!once) {
+  function reach(step, call) {
+    const init = outgoing(step, call);
+    if (init === null) return FAILURE.SECRET_MISSING;
+    if (step.body === 2) {
       call.controller = new AbortController();
       init.signal = call.controller.signal;
     }
-    let expire;
-    const late = new Promise((resolve) => { expire = setTimeout(resolve, step.within, null); });
-    try {
-      const response = await Promise.race([globalThis.fetch(step.url, init), late]);
-      if (response === null) {
-        if (!once) call.controller.abort();
-        return FAILURE.TIMEOUT;
-      }
-      call.response = response;
-      return 0;
-    } catch {
-      return FAILURE.UNREACHABLE;
-    } finally {
-      clearTimeout(expire);
-    }
+    return new Promise((resolve) => {
+      let late = false;
+      const timer = setTimeout(() => {
+        late = true;
+        if (call.controller !== null) call.controller.abort();
+        resolve(FAILURE.TIMEOUT);
+      }, step.within);
+      const answered = globalThis.fetch(step.url, init).then(
+        (response) => {
+          // Somebody else may be answering already.
+          if (late) return void response.body?.cancel().catch(() => {});
+          clearTimeout(timer);
+          call.response = response;
+          resolve(0);
+        },
+        () => {
+          clearTimeout(timer);
+          resolve(FAILURE.UNREACHABLE);
+        },
+      );
+      if (call.settle === null) call.ctx.waitUntil(answered);
+    });
   }
 
   // What is sent to an upstream; null when a secret is missing.
@@ -253,8 +276,14 @@ export function createGateway(core, cold, log) {
 
   function finish(step, call) {
     if (step.log !== null) log(step.log);
-    if (step.copy) return passedOn(step, call);
     const headers = {};
+    let cookies = null;
+    if (step.copy) {
+      for (const name in call.noted) {
+        if (name === "set-cookie") cookies = call.noted[name];
+        else if (core.copied(name)) headers[name] = call.noted[name];
+      }
+    }
     for (let i = 0; i < step.set.length; i += 2) {
       const name = step.set[i];
       const both = listed(name) && headers[name] !== undefined;
@@ -265,23 +294,8 @@ export function createGateway(core, cold, log) {
     else if (step.body === 2) body = call.response.body;
     else if (step.body === 3) body = call.answer;
     if (step.body !== 2 && call.response !== null) discard(call);
-    return new Response(body, { status: step.status, headers });
-  }
-
-  // An upstream's answer with those of its headers that may pass. To copy all of them and take the
-  // others away costs half of setting those that stay.
-  function passedOn(step, call) {
-    const from = call.response;
-    const response = new Response(step.body === 2 ? from.body : null, from);
-    const { headers } = response;
-    from.headers.forEach((_, name) => {
-      if (!core.copied(name)) headers.delete(name);
-    });
-    for (let i = 0; i < step.set.length; i += 2) {
-      if (listed(step.set[i])) headers.append(step.set[i], step.set[i + 1]);
-      else headers.set(step.set[i], step.set[i + 1]);
-    }
-    if (step.body !== 2) discard(call);
+    const response = new Response(body, { status: step.status, headers });
+    if (cookies !== null) for (const cookie of cookies) response.headers.append("set-cookie", cookie);
     return response;
   }
 
@@ -299,7 +313,7 @@ export function createGateway(core, cold, log) {
     }
     try {
       core.ready(call.env);
-      return finish(core.fault(call.request.url), call);
+      return finish(core.fault(call.request, call.flight, false), call);
     } catch {
       // Without a core there is nothing to decide with, as with a bundle of another format.
       return new Response('{"title":"The gateway cannot start","status":503,"code":"not_ready"}', {

@@ -17,12 +17,10 @@ const GLANCE = 50;
 const PIECE = 64 * 1024;
 // How long an upstream is heard out whose client has left; the platform allows 30 s.
 const DRAIN = 25_000;
-// How long a client may take nothing of a stream that is held back for it, in milliseconds.
+// How long a client may take nothing of a stream that waits for it, in milliseconds.
 const PATIENCE = 60_000;
 // The most bytes of one stream.
 const MAX_STREAM = 64 * 1024 * 1024;
-
-const encoder = new TextEncoder();
 
 // Passes a stream on. Returns the client's answer, or the next step when the upstream failed
 // before the answer was the client's.
@@ -49,14 +47,18 @@ function createStream(core, step, call, log, resolve) {
   let drainBy = Infinity;
   let timer = null;
   let stop = null;
+  let kept = 0;
 
   const stream = {
     source: call.response.body,
     writable,
-    hold: step.hold,
+    // Lets go of what is still being passed on.
+    drop() {},
     end: null,
     committed: false,
     clientGone: false,
+    // The core was lost over it.
+    faulted: false,
     started: false,
     over: false,
     bytes: 0,
@@ -101,6 +103,13 @@ function createStream(core, step, call, log, resolve) {
       return signal.aborted;
     },
 
+    // Counts bytes that wait until the answer is the client's; false when they may not.
+    keep(length) {
+      if (kept + length > step.hold || !call.hold.reserve(length)) return false;
+      kept += length;
+      return true;
+    },
+
     // Shows the core one more chunk; returns what the client gets of it.
     follow(chunk) {
       core.ready(call.env);
@@ -135,42 +144,50 @@ function createStream(core, step, call, log, resolve) {
     async finish(flush) {
       clearTimeout(timer);
       signal.removeEventListener("abort", stream.leave);
-      let next;
-      try {
-        core.ready(call.env);
-        next = core.streamed(step.flight, tracking, stream.end ?? END.CLOSED, stream.clientGone, stream.committed);
-      } catch (error) {
-        if (!(error instanceof Fault)) throw error;
-        next = null;
-      }
-      if (next !== null && next.kind !== TELL.END) {
+      const next = ending();
+      if (next.kind !== TELL.END) {
         // Nothing has reached the client yet: somebody else may answer.
         resolve(next);
         return;
       }
-      if (next !== null && next.log !== null) log(next.log);
-      const tail = next === null ? faultEvent(core, call, log) : next.tail;
+      if (next.log !== null) log(next.log);
       if (!stream.committed) stream.commit();
-      await flush();
-      const writer = writable.getWriter();
-      try {
-        if (tail.length > 0) await writer.write(tail);
+      const rest = async () => {
+        await flush();
+        const writer = writable.getWriter();
+        if (next.tail.length > 0) await writer.write(next.tail);
         await writer.close();
-      } catch {
-        // The client has left.
+      };
+      // All is said and written down; only a client that takes nothing could keep it.
+      let patience;
+      const lost = new Promise((_, refuse) => { patience = setTimeout(refuse, PATIENCE, new Error("the client takes nothing")); });
+      try {
+        await Promise.race([rest(), lost]);
+      } catch (error) {
+        // The client has left, or is treated as if it had.
+        stream.drop();
+        writable.abort(error).catch(() => {});
+      } finally {
+        clearTimeout(patience);
       }
     },
   };
+  // What the core says of the end, or what is said of it when the core was lost over it.
+  function ending() {
+    core.ready(call.env);
+    if (!stream.faulted) {
+      try {
+        return core.streamed(step.flight, tracking, stream.end ?? END.CLOSED, stream.clientGone, stream.committed);
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        core.ready(call.env);
+      }
+    }
+    return core.fault(call.request, step.flight, stream.committed);
+  }
+
   if (step.commit === COMMIT.HEAD) stream.commit();
   return stream;
-}
-
-// What ends a stream whose following was lost to a fault of the core.
-function faultEvent(core, call, log) {
-  core.ready(call.env);
-  const { bytes, log: line } = core.fault(call.request.url);
-  if (line !== null) log(line);
-  return encoder.encode(`\n\ndata: ${new TextDecoder().decode(bytes)}\n\n`);
 }
 
 async function untouched(stream) {
@@ -186,6 +203,7 @@ async function untouched(stream) {
       });
   };
   const reader = openReader(copy);
+  stream.drop = () => halted.abort();
   stream.watch(() => {
     reader.cancel();
     halted.abort();
@@ -201,12 +219,15 @@ async function untouched(stream) {
         open();
       }
       if (progress.failed && !stream.committed) break;
-      if (!stream.committed && stream.bytes > stream.hold) stream.end ??= END.TOO_LARGE;
-      // Look again when there is more to see: after a while, or at the end.
-      if (pipe !== null && !stream.clientGone) await Promise.race([pipe, glance()]);
+      if (!stream.committed && !stream.keep(chunk.length)) stream.end ??= END.TOO_LARGE;
+      // Look again when there is more to see: at once, where there is more than was taken; otherwise
+      // after a while, or at the end.
+      const more = chunk.length === PIECE;
+      if (pipe !== null && !stream.clientGone && !more) await Promise.race([pipe, glance()]);
     }
   } catch (error) {
     if (error instanceof Fault) {
+      stream.faulted = true;
       halted.abort();
     } else {
       stream.end ??= END.LOST;
@@ -258,7 +279,6 @@ async function filtered(stream) {
   let writer = null;
   let writing = null;
   const held = [];
-  let heldBytes = 0;
   const open = () => {
     writer = stream.writable.getWriter();
     writer.closed.catch(() => stream.leave());
@@ -285,15 +305,13 @@ async function filtered(stream) {
       if (stream.committed) {
         await pass(progress.passed);
       } else if (progress.passed.length > 0) {
-        held.push(progress.passed);
-        heldBytes += progress.passed.length;
-        if (heldBytes > stream.hold) {
-          stream.end = END.TOO_LARGE;
-        }
+        if (stream.keep(progress.passed.length)) held.push(progress.passed);
+        else stream.end ??= END.TOO_LARGE;
       }
     }
   } catch (error) {
-    if (!(error instanceof Fault)) stream.end ??= END.LOST;
+    if (error instanceof Fault) stream.faulted = true;
+    else stream.end ??= END.LOST;
   }
   stream.end ??= END.CLOSED;
   await stream.finish(async () => {

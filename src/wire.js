@@ -1,6 +1,9 @@
-// The bytes between the shell and the core: what `crates/core/src/dispatch.rs` reads and writes.
-// Numbers are little-endian; every string has its length before it. The two lists below are those
-// of `ask` and `tell` there; a test compares them.
+// The bytes between the shell and the core: what `crates/core/src/wire.rs` and `dispatch.rs` read and
+// write. Numbers are little-endian; byte strings have their length before them; all texts of a message
+// stand behind the rest, as one string that crosses at once and is taken apart here by slicing. The
+// number and the two lists below are those of `dispatch.rs`; a test compares them.
+
+export const WIRE = 2;
 
 export const ASK = {
   FACTS: 0, START: 1, BEGIN: 2, VERIFIED: 3, KEYS: 4, BODY: 5, METERED: 6, ANSWERED: 7,
@@ -13,15 +16,21 @@ export const TELL = {
 };
 
 const NONE = 0xffffffff;
+// The lengths of a message's two parts, before it.
+const HEADER = 8;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// A mark of byte order is a character like any other: what is counted must stay.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 // Writes into and reads from the core's memory. There is one message at a time: nothing here is
 // kept across an `await`.
 export function createWire(memory, reserve) {
   let bytes = new Uint8Array(memory.buffer);
   let view = new DataView(memory.buffer);
+  let start = 0;
   let at = 0;
+  let texts = "";
+  let next = 0;
 
   // The memory moves when it grows.
   function refresh() {
@@ -34,9 +43,17 @@ export function createWire(memory, reserve) {
   return {
     // Begins a message of at most `size` bytes.
     write(size, ask) {
-      at = reserve(size);
+      start = reserve(size + HEADER);
       refresh();
+      at = start + HEADER;
+      texts = "";
       bytes[at++] = ask;
+    },
+    // Ends it.
+    seal() {
+      view.setUint32(start, at - start - HEADER, true);
+      const written = texts === "" ? 0 : encoder.encodeInto(texts, bytes.subarray(at)).written;
+      view.setUint32(start + 4, written, true);
     },
     u8(value) {
       bytes[at++] = value;
@@ -64,15 +81,18 @@ export function createWire(memory, reserve) {
     },
     text(text) {
       if (text === null) return this.u32(NONE);
-      const { written } = encoder.encodeInto(text, bytes.subarray(at + 4));
-      view.setUint32(at, written, true);
-      at += 4 + written;
+      this.u32(text.length);
+      texts += text;
     },
 
     // Begins to read an answer.
     read(pointer) {
       refresh();
-      at = pointer + 4;
+      at = pointer + HEADER;
+      const end = at + view.getUint32(pointer, true);
+      const length = view.getUint32(pointer + 4, true);
+      texts = length === 0 ? "" : decoder.decode(bytes.subarray(end, end + length));
+      next = 0;
     },
     readU8() {
       return bytes[at++];
@@ -99,8 +119,8 @@ export function createWire(memory, reserve) {
     readText() {
       const length = this.readU32();
       if (length === NONE) return null;
-      at += length;
-      return decoder.decode(bytes.subarray(at - length, at));
+      next += length;
+      return texts.slice(next - length, next);
     },
     readTexts() {
       const texts = new Array(this.readU32());

@@ -1,5 +1,6 @@
-// A fault in one request harms no other. The build has the feature `faults`: `?fault=begin` and
-// `?fault=answered` break the core, `/_turnpike/panic` the half that is off the hot path, and
+// A fault in one request harms no other. The build has the feature `faults`: `?fault=begin`,
+// `?fault=answered` and `?fault=streamed` break the core, as does a stream that holds `fault=follow`, and
+// the plan `fault-meter` when the clock ends in 013 ms; `/_turnpike/panic` the half that is off the hot path, and
 // `/_turnpike/slow?ms=` is a call of that half that takes its time.
 
 import assert from "node:assert/strict";
@@ -27,6 +28,14 @@ before(async () => {
   await gateway.clock(NOON);
   upstream = await startUpstream(PORTS.chat, async (request, response, body) => {
     const asked = JSON.parse(body);
+    const question = asked.messages[0].content;
+    if (question.startsWith("break")) {
+      const stream = eventStream(response);
+      for (const one of STREAM.slice(0, 8)) await stream.write(one);
+      if (question === "break it") await stream.write(event(JSON.stringify({ choices: [{ index: 0, delta: { content: "fault=follow" } }] })));
+      for (const one of STREAM.slice(8)) await stream.write(one);
+      return stream.end();
+    }
     if (asked.stream !== true) {
       await sleep(700);
       return json(response, completion("upstream-model", "slow but sure"));
@@ -143,6 +152,53 @@ describe("a panic in the core", () => {
     });
     await lost(response, "openai");
     await unharmed(flight);
+  });
+
+  // A stream that is the client's already ends in an error event, and its one log line says whose it was.
+  for (const [place, usage] of [["follow", true], ["follow", false], ["streamed", true], ["streamed", false]]) {
+    test(`a stream that is under way, lost at ${place} (${usage ? "untouched" : "filtered"})`, async () => {
+      const from = gateway.logs.length;
+      const flight = inFlight();
+      await sleep(200);
+      const response = await gateway.fetch(`/v1/chat/completions${place === "streamed" ? "?fault=streamed" : ""}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-api-key": key("open") },
+        body: JSON.stringify({
+          model: "plain", stream: true, messages: [{ role: "user", content: place === "follow" ? "break it" : "break nothing" }],
+          ...(usage ? { stream_options: { include_usage: true } } : {}),
+        }),
+      });
+      const id = response.headers.get("x-request-id");
+      const text = await response.text();
+      await unharmed(flight);
+      if (response.status === 200) {
+        const last = JSON.parse(text.trimEnd().split("\n\n").at(-1).replace(/^data: /, ""));
+        assert.deepEqual([last.error.code, last.error.request_id], ["internal", id], text);
+        if (place === "follow" && !usage) assert.ok(!text.includes("[DONE]"), text);
+      } else {
+        // It was not the client's yet.
+        assert.deepEqual([response.status, JSON.parse(text).error.request_id], [500, id]);
+      }
+      const line = await gateway.line(id);
+      assert.deepEqual([line.code, line.decision, line.operation, line.consumer], ["internal", "failed", "chat.completions", "open"]);
+      assert.equal(line.usage.settled, "bound", "what was used is not known, and not forgotten");
+      assert.equal(faults(from).length, 1);
+      assert.equal(gateway.logs.slice(from).filter((one) => one.request_id === id).length, 1, "one line");
+    });
+  }
+
+  test("an object of limits that breaks: its call is refused, nothing is charged, and the others keep their state", async () => {
+    await gateway.clock(NOON + 12 * 3600_000);
+    const before = { broken: left(await pets("fault-meter")), other: left(await pets("minute-a")) };
+    await gateway.clock(NOON + 12 * 3600_000 + 13);
+    const from = gateway.logs.length;
+    const answers = await Promise.all(["fault-meter", "minute-a", "fault-meter", "minute-a"].map((as) => pets(as)));
+    assert.deepEqual(answers.map(({ status }) => status), [503, 200, 503, 200]);
+    assert.equal((await answers[0].json()).code, "limiter_unavailable");
+    assert.equal(faults(from).filter(({ message }) => message.includes("at meter")).length, 2);
+    await gateway.clock(NOON + 12 * 3600_000 + 14);
+    assert.equal(left(await pets("fault-meter")), before.broken - 1);
+    assert.equal(left(await pets("minute-a")), before.other - 3);
   });
 
   test("limits go on exactly", async () => {

@@ -124,7 +124,7 @@ describe("the body of a model's call", () => {
   });
 
   // So many at a time as one instance can hold, and no one more; statuses.
-  const full = () => Promise.all([0, 1, 2, 3, 4].map(async () => {
+  const full = () => Promise.all([0, 1, 2, 3].map(async () => {
     const body = JSON.stringify({ ...JSON.parse(good), padding: "x".repeat(9 * MiB) });
     const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...auth, ...jsonType, "content-length": body.length } });
     // An answer may come before all is sent.
@@ -134,7 +134,7 @@ describe("the body of a model's call", () => {
     await response.toArray();
     return response.statusCode;
   }));
-  const ALL = [200, 200, 200, 200, 200];
+  const ALL = [200, 200, 200, 200];
 
   test("an upload that its client cuts, or sends slowly, holds nothing for ever", async () => {
     for (const framing of [{ "content-length": 9 * MiB }, { "transfer-encoding": "chunked" }]) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ASK, TELL } from "../src/wire.js";
+import { ASK, TELL, WIRE } from "../src/wire.js";
 import { ROOT } from "./harness/gateway.mjs";
 
 const source = await readFile(join(ROOT, "crates/core/src/dispatch.rs"), "utf8");
@@ -16,6 +16,10 @@ function constants(module) {
   assert.ok(found.length > 5, `the constants of ${module} are written in another way`);
   return Object.fromEntries(found.map(([, name, value]) => [name, Number(value)]));
 }
+
+test("src/wire.js and the core agree on how messages are written", () => {
+  assert.equal(WIRE, Number(/\bpub const WIRE: u32 = (\d+);/.exec(source)[1]));
+});
 
 for (const [module, ours] of [["ask", ASK], ["tell", TELL]]) {
   test(`src/wire.js and the core agree on what they ${module}`, () => {

@@ -7,10 +7,13 @@ use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES, Head,
     Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
 };
-use turnpike_engine::{Engine, Flight, Next};
+use turnpike_engine::{Engine, Flight, Lost, Next};
 use turnpike_policy::Bundle;
 
 use crate::wire::{Reader, Writer};
+
+/// The number of this way to speak. A shell that knows another one was not built with this core.
+pub const WIRE: u32 = 2;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -76,26 +79,17 @@ impl From<Trouble> for String {
     }
 }
 
-/// Answers one message. `output` already holds the place for its length.
-pub fn dispatch(core: &mut Option<Core>, bundle: &[u8], message: &[u8], output: &mut Vec<u8>) {
-    let kept = output.len();
-    let mut answer = Vec::new();
-    std::mem::swap(&mut answer, output);
-    let mut writer = Writer::after(&mut answer, kept);
-    if let Err(trouble) = attend(core, bundle, message, &mut writer) {
-        let mut writer = Writer::after(&mut answer, kept);
-        writer.u8(tell::ERROR);
-        writer.text(&String::from(trouble));
+/// Answers one message. What lay in `answer` before is gone.
+pub fn dispatch(core: &mut Option<Core>, bundle: &[u8], message: &[u8], answer: &mut Writer) {
+    answer.clear();
+    if let Err(trouble) = attend(core, bundle, message, answer) {
+        answer.clear();
+        answer.u8(tell::ERROR);
+        answer.text(&String::from(trouble));
     }
-    std::mem::swap(&mut answer, output);
 }
 
-fn attend(
-    core: &mut Option<Core>,
-    bundle: &[u8],
-    message: &[u8],
-    out: &mut Writer<'_>,
-) -> Result<(), Trouble> {
+fn attend(core: &mut Option<Core>, bundle: &[u8], message: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     let mut reader = Reader::new(message);
     let op = reader.u8().ok_or(Trouble::Malformed)?;
     match op {
@@ -115,12 +109,13 @@ fn attend(
     }
 }
 
-/// FACTS: what the shell must know before it can start the engine. Answers the names of the head's
+/// FACTS: what the shell must know before it can start the engine. Answers [`WIRE`], the names of the head's
 /// headers, of the answer's headers, the answer headers that may be copied, and the secrets that
 /// the engine needs.
-fn facts(bundle: &[u8], out: &mut Writer<'_>) -> Result<(), Trouble> {
+fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
     out.u8(tell::DATA);
+    out.u32(WIRE);
     out.texts(HEAD_NAMES.iter());
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
@@ -150,13 +145,16 @@ fn start(bundle: &[u8], reader: &mut Reader<'_>) -> Result<Core, Trouble> {
 
 /// METER: the time, the state (or none), whether the state was just read from storage, the ask.
 /// Answers the new state, the answer, what to store (or nothing), when to set the alarm (or 0).
-fn meter(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
+fn meter(reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
     let (now, state, ask) = (|| {
         let now = reader.ms()?;
         let stored = reader.flag()?;
         Some((now, (reader.optional()?, stored), reader.bytes()?))
     })()
     .ok_or(Trouble::Malformed)?;
+    // A test has no other way into the object than the name of its plan, and the clock.
+    #[cfg(feature = "faults")]
+    fault(now % 1000 == 13 && holds(ask, b"fault-meter"), "meter");
     let told = |error: turnpike_engine::meter::MeterError| Trouble::Told(error.to_string());
     let resumed = match state {
         (Some(bytes), true) => Some(object::resume(bytes).map_err(told)?),
@@ -173,7 +171,7 @@ fn meter(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
 }
 
 /// `METER_ALARM`: as METER, without an ask. Answers when to set the alarm again; 0: forget it all.
-fn meter_alarm(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
+fn meter_alarm(reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
     let (now, stored, state) =
         (|| Some((reader.ms()?, reader.flag()?, reader.bytes()?)))().ok_or(Trouble::Malformed)?;
     let told = |error: turnpike_engine::meter::MeterError| Trouble::Told(error.to_string());
@@ -193,10 +191,12 @@ fn meter_alarm(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trou
 
 /// FOLLOW: the time, what is known of the stream, one more chunk. Answers flags (1: started, 2:
 /// over, 4: failed), how long the next progress may take, what is known now, what the client gets.
-fn follow(reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Option<()> {
+fn follow(reader: &mut Reader<'_>, out: &mut Writer) -> Option<()> {
     let now = reader.ms()?;
     let mut tracking: Tracking = postcard::from_bytes(reader.bytes()?).ok()?;
     let chunk = reader.bytes()?;
+    #[cfg(feature = "faults")]
+    fault(holds(chunk, b"fault=follow"), "follow");
     let mut passed = Vec::new();
     let progress = tracking.feed(chunk, now, &mut passed);
     out.u8(tell::DATA);
@@ -216,7 +216,7 @@ fn append<T: serde::Serialize>(buffer: &mut Vec<u8>, value: &T) {
 }
 
 impl Core {
-    fn attend(&mut self, op: u8, reader: &mut Reader<'_>, out: &mut Writer<'_>) -> Result<(), Trouble> {
+    fn attend(&mut self, op: u8, reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
         match op {
             ask::BEGIN => {
                 let next = self.begin(reader).ok_or(Trouble::Malformed)?;
@@ -230,12 +230,21 @@ impl Core {
                 out.texts(self.engine.names(list).iter());
                 Ok(())
             }
-            // FAULT: the time, randomness, the URL. Answers what a client gets after a trap.
+            // FAULT: the time, randomness, what was in flight (or nothing), whether a part of a stream is
+            // the client's, method and URL. Answers what a client gets after a trap.
             ask::FAULT => {
                 let step = (|| {
                     let now = reader.ms()?;
                     let random = random(reader)?;
-                    Some(self.engine.fault(reader.text()?, now, &random))
+                    let flight = reader
+                        .optional()?
+                        .and_then(|bytes| postcard::from_bytes(bytes).ok());
+                    let lost = Lost {
+                        committed: reader.flag()?,
+                        method: reader.text()?,
+                        url: reader.text()?,
+                    };
+                    Some(self.engine.fault(&lost, flight, now, &random))
                 })();
                 tell_next(
                     &Next {
@@ -269,7 +278,7 @@ impl Core {
             *value = reader.optional_text()?;
         }
         #[cfg(feature = "faults")]
-        fault(&head, "begin");
+        fault(head.url.contains("fault=begin"), "begin");
         Some(self.engine.begin(&head, now, &random))
     }
 
@@ -279,11 +288,11 @@ impl Core {
         let random = reader.u64()?;
         let flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
         #[cfg(feature = "faults")]
-        if op == ask::ANSWERED && flight.base.query.contains("fault=answered") {
-            #[expect(clippy::panic, reason = "a fault that a test asks for")]
-            {
-                panic!("a fault was asked for at answered");
-            }
+        for (asked, place) in [(ask::ANSWERED, "answered"), (ask::STREAMED, "streamed")] {
+            fault(
+                op == asked && flight.base.query.contains(&format!("fault={place}")),
+                place,
+            );
         }
         let event = match op {
             ask::VERIFIED => Event::Verified(reader.flag()?),
@@ -333,13 +342,16 @@ impl Core {
 
 /// Panics where a test asks for it.
 #[cfg(feature = "faults")]
-fn fault(head: &Head<'_>, place: &str) {
-    if head.url.contains(&format!("fault={place}")) {
-        #[expect(clippy::panic, reason = "a fault that a test asks for")]
-        {
-            panic!("a fault was asked for at {place}");
-        }
+fn fault(asked: bool, place: &str) {
+    #[expect(clippy::panic, reason = "a fault that a test asks for")]
+    if asked {
+        panic!("a fault was asked for at {place}");
     }
+}
+
+#[cfg(feature = "faults")]
+fn holds(bytes: &[u8], mark: &[u8]) -> bool {
+    bytes.windows(mark.len()).any(|window| window == mark)
 }
 
 fn failure(code: u8) -> Option<Failure> {
@@ -363,7 +375,7 @@ fn random(reader: &mut Reader<'_>) -> Option<Random> {
 }
 
 /// Writes a step, then what is in flight, if anything.
-fn tell_next(next: &Next, out: &mut Writer<'_>) {
+fn tell_next(next: &Next, out: &mut Writer) {
     match &next.step {
         Step::Verify {
             algorithm,
@@ -435,7 +447,7 @@ fn tell_next(next: &Next, out: &mut Writer<'_>) {
     }
 }
 
-fn tell_attempt(attempt: &Attempt, out: &mut Writer<'_>) {
+fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
     out.u8(tell::ATTEMPT);
     out.ms(attempt.within);
     match &attempt.to {
@@ -501,7 +513,7 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer<'_>) {
     }
 }
 
-fn tell_relay(relay: &Relay, out: &mut Writer<'_>) {
+fn tell_relay(relay: &Relay, out: &mut Writer) {
     out.u8(tell::RELAY);
     out.u16(relay.status);
     out.headers(&relay.set);

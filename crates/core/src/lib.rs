@@ -1,8 +1,8 @@
 //! The engine as a Wasm module without imports: bytes in, bytes out.
 //!
 //! The shell writes a message into the buffer that [`input`] names and calls [`call`]; the answer
-//! lies where `call` says, its length before it, until the next call. One byte says what is asked
-//! (the constants of [`ask`]); the rest is read by [`wire::Reader`]. Whatever is in flight comes and
+//! lies where `call` says until the next call. One byte says what is asked (the constants of [`ask`]);
+//! the rest is read by [`wire::Reader`]. Whatever is in flight comes and
 //! goes as opaque bytes, so the module can be replaced by a fresh one between any two calls: after a
 //! trap the shell does just that, and reads the reason from [`panic_message`].
 //!
@@ -13,7 +13,7 @@
 mod dispatch;
 pub mod wire;
 
-pub use dispatch::{Core, ask, dispatch, tell};
+pub use dispatch::{Core, WIRE, ask, dispatch, tell};
 
 #[cfg(target_arch = "wasm32")]
 mod exports {
@@ -25,6 +25,7 @@ mod exports {
     use std::cell::UnsafeCell;
 
     use crate::Core;
+    use crate::wire::{KEPT, Writer};
 
     /// A value that only one export uses at a time.
     struct Single<T>(UnsafeCell<T>);
@@ -36,7 +37,7 @@ mod exports {
     const MESSAGE: usize = 1024;
 
     static INPUT: Single<Vec<u8>> = Single(UnsafeCell::new(Vec::new()));
-    static OUTPUT: Single<Vec<u8>> = Single(UnsafeCell::new(Vec::new()));
+    static OUTPUT: Single<Writer> = Single(UnsafeCell::new(Writer::new()));
     static CORE: Single<Option<Core>> = Single(UnsafeCell::new(None));
     static PANIC: Single<[u8; MESSAGE]> = Single(UnsafeCell::new([0; MESSAGE]));
 
@@ -48,24 +49,20 @@ mod exports {
     extern "C" fn input(length: usize) -> *mut u8 {
         // SAFETY: see `Single`.
         let buffer = unsafe { &mut *INPUT.0.get() };
+        // What one long body needed is not kept for ever.
+        buffer.truncate(length);
+        buffer.shrink_to(KEPT);
         buffer.resize(length, 0);
         buffer.as_mut_ptr()
     }
 
-    /// Takes the message that was written and answers: at the address lie the answer's length
-    /// (32 bits) and the answer.
+    /// Takes the message that was written and answers with one.
     #[unsafe(no_mangle)]
     extern "C" fn call() -> *const u8 {
         // SAFETY: see `Single`.
         let (message, output, core) = unsafe { (&*INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *CORE.0.get()) };
-        output.clear();
-        output.extend_from_slice(&[0; 4]);
         crate::dispatch::dispatch(core, BUNDLE, message, output);
-        let length = u32::try_from(output.len().saturating_sub(4)).unwrap_or(0);
-        if let Some(slot) = output.first_chunk_mut::<4>() {
-            *slot = length.to_le_bytes();
-        }
-        output.as_ptr()
+        output.seal().as_ptr()
     }
 
     /// Where the message of a panic lies, ended by a zero byte.

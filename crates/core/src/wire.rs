@@ -1,25 +1,54 @@
-//! How messages cross between the shell and the core: little-endian numbers, and byte strings with
-//! their length before them. Nothing is ever separated by a character, as claims, model names and
-//! headers may hold any.
+//! How messages cross between the shell and the core.
+//!
+//! A message has two parts: the first holds little-endian numbers and byte strings with their length
+//! before them, the second all texts one after another. A text stands in the first part as its
+//! length in UTF-16 units, which is how JavaScript counts: so the shell crosses all texts of a message
+//! at once and takes them apart by slicing. Nothing is ever separated by a character, as claims, model
+//! names and headers may hold any. Before them stand the lengths of both parts in bytes.
 
 /// The length that stands for "there is none".
 const NONE: u32 = u32::MAX;
+
+/// How much of a buffer is kept from message to message, in bytes.
+pub(crate) const KEPT: usize = 64 * 1024;
+/// The bytes before a message: the lengths of its two parts.
+const HEADER: usize = 8;
 
 /// Reads a message. A message that ends too early yields `None`, never a panic.
 #[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    texts: &'a str,
+    /// Whether bytes, characters and UTF-16 units of the texts are the same.
+    ascii: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read.
-    pub const fn new(message: &'a [u8]) -> Self {
-        Self { rest: message }
+    /// Begins to read. What is no message reads as an empty one.
+    pub fn new(message: &'a [u8]) -> Self {
+        let (rest, texts) = parts(message).unwrap_or_default();
+        Self {
+            rest,
+            texts,
+            ascii: texts.is_ascii(),
+        }
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
+        Some(taken)
+    }
+
+    /// The next text, of so many UTF-16 units.
+    fn take_text(&mut self, units: usize) -> Option<&'a str> {
+        let length = if self.ascii {
+            units
+        } else {
+            bytes_of(self.texts, units)?
+        };
+        let (taken, rest) = self.texts.split_at_checked(length)?;
+        self.texts = rest;
         Some(taken)
     }
 
@@ -81,29 +110,90 @@ impl<'a> Reader<'a> {
 
     /// Text.
     pub fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes()?).ok()
+        self.optional_text()?
     }
 
     /// Text, or that there is none.
     pub fn optional_text(&mut self) -> Option<Option<&'a str>> {
-        match self.optional()? {
-            None => Some(None),
-            Some(bytes) => std::str::from_utf8(bytes).ok().map(Some),
+        match self.u32()? {
+            NONE => Some(None),
+            units => self.take_text(usize::try_from(units).ok()?).map(Some),
         }
     }
 }
 
-/// Writes a message into a buffer that is kept from call to call.
-#[derive(Debug)]
-pub struct Writer<'a> {
-    out: &'a mut Vec<u8>,
+/// Both parts of a message; `None`: it is shorter than it says, or its texts are no texts.
+fn parts(message: &[u8]) -> Option<(&[u8], &str)> {
+    let (header, rest) = message.split_first_chunk::<HEADER>()?;
+    let [a, b, c, d, e, f, g, h] = *header;
+    let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).ok();
+    let (first, rest) = rest.split_at_checked(length([a, b, c, d])?)?;
+    let texts = rest.get(..length([e, f, g, h])?)?;
+    Some((first, std::str::from_utf8(texts).ok()?))
 }
 
-impl<'a> Writer<'a> {
-    /// Begins to write after the first `kept` bytes of the buffer; what lay behind them is gone.
-    pub fn after(out: &'a mut Vec<u8>, kept: usize) -> Self {
-        out.truncate(kept);
-        Self { out }
+/// How many bytes so many UTF-16 units of a text are.
+fn bytes_of(text: &str, units: usize) -> Option<usize> {
+    let mut left = units;
+    for (place, character) in text.char_indices() {
+        if left == 0 {
+            return Some(place);
+        }
+        left = left.checked_sub(character.len_utf16())?;
+    }
+    (left == 0).then_some(text.len())
+}
+
+/// How many UTF-16 units a text is.
+fn units_of(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.encode_utf16().count()
+    }
+}
+
+/// Writes messages, one after another, into buffers that are kept.
+#[derive(Debug)]
+pub struct Writer {
+    out: Vec<u8>,
+    texts: String,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Writer {
+    /// An empty message.
+    pub const fn new() -> Self {
+        Self {
+            out: Vec::new(),
+            texts: String::new(),
+        }
+    }
+
+    /// Begins another message; the buffers of an unusually long one are given back.
+    pub fn clear(&mut self) {
+        self.out.clear();
+        self.out.shrink_to(KEPT);
+        self.out.extend_from_slice(&[0; HEADER]);
+        self.texts.clear();
+        self.texts.shrink_to(KEPT);
+    }
+
+    /// Puts both parts together. Afterwards only [`Self::clear`] may follow.
+    pub fn seal(&mut self) -> &[u8] {
+        let first = self.out.len().saturating_sub(HEADER);
+        self.out.extend_from_slice(self.texts.as_bytes());
+        let lengths =
+            [first, self.texts.len()].map(|length| u32::try_from(length).unwrap_or(0).to_le_bytes());
+        if let Some(header) = self.out.first_chunk_mut::<HEADER>() {
+            header.copy_from_slice(lengths.as_flattened());
+        }
+        &self.out
     }
 
     /// One byte.
@@ -147,7 +237,8 @@ impl<'a> Writer<'a> {
 
     /// Text.
     pub fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
+        self.count(units_of(text));
+        self.texts.push_str(text);
     }
 
     /// Text, or that there is none.
@@ -187,7 +278,7 @@ impl<'a> Writer<'a> {
     pub fn filled(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let place = self.out.len();
         self.u32(0);
-        fill(self.out);
+        fill(&mut self.out);
         let length = self.out.len().saturating_sub(place + 4);
         let length = u32::try_from(length).unwrap_or(NONE - 1).to_le_bytes();
         if let Some(slot) = self.out.get_mut(place..place + 4) {

@@ -9,6 +9,7 @@
 use proptest::prelude::*;
 use turnpike_core::wire::{Reader, Writer};
 use turnpike_core::{Core, ask, dispatch, tell};
+use turnpike_engine::step::HEAD_NAMES;
 use turnpike_policy::{
     Compiled, Consumer, FORMAT, Gateway, Grant, Handler, KeyCredential, Lifecycle, Limit, LimitKind, Method,
     MockResponse, Model, OnError, Operation, Plan, Precision, Provider, ProviderKind, Rate, Retry, Route,
@@ -23,8 +24,6 @@ const DIGEST: [u8; 32] = [
     0xfa, 0x70, 0x4e, 0xd1, 0xa1, 0xea, 0xf7, 0xcc, 0x72, 0xba, 0x05, 0xe9, 0x85, 0x35, 0xb7,
 ];
 const TOKEN: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
-/// The place for an answer's length, as the module's export keeps it.
-const KEPT: usize = 4;
 
 #[expect(clippy::too_many_lines, reason = "a whole policy")]
 /// `GET /ping` for everybody, `GET /pets` and chat completions for one consumer.
@@ -181,7 +180,7 @@ fn bundle() -> Vec<u8> {
 struct Shell {
     core: Option<Core>,
     bundle: Vec<u8>,
-    output: Vec<u8>,
+    output: Writer,
     /// Requests so far: each has other random numbers.
     requests: u8,
 }
@@ -191,7 +190,7 @@ impl Shell {
         Self {
             core: None,
             bundle: bundle(),
-            output: Vec::new(),
+            output: Writer::new(),
             requests: 0,
         }
     }
@@ -209,27 +208,16 @@ impl Shell {
             raw(out, &[7; 16]);
             out.u32(0);
         });
-        assert_eq!(answer, [tell::DATA]);
+        assert_eq!(Reader::new(&answer).u8(), Some(tell::DATA));
     }
 
-    fn ask(&mut self, op: u8, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-        let mut message = Vec::new();
-        let mut writer = Writer::after(&mut message, 0);
-        writer.u8(op);
-        write(&mut writer);
-        self.send(&message)
+    fn ask(&mut self, op: u8, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+        self.send(&message(op, write))
     }
 
     fn send(&mut self, message: &[u8]) -> Vec<u8> {
-        self.output.clear();
-        self.output.extend_from_slice(&[0xaa; KEPT]);
         dispatch(&mut self.core, &self.bundle, message, &mut self.output);
-        assert_eq!(
-            self.output[..KEPT],
-            [0xaa; KEPT],
-            "the place for the length is the export's"
-        );
-        self.output[KEPT..].to_vec()
+        self.output.seal().to_vec()
     }
 
     fn begin(&mut self, method: &str, url: &str, has_body: bool, headers: &[(usize, &str)]) -> Vec<u8> {
@@ -241,7 +229,7 @@ impl Shell {
             out.flag(has_body);
             out.text(method);
             out.text(url);
-            for place in 0..10 {
+            for place in 0..HEAD_NAMES.len() {
                 let value = headers.iter().find(|(index, _)| *index == place);
                 out.optional_text(value.map(|(_, value)| *value));
             }
@@ -249,7 +237,7 @@ impl Shell {
     }
 
     /// Tells what followed a step, to a fresh instance.
-    fn event(&mut self, op: u8, flight: &[u8], write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    fn event(&mut self, op: u8, flight: &[u8], write: impl FnOnce(&mut Writer)) -> Vec<u8> {
         self.start();
         self.ask(op, |out| {
             out.ms(NOW + 1);
@@ -260,7 +248,15 @@ impl Shell {
     }
 }
 
-fn raw(out: &mut Writer<'_>, bytes: &[u8]) {
+fn message(op: u8, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.clear();
+    writer.u8(op);
+    write(&mut writer);
+    writer.seal().to_vec()
+}
+
+fn raw(out: &mut Writer, bytes: &[u8]) {
     for byte in bytes {
         out.u8(*byte);
     }
@@ -402,6 +398,7 @@ fn facts_are_told_before_anything_is_started() {
     let answer = Shell::new().ask(ask::FACTS, |_| {});
     let mut reader = Reader::new(&answer);
     assert_eq!(reader.u8(), Some(tell::DATA));
+    assert_eq!(reader.u32(), Some(turnpike_core::WIRE));
     let mut list = || -> Vec<String> {
         (0..reader.u32().unwrap())
             .map(|_| reader.text().unwrap().to_owned())
@@ -528,7 +525,7 @@ fn a_stream_travels_through_fresh_instances() {
 fn what_needs_a_started_core_says_so() {
     let mut shell = Shell::new();
     for op in [ask::BEGIN, ask::NAMES, ask::FAULT, ask::PAUSED] {
-        let told = must(&shell.send(&[op]), tell::ERROR);
+        let told = must(&shell.ask(op, |_| {}), tell::ERROR);
         assert_eq!(told.text, "the core was not started");
     }
     shell.start();
@@ -541,12 +538,12 @@ fn what_needs_a_started_core_says_so() {
         ask::FOLLOW,
         99,
     ] {
-        let told = must(&shell.send(&[op]), tell::ERROR);
+        let told = must(&shell.ask(op, |_| {}), tell::ERROR);
         assert_eq!(told.text, "the shell and the core are not of one build");
     }
     shell.bundle.truncate(40);
     assert!(
-        must(&shell.send(&[ask::FACTS]), tell::ERROR)
+        must(&shell.ask(ask::FACTS, |_| {}), tell::ERROR)
             .text
             .contains("bundle")
     );
@@ -574,14 +571,13 @@ fn names_of_lists_are_told_and_never_hold_a_credential_s() {
 #[test]
 fn numbers_that_are_none_are_harmless() {
     for number in [f64::NAN, f64::NEG_INFINITY, -1.0, f64::INFINITY, 1e300] {
-        let mut message = vec![ask::BEGIN];
-        message.extend_from_slice(&number.to_le_bytes());
-        message.extend_from_slice(&[0; 49]);
-        for text in ["GET", "https://api.example/ping"] {
-            message.extend_from_slice(&u32::try_from(text.len()).unwrap().to_le_bytes());
-            message.extend_from_slice(text.as_bytes());
-        }
-        message.extend_from_slice(&[0xff; 40]);
+        let message = message(ask::BEGIN, |out| {
+            raw(out, &number.to_le_bytes());
+            raw(out, &[0; 49]);
+            out.text("GET");
+            out.text("https://api.example/ping");
+            raw(out, &[0xff; 4 * HEAD_NAMES.len()]);
+        });
         must(&Shell::started().send(&message), tell::FINISH);
     }
 }
@@ -590,52 +586,50 @@ fn numbers_that_are_none_are_harmless() {
 fn seeds() -> Vec<Vec<u8>> {
     let mut shell = Shell::started();
     let begin = |url: &str| {
-        let mut message = Vec::new();
-        let mut out = Writer::after(&mut message, 0);
-        out.u8(ask::BEGIN);
-        out.ms(NOW);
-        raw(&mut out, &[9; 48]);
-        out.flag(true);
-        out.text("POST");
-        out.text(url);
-        for place in 0..10 {
-            out.optional_text(match place {
-                0 => Some(BEARER),
-                3 => Some("application/json"),
-                _ => None,
-            });
-        }
-        message
+        message(ask::BEGIN, |out| {
+            out.ms(NOW);
+            raw(out, &[9; 48]);
+            out.flag(true);
+            out.text("POST");
+            out.text(url);
+            for place in 0..HEAD_NAMES.len() {
+                out.optional_text(match place {
+                    0 => Some(BEARER),
+                    3 => Some("application/json"),
+                    _ => None,
+                });
+            }
+        })
     };
     let chat = begin("https://api.example/v1/chat/completions");
     let read = must(&shell.send(&chat), tell::READ_BODY);
-    let mut resumed = vec![ask::BODY];
-    let mut out = Writer::after(&mut resumed, 1);
-    out.ms(NOW);
-    raw(&mut out, &[1; 8]);
-    out.bytes(&read.flight);
-    out.u8(0);
-    out.bytes(br#"{"model":"m","messages":[]}"#);
+    let resumed = message(ask::BODY, |out| {
+        out.ms(NOW);
+        raw(out, &[1; 8]);
+        out.bytes(&read.flight);
+        out.u8(0);
+        out.bytes(br#"{"model":"m","messages":[]}"#);
+    });
     let meter = must(&shell.send(&resumed), tell::METER);
-    let mut asked = vec![ask::METER];
-    let mut out = Writer::after(&mut asked, 1);
-    out.ms(NOW);
-    out.flag(false);
-    out.optional(None);
-    out.bytes(&meter.ask);
+    let asked = message(ask::METER, |out| {
+        out.ms(NOW);
+        out.flag(false);
+        out.optional(None);
+        out.bytes(&meter.ask);
+    });
     vec![
         chat,
         begin("https://api.example/ping"),
         resumed,
         asked,
-        vec![ask::FACTS],
-        vec![ask::NAMES, 0, 0, 0, 0],
+        message(ask::FACTS, |_| {}),
+        message(ask::NAMES, |out| out.u32(0)),
     ]
 }
 
 /// Whether an answer is one that the shell can read: an error, data, or a step.
 fn readable(answer: &[u8]) -> bool {
-    answer.first() == Some(&tell::DATA) || step(answer).is_some()
+    Reader::new(answer).u8() == Some(tell::DATA) || step(answer).is_some()
 }
 
 proptest! {
@@ -652,7 +646,7 @@ proptest! {
     #[test]
     fn any_message_to_a_started_core_is_answered(op in 0..20_u8, rest in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut shell = Shell::started();
-        let answer = shell.send(&[&[op], rest.as_slice()].concat());
+        let answer = shell.ask(op, |out| raw(out, &rest));
         prop_assert!(readable(&answer), "{answer:?}");
     }
 
@@ -682,8 +676,8 @@ proptest! {
         bytes in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
         headers in prop::collection::vec((any::<String>(), any::<String>()), 0..4),
     ) {
-        let mut message = Vec::new();
-        let mut out = Writer::after(&mut message, 0);
+        let mut out = Writer::new();
+        out.clear();
         out.u8(numbers.0);
         out.u16(numbers.1);
         out.u32(numbers.2);
@@ -692,8 +686,7 @@ proptest! {
         out.optional(bytes.as_deref());
         out.headers(&headers);
         out.filled(|buffer| buffer.extend_from_slice(text.as_bytes()));
-        let whole = message.clone();
-        let mut reader = Reader::new(&whole);
+        let mut reader = Reader::new(out.seal());
         prop_assert_eq!(reader.u8(), Some(numbers.0));
         prop_assert_eq!(reader.u16(), Some(numbers.1));
         prop_assert_eq!(reader.u32(), Some(numbers.2));

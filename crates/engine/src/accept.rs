@@ -117,7 +117,10 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
             return Err(Refusal::new(Code::HeaderTooLarge, detail));
         }
         // The platform joins repeated headers by a comma; of these there can be only one.
-        let single = matches!(*name, "content-type" | "content-length" | "x-api-key" | "api-key");
+        let single = matches!(
+            *name,
+            "content-type" | "content-length" | "content-encoding" | "x-api-key" | "api-key"
+        );
         if single && value.contains(',') {
             let detail = format!("The header `{name}` was sent more than once.");
             return Err(Refusal::new(Code::AmbiguousHeader, detail));

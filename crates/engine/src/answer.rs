@@ -15,9 +15,9 @@ use turnpike_policy::{
 
 use crate::admit::Reservation;
 use crate::error::{Code, Refusal};
-use crate::look;
 use crate::settle::Bound;
 use crate::step::{Attempt, CommitOn, Ending, Failure, Outgoing, Upstream};
+use crate::{dates, look};
 
 /// The first wait before another try, in milliseconds; it doubles with each.
 const BACKOFF: u64 = 250;
@@ -453,14 +453,17 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
     }
 }
 
-/// How long an answer asks to be left alone, in milliseconds.
-pub fn retry_after(seconds: Option<&str>, milliseconds: Option<&str>) -> Option<u64> {
-    let ms = milliseconds.and_then(crate::accept::digits);
-    ms.or_else(|| {
-        seconds
-            .and_then(crate::accept::digits)
-            .map(|s| s.saturating_mul(1000))
-    })
+/// How long an answer asks to be left alone from `now` on, in milliseconds: `retry-after-ms`, or else
+/// `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
+pub fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) -> Option<u64> {
+    if let Some(ms) = milliseconds.and_then(crate::accept::digits) {
+        return Some(ms);
+    }
+    let after = after?.trim();
+    match crate::accept::digits(after) {
+        Some(seconds) => Some(seconds.saturating_mul(1000)),
+        None => dates::from_http_date(after).map(|at| at.saturating_sub(now)),
+    }
 }
 
 /// The example that answers a mocked operation, and whether a preference chose it.

@@ -1,11 +1,12 @@
 //! Dates as headers write them.
 
+const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
 /// An HTTP-date (RFC 9110, 5.6.7) of a time in Unix milliseconds.
 pub(crate) fn http_date(ms: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
     let seconds = ms / 1000;
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
@@ -13,6 +14,39 @@ pub(crate) fn http_date(ms: u64) -> String {
     let month = named(&MONTHS, month - 1);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+/// The time in Unix milliseconds of an HTTP-date in the form that is written today; the two obsolete
+/// forms are not read.
+pub(crate) fn from_http_date(text: &str) -> Option<u64> {
+    let (_, date) = text.split_once(", ")?;
+    let mut parts = date.split(' ');
+    let day = number(parts.next()?, 2)?;
+    let month = parts.next()?;
+    let month = MONTHS.iter().position(|known| *known == month)?;
+    let month = u64::try_from(month).ok()? + 1;
+    let year = number(parts.next()?, 4)?;
+    let mut clock = parts.next()?.split(':').map(|part| number(part, 2));
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let right = parts.next() == Some("GMT") && clock.next().is_none() && parts.next().is_none();
+    let within = (1..=31).contains(&day) && year >= 1970 && hour < 24 && minute < 60 && second < 61;
+    (right && within).then(|| (((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
+/// A number of exactly so many digits.
+fn number(text: &str, digits: usize) -> Option<u64> {
+    let number = crate::accept::digits(text)?;
+    (text.len() == digits).then_some(number)
+}
+
+/// Days from 1970-01-01 to a day, as [`civil`] counts.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).saturating_sub(719_468)
 }
 
 fn named(names: &[&'static str], index: u64) -> &'static str {
@@ -54,6 +88,25 @@ mod tests {
             (4_102_444_799_000, "Thu, 31 Dec 2099 23:59:59 GMT"),
         ] {
             assert_eq!(http_date(ms), text);
+            assert_eq!(from_http_date(text), Some(ms / 1000 * 1000));
+        }
+        for day in 0..40_000_u64 {
+            let ms = day * 86_400_000 + day % 86_400 * 1000;
+            assert_eq!(from_http_date(&http_date(ms)), Some(ms), "{}", http_date(ms));
+        }
+        for text in [
+            "",
+            "Sun, ",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Now 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 GMT x",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(from_http_date(text), None, "{text}");
         }
     }
 }

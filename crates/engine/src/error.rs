@@ -113,6 +113,15 @@ impl Refusal {
         self
     }
 
+    /// The same for a client that may know why its credential is not taken; none for what is no
+    /// matter of a credential.
+    pub(crate) fn explained(&self) -> Option<Self> {
+        let reason = self.reason.as_deref().filter(|_| self.code.status() == 401)?;
+        let mut explained = self.clone();
+        explained.detail = Cow::Owned(format!("{} Reason: {reason}.", self.detail));
+        Some(explained)
+    }
+
     /// With the policy line that decided.
     #[must_use]
     pub fn by(mut self, policy: &str) -> Self {

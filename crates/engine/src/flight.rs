@@ -62,7 +62,9 @@ pub enum Phase {
         /// What was asked.
         asked: Asked,
     },
-    /// It is being answered.
+    /// The upstream of an operation (its index) is being asked; there is no other to ask.
+    Proxied(u32),
+    /// It is being answered by a model's target, or by the next one.
     Answering(Box<Answering>),
     /// The other half of the Worker answers it.
     Cold,
@@ -295,7 +297,9 @@ impl Engine {
     ) -> Step {
         let policy_line = refusal.policy.as_deref();
         let shown = policy_line.filter(|_| self.policy.gateway.explain);
-        let (kind, body) = render(refusal, base.shape(), &base.id_text(), shown);
+        let explained = self.policy.gateway.explain.then(|| refusal.explained()).flatten();
+        let said = explained.as_ref().unwrap_or(refusal);
+        let (kind, body) = render(said, base.shape(), &base.id_text(), shown);
         let mut set = base.answer_headers(&self.policy);
         set.push((Cow::Borrowed("content-type"), kind.to_owned()));
         set.push((Cow::Borrowed("cache-control"), "no-store".to_owned()));

@@ -21,6 +21,8 @@ pub struct Announced {
     pub length: Option<u64>,
     /// Its media type, without parameters, lower case; empty: not said.
     pub media_type: String,
+    /// Whether it is compressed, or encoded otherwise.
+    pub encoded: bool,
 }
 
 /// How a request's body reaches its upstream.
@@ -34,8 +36,13 @@ pub enum Body {
     Measure(u64),
 }
 
-/// Checks the announced body of a call of an operation.
-pub fn operation_body(operation: &Operation, announced: &Announced) -> Result<Body, Refusal> {
+/// Checks the announced body of a call of an operation. `forwards` says whether a header of the
+/// client's reaches the upstream.
+pub fn operation_body(
+    operation: &Operation,
+    announced: &Announced,
+    forwards: impl Fn(&str) -> bool,
+) -> Result<Body, Refusal> {
     if !announced.present || announced.length == Some(0) {
         return Ok(Body::None);
     }
@@ -49,6 +56,10 @@ pub fn operation_body(operation: &Operation, announced: &Announced) -> Result<Bo
             let detail = format!("Send one of: {}.", operation.content_types.join(", "));
             return Err(Refusal::new(Code::UnsupportedMediaType, detail).by(&operation.origin));
         }
+    }
+    // The upstream would not know how to read it.
+    if announced.encoded && !forwards("content-encoding") {
+        return Err(encoded().by(&operation.origin));
     }
     match announced.length {
         Some(length) if length > operation.max_body => Err(too_large(operation.max_body)),
@@ -64,6 +75,9 @@ pub fn model_body(max: u64, announced: &Announced) -> Result<u64, Refusal> {
         let detail = "Send the request as `content-type: application/json`.";
         return Err(Refusal::new(Code::UnsupportedMediaType, detail));
     }
+    if announced.encoded {
+        return Err(encoded());
+    }
     if announced.length.is_some_and(|length| length > max) {
         return Err(too_large(max));
     }
@@ -72,7 +86,7 @@ pub fn model_body(max: u64, announced: &Announced) -> Result<u64, Refusal> {
 
 /// Reads of a chat request what routing needs.
 pub fn chat(body: &[u8]) -> Result<Peek, Refusal> {
-    peek(body).map_err(|error| {
+    let read = peek(body).map_err(|error| {
         let code = match &error.kind {
             PeekErrorKind::Empty
             | PeekErrorKind::NotUtf8
@@ -86,7 +100,12 @@ pub fn chat(body: &[u8]) -> Result<Peek, Refusal> {
             Some(param) => refusal.about(param),
             None => refusal,
         }
-    })
+    })?;
+    if !read.has_messages {
+        let detail = "`messages` is missing: add it";
+        return Err(Refusal::new(Code::InvalidRequest, detail).about("messages"));
+    }
+    Ok(read)
 }
 
 /// Checks a read body against the model that it names: that one may allow less than the most.
@@ -109,6 +128,12 @@ pub fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
             .header("retry-after", "1")
             .because("the bytes buffered by this isolate are at their bound"),
     }
+}
+
+/// The refusal of a body that is encoded (RFC 9110, 12.5.3: with the encodings that would be taken).
+fn encoded() -> Refusal {
+    let detail = "Send the body without `content-encoding`.";
+    Refusal::new(Code::UnsupportedMediaType, detail).header("accept-encoding", "identity")
 }
 
 fn too_large(max: u64) -> Refusal {

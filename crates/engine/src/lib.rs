@@ -39,6 +39,7 @@ pub mod step;
 
 use turnpike_policy::{Bundle, Compiled};
 
+pub use drive::Lost;
 pub use flight::Flight;
 pub use step::{Event, Head, Step};
 

@@ -34,6 +34,12 @@ pub enum AttemptFailure {
     Transport(Failure),
     /// The upstream refused the gateway's own credential or target.
     Refused,
+    /// Its stream fell silent, or took too long, after it had begun.
+    Stalled,
+    /// Its stream was cut after it had begun.
+    Cut,
+    /// It failed inside its stream.
+    Broken,
 }
 
 impl AttemptFailure {
@@ -46,6 +52,9 @@ impl AttemptFailure {
             Self::Transport(Failure::SecretMissing) => "secret_missing",
             Self::Transport(Failure::Busy) => "overloaded",
             Self::Refused => "refused",
+            Self::Stalled => "stalled",
+            Self::Cut => "cut",
+            Self::Broken => "broken",
         }
     }
 }
@@ -179,6 +188,9 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// How long a line usually is, in bytes.
+const LINE: usize = 640;
+
 /// The log line of a request; none, where the policy wants none.
 pub fn line(record: &Record<'_>) -> Option<String> {
     let failed = record.status >= 400 || record.code.is_some();
@@ -220,7 +232,9 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         usage: usage(record.settlement),
     };
     // Strings and numbers always serialize.
-    serde_json::to_string(&line).ok()
+    let mut text = Vec::with_capacity(LINE);
+    serde_json::to_writer(&mut text, &line).ok()?;
+    String::from_utf8(text).ok()
 }
 
 /// `passed` to an answer, `refused` by a rule, or `failed` for want of an answer.

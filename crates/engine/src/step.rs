@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Edit;
 use turnpike_policy::{Algorithm, Reason};
 
-/// The request headers that the engine reads, in the order in which their values are handed in.
-pub const HEAD_NAMES: [&str; 10] = [
+/// The request headers that the engine reads, in the order in which their values are handed in. Those
+/// of a body (`content-...`) are asked for only where there is one.
+pub const HEAD_NAMES: [&str; 11] = [
     "authorization",
     "x-api-key",
     "api-key",
@@ -23,6 +24,7 @@ pub const HEAD_NAMES: [&str; 10] = [
     "origin",
     "access-control-request-method",
     "prefer",
+    "content-encoding",
 ];
 
 /// The head of a client's request.

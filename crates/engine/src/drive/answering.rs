@@ -33,7 +33,7 @@ impl Engine {
             Permitted::ModelCard(index) => self.model_card(*index, base, at),
             Permitted::Operation(index) => {
                 let index = *index;
-                self.operation(reservation, index, base, at)
+                self.operation(&reservation, index, base, at)
             }
             Permitted::Model(index, _) => {
                 let model = look::model(&self.policy, *index)?;
@@ -49,7 +49,8 @@ impl Engine {
         }
     }
 
-    fn operation(&self, reservation: Reservation, index: u32, base: &mut Base, at: Now<'_>) -> Outgoing {
+    /// `_reservation` is the proof that the call was admitted.
+    fn operation(&self, _reservation: &Reservation, index: u32, base: &mut Base, at: Now<'_>) -> Outgoing {
         let operation = look::operation(&self.policy, index)?;
         match &operation.handler {
             Handler::Mock(responses) => {
@@ -79,7 +80,7 @@ impl Engine {
                 };
                 Ok((Step::Finish(finish), Phase::Cold))
             }
-            Handler::Proxy { timeouts, .. } => {
+            Handler::Proxy { .. } => {
                 let sent = match base.body {
                     Some(Body::Stream) => Sent::Client,
                     Some(Body::Measure(_)) => Sent::Held(Vec::new()),
@@ -88,19 +89,8 @@ impl Engine {
                 let outward = outward(base);
                 let attempt = answer::proxy(&self.policy, index, operation, &outward, sent)?;
                 let api = look::api(&self.policy, operation.api)?;
-                begin_attempt(base, format!("{}/{}", api.name, api.version), at.time);
-                let answering = Answering {
-                    deadline: at.time.saturating_add(timeouts.total),
-                    target: Tried {
-                        chosen: 0,
-                        fallback: 0,
-                        tries: 1,
-                    },
-                    stage: Stage::Head,
-                    status: 0,
-                    reservation,
-                };
-                Ok((Step::Attempt(attempt), Phase::Answering(Box::new(answering))))
+                begin_attempt(base, [&*api.name, "/", &*api.version].concat(), at.time);
+                Ok((Step::Attempt(attempt), Phase::Proxied(index)))
             }
         }
     }
@@ -151,9 +141,6 @@ impl Engine {
         event: Event<'_>,
         at: Now<'_>,
     ) -> Next {
-        if let Permitted::Operation(index) = answering.reservation.permit().to {
-            return self.operation_answered(&mut base, index, event, at);
-        }
         let outgoing = match (answering.stage, event) {
             (Stage::Script, Event::Body(Ok(_))) | (Stage::Pause, Event::Paused) => {
                 self.attempt(answering, &mut base, at)
@@ -183,7 +170,13 @@ impl Engine {
     }
 
     /// An operation's upstream has answered, or has not.
-    fn operation_answered(&self, base: &mut Base, index: u32, event: Event<'_>, at: Now<'_>) -> Next {
+    pub(super) fn operation_answered(
+        &self,
+        mut base: Base,
+        index: u32,
+        event: Event<'_>,
+        at: Now<'_>,
+    ) -> Next {
         let origin = look::operation(&self.policy, index).map_or("", |o| o.origin.as_str());
         match event {
             Event::Answered(Ok(head)) if (200..600).contains(&head.status) => {
@@ -191,7 +184,7 @@ impl Engine {
                 let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
                 let set = base.answer_headers(&self.policy);
-                let log = self.passed(base, at.time, head.status, Settlement::Nothing);
+                let log = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {
                     status: head.status,
                     set,
@@ -207,12 +200,12 @@ impl Engine {
                     Some(reason) => answer::give_up(reason, None),
                     None => answer::not_made(failure, origin),
                 };
-                self.next(std::mem::take(base), Err(refusal.by(origin)), at.time)
+                self.next(base, Err(refusal.by(origin)), at.time)
             }
             _ => {
                 base.judged(at.time, 0, Some(AttemptFailure::Reason(Reason::InvalidAnswer)));
                 let refusal = answer::give_up(Reason::InvalidAnswer, None);
-                self.next(std::mem::take(base), Err(refusal), at.time)
+                self.next(base, Err(refusal), at.time)
             }
         }
     }
@@ -231,7 +224,8 @@ impl Engine {
         }
         answering.status = head.status;
         if let Some(reason) = answer::judge(head.status) {
-            let wait = answer::retry_after(head.header("retry-after"), head.header("retry-after-ms"));
+            let wait =
+                answer::retry_after(head.header("retry-after"), head.header("retry-after-ms"), at.time);
             return self.failed(answering, base, reason, wait, at);
         }
         let left = answering.deadline.saturating_sub(at.time);
@@ -445,7 +439,12 @@ impl Engine {
                 outgoing => self.next(base, outgoing, at.time),
             };
         }
-        base.judged(at.time, 200, Some(AttemptFailure::Reason(reason)));
+        let failed = match code {
+            Code::StreamStalled => AttemptFailure::Stalled,
+            Code::StreamFailed => AttemptFailure::Broken,
+            _ => AttemptFailure::Cut,
+        };
+        base.judged(at.time, 200, Some(failed));
         let outcome = Outcome {
             status: 200,
             code: Some(code),
@@ -458,6 +457,47 @@ impl Engine {
         let (status, code) = (code.status(), code.text());
         tail.extend(turnpike_llm::error::event(status, code, detail, &base.id_text()));
         done(Step::End { tail, log })
+    }
+
+    /// What a call is settled at whose handling was lost: the bound, where a target may have counted.
+    pub(super) fn unsettled(&self, phase: &Phase) -> Settlement {
+        let Phase::Answering(answering) = phase else {
+            return Settlement::Nothing;
+        };
+        match (answering.stage, self.call(&answering.reservation)) {
+            (Stage::Whole | Stage::Stream, Ok((model, peek))) => {
+                Settlement::AtBound(answer::bound(model, peek))
+            }
+            _ => Settlement::Nothing,
+        }
+    }
+
+    /// The end of a stream of which the client has a part, when the gateway cannot carry it on.
+    pub(super) fn broken_off(
+        &self,
+        base: &Base,
+        now: u64,
+        code: Code,
+        detail: &str,
+        settlement: Settlement,
+    ) -> Step {
+        let outcome = Outcome {
+            code: Some(code),
+            reason: Some(detail),
+            ..Outcome::passed(200, settlement)
+        };
+        // Whatever was passed on by half is ended first.
+        let mut tail = b"\n\n".to_vec();
+        tail.extend(turnpike_llm::error::event(
+            code.status(),
+            code.text(),
+            detail,
+            &base.id_text(),
+        ));
+        Step::End {
+            tail,
+            log: self.log(base, now, &outcome),
+        }
     }
 
     fn model_list(&self, reservation: &Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {

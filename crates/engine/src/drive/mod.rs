@@ -22,6 +22,17 @@ use crate::settle::Settlement;
 use crate::step::{BodyFailure, Event, Finish, Head, Step};
 use crate::{Engine, Next};
 
+/// A request whose handling was lost to a fault, as far as the shell knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Lost<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its URL.
+    pub url: &'a str,
+    /// Whether a part of a stream is the client's already.
+    pub committed: bool,
+}
+
 /// How a phase ends that does not answer by itself.
 type Outgoing = Result<(Step, Phase), Refusal>;
 
@@ -126,6 +137,9 @@ impl Engine {
             (Phase::Cold, Event::Answered(Err(_))) => {
                 Err(look::broken("the other half of the Worker failed"))
             }
+            (Phase::Proxied(index), event) => {
+                return self.operation_answered(base, index, event, at);
+            }
             (Phase::Answering(answering), event) => {
                 if let Event::Body(Ok(body)) = event {
                     at.body = Some(body);
@@ -137,16 +151,34 @@ impl Engine {
         self.next(base, outgoing, now)
     }
 
-    /// What the client of a request gets whose handling was lost to a fault.
-    pub fn fault(&self, url: &str, now: u64, random: &Random) -> Step {
-        let head = Head {
-            method: "",
-            url,
-            ..Head::default()
+    /// What the client of a request gets whose handling was lost to a fault. `flight` is what was in
+    /// flight, if it had got so far.
+    pub fn fault(&self, lost: &Lost<'_>, flight: Option<Flight>, now: u64, random: &Random) -> Step {
+        let (base, settlement) = match flight {
+            Some(Flight { base, phase }) => {
+                let settlement = self.unsettled(&phase);
+                (base, settlement)
+            }
+            None => {
+                let head = Head {
+                    method: lost.method,
+                    url: lost.url,
+                    ..Head::default()
+                };
+                (opened(&self.policy, &head, now, random), Settlement::Nothing)
+            }
         };
-        let base = opened(&self.policy, &head, now, random);
-        let refusal = Refusal::new(Code::Internal, "The gateway failed. Other requests go on.");
-        self.refuse(&base, now, &refusal)
+        let detail = "The gateway failed. Other requests go on.";
+        if lost.committed {
+            return self.broken_off(&base, now, Code::Internal, detail, settlement);
+        }
+        self.refuse_with(
+            &base,
+            now,
+            &Refusal::new(Code::Internal, detail),
+            settlement,
+            false,
+        )
     }
 
     /// Accept, preflight and match.
@@ -168,6 +200,9 @@ impl Engine {
                 .header("content-type")
                 .map(inspect::media_type)
                 .unwrap_or_default(),
+            encoded: head
+                .header("content-encoding")
+                .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")),
         };
         base.model_client = !self.policy.models.is_empty() && accepted.path.starts_with("/v1/");
         let preflight = head
@@ -277,7 +312,9 @@ impl Engine {
             return Err(look::broken("the permit is for no operation"));
         };
         let operation = look::operation(&self.policy, index)?;
-        let body = inspect::operation_body(operation, &base.announced)?;
+        let lists = [&self.policy.gateway.forward_headers, &operation.forward_headers];
+        let forwards = |name: &str| lists.iter().any(|list| list.iter().any(|known| known == name));
+        let body = inspect::operation_body(operation, &base.announced, forwards)?;
         base.body = Some(body);
         if let Handler::Mock(responses) = &operation.handler {
             // Refused here, if it cannot be met: what is refused later has been charged.
@@ -335,8 +372,8 @@ impl Engine {
         }
     }
 
-    fn admitted(&mut self, reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
-        base.limits.clone_from(&reservation.headers);
+    fn admitted(&mut self, mut reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
+        base.limits = std::mem::take(&mut reservation.headers);
         base.unlimited = reservation.unlimited;
         self.answer(reservation, base, at)
     }
@@ -395,7 +432,10 @@ enum Opening {
 }
 
 fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base {
-    let bounded = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    let bounded = |text: &str, most: usize| {
+        let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+        text.get(..end).unwrap_or(text).to_owned()
+    };
     Base {
         began: now,
         address: bounded(head.header("cf-connecting-ip").unwrap_or_default(), 64),

@@ -22,7 +22,7 @@ const SHORT: Millis = 60_000;
 ///
 /// `w` is left out when the window is not whole seconds, as any rounding would state another rate.
 pub fn policy<'a>(standings: impl IntoIterator<Item = (&'a str, &'a Standing)>) -> String {
-    let mut value = String::new();
+    let mut value = String::with_capacity(48);
     for (name, standing) in standings {
         item(&mut value, name);
         parameter(&mut value, 'q', standing.limit);
@@ -37,7 +37,7 @@ pub fn policy<'a>(standings: impl IntoIterator<Item = (&'a str, &'a Standing)>) 
 ///
 /// `t` is when more becomes available, in seconds rounded up; it is left out when nothing is used.
 pub fn remaining<'a>(standings: impl IntoIterator<Item = (&'a str, &'a Standing)>) -> String {
-    let mut value = String::new();
+    let mut value = String::with_capacity(48);
     for (name, standing) in standings {
         item(&mut value, name);
         parameter(&mut value, 'r', standing.remaining);

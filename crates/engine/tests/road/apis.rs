@@ -18,6 +18,29 @@ fn steps(request: &Request) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_body_is_not_taken_in_an_encoding_that_its_reader_could_not_know() {
+    let mut world = World::new();
+    let refused = world.send(&create(b"\x1f\x8b").header("content-encoding", "gzip"));
+    assert_eq!(
+        (refused.status, &*refused.code()),
+        (415, "unsupported_media_type")
+    );
+    assert_eq!(refused.header("accept-encoding"), Some("identity"));
+    let refused = world.send(
+        &chat(&json!({"model": "plain", "messages": []}))
+            .by("demo")
+            .header("content-encoding", "zstd"),
+    );
+    assert_eq!(
+        (refused.status, &*refused.code()),
+        (415, "unsupported_media_type")
+    );
+    world.expect("pets", [Does::status(201, "{}")]);
+    let passed = world.send(&create(b"{}").header("content-encoding", "identity"));
+    assert_eq!(passed.status, 201);
+}
+
+#[test]
 fn a_call_reaches_its_upstream_with_what_is_named_and_nothing_else() {
     let mut request = create(br#"{"name":"Tom"}"#)
         .header("x-pet", "cat")
@@ -347,6 +370,17 @@ fn bodies_that_two_parsers_could_read_differently_are_refused() {
         (r#"{"model":"fast","Model":"smart"}"#, "invalid_request", "model"),
         (r#"{"model":7}"#, "invalid_request", "model"),
         (r#"{"model":"fast","stream":"yes"}"#, "invalid_request", "stream"),
+        (r#"{"model":"fast"}"#, "invalid_request", "messages"),
+        (
+            r#"{"model":"fast","messages":"hi"}"#,
+            "invalid_request",
+            "messages",
+        ),
+        (
+            r#"{"model":"fast","messages":[],"provider":{}}"#,
+            "invalid_request",
+            "provider",
+        ),
         (r#"{"model":"fast"} {}"#, "invalid_json", ""),
         ("\u{feff}{\"model\":\"fast\"}", "invalid_json", ""),
         ("", "invalid_json", ""),

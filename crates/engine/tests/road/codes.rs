@@ -118,7 +118,9 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
         Code::BodyUnexpected => (send(pets().body("text/plain", b"hello")), None),
         Code::BodyTooLarge => (
             send(create("application/json", &[b'x'; 1001])),
-            send(chat(&json!({ "model": "guarded", "text": "x".repeat(200) }))),
+            send(chat(
+                &json!({ "model": "guarded", "messages": [], "text": "x".repeat(200) }),
+            )),
         ),
         Code::BodyIncomplete => {
             let broken = |mut request: Request| {
@@ -426,9 +428,13 @@ fn a_fault_is_told_in_the_shape_of_the_path() {
         ("https://api.example/petstore/v1/pets", "application/problem+json"),
         ("nonsense", "application/problem+json"),
     ] {
-        let step = world
-            .engine()
-            .fault(url, 0, &turnpike_engine::accept::Random::default());
+        let lost = turnpike_engine::Lost {
+            method: "GET",
+            url,
+            committed: false,
+        };
+        let random = turnpike_engine::accept::Random::default();
+        let step = world.engine().fault(&lost, None, 0, &random);
         let turnpike_engine::Step::Finish(finish) = step else {
             panic!("{step:?}")
         };

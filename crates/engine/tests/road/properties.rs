@@ -233,7 +233,8 @@ proptest! {
         }
         let next = world.engine().begin(&head, now, &Random::default());
         prop_assert_eq!(matches!(next.step, Step::Finish(_)), next.flight.is_none());
-        let step = world.engine().fault(&url, now, &Random::default());
+        let lost = turnpike_engine::Lost { method: &method, url: &url, committed: false };
+        let step = world.engine().fault(&lost, next.flight, now, &Random::default());
         prop_assert!(matches!(step, Step::Finish(finish) if finish.status == 500));
     }
 }
