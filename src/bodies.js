@@ -33,22 +33,27 @@ export function createHold() {
 
 // Reads a body whole: bytes, or why not ("large", "lost", "late", "busy"). `controller` aborts what
 // is read, where there is one.
-export async function readWhole(source, announced, max, within, hold, controller = null) {
-  if (announced !== null && announced > max) return "large";
-  if (announced !== null && controller !== null) {
-    return readAbortable(source, announced, within, hold, controller);
+export async function readWhole(source, announced, max, within, hold, watch, controller = null) {
+  if (announced !== null) {
+    if (announced > max) return "large";
+    if (!hold.reserve(announced)) return "busy";
   }
-  const late = { reached: false };
-  let expire;
-  const deadline = new Promise((resolve) => {
-    expire = setTimeout(() => {
-      late.reached = true;
-      resolve("late");
-    }, within);
-  });
+  let late = false;
   try {
+    if (announced !== null && controller !== null) {
+      watch.within(within, () => {
+        late = true;
+        controller.abort();
+      });
+      return new Uint8Array(await source.arrayBuffer());
+    }
+    const deadline = new Promise((resolve) => {
+      watch.within(within, () => {
+        late = true;
+        resolve("late");
+      });
+    });
     if (announced !== null) {
-      if (!hold.reserve(announced)) return "busy";
       const read = await Promise.race([source.arrayBuffer(), deadline]);
       return read === "late" ? "late" : new Uint8Array(read);
     }
@@ -56,25 +61,9 @@ export async function readWhole(source, announced, max, within, hold, controller
     if (read === "late" && controller !== null) controller.abort();
     return read;
   } catch {
-    return late.reached ? "late" : "lost";
-  } finally {
-    clearTimeout(expire);
-  }
-}
-
-async function readAbortable(source, announced, within, hold, controller) {
-  if (!hold.reserve(announced)) return "busy";
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    controller.abort();
-  }, within);
-  try {
-    return new Uint8Array(await source.arrayBuffer());
-  } catch {
     return late ? "late" : "lost";
   } finally {
-    clearTimeout(timer);
+    watch.over();
   }
 }
 

@@ -208,6 +208,18 @@ export function createCore(module, { now, fill, report }) {
       return next();
     },
 
+    // `answered` and `answer` in one, for what was read at once.
+    whole(flight, status, noted, failure, bytes) {
+      let size = 8 + (bytes === null ? 0 : bytes.length);
+      for (const name of facts.answer) size += room(noted[name] ?? null);
+      event(ASK.WHOLE, flight, size);
+      wire.u16(status);
+      for (const name of facts.answer) wire.text(noted[name] ?? null);
+      wire.u8(failure);
+      if (failure === 0) wire.data(bytes);
+      return next();
+    },
+
     // `failure` is one of `FAILURE`.
     unanswered(flight, failure) {
       event(ASK.ANSWERED, flight, 1);
@@ -361,6 +373,7 @@ function readStep(kind, wire) {
 
 function readAttempt(step, wire) {
   step.within = wire.readMs();
+  step.whole = wire.readMs();
   step.mock = wire.readU8() === 1;
   if (step.mock) {
     step.status = wire.readU16();

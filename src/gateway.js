@@ -6,6 +6,7 @@ import { Fault } from "./core.js";
 import { verify } from "./crypto.js";
 import { play } from "./mock.js";
 import { relay } from "./relay.js";
+import { createWatch } from "./watch.js";
 import { TELL } from "./wire.js";
 
 // How long a client may take to send a body that must be read, in milliseconds.
@@ -35,6 +36,7 @@ export function createGateway(core, cold, log) {
       answer: null,
       controller: null,
       hold: createHold(),
+      watch: createWatch(),
       // Set while the request is carried on with or without its client.
       settle: null,
     };
@@ -44,6 +46,7 @@ export function createGateway(core, cold, log) {
     } catch (error) {
       return lost(error, call);
     } finally {
+      call.watch.stop();
       call.hold.release();
       if (call.settle !== null) call.settle();
     }
@@ -61,6 +64,7 @@ export function createGateway(core, cold, log) {
           // An earlier answer that is not used any more.
           if (call.response !== null) discard(call);
           call.controller = null;
+          const began = core.now();
           const failure = await (step.mock ? mocked(step, call) : reach(step, call));
           const { flight } = step;
           if (failure !== 0) {
@@ -68,11 +72,20 @@ export function createGateway(core, cold, log) {
             break;
           }
           call.noted = core.note(call.response);
-          step = resume(call).answered(flight, call.response.status, call.noted);
+          const { status } = call.response;
+          if (step.whole > 0 && call.response.ok) {
+            const within = Math.max(0, step.within - (core.now() - began));
+            const read = await readAnswer(step.whole, within, call);
+            const failed = typeof read === "string";
+            if (!failed) call.answer = read;
+            step = resume(call).whole(flight, status, call.noted, failed ? ANSWER_FAILURES[read] : 0, failed ? null : read);
+            break;
+          }
+          step = resume(call).answered(flight, status, call.noted);
           break;
         }
         case TELL.METER: {
-          const decided = await decide(step, call.env);
+          const decided = await decide(step, call);
           step = resume(call).metered(step.flight, decided);
           break;
         }
@@ -80,7 +93,7 @@ export function createGateway(core, cold, log) {
           step = await readBody(step, call);
           break;
         case TELL.READ_ANSWER: {
-          const read = await readAnswer(step, call);
+          const read = await readAnswer(step.max, step.within, call);
           const failed = typeof read === "string";
           if (!failed) call.answer = read;
           step = resume(call).answer(step.flight, failed ? ANSWER_FAILURES[read] : 0, failed ? null : read);
@@ -98,7 +111,7 @@ export function createGateway(core, cold, log) {
           break;
         }
         case TELL.FETCH_KEYS: {
-          const keys = await fetchKeys(step);
+          const keys = await fetchKeys(step, call.watch);
           step = resume(call).keys(step.flight, keys);
           break;
         }
@@ -144,18 +157,18 @@ export function createGateway(core, cold, log) {
     if (call.body !== null) return resume(call).body(step.flight, 0, call.body);
     const length = call.request.headers.get("content-length");
     const announced = length === null ? null : Number(length);
-    const read = await readWhole(call.request, announced, step.max, UPLOAD, call.hold);
+    const read = await readWhole(call.request, announced, step.max, UPLOAD, call.hold, call.watch);
     if (typeof read === "string") return resume(call).body(step.flight, BODY_FAILURES[read], null);
     call.body = read;
     return resume(call).body(step.flight, 0, read);
   }
 
-  async function readAnswer(step, call) {
+  function readAnswer(max, within, call) {
     const { "content-length": length, "content-encoding": encoding } = call.noted;
     // A decoded answer is longer than what was announced.
     const plain = length !== undefined && /^\d+$/.test(length);
     const announced = plain && encoding === undefined ? Number(length) : null;
-    return readWhole(call.response, announced, step.max, step.within, call.hold, call.controller);
+    return readWhole(call.response, announced, max, within, call.hold, call.watch, call.controller);
   }
 
   // Plays a scripted answer; 0, or why there is none.
@@ -177,21 +190,22 @@ export function createGateway(core, cold, log) {
     }
     return new Promise((resolve) => {
       let late = false;
-      const timer = setTimeout(() => {
+      call.watch.within(step.within, () => {
         late = true;
         if (call.controller !== null) call.controller.abort();
         resolve(FAILURE.TIMEOUT);
-      }, step.within);
+      });
       const answered = globalThis.fetch(step.url, init).then(
         (response) => {
           // Somebody else may be answering already.
           if (late) return void response.body?.cancel().catch(() => {});
-          clearTimeout(timer);
+          call.watch.over();
           call.response = response;
           resolve(0);
         },
         () => {
-          clearTimeout(timer);
+          if (late) return;
+          call.watch.over();
           resolve(FAILURE.UNREACHABLE);
         },
       );
@@ -224,23 +238,22 @@ export function createGateway(core, cold, log) {
     return { method: step.method, headers, body, redirect: "manual", cache: "no-store" };
   }
 
-  async function decide(step, env) {
-    let expire;
-    const late = new Promise((resolve) => { expire = setTimeout(resolve, DECIDE, null); });
+  async function decide(step, { env, watch }) {
+    const late = new Promise((resolve) => { watch.within(DECIDE, () => resolve(null)); });
     try {
       return await Promise.race([env.METER.getByName(step.object).decide(step.ask), late]);
     } catch (error) {
       log(JSON.stringify({ event: "limiter_failed", message: String(error) }));
       return null;
     } finally {
-      clearTimeout(expire);
+      watch.over();
     }
   }
 
-  async function fetchKeys(step) {
+  async function fetchKeys(step, watch) {
     const hold = createHold();
     const controller = new AbortController();
-    const timer = setTimeout(() => controller.abort(), KEYS);
+    watch.within(KEYS, () => controller.abort());
     try {
       const response = await globalThis.fetch(step.url, {
         redirect: "manual",
@@ -252,12 +265,12 @@ export function createGateway(core, cold, log) {
         if (response.body !== null) response.body.cancel().catch(() => {});
         return null;
       }
-      const read = await readWhole(response, null, step.max, KEYS, hold);
+      const read = await readWhole(response, null, step.max, KEYS, hold, watch, controller);
       return typeof read === "string" ? null : read;
     } catch {
       return null;
     } finally {
-      clearTimeout(timer);
+      watch.over();
       hold.release();
     }
   }

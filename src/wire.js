@@ -3,11 +3,12 @@
 // stand behind the rest, as one string that crosses at once and is taken apart here by slicing. The
 // number and the two lists below are those of `dispatch.rs`; a test compares them.
 
-export const WIRE = 2;
+export const WIRE = 3;
 
 export const ASK = {
   FACTS: 0, START: 1, BEGIN: 2, VERIFIED: 3, KEYS: 4, BODY: 5, METERED: 6, ANSWERED: 7,
   ANSWER: 8, PAUSED: 9, FOLLOW: 10, STREAMED: 11, METER: 12, METER_ALARM: 13, NAMES: 14, FAULT: 15,
+  WHOLE: 16,
 };
 
 export const TELL = {

@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 2;
+pub const WIRE: u32 = 3;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -34,6 +34,7 @@ pub mod ask {
     pub const METER_ALARM: u8 = 13;
     pub const NAMES: u8 = 14;
     pub const FAULT: u8 = 15;
+    pub const WHOLE: u8 = 16;
 }
 
 /// What the core may tell: the first byte of an answer.
@@ -255,11 +256,37 @@ impl Core {
                 );
                 Ok(())
             }
+            ask::WHOLE => {
+                let next = self.whole(reader).ok_or(Trouble::Malformed)?;
+                tell_next(&next, out);
+                Ok(())
+            }
             _ => {
                 let next = self.resume(op, reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
                 Ok(())
             }
+        }
+    }
+
+    /// WHOLE: as ANSWERED and ANSWER in one, for an answer that was read at once: the time, a random
+    /// number, what is in flight, the head, then the bytes or why there are none.
+    fn whole(&mut self, reader: &mut Reader<'_>) -> Option<Next> {
+        let now = reader.ms()?;
+        let random = reader.u64()?;
+        let flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        #[cfg(feature = "faults")]
+        fault(flight.base.query.contains("fault=answered"), "answered");
+        let head = answer_head(reader)?;
+        let answer = answer_bytes(reader)?;
+        let next = self.engine.resume(flight, Event::Answered(Ok(head)), now, random);
+        match next {
+            Next {
+                step: Step::ReadAnswer { .. },
+                flight: Some(flight),
+            } => Some(self.engine.resume(flight, Event::Answer(answer), now, random)),
+            // Nobody wants to read it: its head said enough.
+            other => Some(other),
         }
     }
 
@@ -306,21 +333,9 @@ impl Core {
             ask::METERED => Event::Metered(reader.optional()?),
             ask::ANSWERED => Event::Answered(match failure(reader.u8()?) {
                 Some(failure) => Err(failure),
-                None => {
-                    let mut head = AnswerHead {
-                        status: reader.u16()?,
-                        ..AnswerHead::default()
-                    };
-                    for value in &mut head.headers {
-                        *value = reader.optional_text()?;
-                    }
-                    Ok(head)
-                }
+                None => Ok(answer_head(reader)?),
             }),
-            ask::ANSWER => Event::Answer(match failure(reader.u8()?) {
-                Some(failure) => Err(failure),
-                None => Ok(reader.bytes()?),
-            }),
+            ask::ANSWER => Event::Answer(answer_bytes(reader)?),
             ask::PAUSED => Event::Paused,
             ask::STREAMED => Event::Streamed {
                 end: match reader.u8()? {
@@ -362,6 +377,26 @@ fn failure(code: u8) -> Option<Failure> {
         3 => Some(Failure::TooLarge),
         4 => Some(Failure::SecretMissing),
         _ => Some(Failure::Busy),
+    }
+}
+
+/// The head of an upstream's answer: its status, then its headers.
+fn answer_head<'a>(reader: &mut Reader<'a>) -> Option<AnswerHead<'a>> {
+    let mut head = AnswerHead {
+        status: reader.u16()?,
+        ..AnswerHead::default()
+    };
+    for value in &mut head.headers {
+        *value = reader.optional_text()?;
+    }
+    Some(head)
+}
+
+/// An answer that was read, or why it was not.
+fn answer_bytes<'a>(reader: &mut Reader<'a>) -> Option<Result<&'a [u8], Failure>> {
+    match failure(reader.u8()?) {
+        Some(failure) => Some(Err(failure)),
+        None => reader.bytes().map(Ok),
     }
 }
 
@@ -450,6 +485,7 @@ fn tell_next(next: &Next, out: &mut Writer) {
 fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
     out.u8(tell::ATTEMPT);
     out.ms(attempt.within);
+    out.ms(attempt.whole);
     match &attempt.to {
         Upstream::Http {
             url,

@@ -316,6 +316,7 @@ fn step(answer: &[u8]) -> Option<Told> {
         }
         tell::ATTEMPT => {
             reader.ms()?;
+            reader.ms()?;
             if reader.u8()? == 0 {
                 reader.text()?.clone_into(&mut told.text);
                 reader.text()?;
@@ -461,10 +462,8 @@ fn a_call_travels_from_begin_to_finish_through_fresh_instances() {
     }
 }
 
-#[test]
-fn a_stream_travels_through_fresh_instances() {
-    let mut shell = Shell::started();
-    let body = br#"{"model":"m","stream":true,"messages":[]}"#;
+/// A chat call, up to the attempt on its target.
+fn attempted(shell: &mut Shell, body: &[u8]) -> Told {
     let headers = [(0, BEARER), (3, "application/json")];
     let answer = shell.begin("POST", "https://api.example/v1/chat/completions", true, &headers);
     let read = must(&answer, tell::READ_BODY);
@@ -486,14 +485,70 @@ fn a_stream_travels_through_fresh_instances() {
     let _ = (reader.u8(), reader.bytes());
     let said = reader.bytes().expect("an answer").to_vec();
     let answer = shell.event(ask::METERED, &meter.flight, |out| out.optional(Some(&said)));
-    let attempt = must(&answer, tell::ATTEMPT);
+    must(&answer, tell::ATTEMPT)
+}
+
+fn head(out: &mut Writer, status: u16, kind: &str) {
+    out.u16(status);
+    out.optional_text(Some(kind));
+    for _ in 0..3 {
+        out.optional_text(None);
+    }
+}
+
+#[test]
+fn an_answer_that_was_read_at_once_is_judged_as_one_that_was_read_when_asked_for() {
+    let good = br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
+    for (status, answer) in [
+        (200, Ok(good.as_slice())),
+        (200, Ok(b"nonsense".as_slice())),
+        // Unreachable: lost on the way.
+        (200, Err(1)),
+    ] {
+        let tell = |out: &mut Writer| match answer {
+            Ok(bytes) => {
+                out.u8(0);
+                out.bytes(bytes);
+            }
+            Err(failure) => out.u8(failure),
+        };
+        let mut shell = Shell::started();
+        let attempt = attempted(&mut shell, br#"{"model":"m","messages":[]}"#);
+        let whole = shell.event(ask::WHOLE, &attempt.flight, |out| {
+            head(out, status, "application/json");
+            tell(out);
+        });
+        let read = shell.event(ask::ANSWERED, &attempt.flight, |out| {
+            out.u8(0);
+            head(out, status, "application/json");
+        });
+        let read = must(&read, tell::READ_ANSWER);
+        let apart = shell.event(ask::ANSWER, &read.flight, tell);
+        assert_eq!(whole, apart, "{status} {answer:?}");
+    }
+    // What is not read is judged by its head.
+    let mut shell = Shell::started();
+    let attempt = attempted(&mut shell, br#"{"model":"m","messages":[]}"#);
+    let whole = shell.event(ask::WHOLE, &attempt.flight, |out| {
+        head(out, 500, "text/plain");
+        out.u8(0);
+        out.bytes(b"oops");
+    });
+    let answered = shell.event(ask::ANSWERED, &attempt.flight, |out| {
+        out.u8(0);
+        head(out, 500, "text/plain");
+    });
+    assert_eq!(whole, answered);
+}
+
+#[test]
+fn a_stream_travels_through_fresh_instances() {
+    let mut shell = Shell::started();
+    let body = br#"{"model":"m","stream":true,"messages":[]}"#;
+    let attempt = attempted(&mut shell, body);
     let answer = shell.event(ask::ANSWERED, &attempt.flight, |out| {
         out.u8(0);
-        out.u16(200);
-        out.optional_text(Some("text/event-stream"));
-        for _ in 0..3 {
-            out.optional_text(None);
-        }
+        head(out, 200, "text/event-stream");
     });
     let relay = must(&answer, tell::RELAY);
     let mut tracking = relay.tracking;

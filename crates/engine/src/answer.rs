@@ -195,6 +195,7 @@ pub fn proxy(
             body,
         },
         within: timeouts.first.min(timeouts.total),
+        whole: 0,
     })
 }
 
@@ -225,6 +226,7 @@ pub fn completion(
             body: Outgoing::Held(chat::edits(peek, &target.model)),
         },
         within,
+        whole: 0,
     }
 }
 
@@ -351,7 +353,11 @@ pub fn scripted(
             OutputEnd::Hang => Ending::Stall,
         },
     };
-    Ok(Attempt { to, within: 0 })
+    Ok(Attempt {
+        to,
+        within: 0,
+        whole: 0,
+    })
 }
 
 /// The policy's script as the renderer takes it.

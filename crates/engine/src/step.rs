@@ -208,6 +208,10 @@ pub struct Attempt {
     pub to: Upstream,
     /// How long the head of the answer may take, in milliseconds.
     pub within: u64,
+    /// Up to how many bytes of a good answer (2xx) will be read whole, which whoever carries this out may
+    /// do at once, within the same time, to tell [`Event::Answered`] and [`Event::Answer`] together.
+    /// 0: it will not be.
+    pub whole: u64,
 }
 
 /// Who is asked.

@@ -101,7 +101,7 @@ impl Engine {
         let target = target(model, answering.target)?;
         let provider = answer::provider_of(&self.policy, target)?;
         let left = answering.deadline.saturating_sub(at.time);
-        let attempt = match &provider.kind {
+        let mut attempt = match &provider.kind {
             ProviderKind::OpenAi { base_url, credential } => {
                 // What does not stream sends its head when it is whole.
                 let within = if peek.stream {
@@ -127,6 +127,9 @@ impl Engine {
                 attempt
             }
         };
+        if !peek.stream {
+            attempt.whole = MAX_ANSWER;
+        }
         let name = answer::target_name(&self.policy, target);
         begin_attempt(base, name, at.time);
         answering.stage = Stage::Head;
