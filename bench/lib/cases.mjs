@@ -18,6 +18,8 @@ export const CASES = [
 // One line of the table: a system, perhaps with the token of a certain consumer, and its cases.
 export const CONTENDERS = [
   { label: "bare", system: "bare", cases: CASES.map((entry) => entry.name) },
+  // The same duties towards the platform as Turnpike's, and no decision.
+  { label: "floor", system: "floor", cases: ["api", "chat", "chat-19k"] },
   { label: "turnpike, local limit", system: "turnpike", consumer: "bench-local", cases: ["api"] },
   { label: "turnpike, exact limit", system: "turnpike", consumer: "bench-exact", cases: ["api"] },
   { label: "turnpike", system: "turnpike", consumer: "bench-local", cases: ["chat", "chat-19k", "stream-usage", "stream"] },

@@ -35,16 +35,20 @@ async function startWorker({ name, modules, bindings, object, workerd, folder, p
   return started;
 }
 
-export const bare = {
-  name: "bare",
+// A Worker of one file that decides nothing.
+const plain = (name) => ({
+  name,
   ports: ["plain", "stream"],
   async start({ workerd, folder, ports, upstreams }) {
-    cpSync(join(BENCH, "bare.js"), join(folder, "bare.js"));
-    const modules = [{ name: "bare.js", kind: "esModule", file: "bare.js" }];
-    return startWorker({ name: "bare", modules, workerd, folder, ports, upstreams });
+    const file = `${name}.js`;
+    cpSync(join(BENCH, file), join(folder, file));
+    return startWorker({ name, modules: [{ name: file, kind: "esModule", file }], workerd, folder, ports, upstreams });
   },
   request: workerRequest,
-};
+});
+
+export const bare = plain("bare");
+export const floor = plain("floor");
 
 // What objects store goes to memory where Linux has it: the disk of this machine tells nothing of the
 // platform's, and it would be most of what an exact limit is measured by.
@@ -138,4 +142,4 @@ ${model("fast", upstreams.plain)}${model("fast-stream", upstreams.stream)}litell
   }),
 };
 
-export const SYSTEMS = [bare, portkey, litellm, turnpike];
+export const SYSTEMS = [bare, floor, portkey, litellm, turnpike];
