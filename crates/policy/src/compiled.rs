@@ -273,7 +273,7 @@ pub struct Consumer {
     pub operations: Grant,
     /// Models it may call (indices into [`Compiled::models`]).
     pub models: Grant,
-    /// Where it was written.
+    /// Where its grants were written (its `may`); without any, where it was.
     pub origin: String,
 }
 

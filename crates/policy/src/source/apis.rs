@@ -7,8 +7,9 @@ use super::containers::{AllOr, List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::exceptions::ExceptionRule;
+use super::names;
 use super::plans::{self, LimitFields};
-use super::reader::{Read, Reader, Spanned, nearest};
+use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::scalars::{
     BasePath, Date, Duration, FilePath, Header, Name, Prefix, Scope, SecretName, Size, Text, Token, Url,
@@ -176,6 +177,8 @@ pub(crate) struct Apis {
     pub(crate) apis: Vec<crate::Api>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) by_api: BTreeMap<String, ApiOperations>,
+    /// The documents that were checked, each with whether something in it may hide operations.
+    pub(crate) checked: BTreeMap<String, bool>,
 }
 
 /// Checks every API and routes its operations.
@@ -197,6 +200,7 @@ pub(crate) fn compile(
                     path.span,
                     format!("two APIs lie under {}", quote(&path.0)),
                 )
+                .help("give each a `path` of its own")
                 .label(first, "the other one");
         }
         compile_one(name, api, &mut compiled, routes, checker);
@@ -242,7 +246,8 @@ fn compile_one(
     {
         checker
             .report()
-            .error(Code::EmptyList, versions.span, "an API must have a version");
+            .error(Code::EmptyList, versions.span, "an API must have a version")
+            .help("write for example `v1: { openapi: v1.yaml, state: active, upstream: https://... }`");
     }
     let mut operations = ApiOperations::default();
     let mut versions: Vec<_> = api.versions.iter().flat_map(|map| &map.here).collect();
@@ -304,13 +309,15 @@ fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, ch
             checker
                 .report()
                 .error(Code::Conflict, entry.span, "an open API cannot ask for scopes")
+                .help("a caller that nobody knows has none: remove this, or `authentication: none`")
                 .label(at, "open to everybody here");
         }
         let scopes = entry.scopes.as_ref().map(|list| {
             if checker.lacks_items(list) {
                 checker
                     .report()
-                    .error(Code::EmptyList, list.span, "no scope is asked for");
+                    .error(Code::EmptyList, list.span, "no scope is asked for")
+                    .help("write for example `scopes: [pets:write]`, or remove the item");
             }
             checker.sorted(&list.0, |scope| scope.0.clone())
         });
@@ -332,7 +339,8 @@ fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, ch
                         Some(places) => named.extend(places),
                         None if known.broken => {}
                         None => {
-                            let near = nearest(&id.0, known.ids.keys().map(String::as_str));
+                            let help =
+                                names::remedy(&id.0, "operation", known.ids.keys().map(String::as_str));
                             checker
                                 .report()
                                 .error(
@@ -344,7 +352,7 @@ fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, ch
                                         quote(&id.0)
                                     ),
                                 )
-                                .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+                                .help(help);
                         }
                     }
                 }

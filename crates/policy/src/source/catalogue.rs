@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::{Code, Span};
-use super::files::Item;
+use super::files::{Item, Misplaced};
 use super::reader::{Field, Read, Reader, Spanned};
 use super::scalars::Name;
 use super::secrets::quote;
@@ -28,8 +28,15 @@ impl<T> Default for Catalogue<T> {
 
 impl<T: Read> Catalogue<T> {
     /// Reads the items of one kind. The name in an item must be that of its file.
-    pub(crate) fn read(items: &[Item], name_of: fn(&T) -> &Field<Name>, reader: &mut Reader) -> Self {
+    /// Misplaced ones are known to be there, and not read.
+    pub(crate) fn read(
+        (items, misplaced): (&[Item], &[Misplaced]),
+        name_of: fn(&T) -> &Field<Name>,
+        reader: &mut Reader,
+    ) -> Self {
         let mut catalogue = Self::default();
+        let broken = |(name, span): &Misplaced| (name.clone(), (false, *span));
+        catalogue.others.extend(misplaced.iter().map(broken));
         for item in items {
             let Some(node) = &item.node else {
                 catalogue.others.insert(item.name.clone(), (false, item.span));

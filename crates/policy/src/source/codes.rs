@@ -98,6 +98,7 @@ codes! {
     NothingToAnswer "P0606" "A mocked operation has no example, and none can be made from its schema."
     NotPublished "P0607" "A method or parameter of the document is not published (a warning)."
     MalformedDocument "P0608" "Something that the gateway uses is malformed in an OpenAPI document."
+    PathParameters "P0609" "A path of a document and its declared parameters disagree."
 
     Ambiguous "P0701" "Two operations could match the same request."
     ReservedPath "P0702" "A path belongs to the gateway or to its model surfaces."

@@ -9,15 +9,16 @@ use super::consumers::{self, ConsumerFile};
 use super::containers::Map;
 use super::declare::record;
 use super::diagnostic::{Code, Report, Span};
-use super::exceptions::{Elsewhere, Exception};
+use super::exceptions::Exception;
 use super::files::{Files, Item, Tree};
 use super::gateway::{self, Floor, GatewayFile, Rules};
 use super::issuers::{self, Issuer};
 use super::mocks::{self, MockFile};
 use super::models::{self, ModelFile, Used};
+use super::names;
 use super::plans::{self, PlanFile};
 use super::providers::{self, ProviderFile};
-use super::reader::{Read, Reader, Scalar, Spanned, Variables, nearest};
+use super::reader::{Read, Reader, Scalar, Spanned, Variables};
 use super::routes::RouteBuilder;
 use super::scalars::Name;
 use super::secrets::quote;
@@ -61,13 +62,7 @@ impl Read for Vars {
                     .maybe_help(fault.help);
             }
             match value.text().filter(|_| !value.is_null()) {
-                Some(text) => vars.push((
-                    name.to_owned(),
-                    Spanned {
-                        value: text.to_owned(),
-                        span: key.span,
-                    },
-                )),
+                Some(text) => vars.push((name.to_owned(), Spanned::new(text.to_owned(), key.span))),
                 None => {
                     reader.report.error(
                         Code::WrongType,
@@ -91,6 +86,8 @@ pub(crate) struct Checker {
     pub(crate) rules: Rules,
     pub(crate) floor: Floor,
     pub(crate) exceptions: Vec<Exception>,
+    /// Whether every exception could be read.
+    pub(crate) exceptions_known: bool,
     pub(crate) secrets: BTreeSet<String>,
 }
 
@@ -109,6 +106,8 @@ pub(crate) struct Known<'a> {
     pub(crate) apis: &'a Catalogue<ApiFile>,
     pub(crate) issuers: BTreeMap<String, u32>,
     pub(crate) issuer_map: &'a Map<Issuer>,
+    /// Whether the issuers could be read.
+    pub(crate) issuers_known: bool,
     pub(crate) operations: BTreeMap<String, ApiOperations>,
 }
 
@@ -140,7 +139,7 @@ pub(crate) fn needs_development_key(gateway: Option<&Item>, reader: &mut Reader)
 /// Checks the tree and compiles it; what comes back means something only if nothing was reported
 /// as an error. The report and the files are handed back.
 pub(crate) fn compile(
-    files: Files,
+    mut files: Files,
     tree: &Tree,
     report: Report,
     options: &Options,
@@ -148,33 +147,35 @@ pub(crate) fn compile(
     let mut reader = Reader::new(report, &options.environment);
     reader.environments = environment_names(tree.gateway.as_ref());
     read_variables(tree, &mut reader);
-    let file = read_gateway(tree, &mut reader);
+    let file = read_gateway(tree, &mut files, &mut reader);
     let mut checker = Checker {
         reader,
         files,
         as_of: options.as_of,
         development_key: options.development_key.clone(),
         rules: Rules::default(),
-        floor: Floor::default(),
+        // A floor that cannot be read bounds nothing.
+        floor: Floor {
+            max_body: u64::MAX,
+            ..Floor::default()
+        },
         exceptions: Vec::new(),
+        exceptions_known: false,
         secrets: BTreeSet::new(),
     };
-    note_references(tree, &mut checker.files);
+    checker.files.note_references(tree);
     let compiled = match &file {
         Some(file) => {
-            check_environment(tree, file, &mut checker);
-            compile_all(tree, Some(file), &mut checker)
+            // What holds in an environment that is not there cannot be said.
+            if check_environment(tree, file, &mut checker) {
+                compile_all(tree, Some(file), &mut checker)
+            } else {
+                Compiled::default()
+            }
         }
         // Without a gateway the rest can still be read.
         None => {
-            checker.rules = Rules {
-                mocks: true,
-                explain: true,
-                development_issuer: true,
-                http_upstreams: true,
-                max_lifetime: None,
-            };
-            checker.floor.max_body = u64::MAX;
+            checker.rules = Rules::unknown();
             compile_all(tree, None, &mut checker)
         }
     };
@@ -182,19 +183,24 @@ pub(crate) fn compile(
     (compiled, checker.reader.report, checker.files)
 }
 
-fn read_gateway(tree: &Tree, reader: &mut Reader) -> Option<Spanned<GatewayFile>> {
+fn read_gateway(tree: &Tree, files: &mut Files, reader: &mut Reader) -> Option<Spanned<GatewayFile>> {
     let Some(item) = &tree.gateway else {
         let span = Span::new(reader.report.add_file("gateway.yaml".to_owned(), ""), 0, 0);
+        let help = files.meant_for("", "gateway.yaml").map_or_else(
+            || {
+                "it names the gateway, its issuers and its environments; is this the folder of a policy tree?"
+                    .to_owned()
+            },
+            |near| format!("rename {}", quote(&near)),
+        );
         reader
             .report
-            .error(Code::MissingFile, span, "the tree has no `gateway.yaml`");
+            .error(Code::MissingFile, span, "the tree has no `gateway.yaml`")
+            .help(help);
         return None;
     };
     let node = item.node.as_ref()?;
-    GatewayFile::read(node, reader).map(|value| Spanned {
-        value,
-        span: node.span,
-    })
+    GatewayFile::read(node, reader).map(|value| Spanned::new(value, node.span))
 }
 
 fn read_variables(tree: &Tree, reader: &mut Reader) {
@@ -203,10 +209,12 @@ fn read_variables(tree: &Tree, reader: &mut Reader) {
         file: format!("environments/{name}.yaml"),
         ..Variables::default()
     };
+    let misplaced = tree.misplaced.get("environments").into_iter().flatten();
+    reader.variables.broken = misplaced.into_iter().any(|(misplaced, _)| *misplaced == name);
     for item in tree.kinds.get("environments").into_iter().flatten() {
         let known = reader.environments.clone();
         if let Some(known) = known.filter(|known| !known.contains(&item.name)) {
-            let near = nearest(&item.name, known.iter().map(String::as_str));
+            let help = names::remedy(&item.name, "environment", known.iter().map(String::as_str));
             reader
                 .report
                 .error(
@@ -214,7 +222,7 @@ fn read_variables(tree: &Tree, reader: &mut Reader) {
                     item.span,
                     format!("`gateway.yaml` lists no environment {}", quote(&item.name)),
                 )
-                .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+                .help(help);
         }
         let file = item
             .node
@@ -229,31 +237,13 @@ fn read_variables(tree: &Tree, reader: &mut Reader) {
     }
 }
 
-/// Files that items of any environment refer to have their place in the tree.
-fn note_references(tree: &Tree, files: &mut Files) {
-    for api in &tree.apis {
-        let versions = api.node.as_ref().and_then(|node| node.get("versions"));
-        for (_, version) in versions.map(Node::entries).unwrap_or_default() {
-            if let Some(path) = version.get("openapi").and_then(Node::text) {
-                files.refer(&format!("apis/{}/{path}", api.name));
-            }
-        }
-    }
-    let issuers = tree
-        .gateway
-        .as_ref()
-        .and_then(|item| item.node.as_ref())
-        .and_then(|node| node.get("issuers"));
-    for (_, issuer) in issuers.map(Node::entries).unwrap_or_default() {
-        if let Some(path) = issuer.get("jwks").and_then(Node::text) {
-            files.refer(path);
-        }
-    }
-}
-
-fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) {
+/// Takes over what the environment allows. Says whether there may be such an environment at all.
+fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) -> bool {
     let name = checker.reader.environment.clone();
-    let Some(map) = &file.environments else { return };
+    let Some(map) = &file.environments else {
+        checker.rules = Rules::unknown();
+        return true;
+    };
     let node = tree
         .gateway
         .as_ref()
@@ -262,20 +252,20 @@ fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) {
         if let Some(list) = fields.get("environments") {
             checker
                 .report()
-                .error(Code::UnknownField, list.span, "an environment exists everywhere");
+                .error(Code::UnknownField, list.span, "an environment exists everywhere")
+                .help("remove `environments` here");
         }
     }
     if let Some((_, fields)) = map.here.iter().find(|(known, _)| known.value == name) {
         checker.rules = Rules::of(fields);
-        return;
+        return true;
     }
     if map.others.iter().any(|known| known.value == name) {
-        return;
+        checker.rules = Rules::unknown();
+        return true;
     }
-    let names = environment_names(tree.gateway.as_ref()).unwrap_or_default();
-    let near = nearest(&name, names.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
-    let all: Vec<_> = names.iter().map(|name| quote(name)).collect();
-    let help = near.unwrap_or_else(|| format!("the environments are {}", all.join(", ")));
+    let known = environment_names(tree.gateway.as_ref()).unwrap_or_default();
+    let help = names::remedy(&name, "environment", known.iter().map(String::as_str));
     checker
         .report()
         .error(
@@ -284,6 +274,7 @@ fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) {
             format!("there is no environment {}", quote(&name)),
         )
         .help(help);
+    false
 }
 
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
@@ -294,13 +285,16 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         ..Compiled::default()
     };
     let no_issuers = Map::default();
-    let issuer_map = file
-        .and_then(|file| file.issuers.as_ref())
-        .map_or(&no_issuers, |issuers| &issuers.value);
+    let written = file.and_then(|file| file.issuers.as_ref());
+    let issuer_map = written.map_or(&no_issuers, |issuers| &issuers.value);
     let (issuers, issuer_index) = issuers::compile(issuer_map, checker);
     compiled.issuers = issuers;
 
-    let items = |kind: &str| tree.kinds.get(kind).map(Vec::as_slice).unwrap_or_default();
+    let misplaced = |kind: &str| tree.misplaced.get(kind).map(Vec::as_slice).unwrap_or_default();
+    let items = |kind: &str| {
+        let items = tree.kinds.get(kind).map(Vec::as_slice).unwrap_or_default();
+        (items, misplaced(kind))
+    };
     let reader = &mut checker.reader;
     let plans = Catalogue::<PlanFile>::read(items("plans"), |plan| &plan.plan, reader);
     let consumers =
@@ -309,7 +303,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         Catalogue::<ProviderFile>::read(items("providers"), |provider| &provider.provider, reader);
     let mocks = Catalogue::<MockFile>::read(items("mocks"), |mock| &mock.mock, reader);
     let models = Catalogue::<ModelFile>::read(items("models"), |model| &model.model, reader);
-    let apis = Catalogue::<ApiFile>::read(&tree.apis, |api| &api.api, reader);
+    let apis = Catalogue::<ApiFile>::read((&tree.apis, misplaced("apis")), |api| &api.api, reader);
 
     let mut routes = RouteBuilder::default();
     if !models.here.is_empty() {
@@ -328,6 +322,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         apis: &apis,
         issuers: issuer_index,
         issuer_map,
+        issuers_known: written.is_some(),
         operations: compiled_apis.by_api,
     };
     compiled.plans = plans
@@ -361,30 +356,17 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     if !checker.report().failed() {
         report_unused(&known, &used, &consumers, checker);
     }
-    let environment = checker.reader.environment.clone();
-    checker.report_unused_exceptions(|target| {
-        let (kind, name) = target.split_once('/').unwrap_or(("", ""));
-        let (here, known) = match kind {
-            "apis" => (apis.position(name).is_some(), apis.knows(name)),
-            _ => (providers.position(name).is_some(), providers.knows(name)),
-        };
-        match (here, known) {
-            (true, _) => Elsewhere::No,
-            (false, true) => Elsewhere::Yes,
-            (false, false) => Elsewhere::Missing,
-        }
-    });
-    if let Some(file) = file.filter(|_| compiled.operations.is_empty() && compiled.models.is_empty()) {
+    checker.report_unused_exceptions(&known);
+    let empty = compiled.operations.is_empty() && compiled.models.is_empty();
+    if let Some(file) = file.filter(|_| empty && !checker.reader.report.failed()) {
         let at = file.gateway.as_ref().map_or(file.span, |name| name.span);
+        let environment = quote(&checker.reader.environment);
         checker
             .report()
             .warning(
                 Code::AnswersNothing,
                 at,
-                format!(
-                    "in {} this gateway answers nothing: it has no operation and no model",
-                    quote(&environment)
-                ),
+                format!("in {environment} this gateway answers nothing: it has no operation and no model"),
             )
             .help("items with `environments` exist in those only");
     }
@@ -432,7 +414,10 @@ fn report_unused(known: &Known<'_>, used: &Used, consumers: &Catalogue<ConsumerF
         ));
     }
     for (span, message) in unused {
-        checker.report().warning(Code::Unused, span, message);
+        checker
+            .report()
+            .warning(Code::Unused, span, message)
+            .help("use it or remove it");
     }
     let file = checker.reader.variables.file.clone();
     let variables = std::mem::take(&mut checker.reader.variables);
@@ -441,10 +426,13 @@ fn report_unused(known: &Known<'_>, used: &Used, consumers: &Catalogue<ConsumerF
         .iter()
         .filter(|(name, _)| !variables.used.contains(*name))
     {
-        checker.report().warning(
-            Code::Unused,
-            value.span,
-            format!("no text refers to `${{{name}}}` of `{file}`"),
-        );
+        checker
+            .report()
+            .warning(
+                Code::Unused,
+                value.span,
+                format!("no text refers to `${{{name}}}` of `{file}`"),
+            )
+            .help("use it or remove it");
     }
 }

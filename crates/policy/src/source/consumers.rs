@@ -91,7 +91,9 @@ pub(crate) fn compile(
                 .help("give it a `jwt` or a `key`, or limit the consumer with `environments`");
         }
         let (operations, models) = grants(consumer, known, checker);
-        let origin = checker.report().origin(consumer.span);
+        // A refused grant is explained by what was granted; without a list, by the file.
+        let granted = consumer.may.as_ref().map_or(consumer.span, |may| may.key_span);
+        let origin = checker.report().origin(granted);
         compiled.list.push(crate::Consumer {
             name: name.clone(),
             owner: consumer
@@ -163,7 +165,8 @@ fn grants(consumer: &ConsumerFile, known: &Known<'_>, checker: &mut Checker) -> 
             (None, Some(list)) if !checker.reader.reported_within(grant.span) => {
                 checker
                     .report()
-                    .error(Code::Conflict, list.span, "`operations` needs an `api` beside it");
+                    .error(Code::Conflict, list.span, "`operations` needs an `api` beside it")
+                    .help("write for example `{ api: petstore, operations: all }`");
             }
             _ => {}
         }
@@ -218,15 +221,7 @@ fn operations_of(
             None => {
                 let what = format!("operation in {}", quote(&api.0));
                 let names = operations.ids.keys().map(String::as_str);
-                let near = super::reader::nearest(&id.0, names.clone());
-                let all: Vec<_> = names.take(12).map(quote).collect();
-                let help = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if all.is_empty() => {
-                        "no version of it has an operation in this environment".to_owned()
-                    }
-                    None => format!("its operations are {}", all.join(", ")),
-                };
+                let help = super::names::remedy(&id.0, "operation", names);
                 checker
                     .report()
                     .error(

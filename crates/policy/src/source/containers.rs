@@ -72,10 +72,7 @@ impl<T: Read> Read for Map<T> {
         let mut seen = BTreeSet::new();
         for (key, value) in entries {
             let Some(text) = key.text() else { continue };
-            let name = Spanned {
-                value: text.to_owned(),
-                span: key.span,
-            };
+            let name = Spanned::new(text.to_owned(), key.span);
             if let Err(fault) = super::scalars::Name::parse(text) {
                 reader
                     .report

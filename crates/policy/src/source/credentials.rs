@@ -80,11 +80,14 @@ impl Ledger {
                     .help("make it two items: any one of them is enough to be known");
             }
             (None, None) if !checker.reader.reported_within(credential.span) => {
-                checker.report().error(
-                    Code::MissingField,
-                    credential.span,
-                    "a credential has a `jwt` or a `key`",
-                );
+                checker
+                    .report()
+                    .error(
+                        Code::MissingField,
+                        credential.span,
+                        "a credential has a `jwt` or a `key`",
+                    )
+                    .help("write for example `jwt: { issuer: acme, is: mobile-app }`");
             }
             (None, None) => {}
         }
@@ -171,8 +174,8 @@ fn issuer_index(issuer: &Spanned<Name>, known: &Known<'_>, checker: &mut Checker
         return Some(*index);
     }
     let here = known.issuer_map.here.iter().map(|(name, _)| name);
-    if here.clone().any(|name| name.value == issuer.0) {
-        // It is broken, and that was reported.
+    // One that is broken, or may be, was reported.
+    if !known.issuers_known || here.clone().any(|name| name.value == issuer.0) {
         return None;
     }
     match known.issuer_map.others.iter().find(|name| name.value == issuer.0) {

@@ -1,7 +1,8 @@
 //! How records and words are declared: each field once, with name, type, meaning and default.
 
 use super::diagnostic::Code;
-use super::reader::{Fault, nearest};
+use super::names::nearest;
+use super::reader::Fault;
 use super::secrets::quote;
 
 /// How a field is declared.

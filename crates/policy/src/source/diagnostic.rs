@@ -6,11 +6,10 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 pub use super::codes::Code;
+use super::lines::Source;
 
 /// More than this are counted, not shown: a bound on memory, far above what a person reads.
 const MAX_SHOWN: usize = 10_000;
-/// How much of a line is shown.
-const MAX_LINE: usize = 2_000;
 
 /// A place in a file of the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,17 +161,6 @@ impl Draft {
     }
 }
 
-/// A file that was read.
-#[derive(Debug)]
-struct Source {
-    /// As shown.
-    path: String,
-    /// Its text, with what must not be shown masked.
-    text: String,
-    /// The byte at which each line begins.
-    lines: Vec<usize>,
-}
-
 /// Collects what is found, and knows the files it was found in.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -196,17 +184,7 @@ impl Report {
 
     /// Makes a file known, so that spans can point into it.
     pub(crate) fn add_file(&mut self, path: String, text: &str) -> u32 {
-        let breaks = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, b)| *b == b'\n')
-            .map(|(at, _)| at + 1);
-        let lines = std::iter::once(0).chain(breaks).collect();
-        self.sources.push(Source {
-            path,
-            text: text.to_owned(),
-            lines,
-        });
+        self.sources.push(Source::new(path, text));
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -248,6 +226,11 @@ impl Report {
         self.drafts.len() + self.hidden
     }
 
+    /// Whether what is found from now on is counted and not shown, so that it needs no remedy.
+    pub(crate) fn is_full(&self) -> bool {
+        self.drafts.len() >= MAX_SHOWN
+    }
+
     /// Whether something was found inside a place.
     pub(crate) fn any_within(&self, span: Span) -> bool {
         self.hidden > 0
@@ -276,7 +259,7 @@ impl Report {
             }
         };
         let masked: String = secret.bytes().map(mask).collect();
-        source.text.replace_range(span.start..span.end, &masked);
+        source.replace(span.start..span.end, &masked);
     }
 
     /// `policies/plans/free.yaml:4`: where something was written.
@@ -407,65 +390,5 @@ impl Report {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         Renderer::plain().render(&[group])
-    }
-}
-
-/// A part of a file with marks in it.
-struct Picture<'a> {
-    text: &'a str,
-    first_line: usize,
-    marks: Vec<(Range<usize>, &'a str, AnnotationKind)>,
-}
-
-impl Source {
-    /// Line and column (in characters), both from 1.
-    fn place(&self, at: usize) -> (u32, u32) {
-        let line = self.lines.partition_point(|start| *start <= at).max(1);
-        let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let before = self.text.get(start..at.min(self.text.len())).unwrap_or("");
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (number(line), number(before.chars().count() + 1))
-    }
-
-    /// The lines that hold the marks. Marks far apart get a picture each, so that a large file is
-    /// not gone through for each of its faults.
-    fn pictures<'a>(&'a self, marks: &[(Span, &'a str, AnnotationKind)]) -> Vec<Picture<'a>> {
-        let mut pictures: Vec<Picture<'a>> = Vec::new();
-        for (span, text, kind) in marks {
-            let (line, _) = self.place(span.start);
-            let line = usize::try_from(line).unwrap_or(1);
-            let start = self.lines.get(line - 1).copied().unwrap_or(0);
-            let end = self.lines.get(line).copied().unwrap_or(self.text.len());
-            let whole = self
-                .text
-                .get(start..end)
-                .unwrap_or("")
-                .trim_end_matches(['\n', '\r']);
-            let mut cut = whole.len().min(MAX_LINE);
-            while !whole.is_char_boundary(cut) {
-                cut -= 1;
-            }
-            let shown = whole.get(..cut).unwrap_or("");
-            // A mark ends with its line, and never inside a character.
-            let (mut from, mut to) = (span.start.saturating_sub(start), span.end.saturating_sub(start));
-            from = from.min(shown.len());
-            to = to.clamp(from, shown.len());
-            while !shown.is_char_boundary(from) {
-                from -= 1;
-            }
-            while !shown.is_char_boundary(to) {
-                to += 1;
-            }
-            let mark = (from..to, *text, *kind);
-            match pictures.iter_mut().find(|picture| picture.first_line == line) {
-                Some(picture) => picture.marks.push(mark),
-                None => pictures.push(Picture {
-                    text: shown,
-                    first_line: line,
-                    marks: vec![mark],
-                }),
-            }
-        }
-        pictures
     }
 }

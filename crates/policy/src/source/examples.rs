@@ -6,7 +6,9 @@ use serde_json::{Map, Value as Json};
 
 use super::diagnostic::{Code, Report, Span};
 use super::json;
-use super::openapi::{Document, media_type};
+use super::openapi::{
+    Dangling, Document, is_status, media_type, misspelt_example, not_a_media_type, unclear_responses,
+};
 use super::secrets::quote;
 use super::yaml::Node;
 use crate::MockResponse;
@@ -28,20 +30,30 @@ pub(crate) fn responses(
     let entries = operation.get("responses").map(Node::entries).unwrap_or_default();
     let statuses: Vec<_> = entries.iter().filter_map(|(key, _)| key.text()).collect();
     let mut answers = Vec::new();
-    let mut broken = false;
+    let mut broken = unclear_responses(operation);
     for (key, response) in entries {
         let Some(text) = key.text().filter(|text| !text.starts_with("x-")) else {
             continue;
         };
         let Some(status) = status(text, &statuses) else {
-            report.error(
-                Code::MalformedDocument,
-                key.span,
-                format!("{} is not a status", quote(text)),
-            );
+            // What is no status at all was reported as the document was checked.
+            if is_status(text) {
+                report
+                    .error(
+                        Code::MalformedDocument,
+                        key.span,
+                        format!("{} is no status that a mock can answer", quote(text)),
+                    )
+                    .help("a final status is from 200 to 599");
+            }
             broken = true;
             continue;
         };
+        // `2XX` says what holds of the others beside a `200`.
+        let exact = status.to_string();
+        if text != exact && statuses.contains(&exact.as_str()) {
+            continue;
+        }
         let Some(response) = document.resolve(response, report) else {
             broken = true;
             continue;
@@ -58,7 +70,7 @@ pub(crate) fn responses(
         }
         for (kind, media) in content {
             let Some(kind_text) = kind.text().and_then(media_type) else {
-                report.error(Code::MalformedDocument, kind.span, "this is not a media type");
+                not_a_media_type(kind, report);
                 broken = true;
                 continue;
             };
@@ -84,15 +96,13 @@ pub(crate) fn responses(
         }
     }
     answers.sort_by(|a, b| {
-        let key = |answer: &MockResponse| {
-            (
-                answer.status,
-                answer.content_type != "application/json",
-                answer.content_type.clone(),
-                answer.name.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
+        let json_first = |answer: &MockResponse| answer.content_type != "application/json";
+        (a.status, json_first(a))
+            .cmp(&(b.status, json_first(b)))
+            .then_with(|| a.content_type.cmp(&b.content_type))
+            .then_with(|| a.name.cmp(&b.name))
+            // A type with parameters and one without are the same type.
+            .then_with(|| a.body.cmp(&b.body))
     });
     if !broken && !answers.iter().any(|answer| answer.status < 400) {
         report
@@ -126,13 +136,21 @@ fn status(text: &str, all: &[&str]) -> Option<u16> {
     (200..600).contains(&status).then_some(status)
 }
 
-/// The named bodies of a media type. The error is a reason, or nothing if it was reported.
+/// Why there is no example; nothing if that was reported.
+type Why = Option<String>;
+
+/// A reference within the document that leads nowhere was reported as the document was checked.
+fn unresolved(dangling: Dangling) -> Why {
+    (!dangling.local).then_some(dangling.why)
+}
+
+/// The named bodies of a media type.
 fn of_media(
     document: &Document<'_>,
     kind: &str,
     media: &Node,
     report: &mut Report,
-) -> Result<Vec<(String, Vec<u8>)>, Option<String>> {
+) -> Result<Vec<(String, Vec<u8>)>, Why> {
     if let Some(example) = media.get("example") {
         return Ok(vec![(String::new(), body(kind, example)?)]);
     }
@@ -148,12 +166,17 @@ fn of_media(
             let Some(name) = name.text() else { continue };
             match example.get("value") {
                 Some(value) => list.push((name.to_owned(), body(kind, value)?)),
+                // Its value stands under another key, and that was reported.
+                None if report.any_within(example.span) => return Err(None),
                 None => return Err(Some(format!("the example {} has no `value`", quote(name)))),
             }
         }
         return Ok(list);
     }
     let Some(schema) = media.get("schema") else {
+        if misspelt_example(media) {
+            return Err(None);
+        }
         return Err(Some("it has no schema either".to_owned()));
     };
     let mut sampler = Sampler {
@@ -161,13 +184,12 @@ fn of_media(
         left: MAX_VALUES,
     };
     let value = sampler
-        .sample(schema, 0)
-        .map_err(Some)?
+        .sample(schema, 0)?
         .ok_or_else(|| Some("its schema contains itself".to_owned()))?;
     Ok(vec![(String::new(), bytes(kind, &value))])
 }
 
-fn body(kind: &str, example: &Node) -> Result<Vec<u8>, Option<String>> {
+fn body(kind: &str, example: &Node) -> Result<Vec<u8>, Why> {
     let value =
         json::value(example).ok_or_else(|| Some("the example is nothing that JSON can hold".to_owned()))?;
     Ok(bytes(kind, &value))
@@ -204,15 +226,15 @@ const FORMATS: [(&str, &str); 10] = [
 
 impl Sampler<'_, '_> {
     /// An example; nothing where the schema goes too deep, so that what is optional can be left out.
-    fn sample(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, String> {
-        let spent = "its schema is too large to make one from";
-        self.left = self.left.checked_sub(1).ok_or(spent)?;
+    fn sample(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, Why> {
+        let spent = || Some("its schema is too large to make one from".to_owned());
+        self.left = self.left.checked_sub(1).ok_or_else(spent)?;
         let samples = &self.document.samples;
-        samples.set(samples.get().checked_sub(1).ok_or(spent)?);
+        samples.set(samples.get().checked_sub(1).ok_or_else(spent)?);
         if depth > MAX_DEPTH {
             return Ok(None);
         }
-        let schema = self.document.try_resolve(schema).map_err(|(_, why)| why)?;
+        let schema = self.document.try_resolve(schema).map_err(unresolved)?;
         for word in ["example", "const", "default"] {
             if let Some(value) = schema.get(word).and_then(json::value) {
                 return Ok(Some(value));
@@ -243,11 +265,11 @@ impl Sampler<'_, '_> {
             Some("number") => Ok(Some(number(schema, Json::from(1.5)))),
             Some("boolean") => Ok(Some(Json::Bool(true))),
             Some("null") => Ok(Some(Json::Null)),
-            _ => Err("its schema does not say of which type it is".to_owned()),
+            _ => Err(Some("its schema does not say of which type it is".to_owned())),
         }
     }
 
-    fn all_of(&mut self, schema: &Node, parts: &Node, depth: usize) -> Result<Option<Json>, String> {
+    fn all_of(&mut self, schema: &Node, parts: &Node, depth: usize) -> Result<Option<Json>, Why> {
         let mut merged = Map::new();
         let own = schema.get("properties").map(|_| schema);
         for part in parts.items() {
@@ -263,7 +285,7 @@ impl Sampler<'_, '_> {
         Ok(Some(sorted(merged)))
     }
 
-    fn object(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, String> {
+    fn object(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, Why> {
         let required: Vec<_> = schema
             .get("required")
             .map(Node::items)
@@ -274,7 +296,7 @@ impl Sampler<'_, '_> {
         let mut fields = Map::new();
         for (key, property) in schema.get("properties").map(Node::entries).unwrap_or_default() {
             let Some(name) = key.text() else { continue };
-            let resolved = self.document.try_resolve(property).map_err(|(_, why)| why)?;
+            let resolved = self.document.try_resolve(property).map_err(unresolved)?;
             if resolved.get("writeOnly").and_then(Node::text) == Some("true") {
                 continue;
             }
@@ -289,7 +311,7 @@ impl Sampler<'_, '_> {
         Ok(Some(sorted(fields)))
     }
 
-    fn array(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, String> {
+    fn array(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, Why> {
         let Some(items) = schema.get("items") else {
             return Ok(Some(Json::Array(Vec::new())));
         };

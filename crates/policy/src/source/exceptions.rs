@@ -1,6 +1,6 @@
 //! Dated exceptions to the floor: who needs one, and which nobody needs.
 
-use super::compile::Checker;
+use super::compile::{Checker, Known};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::gateway::DAY;
@@ -88,6 +88,7 @@ pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checke
         checker
             .report()
             .error(Code::Repeated, target.span, "there is such an exception already")
+            .help("remove one")
             .label(span, "here");
         return;
     }
@@ -107,19 +108,25 @@ impl Checker {
             .exceptions
             .iter_mut()
             .find(|exception| exception.rule == rule && exception.target == target);
-        found.map(|exception| {
-            exception.used = true;
-            exception.end
-        })
+        match found {
+            Some(exception) => {
+                exception.used = true;
+                Some(exception.end)
+            }
+            // It may be among those that cannot be read.
+            None if !self.exceptions_known => Some(Timestamp::MAX),
+            None => None,
+        }
     }
 
-    /// Reports exceptions that nothing needed. `exists` tells whether an item of that name is in
-    /// the tree at all, in whatever environment.
-    pub(crate) fn report_unused_exceptions(&mut self, exists: impl Fn(&str) -> Elsewhere) {
+    /// Reports exceptions that nothing needed.
+    pub(crate) fn report_unused_exceptions(&mut self, known: &Known<'_>) {
         for exception in std::mem::take(&mut self.exceptions) {
-            match exists(&exception.target) {
+            match elsewhere(&exception.target, known) {
                 _ if exception.used => {}
                 Elsewhere::Yes => {}
+                // What needs it may be what is broken.
+                Elsewhere::No if self.report().failed() => {}
                 Elsewhere::No => {
                     self.report()
                         .warning(
@@ -130,11 +137,13 @@ impl Checker {
                         .help("remove it: what is not needed should not be allowed");
                 }
                 Elsewhere::Missing => {
-                    self.report().error(
-                        Code::UnknownReference,
-                        exception.span,
-                        format!("there is no {}", quote(&exception.target)),
-                    );
+                    self.report()
+                        .error(
+                            Code::UnknownReference,
+                            exception.span,
+                            format!("there is no {}", quote(&exception.target)),
+                        )
+                        .help("name what it is for, or remove it");
                 }
             }
         }
@@ -142,11 +151,26 @@ impl Checker {
 }
 
 /// Where something that an exception names exists.
-pub(crate) enum Elsewhere {
+enum Elsewhere {
     /// In another environment, or its file is broken: nothing can be said about it here.
     Yes,
     /// In this one.
     No,
     /// Nowhere.
     Missing,
+}
+
+fn elsewhere(target: &str, known: &Known<'_>) -> Elsewhere {
+    let (kind, name) = target.split_once('/').unwrap_or(("", ""));
+    let (here, anywhere) = if kind == "apis" {
+        (known.apis.position(name).is_some(), known.apis.knows(name))
+    } else {
+        let providers = known.providers;
+        (providers.position(name).is_some(), providers.knows(name))
+    };
+    match (here, anywhere) {
+        (true, _) => Elsewhere::No,
+        (false, true) => Elsewhere::Yes,
+        (false, false) => Elsewhere::Missing,
+    }
 }

@@ -149,8 +149,20 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// The rules of an environment that cannot be read: what it forbids is not known.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            mocks: true,
+            explain: true,
+            development_issuer: true,
+            http_upstreams: true,
+            max_lifetime: None,
+        }
+    }
+
     pub(crate) fn of(fields: &EnvironmentFields) -> Self {
-        let allowed = |field: &Field<Allowed>| field.as_ref().is_some_and(|field| field.0);
+        // What was written and cannot be read was reported; what follows from it need not be.
+        let allowed = |field: &Field<Allowed>| field.as_ref().is_none_or(|field| field.0);
         Self {
             mocks: allowed(&fields.mocks),
             explain: allowed(&fields.explain),
@@ -204,6 +216,10 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
         gateway.log = log.value;
     }
     gateway.cors = file.cors.as_ref().map(|cors| compile_cors(cors, checker));
+    checker.exceptions_known = file
+        .exceptions
+        .as_ref()
+        .is_some_and(|list| !checker.reader.reported_within(list.span));
     for exception in file.exceptions.iter().flat_map(|list| &list.0) {
         exceptions::compile(exception, checker);
     }
@@ -230,16 +246,20 @@ fn compile_floor(floor: &FloorFields, gateway: &mut crate::Gateway, checker: &mu
         &floor.upstreams,
     );
     if let Some(max_body) = &floor.max_body {
-        if !(1..=100 << 20).contains(&max_body.0) {
-            checker.report().error(
-                Code::OutOfRange,
-                max_body.span,
-                "expected a size from 1B to 100MiB",
-            );
+        if (1..=100 << 20).contains(&max_body.0) {
+            gateway.max_body = max_body.0;
+            checker.floor.max_body = max_body.0;
+            checker.floor.max_body_at = max_body.span;
+        } else {
+            checker
+                .report()
+                .error(
+                    Code::OutOfRange,
+                    max_body.span,
+                    "expected a size from 1B to 100MiB",
+                )
+                .help("write for example `10MiB`");
         }
-        gateway.max_body = max_body.0;
-        checker.floor.max_body = max_body.0;
-        checker.floor.max_body_at = max_body.span;
     }
     if let Some(never) = &floor.never_forward {
         gateway_list(&never.0, checker);
@@ -259,11 +279,14 @@ fn compile_floor(floor: &FloorFields, gateway: &mut crate::Gateway, checker: &mu
     if let Some(answer) = &floor.answer_headers {
         for header in &answer.0 {
             if let Some(why) = headers::never_answered(&header.0) {
-                checker.report().error(
-                    Code::BadHeader,
-                    header.span,
-                    format!("`{}` never reaches a client: {why}", header.0),
-                );
+                checker
+                    .report()
+                    .error(
+                        Code::BadHeader,
+                        header.span,
+                        format!("`{}` never reaches a client: {why}", header.0),
+                    )
+                    .help("remove it from the list");
             }
         }
         gateway.answer_headers = gateway_list(&answer.0, checker);
@@ -290,11 +313,14 @@ fn compile_cors(cors: &CorsFields, checker: &mut Checker) -> Cors {
             .find(|origin| origin.0 == "*")
             .filter(|_| origins.0.len() > 1)
         {
-            checker.report().error(
-                Code::Conflict,
-                any.span,
-                "`*` stands alone: it names every origin already",
-            );
+            checker
+                .report()
+                .error(
+                    Code::Conflict,
+                    any.span,
+                    "`*` stands alone: it names every origin already",
+                )
+                .help("write `[\"*\"]`, or the origins without it");
         }
     }
     if let Some(list) = &cors.headers {
@@ -319,7 +345,8 @@ impl Checker {
                 .help("renew or remove it; an older commit can be built as of an older date");
         } else if end - now <= NOTICE {
             self.report()
-                .warning(Code::ExpiresSoon, span, format!("{what} ends on {day}"));
+                .warning(Code::ExpiresSoon, span, format!("{what} ends on {day}"))
+                .help("renew it in time: from that day on the build fails");
         }
     }
 
@@ -332,15 +359,18 @@ impl Checker {
             Some(seconds) if duration.0.is_multiple_of(1000) => seconds,
             Some(_) => {
                 self.report()
-                    .error(Code::OutOfRange, duration.span, "expected whole seconds");
+                    .error(Code::OutOfRange, duration.span, "expected whole seconds")
+                    .help("write for example `30s`");
                 0
             }
             None => {
-                self.report().error(
-                    Code::OutOfRange,
-                    duration.span,
-                    format!("this is longer than {}", show_seconds(most)),
-                );
+                self.report()
+                    .error(
+                        Code::OutOfRange,
+                        duration.span,
+                        format!("this is longer than {}", show_seconds(most)),
+                    )
+                    .help(format!("write {} or less", show_seconds(most)));
                 0
             }
         }
@@ -365,7 +395,8 @@ impl Checker {
                 self.reader
                     .report
                     .error(Code::Repeated, item.span, message)
-                    .label(*first, "first listed here");
+                    .label(*first, "first listed here")
+                    .help("remove one");
             } else {
                 seen.insert(key, item.span);
             }

@@ -61,11 +61,14 @@ fn internal(name: &str) -> bool {
 /// Reports a request header that the floor must not forward.
 pub(crate) fn check_forward(header: &Spanned<Header>, checker: &mut Checker) {
     if let Some(why) = never_forwarded(&header.0) {
-        checker.report().error(
-            Code::BadHeader,
-            header.span,
-            format!("`{}` never reaches an upstream: {why}", header.0),
-        );
+        checker
+            .report()
+            .error(
+                Code::BadHeader,
+                header.span,
+                format!("`{}` never reaches an upstream: {why}", header.0),
+            )
+            .help("remove it from the list");
     }
     let denied = checker
         .floor
@@ -81,6 +84,7 @@ pub(crate) fn check_forward(header: &Spanned<Header>, checker: &mut Checker) {
                 header.span,
                 format!("`{}` is forwarded and never forwarded", header.0),
             )
+            .help("remove it from one of the two lists")
             .label(denied, "never forwarded here");
     }
 }

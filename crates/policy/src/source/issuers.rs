@@ -9,7 +9,8 @@ use super::containers::{List, Map};
 use super::declare::record;
 use super::diagnostic::{Code, Span};
 use super::json;
-use super::reader::{Fault, Scalar, Spanned, nearest};
+use super::names::nearest;
+use super::reader::{Fault, Scalar, Spanned};
 use super::scalars::{Duration, FilePath, SecretName, Token, Url};
 use super::secrets::quote;
 use super::yaml::{self, Node};
@@ -154,7 +155,8 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
         if checker.lacks_items(list) {
             checker
                 .report()
-                .error(Code::EmptyList, list.span, "no audience is named");
+                .error(Code::EmptyList, list.span, "no audience is named")
+                .help("write what `aud` of its tokens says: what is meant for others is refused");
         }
         checker.sorted(&list.0, |audience| audience.0.clone())
     });
@@ -162,7 +164,8 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
         if checker.lacks_items(list) {
             checker
                 .report()
-                .error(Code::EmptyList, list.span, "no algorithm is accepted");
+                .error(Code::EmptyList, list.span, "no algorithm is accepted")
+                .help("write for example `algorithms: [RS256]`");
         }
         checker.sorted(&list.0, |algorithm| algorithm.name());
         let mut sorted: Vec<_> = list.0.iter().map(|algorithm| algorithm.value).collect();
@@ -196,7 +199,8 @@ fn lifetime(issuer: &Issuer, checker: &mut Checker) -> Option<u32> {
         if limit.0 == 0 {
             checker
                 .report()
-                .error(Code::OutOfRange, limit.span, "no token could ever be accepted");
+                .error(Code::OutOfRange, limit.span, "no token could ever be accepted")
+                .help("write for example `max_lifetime: 1h`");
         }
         checker.seconds(limit, most)
     });
@@ -238,9 +242,11 @@ fn keys(
                     secret.span,
                     "an issuer has `jwks` or `secret`, not both",
                 )
+                .help("`jwks` is for public keys, `secret` for HMAC: remove one")
                 .label(jwks.span, "`jwks` is here");
             None
         }
+        (None, None) if checker.reader.reported_within(issuer.span) => None,
         (None, None) => {
             checker
                 .report()
@@ -264,6 +270,7 @@ fn keys(
                         algorithms_at,
                         "these algorithms need public keys, but the issuer has a `secret`",
                     )
+                    .help("write where they are as `jwks` instead, or name HMAC algorithms such as HS256")
                     .label(secret.span, "the secret is named here");
             }
             checker.secrets.insert(secret.0.clone());
@@ -277,7 +284,7 @@ fn keys(
                         Code::AlgorithmMismatch,
                         algorithms_at,
                         "HMAC needs a `secret`, not a JWKS",
-                    )
+                    ).help("name the Worker secret that holds the key as `secret` instead, or name algorithms of public keys such as RS256")
                     .label(jwks.span, "the JWKS is named here");
                 return None;
             }

@@ -5,6 +5,7 @@ use super::containers::List;
 use super::declare::record;
 use super::diagnostic::Code;
 use super::json;
+use super::names::nearest;
 use super::reader::{Field, Read, Reader, Spanned};
 use super::scalars::{Body, Duration, Flag, Name, Number, Text, Token};
 use super::yaml::{Node, Value};
@@ -132,11 +133,24 @@ impl Read for MockEnd {
             _ => None,
         };
         let Some((end, count)) = end else {
-            reader.report.error(
-                Code::UnknownWord,
-                node.span,
-                format!("expected {}", Self::expects()),
+            let word = match node.entries() {
+                [(key, _)] => key.text(),
+                _ => node.text(),
+            };
+            let words = ["clean", "cut", "stall", "no_terminator"];
+            let near = word.and_then(|word| nearest(word, words.into_iter()));
+            let help = near.map_or_else(
+                || "a connection that is lost after three pieces is `end: { cut: 3 }`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
             );
+            reader
+                .report
+                .error(
+                    Code::UnknownWord,
+                    node.span,
+                    format!("expected {}", Self::expects()),
+                )
+                .help(help);
             return None;
         };
         Number::<0, 1_000_000>::read(count, reader).map(|count| end(count.0))
@@ -224,11 +238,14 @@ fn compile_answer(answer: &Spanned<AnswerFields>, checker: &mut Checker) -> Opti
         && tool_calls.is_empty()
         && !checker.reader.reported_within(answer.span)
     {
-        checker.report().error(
-            Code::EmptyAnswer,
-            answer.span,
-            "this answers neither `text` nor `tool_calls`",
-        );
+        checker
+            .report()
+            .error(
+                Code::EmptyAnswer,
+                answer.span,
+                "this answers neither `text` nor `tool_calls`",
+            )
+            .help("write for example `text: Hello`");
     }
     let retry_after = answer.retry_after.as_ref().map(|wait| {
         if code == 200 {

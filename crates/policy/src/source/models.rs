@@ -110,10 +110,7 @@ impl Read for TargetFields {
         if matches!(node.value, Value::Scalar { .. }) {
             let to = TargetName::read(node, reader)?;
             return Some(Self {
-                to: Some(Spanned {
-                    value: to,
-                    span: node.span,
-                }),
+                to: Some(Spanned::new(to, node.span)),
                 weight: 1,
             });
         }
@@ -206,6 +203,9 @@ pub(crate) fn compile(
         on.sort_unstable();
         on.dedup();
         let attempts = retry.attempts.as_ref()?;
+        if on.is_empty() && checker.reader.reported_within(list.span) {
+            return None;
+        }
         if on.is_empty() && attempts.0 > 1 {
             checker
                 .report()
@@ -214,6 +214,7 @@ pub(crate) fn compile(
                     attempts.span,
                     "nothing is ever tried again: `on` is empty",
                 )
+                .help("name reasons in `on`, or write `attempts: 1`")
                 .label(list.span, "here");
         }
         Some(Retry {
@@ -224,11 +225,14 @@ pub(crate) fn compile(
     if let (Some(list), Some(retry)) = (model.fallback.as_ref().filter(|list| !list.0.is_empty()), &retry)
         && retry.on.is_empty()
     {
-        checker.report().error(
-            Code::Conflict,
-            list.span,
-            "the fallback is never used: `retry.on` is empty",
-        );
+        checker
+            .report()
+            .error(
+                Code::Conflict,
+                list.span,
+                "the fallback is never used: `retry.on` is empty",
+            )
+            .help("name the reasons in `retry.on` for which it is right, or leave `fallback` out");
     }
     let limits = model
         .limits
@@ -320,7 +324,8 @@ impl Checker {
         }
         if own.0 == 0 {
             self.report()
-                .error(Code::OutOfRange, own.span, "expected at least 1B");
+                .error(Code::OutOfRange, own.span, "expected at least 1B")
+                .help("write for example `64KiB`");
         }
         own.0.min(floor)
     }
@@ -335,21 +340,25 @@ impl Checker {
         total: &Spanned<Duration>,
     ) -> Timeouts {
         let most = 60 * 60 * 1000;
+        let out_of_range = |timeout: Millis| timeout == 0 || timeout > most;
         for (name, timeout) in [(first_name, first), ("idle", idle), ("total", Some(total))] {
             let Some(timeout) = timeout else { continue };
-            if timeout.0 == 0 || timeout.0 > most {
-                self.report().error(
-                    Code::OutOfRange,
-                    timeout.span,
-                    format!("`{name}` must be between 1ms and 1h"),
-                );
-            } else if timeout.0 > total.0 {
+            if out_of_range(timeout.0) {
+                self.report()
+                    .error(
+                        Code::OutOfRange,
+                        timeout.span,
+                        format!("`{name}` must be between 1ms and 1h"),
+                    )
+                    .help("write for example `30s`");
+            } else if timeout.0 > total.0 && !out_of_range(total.0) {
                 self.report()
                     .error(
                         Code::Conflict,
                         timeout.span,
                         format!("`{name}` is longer than `total`"),
                     )
+                    .help("make it shorter, or `total` longer")
                     .label(total.span, "`total`");
             }
         }

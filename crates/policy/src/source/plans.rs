@@ -104,6 +104,7 @@ pub(crate) fn limits(list: &List<LimitFields>, prefix: &str, checker: &mut Check
                     item.span,
                     format!("there is a limit {} already", quote(&id)),
                 )
+                .help("remove one, or give each an `id` of its own")
                 .label(*first, "the other one");
             continue;
         }
@@ -122,6 +123,7 @@ fn kind(item: &Spanned<LimitFields>, checker: &mut Checker) -> Option<LimitKind>
                 checker
                     .report()
                     .error(Code::Conflict, burst.span, "only a rate has a burst")
+                    .help("remove `burst`, or write a `rate` in an item of its own")
                     .label(quota.span, "this is a quota");
             }
             let (count, window) = quota.0;
@@ -144,7 +146,8 @@ fn kind(item: &Spanned<LimitFields>, checker: &mut Checker) -> Option<LimitKind>
             if !checker.reader.reported_within(item.span) {
                 checker
                     .report()
-                    .error(Code::MissingField, item.span, "a limit has a `rate` or a `quota`");
+                    .error(Code::MissingField, item.span, "a limit has a `rate` or a `quota`")
+                    .help("write for example `rate: 10/s` or `quota: 1000/day`");
             }
             None
         }

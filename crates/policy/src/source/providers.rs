@@ -76,6 +76,7 @@ fn mock(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -> 
             checker
                 .report()
                 .error(Code::Conflict, at, format!("a mock has no `{field}`"))
+                .help("remove it: scripted answers need no upstream")
                 .label(span, "this is a mock");
         }
     }
@@ -101,10 +102,13 @@ fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -
             .error(Code::MissingField, provider.span, "`base_url` is missing")
             .help("for example `https://api.openai.com/v1`");
     }
-    if let (Some(auth), None) = (&provider.auth, &provider.secret) {
+    if let (Some(auth), None) = (&provider.auth, &provider.secret)
+        && !checker.reader.reported_within(provider.span)
+    {
         checker
             .report()
-            .error(Code::Conflict, auth.span, "`auth` needs a `secret` to send");
+            .error(Code::Conflict, auth.span, "`auth` needs a `secret` to send")
+            .help("write `secret: NAME_OF_A_WORKER_SECRET`, or leave `auth` out");
     }
     let credential = provider.secret.as_ref().and_then(|secret| {
         let (header, prefix) = match &provider.auth {

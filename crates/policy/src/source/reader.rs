@@ -6,7 +6,8 @@ use std::ops::Deref;
 
 use super::declare::{FieldInfo, Shape};
 use super::diagnostic::{Code, Report, Span};
-use super::secrets::quote;
+use super::names::{self, misspelt, nearest};
+use super::secrets::{self, quote};
 use super::yaml::{self, Node, Value};
 
 /// A value that was read, and where it stands.
@@ -14,6 +15,19 @@ use super::yaml::{self, Node, Value};
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
+    /// Where the key stands that it was read from; itself, if there is none.
+    pub(crate) key_span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// A value that no key stands before.
+    pub(crate) fn new(value: T, span: Span) -> Self {
+        Self {
+            value,
+            span,
+            key_span: span,
+        }
+    }
 }
 
 impl<T> Deref for Spanned<T> {
@@ -26,6 +40,9 @@ impl<T> Deref for Spanned<T> {
 
 /// A field: nothing if it is absent without a default, or was wrong (and reported).
 pub(crate) type Field<T> = Option<Spanned<T>>;
+
+/// The field that limits an item to some environments.
+const ENVIRONMENTS: &str = "environments";
 
 /// What can be read from a node.
 pub(crate) trait Read: Sized {
@@ -103,7 +120,8 @@ pub(crate) struct Reader {
 /// The fields of one map.
 pub(crate) struct Fields<'n> {
     at: Span,
-    found: BTreeMap<&'n str, &'n Node>,
+    /// By name, with the key as it was written.
+    found: BTreeMap<&'static str, (Span, &'n Node)>,
 }
 
 impl Reader {
@@ -172,29 +190,35 @@ impl Reader {
 
     pub(crate) fn wrong_type(&mut self, node: &Node, expects: &str) {
         let found = node.kind();
-        let help = (found == "nothing").then(|| "leave the field out, or give it a value".to_owned());
+        let help = match found {
+            "nothing" => "leave the field out, or give it a value",
+            "quoted text" => "write it without quotes",
+            _ if expects.starts_with("a list") => "a list is written `[a, b]`, or with `- ` before each item",
+            _ if expects.starts_with("a map") => {
+                "a map is written `key: value`, one a line, or `{ a: 1, b: 2 }`"
+            }
+            _ => "docs/policy.md shows how each field is written",
+        };
         self.report
             .error(
                 Code::WrongType,
                 node.span,
                 format!("expected {expects}, found {found}"),
             )
-            .maybe_help(help);
+            .help(help);
     }
 
     /// Reads an item of a list or a named item: nothing if it is wrong or belongs to other
     /// environments only. Its shape is checked in any case.
     pub(crate) fn item<T: Read>(&mut self, node: &Node) -> Option<Spanned<T>> {
-        let here = node.get("environments").is_none_or(|list| self.exists_here(list));
+        let list = node.get("environments").or_else(|| misspelt(node, ENVIRONMENTS));
+        let here = list.is_none_or(|list| self.exists_here(list));
         self.dormant += u32::from(!here);
         self.item = true;
         let value = T::read(node, self);
         self.item = false;
         self.dormant -= u32::from(!here);
-        value.filter(|_| here).map(|value| Spanned {
-            value,
-            span: node.span,
-        })
+        value.filter(|_| here).map(|value| Spanned::new(value, node.span))
     }
 
     /// Whether a list of environments names the one that is built.
@@ -211,28 +235,33 @@ impl Reader {
         let mut here = false;
         let mut seen = BTreeSet::new();
         for item in list.items() {
+            // What cannot be read, or is spelt in another way, may be the one that is built.
             let Some(name) = item.text() else {
                 self.wrong_type(item, "the name of an environment");
+                here = true;
                 continue;
             };
             here |= name == self.environment;
             if !seen.insert(name.to_owned()) {
-                self.report.error(
-                    Code::Repeated,
-                    item.span,
-                    format!("{} is listed twice", quote(name)),
-                );
+                self.report
+                    .error(
+                        Code::Repeated,
+                        item.span,
+                        format!("{} is listed twice", quote(name)),
+                    )
+                    .help("remove one");
             }
             let Some(known) = &self.environments else { continue };
             if !known.iter().any(|known| known == name) {
-                let near = nearest(name, known.iter().map(String::as_str));
+                let known = known.iter().map(String::as_str);
+                here |= nearest(name, known.clone()) == Some(self.environment.as_str());
                 self.report
                     .error(
                         Code::UnknownEnvironment,
                         item.span,
                         format!("there is no environment {}", quote(name)),
                     )
-                    .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+                    .help(names::remedy(name, "environment", known));
             }
         }
         here
@@ -253,39 +282,58 @@ impl Reader {
         };
         let at = entries.first().map_or(node.span, |(key, _)| key.span);
         let mut found = BTreeMap::new();
+        let mut strangers = Vec::new();
         for (key, value) in entries {
             let Some(name) = key.text() else { continue };
-            if shape.fields.iter().any(|field| field.name == name) {
-                found.entry(name).or_insert(value);
+            if let Some(field) = shape.fields.iter().find(|field| field.name == name) {
+                found.entry(field.name).or_insert((key.span, value));
             } else if shape.later.contains(&name) {
                 self.not_built(key.span, &format!("`{name}`"));
-            } else if !(item && name == "environments") {
-                let known = shape.fields.iter().map(|field| field.name);
-                let near = nearest(name, known.clone().chain(shape.later.iter().copied()));
-                let all: Vec<_> = known.map(|name| format!("`{name}`")).collect();
-                let help = near.map_or_else(
-                    || format!("the fields here are {}", all.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.report
-                    .error(
-                        Code::UnknownField,
-                        key.span,
-                        format!("unknown field {}", quote(name)),
-                    )
-                    .help(help);
+            } else if !(item && name == ENVIRONMENTS) && name != "<<" && !secrets::is_secret(name) {
+                // Merge keys and secrets were reported as the file was read.
+                strangers.push((key, name, value));
             }
+        }
+        let mut seen = BTreeSet::new();
+        for (key, name, value) in strangers {
+            // The second one of a name was reported as the file was read.
+            if !seen.insert(name) {
+                continue;
+            }
+            let known = shape.fields.iter().map(|field| field.name);
+            let all = known.clone().chain(item.then_some(ENVIRONMENTS));
+            let near = nearest(name, all.clone().chain(shape.later.iter().copied()));
+            // It is read as what it was probably meant for, so that this is said and no more: not
+            // that the field is missing, nor what follows from that.
+            if let Some(field) = known.into_iter().find(|field| Some(*field) == near) {
+                found.entry(field).or_insert((key.span, value));
+            }
+            let help = near.map_or_else(
+                || {
+                    let all: Vec<_> = all.map(|name| format!("`{name}`")).collect();
+                    format!("the fields here are {}", all.join(", "))
+                },
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.report
+                .error(
+                    Code::UnknownField,
+                    key.span,
+                    format!("unknown field {}", quote(name)),
+                )
+                .help(help);
         }
         Some(Fields { at, found })
     }
 
     /// One field of a record.
     pub(crate) fn field<T: Read>(&mut self, fields: &Fields<'_>, info: &FieldInfo) -> Field<T> {
-        if let Some(node) = fields.found.get(info.name) {
+        if let Some((key, node)) = fields.found.get(info.name) {
             let value = T::read(node, self)?;
             return Some(Spanned {
                 value,
                 span: node.span,
+                key_span: *key,
             });
         }
         if info.required {
@@ -299,10 +347,7 @@ impl Reader {
         }
         let node = yaml::parse(u32::MAX, info.default?, &mut self.report)?.moved(fields.at);
         let value = T::read(&node, self)?;
-        Some(Spanned {
-            value,
-            span: fields.at,
-        })
+        Some(Spanned::new(value, fields.at))
     }
 
     /// Whether something was reported inside a place, so that what follows from it is not.
@@ -323,37 +368,16 @@ impl Reader {
         span: Span,
         what: &str,
         name: &str,
-        known: impl Iterator<Item = &'k str>,
+        known: impl Iterator<Item = &'k str> + Clone,
     ) {
-        let near = nearest(name, known);
         self.report
             .error(
                 Code::UnknownReference,
                 span,
                 format!("there is no {what} {}", quote(name)),
             )
-            .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+            .help(names::remedy(name, what, known));
     }
-}
-
-/// With so many words a name is compared, to find out what was meant.
-const MAX_COMPARED: usize = 5_000;
-
-/// The known word that is nearest to what was written, if it is near.
-pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let length = name.chars().count();
-    if length > 64 {
-        return None;
-    }
-    let allowed = (length / 3).max(1);
-    let name = name.to_lowercase();
-    known
-        .take(MAX_COMPARED)
-        .filter(|word| word.len().abs_diff(name.len()) <= allowed)
-        .map(|word| (strsim::damerau_levenshtein(&name, &word.to_lowercase()), word))
-        .filter(|(distance, word)| *distance <= allowed && *distance < word.chars().count())
-        .min()
-        .map(|(_, word)| word)
 }
 
 impl<T: Scalar> Read for T {
@@ -375,10 +399,14 @@ impl<T: Scalar> Read for T {
                 if !T::SHOWN {
                     reader.report.redact(node.span);
                 }
+                // That a secret stands here was reported; that it is no valid value follows.
+                if secrets::is_secret(&text) {
+                    return None;
+                }
                 reader
                     .report
                     .error(fault.code, node.span, fault.message)
-                    .maybe_help(fault.help);
+                    .help(fault.help.unwrap_or_else(|| format!("write {}", T::EXPECTS)));
                 None
             }
         }

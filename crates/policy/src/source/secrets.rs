@@ -1,6 +1,6 @@
 //! Values that must never be in a policy tree, and must never be shown when they are.
 
-use super::diagnostic::{Code, Report};
+use super::diagnostic::{Code, Report, Span};
 use super::yaml::{Node, Value};
 
 /// Text as it is shown in a message: in backticks, short, and never a secret.
@@ -19,6 +19,11 @@ pub(crate) fn quote(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// Whether a text looks like a secret: then it was reported where it stands.
+pub(crate) fn is_secret(text: &str) -> bool {
+    what(text).is_some()
+}
+
 /// Finds secrets in a document, reports each and keeps it from being shown.
 pub(crate) fn search(root: &Node, report: &mut Report) {
     let mut rest = vec![root];
@@ -27,7 +32,7 @@ pub(crate) fn search(root: &Node, report: &mut Report) {
             Value::Scalar { text, .. } => {
                 if let Some(what) = what(text) {
                     report.redact(node.span);
-                    found(node, what, report);
+                    found(node.span, what, report);
                 }
             }
             Value::List(items) => rest.extend(items),
@@ -37,16 +42,46 @@ pub(crate) fn search(root: &Node, report: &mut Report) {
                     rest.push(value);
                 }
                 if let Some(what) = private_jwk(node, report) {
-                    found(node, what, report);
+                    found(node.span, what, report);
                 }
             }
         }
     }
 }
 
-fn found(node: &Node, what: &str, report: &mut Report) {
+/// Finds secrets in a text of which no document can be made, which is shown all the same.
+pub(crate) fn search_text(file: u32, text: &str, report: &mut Report) {
+    let mut at = 0;
+    let mut in_key = None;
+    for line in text.split_inclusive('\n') {
+        // A private key goes on for lines.
+        if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----") {
+            in_key = Some(at);
+        }
+        if in_key.is_some() {
+            report.redact(Span::new(file, at, at + line.len()));
+        }
+        if let Some(start) = in_key.filter(|_| line.contains("-----END ")) {
+            found(Span::new(file, start, start), "a private key (PEM)", report);
+            in_key = None;
+        }
+        let ends = |c: char| c.is_whitespace() || "\"'`,;=:[]{}".contains(c);
+        let mut word_at = at;
+        for word in line.split_inclusive(ends) {
+            let span = Span::new(file, word_at, word_at + word.trim_end_matches(ends).len());
+            word_at += word.len();
+            if let Some(what) = what(word.trim_end_matches(ends)) {
+                report.redact(span);
+                found(span, what, report);
+            }
+        }
+        at += line.len();
+    }
+}
+
+fn found(span: Span, what: &str, report: &mut Report) {
     report
-        .error(Code::SecretInTree, node.span, format!("this looks like {what}"))
+        .error(Code::SecretInTree, span, format!("this looks like {what}"))
         .help("put the value in a Worker secret and write that secret's name here; a key that was in Git must be replaced");
 }
 

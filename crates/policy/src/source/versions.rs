@@ -29,11 +29,16 @@ pub(crate) fn compile(
             .files
             .document(&full, path.span, &mut checker.reader.report)?;
         let document = Document::open(&node, path.span, &mut checker.reader.report)?;
-        Some(openapi::operations(
-            &document,
-            matches!(handler, Some(HandlerKind::Mock)),
-            checker.report(),
-        ))
+        // Versions may share a document; what is wrong in it is said once.
+        let hidden = match compiled.checked.get(&full) {
+            Some(hidden) => *hidden,
+            None => openapi::check(&document, checker.report()),
+        };
+        compiled.checked.insert(full, hidden);
+        let mocked = matches!(handler, Some(HandlerKind::Mock));
+        let mut operations = openapi::operations(&document, mocked, checker.report());
+        operations.broken |= hidden;
+        Some(operations)
     });
     let Some(parsed) = parsed else {
         known.broken = true;
@@ -140,7 +145,8 @@ fn handler(
     {
         checker
             .report()
-            .error(Code::Conflict, credential.span, "a mock needs no credential");
+            .error(Code::Conflict, credential.span, "a mock needs no credential")
+            .help("remove `upstream_credential`, or add the `upstream` that it is for");
     }
     let mock = fields.mock.as_ref().filter(|mock| mock.here);
     match (&fields.upstream, mock) {
@@ -206,6 +212,7 @@ fn lifecycle(
         checker
             .report()
             .error(Code::DatesDisagree, end_at, "it ends before it is deprecated")
+            .help("a version is deprecated first and ends later")
             .label(start_at, "deprecated here");
     }
     if let (Some(State::Deprecated), None, Some(at)) = (state, deprecated, &fields.state) {
@@ -228,11 +235,14 @@ fn lifecycle(
     }
     match (state, sunset) {
         (Some(State::Retired), Some((end, span))) if end > checker.as_of => {
-            checker.report().error(
-                Code::DatesDisagree,
-                span,
-                "a retired version cannot end in the future",
-            );
+            checker
+                .report()
+                .error(
+                    Code::DatesDisagree,
+                    span,
+                    "a retired version cannot end in the future",
+                )
+                .help("write the day on which it ended, or another `state`");
         }
         (Some(State::Retired), _) => {}
         (_, Some((end, span))) => {
@@ -259,7 +269,8 @@ fn successor(
     if successor.0 == version.value {
         checker
             .report()
-            .error(Code::Conflict, successor.span, "a version cannot succeed itself");
+            .error(Code::Conflict, successor.span, "a version cannot succeed itself")
+            .help("name another version, or leave `successor` out");
         return None;
     }
     let found = versions.here.iter().find(|(name, _)| name.value == successor.0);
@@ -290,11 +301,14 @@ fn successor(
         .as_ref()
         .is_some_and(|state| state.value == State::Retired)
     {
-        checker.report().error(
-            Code::DatesDisagree,
-            successor.span,
-            "the successor is retired itself",
-        );
+        checker
+            .report()
+            .error(
+                Code::DatesDisagree,
+                successor.span,
+                "the successor is retired itself",
+            )
+            .help("name a version that can be called");
     }
     Some(format!("{}/{}", shared.file.path.as_ref()?.0, successor.0))
 }
@@ -329,11 +343,14 @@ fn filter_headers(operation: &mut openapi::Found, checker: &mut Checker) {
         if let Some(why) = never_forwarded(&name) {
             // OpenAPI 3.0.3 (4.7.12.1): these three in `parameters` mean nothing.
             if !matches!(name.as_str(), "accept" | "authorization" | "content-type") {
-                checker.report().warning(
-                    Code::NotPublished,
-                    span,
-                    format!("the header `{name}` never reaches an upstream: {why}"),
-                );
+                checker
+                    .report()
+                    .warning(
+                        Code::NotPublished,
+                        span,
+                        format!("the header `{name}` never reaches an upstream: {why}"),
+                    )
+                    .help("remove it from the document to be rid of this warning");
             }
             continue;
         }
@@ -351,6 +368,7 @@ fn filter_headers(operation: &mut openapi::Found, checker: &mut Checker) {
                     span,
                     format!("the floor never forwards the header `{name}`"),
                 )
+                .help("remove it from the document, or from `never_forward` in `gateway.yaml`")
                 .label(denied, "never forwarded here");
             continue;
         }

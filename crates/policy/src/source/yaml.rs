@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use granit_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
 use super::diagnostic::{Code, Report, Span};
+use super::{secrets, syntax};
 
 /// How deep lists and maps may nest.
 const MAX_DEPTH: usize = 64;
@@ -127,6 +128,14 @@ impl Node {
 /// Reads the one document of a file. What is wrong is reported; nothing comes back only when no
 /// tree could be made of the text.
 pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
+    let root = read(file, text, report);
+    if root.is_none() {
+        secrets::search_text(file, text, report);
+    }
+    root
+}
+
+fn read(file: u32, text: &str, report: &mut Report) -> Option<Node> {
     let found = text
         .char_indices()
         .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
@@ -159,9 +168,7 @@ pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> 
         let (event, mark) = match event {
             Ok(event) => event,
             Err(error) => {
-                let at = error.marker().byte_offset().unwrap_or(0);
-                let span = builder.span(at, at + 1);
-                report.error(Code::Syntax, span, error.info());
+                syntax::say(file, text, &error, report);
                 return None;
             }
         };
@@ -184,7 +191,9 @@ pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> 
     match &root {
         Some(node) => check_keys(node, report),
         None => {
-            report.error(Code::Empty, builder.span(0, 0), "the file says nothing");
+            report
+                .error(Code::Empty, builder.span(0, 0), "the file says nothing")
+                .help("write an item of its kind (docs/policy.md shows each), or remove the file");
         }
     }
     root
@@ -248,12 +257,7 @@ impl Builder {
                 return self.close(node, anchor, report);
             }
             Event::SequenceStart(..) | Event::MappingStart(..) if self.open.len() >= MAX_DEPTH => {
-                report.error(
-                    Code::TooDeep,
-                    span,
-                    format!("more than {MAX_DEPTH} levels of nesting"),
-                );
-                return Err(Refused);
+                return Err(Self::too_deep(span, report));
             }
             Event::SequenceStart(style, anchor, tag) => {
                 Self::no_tag(tag.is_some(), span, report);
@@ -312,17 +316,14 @@ impl Builder {
             Event::Alias(id) => {
                 // An anchor that is still open would contain itself.
                 let Some(target) = self.anchors.get(&id).cloned() else {
-                    report.error(Code::Alias, span, "an alias cannot stand inside its own anchor");
+                    report
+                        .error(Code::Alias, span, "an alias cannot stand inside its own anchor")
+                        .help("write the value out here: it would contain itself without end");
                     return Err(Refused);
                 };
                 self.nodes = self.nodes.saturating_add(target.size());
                 if self.open.len() + target.depth() > MAX_DEPTH {
-                    report.error(
-                        Code::TooDeep,
-                        span,
-                        format!("more than {MAX_DEPTH} levels of nesting"),
-                    );
-                    return Err(Refused);
+                    return Err(Self::too_deep(span, report));
                 }
                 let value = target.value;
                 return self.close(Node { span, value }, 0, report);
@@ -356,6 +357,17 @@ impl Builder {
         }
     }
 
+    fn too_deep(span: Span, report: &mut Report) -> Refused {
+        report
+            .error(
+                Code::TooDeep,
+                span,
+                format!("more than {MAX_DEPTH} levels of nesting"),
+            )
+            .help("write it with fewer lists and maps inside one another");
+        Refused
+    }
+
     fn no_tag(tagged: bool, span: Span, report: &mut Report) {
         if tagged {
             report
@@ -387,7 +399,9 @@ fn check_keys(root: &Node, report: &mut Report) {
             let first_visit = seen_at.insert((key.span.start, key.span.end));
             let Some(text) = key.text() else {
                 if first_visit {
-                    report.error(Code::KeyNotText, key.span, "a key must be text");
+                    report
+                        .error(Code::KeyNotText, key.span, "a key must be text")
+                        .help("write one word before the `:`, in quotes if it is to hold brackets");
                 }
                 continue;
             };
@@ -403,7 +417,8 @@ fn check_keys(root: &Node, report: &mut Report) {
                 let shown = super::secrets::quote(text);
                 report
                     .error(Code::DuplicateKey, key.span, format!("{shown} is written twice"))
-                    .label(*first, "first written here");
+                    .label(*first, "first written here")
+                    .help("keep one of them: nothing says which would count");
             } else {
                 seen.insert(text, key.span);
             }

@@ -51,6 +51,31 @@ fn where_a_rule_stands_is_kept_though_it_does_not_count() {
     );
 }
 
+/// A refused grant is explained by the line of `may`, not by that of the file's first key.
+#[test]
+fn grants_are_written_where_may_is() {
+    let origins = |text: &str| {
+        let mut files = base();
+        files.insert("consumers/app.yaml".to_owned(), text.to_owned());
+        build(&files, "dev").compiled.unwrap().consumers[0].origin.clone()
+    };
+    let head = "# Who it is.\nconsumer: app\nowner: team\nplan: gold\n";
+    let credentials = "credentials:\n  - jwt: { issuer: acme, is: app }\n";
+    for (rest, line) in [
+        (format!("{credentials}may:\n\n  - {{ models: [chat] }}\n"), 7),
+        (format!("may: [{{ models: [chat] }}]\n{credentials}"), 5),
+        (format!("{credentials}may: []\n"), 7),
+        // Nothing is granted by nothing that is written.
+        (credentials.to_owned(), 2),
+    ] {
+        let expected = format!("policies/consumers/app.yaml:{line}");
+        assert_eq!(origins(&format!("{head}{rest}")), expected, "{rest}");
+    }
+    let trial = build(&sample(), "dev").compiled.unwrap();
+    let trial = trial.consumers.iter().find(|consumer| consumer.name == "trial");
+    assert_eq!(trial.unwrap().origin, "policies/consumers/trial.yaml:8");
+}
+
 #[test]
 fn writing_out_a_default_changes_nothing() {
     for (path, old, new) in [

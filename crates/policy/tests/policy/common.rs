@@ -79,9 +79,14 @@ pub(crate) fn lines(outcome: &Outcome) -> Vec<String> {
 
 /// The sample tree of the repository.
 pub(crate) fn sample() -> Files {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    collected(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies"))
+}
+
+/// The files of a tree in a folder; notes are left out.
+pub(crate) fn collected(root: &Path) -> Files {
     let mut files = Files::new();
-    collect(&root, &root, &mut files);
+    collect(root, root, &mut files);
+    files.retain(|path, _| !path.ends_with(".md"));
     files
 }
 

@@ -231,6 +231,97 @@ fn schemas_without_end() {
     );
 }
 
+/// A document with something at its end.
+fn document(paths: &str, rest: &str) -> String {
+    let list = "  /list: { get: { operationId: listPets } }\n";
+    format!("openapi: 3.1.0\npaths:\n{list}{paths}{rest}")
+}
+
+#[test]
+fn references_in_circles() {
+    let rest = "
+components:
+  parameters: { A: { $ref: '#/components/parameters/B' }, B: { $ref: '#/components/parameters/A' } }
+  responses: { A: { $ref: '#/components/responses/A' } }
+  requestBodies: { A: { $ref: '#/components/requestBodies/A' } }
+  examples: { A: { $ref: '#/components/examples/A' } }
+  schemas: { A: { $ref: '#/components/schemas/B' }, B: { $ref: '#/components/schemas/A' }, C: { $ref: '#' } }
+  callbacks: { A: { '{$x}': { $ref: '#/components/pathItems/A' } } }
+  pathItems: { A: { post: { callbacks: { a: { $ref: '#/components/callbacks/A' } } } }, B: { $ref: '#/components/pathItems/B' } }
+";
+    let paths = "
+  /a: { get: { operationId: a, parameters: [{ $ref: '#/components/parameters/A' }], requestBody: { $ref: '#/components/requestBodies/A' }, responses: { 200: { $ref: '#/components/responses/A' } } } }
+  /b: { $ref: '#/components/pathItems/B' }
+  /c: { $ref: '#/paths/~1c' }
+  /d: { $ref: '#/paths' }
+";
+    let found = with("apis/pets/v1.yaml", document(paths, rest));
+    one(&found, "apis/pets/v1.yaml:");
+    assert!(
+        found.iter().any(|line| line.contains("leads in a circle")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn references_without_end() {
+    // Each leads to one of many, through several.
+    let many = 12_000;
+    let schemas: String = (0..many)
+        .map(|at| {
+            format!(
+                "    s{at}: {{ $ref: '#/components/schemas/s{}' }}\n",
+                (at + 1) % many
+            )
+        })
+        .collect();
+    let rest = format!("components:\n  schemas:\n{schemas}");
+    assert_eq!(
+        with("apis/pets/v1.yaml", document("", &rest)),
+        Vec::<String>::new()
+    );
+    let lost: String = (0..many)
+        .map(|at| format!("    s{at}: {{ $ref: '#/components/schemas/t{at}' }}\n"))
+        .collect();
+    let rest = format!("components:\n  schemas:\n{lost}");
+    let found = with("apis/pets/v1.yaml", document("", &rest));
+    assert!(found.len() > 9_000 && found.iter().any(|line| line.contains("error[P0011]")));
+}
+
+#[test]
+fn one_path_item_for_all_paths() {
+    let parameters: String = (0..2_000)
+        .map(|at| format!("{{ name: p{at}, in: query }}, "))
+        .collect();
+    let paths: String = (0..5_000)
+        .map(|at| format!("  /p{at}/{{id}}: {{ $ref: '#/components/pathItems/A' }}\n"))
+        .collect();
+    let rest = format!(
+        "components: {{ pathItems: {{ A: {{ parameters: [{parameters}], get: {{ operationId: a }} }} }} }}"
+    );
+    let found = with("apis/pets/v1.yaml", document(&paths, &rest));
+    one(&found, "apis/pets/v1.yaml:4:3: error[P0609]");
+    one(&found, "apis/pets/v1.yaml:5:3: error[P0603]");
+}
+
+#[test]
+fn many_faults_of_a_document() {
+    let parameters: String = (0..12_000)
+        .map(|at| format!("\n    {{ name: parameter{at}, in: path, requried: true }}, "))
+        .collect();
+    let names: String = (0..30).map(|at| format!("/{{parameters{at}}}")).collect();
+    let paths = format!("  '{names}': {{ get: {{ operationId: a, parameters: [{parameters}] }} }}\n");
+    let found = with("apis/pets/v1.yaml", document(&paths, ""));
+    assert!(found.len() > 9_000 && found.len() <= 10_001);
+    // An alias shows the same faults again, which are said once.
+    let anchored = "  /a: { get: { operationId: a, parameters: &p [{ name: a, in: qurey, shema: {} }] } }\n";
+    let aliases: String = (0..2_000)
+        .map(|at| format!("  /a{at}: {{ get: {{ operationId: a{at}, parameters: *p }} }}\n"))
+        .collect();
+    let found = with("apis/pets/v1.yaml", document(&format!("{anchored}{aliases}"), ""));
+    assert_eq!(found.len(), 2, "{:#?}", found.get(..9));
+}
+
 /// Words that are likely to hit something.
 const WORDS: [&str; 40] = [
     "plan",

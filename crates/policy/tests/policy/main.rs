@@ -5,16 +5,23 @@
     clippy::format_collect,
     clippy::format_push_string,
     clippy::redundant_closure_for_method_calls,
+    clippy::string_slice,
     reason = "these texts are read by people and built once"
 )]
 
 #[cfg(test)]
 mod canonical;
 #[cfg(test)]
+mod causes;
+#[cfg(test)]
 mod common;
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod syntax;

@@ -1,12 +1,14 @@
 //! The files of a tree: found, bounded, read, and put where their names say.
 
+mod strays;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::diagnostic::{Code, Report, Span};
-use super::reader::nearest;
+use super::names::nearest;
 use super::secrets::{self, quote};
 use super::yaml::{self, Node};
 
@@ -51,6 +53,8 @@ pub(crate) struct Files {
     /// Those that were read.
     pub(crate) read: BTreeSet<PathBuf>,
     total: u64,
+    /// What is known of references that lead nowhere, or cannot be read.
+    lost: strays::Lost,
     documents: BTreeMap<String, Option<Rc<Node>>>,
 }
 
@@ -60,7 +64,13 @@ pub(crate) struct Tree {
     pub(crate) gateway: Option<Item>,
     pub(crate) kinds: BTreeMap<&'static str, Vec<Item>>,
     pub(crate) apis: Vec<Item>,
+    /// Items in a file or folder that is not called as it should be, by kind: they are there, and
+    /// that was reported.
+    pub(crate) misplaced: BTreeMap<&'static str, Vec<Misplaced>>,
 }
+
+/// The name of an item, and where it is.
+pub(crate) type Misplaced = (String, Span);
 
 impl Files {
     /// Finds the files of a tree; nothing if it cannot be read at all.
@@ -83,6 +93,7 @@ impl Files {
             placed: BTreeSet::new(),
             read: BTreeSet::new(),
             total: 0,
+            lost: strays::Lost::default(),
             documents: BTreeMap::new(),
         };
         files.walk("", 0, report);
@@ -249,7 +260,7 @@ impl Files {
                         .help("nothing is accepted and then ignored: leave it out until it is enforced");
                     continue;
                 }
-                ["apis", api, rest @ ..] => {
+                ["apis", api, rest @ ..] if !rest.is_empty() => {
                     api_folders.insert((*api).to_owned());
                     match rest {
                         [file] if stem(file).as_deref() == Some("api") => ("apis", (*api).to_owned()),
@@ -258,9 +269,15 @@ impl Files {
                 }
                 [folder, file] => match (KINDS.iter().find(|kind| *kind == folder), stem(file)) {
                     (Some(kind), Some(name)) => (*kind, name),
-                    _ => continue,
+                    _ => {
+                        strays::misplaced(&mut tree, &parts);
+                        continue;
+                    }
                 },
-                _ => continue,
+                _ => {
+                    strays::misplaced(&mut tree, &parts);
+                    continue;
+                }
             };
             let item = self.item(&name, &path, &full, report);
             if let Some(first) = owner.get(&(kind.to_owned(), name.clone())) {
@@ -270,6 +287,7 @@ impl Files {
                         item.span,
                         format!("{} is written in two files", quote(&name)),
                     )
+                    .help("keep one of them")
                     .label(*first, "the other one");
                 continue;
             }
@@ -283,11 +301,22 @@ impl Files {
         for api in api_folders {
             if !tree.apis.iter().any(|item| item.name == api) {
                 let span = Self::place(&format!("apis/{api}/api.yaml"), report);
-                report.error(
-                    Code::MissingFile,
-                    span,
-                    format!("the API {} has no `api.yaml`", quote(&api)),
-                );
+                let near = self.meant_for(&format!("apis/{api}/"), "api.yaml");
+                report
+                    .error(
+                        Code::MissingFile,
+                        span,
+                        format!("the API {} has no `api.yaml`", quote(&api)),
+                    )
+                    .help(near.map_or_else(
+                        || {
+                            "it says what the API is called, who answers for it, and which versions it has"
+                                .to_owned()
+                        },
+                        |near| format!("rename {}", quote(&near)),
+                    ));
+                self.lost.below(format!("apis/{api}/"));
+                tree.misplaced.entry("apis").or_default().push((api, span));
             }
         }
         tree
@@ -299,58 +328,26 @@ impl Files {
             return known.clone();
         }
         let Some(full) = self.found.get(path).cloned() else {
-            let near = nearest(path, self.found.keys().map(String::as_str));
+            let near = self.lost.meant(path).or_else(|| {
+                let known = self.found.keys().map(String::as_str);
+                nearest(path, known).map(str::to_owned)
+            });
+            let help = near.map_or_else(
+                || "put it there, or name another; the path begins at the file that names it, or at the tree's root for keys".to_owned(),
+                |near| format!("did you mean {}?", quote(&near)),
+            );
             report
                 .error(
                     Code::MissingFile,
                     from,
                     format!("there is no file {} in the tree", quote(path)),
                 )
-                .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+                .help(help);
             return None;
         };
         let node = self.item(path, path, &full, report).node.map(Rc::new);
         self.documents.insert(path.to_owned(), node.clone());
         node
-    }
-
-    /// Notes that something refers to a file, in whatever environment.
-    pub(crate) fn refer(&mut self, path: &str) {
-        self.placed.insert(path.to_owned());
-    }
-
-    /// Reports the files that have no place.
-    pub(crate) fn report_strays(&self, report: &mut Report) {
-        for path in self.found.keys().filter(|path| !self.placed.contains(*path)) {
-            let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
-            let known = KINDS.iter().chain(&LATER).copied().chain(["apis"]);
-            let help = if folder.is_empty() {
-                nearest(file, ["gateway.yaml"].into_iter()).map(str::to_owned)
-            } else {
-                let top = folder.split('/').next().unwrap_or("");
-                nearest(top, known.clone())
-                    .filter(|near| *near != top)
-                    .map(|near| format!("{near}/"))
-            };
-            let help = match help {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if KINDS.contains(&folder) => {
-                    "the files of a kind end in `.yaml`, `.yml` or `.json`".to_owned()
-                }
-                None => {
-                    let all: Vec<_> = known.map(|folder| format!("`{folder}/`")).collect();
-                    format!("a tree has `gateway.yaml` and the folders {}", all.join(", "))
-                }
-            };
-            let span = Self::place(path, report);
-            report
-                .error(
-                    Code::UnknownFile,
-                    span,
-                    "this file has no place in the tree, and nothing refers to it",
-                )
-                .help(help);
-        }
     }
 }
 

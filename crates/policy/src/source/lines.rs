@@ -1,0 +1,114 @@
+//! The lines of files: where a place is, and what of it is shown.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use annotate_snippets::AnnotationKind;
+
+use super::diagnostic::Span;
+
+/// How much of a line is shown.
+const MAX_LINE: usize = 2_000;
+
+/// A file that was read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// As shown.
+    pub(crate) path: String,
+    /// Its text, with what must not be shown masked.
+    pub(crate) text: String,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
+    /// Up to which byte of which line characters were counted last, and how many: a long line is
+    /// not gone through anew for each of its faults.
+    counted: Cell<(usize, usize, usize)>,
+}
+
+/// A part of a file with marks in it.
+pub(crate) struct Picture<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) first_line: usize,
+    pub(crate) marks: Vec<(Range<usize>, &'a str, AnnotationKind)>,
+}
+
+impl Source {
+    pub(crate) fn new(path: String, text: &str) -> Self {
+        let breaks = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, b)| *b == b'\n')
+            .map(|(at, _)| at + 1);
+        Self {
+            path,
+            text: text.to_owned(),
+            lines: std::iter::once(0).chain(breaks).collect(),
+            counted: Cell::default(),
+        }
+    }
+
+    /// Shows another text, of as many bytes and lines, in a place.
+    pub(crate) fn replace(&mut self, place: Range<usize>, with: &str) {
+        self.text.replace_range(place, with);
+        self.counted.take();
+    }
+
+    /// Line and column (in characters), both from 1.
+    pub(crate) fn place(&self, at: usize) -> (u32, u32) {
+        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let at = at.min(self.text.len());
+        let (counted_line, counted_to, counted) = self.counted.get();
+        let known =
+            (counted_line == start && (start..=at).contains(&counted_to)).then_some((counted_to, counted));
+        let (from, characters) = known.unwrap_or((start, 0));
+        let between = self.text.get(from..at);
+        let column = characters + between.map_or(0, |text| text.chars().count());
+        if between.is_some() && (known.is_some() || counted_line != start) {
+            self.counted.set((start, at, column));
+        }
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (number(line), number(column + 1))
+    }
+
+    /// The lines that hold the marks. Marks far apart get a picture each, so that a large file is
+    /// not gone through for each of its faults.
+    pub(crate) fn pictures<'a>(&'a self, marks: &[(Span, &'a str, AnnotationKind)]) -> Vec<Picture<'a>> {
+        let mut pictures: Vec<Picture<'a>> = Vec::new();
+        for (span, text, kind) in marks {
+            let (line, _) = self.place(span.start);
+            let line = usize::try_from(line).unwrap_or(1);
+            let start = self.lines.get(line - 1).copied().unwrap_or(0);
+            let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+            let whole = self
+                .text
+                .get(start..end)
+                .unwrap_or("")
+                .trim_end_matches(['\n', '\r']);
+            let mut cut = whole.len().min(MAX_LINE);
+            while !whole.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            let shown = whole.get(..cut).unwrap_or("");
+            // A mark ends with its line, and never inside a character.
+            let (mut from, mut to) = (span.start.saturating_sub(start), span.end.saturating_sub(start));
+            from = from.min(shown.len());
+            to = to.clamp(from, shown.len());
+            while !shown.is_char_boundary(from) {
+                from -= 1;
+            }
+            while !shown.is_char_boundary(to) {
+                to += 1;
+            }
+            let mark = (from..to, *text, *kind);
+            match pictures.iter_mut().find(|picture| picture.first_line == line) {
+                Some(picture) => picture.marks.push(mark),
+                None => pictures.push(Picture {
+                    text: shown,
+                    first_line: line,
+                    marks: vec![mark],
+                }),
+            }
+        }
+        pictures
+    }
+}
