@@ -35,7 +35,10 @@ struct Finding {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
     let environments = match &arguments.env {
-        Some(environment) => vec![environment.clone()],
+        Some(environment) => {
+            tree::has_environment(&root, environment)?;
+            vec![environment.clone()]
+        }
         None => tree::environments(&root),
     };
     // By place, each once however many environments it is found in.

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// From this day on it is refused (2027-06-30)
     #[arg(long, value_name = "DATE", value_parser = tree::date)]
     expires: Option<tree::Date>,
-    /// A scope that it carries; may be repeated
-    #[arg(long, value_name = "SCOPE", value_parser = tree::scope)]
+    /// A scope that it carries; may be repeated, or hold several with commas between them
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = tree::scope)]
     scope: Vec<String>,
 }
 

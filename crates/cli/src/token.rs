@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
     /// The environment that it is for
     #[arg(long, value_name = "NAME", default_value = "dev")]
     env: String,
-    /// A scope that it carries; may be repeated
-    #[arg(long, value_name = "SCOPE", value_parser = tree::scope)]
+    /// A scope that it carries; may be repeated, or hold several with commas between them
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = tree::scope)]
     scope: Vec<String>,
     /// How long it is good for: 90s, 30m, 1h, 7d [default: 1h, or as long as the issuer allows]
     #[arg(long, value_name = "DURATION", value_parser = tree::seconds)]
@@ -71,6 +71,7 @@ fn claim(text: &str) -> Result<(String, Value), String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
+    tree::has_environment(&root, &arguments.env)?;
     let outcome = tree::build(&root, &arguments.env, None)?;
     let Some(compiled) = outcome.compiled else {
         say::findings(&outcome.diagnostics);
@@ -119,14 +120,16 @@ fn identity<'a>(
         (its == index).then_some((*issuer, identity.value.as_str()))
     });
     found.ok_or_else(|| {
+        // The file is enough: the line is that of its grants.
         let origin = index
             .and_then(|at| compiled.consumers.get(at))
-            .map(|Consumer { origin, .. }| origin);
+            .and_then(|Consumer { origin, .. }| origin.rsplit_once(':'))
+            .map(|(file, _)| file);
         Failure::refused(format!(
             "the consumer `{consumer}` has no token of the issuer `{issuer}` among its credentials\n\
              add this to them ({origin}):\n\n  - jwt: {{ issuer: {issuer}, is: {consumer} }}\n",
             issuer = first.name,
-            origin = origin.map_or("its file", String::as_str),
+            origin = origin.unwrap_or("its file"),
         ))
     })
 }

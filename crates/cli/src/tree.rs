@@ -49,6 +49,17 @@ pub(crate) fn environments(root: &Path) -> Vec<String> {
     }
 }
 
+/// Whether `gateway.yaml` names an environment. Where it names none, or cannot be read, the build
+/// says what is wrong with it.
+pub(crate) fn has_environment(root: &Path, name: &str) -> Result<(), Failure> {
+    let names = source::environments(root);
+    if names.is_empty() {
+        return Ok(());
+    }
+    let place = format!("in {}", root.display());
+    find(name, "environment", names.iter().map(String::as_str), &place)
+}
+
 /// What the build makes of the policies in one environment, today or on another day.
 ///
 /// The development key is made here if, and only if, an issuer of this environment needs it: as
@@ -100,9 +111,16 @@ pub(crate) fn find<'a>(
         .iter()
         .map(|known| (strsim::damerau_levenshtein(known, name), *known))
         .filter(|(distance, known)| *distance <= known.len().max(3) / 3)
-        .min();
+        .min()
+        .map(|(_, known)| known);
+    // A short form of one name alone: `prod` for `production`.
+    let mut longer = names
+        .iter()
+        .copied()
+        .filter(|known| name.len() >= 3 && known.starts_with(name));
+    let near = near.or_else(|| longer.next().filter(|_| longer.next().is_none()));
     let help = match (near, names.as_slice()) {
-        (Some((_, near)), _) => format!("did you mean `{near}`?"),
+        (Some(near), _) => format!("did you mean `{near}`?"),
         (None, []) => format!("there is no {kind} at all"),
         (None, few) if few.len() <= 12 => format!("there are: {}", few.join(", ")),
         (None, many) => format!("there are {} others", many.len()),
@@ -172,7 +190,10 @@ pub(crate) fn scope(text: &str) -> Result<String, String> {
     {
         Ok(text.to_owned())
     } else {
-        Err("a scope is one word of printable ASCII; repeat the option for more".to_owned())
+        Err(
+            "a scope is one word of printable ASCII; for more, repeat the option or put commas between them"
+                .to_owned(),
+        )
     }
 }
 
@@ -216,6 +237,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(near("mobil-app").contains("did you mean `mobile-app`?"));
+        assert!(near("mobile").contains("did you mean `mobile-app`?"));
         assert!(near("zzz").contains("there are: mobile-app, trial-app"));
         assert!(find("trial-app", "consumer", ["trial-app"].into_iter(), "here").is_ok());
     }

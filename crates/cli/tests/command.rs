@@ -269,9 +269,32 @@ fn why_there_is_no_token() {
 
 #[test]
 fn an_environment_that_is_not_there() {
-    let output = Tree::new().run(&["token", "--consumer", "mobile-app", "--env", "prod"]);
-    assert_eq!((output.code, output.out.as_str()), (1, ""));
-    assert!(output.err.contains("prod"), "{}", output.err);
+    let tree = Tree::new();
+    for command in [&["token", "--consumer", "mobile-app"][..], &["check"]] {
+        for (name, said) in [
+            ("prod", "did you mean `production`?"),
+            ("prodution", "did you mean `production`?"),
+            ("test", "there are: dev, production"),
+        ] {
+            let output = tree.run(&[command, &["--env", name]].concat());
+            assert_eq!((output.code, output.out.as_str()), (2, ""), "{command:?}");
+            let missing = format!("there is no environment `{name}` in policies");
+            assert!(
+                output.err.contains(&missing) && output.err.contains(said),
+                "{command:?}: {}",
+                output.err
+            );
+        }
+    }
+    // Where the environments cannot be read, that is what is said.
+    tree.write("gateway.yaml", "gateway: [\n");
+    let output = tree.run(&["check", "--env", "prod"]);
+    assert_eq!(output.code, 1);
+    assert!(
+        output.out.contains("policies/gateway.yaml:1:10"),
+        "{}",
+        output.out
+    );
 }
 
 #[test]
@@ -441,6 +464,26 @@ fn a_key_is_shown_once_and_its_hash_is_kept() {
 }
 
 #[test]
+fn scopes_are_repeated_or_separated_by_commas() {
+    for arguments in [
+        &["--scope", "pets:write,pets:read"][..],
+        &["--scope", "pets:write", "--scope", "pets:read"],
+        &["--scope=pets:read", "--scope=pets:write,pets:read"],
+    ] {
+        let tree = Tree::new();
+        let output = tree.run(&[&["new", "key", "--consumer", "batch"], arguments].concat());
+        assert_eq!(output.code, 0, "{arguments:?} {}", output.err);
+        let text = tree.read("consumers/batch.yaml");
+        assert!(
+            text.contains("scopes: [pets:read, pets:write] }"),
+            "{arguments:?}: {text}"
+        );
+    }
+    let (_, claims) = token(&Tree::new(), &["--scope", "pets:read,pets:write"]);
+    assert_eq!(claims["scope"], "pets:read pets:write");
+}
+
+#[test]
 fn a_first_credential() {
     let tree = Tree::new();
     let output = tree.run(&["new", "key", "--consumer", "batch"]);
@@ -470,6 +513,11 @@ fn why_there_is_no_key() {
             "2027-06-30",
         ),
         (&["--consumer", "batch", "--scope", "a b"], "one word"),
+        (&["--consumer", "batch", "--scope", "a,"], "one word"),
+        (
+            &["--consumer", "batch", "--scope", "a, b"],
+            "put commas between them",
+        ),
     ] {
         let output = tree.run(&[&["new", "key"], arguments].concat());
         assert_eq!(
