@@ -122,13 +122,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A length, and what stands behind it.
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    Some((usize::try_from(u32::from_le_bytes(*length)).ok()?, rest))
+}
+
 /// Both parts of a message; `None`: it is shorter than it says, or its texts are no texts.
 fn parts(message: &[u8]) -> Option<(&[u8], &str)> {
-    let (header, rest) = message.split_first_chunk::<HEADER>()?;
-    let [a, b, c, d, e, f, g, h] = *header;
-    let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).ok();
-    let (first, rest) = rest.split_at_checked(length([a, b, c, d])?)?;
-    let texts = rest.get(..length([e, f, g, h])?)?;
+    let (first_length, rest) = length(message)?;
+    let (texts_length, rest) = length(rest)?;
+    let (first, rest) = rest.split_at_checked(first_length)?;
+    let texts = rest.get(..texts_length)?;
     Some((first, std::str::from_utf8(texts).ok()?))
 }
 
