@@ -63,7 +63,8 @@ bench: ## Measure it beside the platform's floor and its peers (bench/README.md)
 	@$(TOOLS) node bench/run.mjs
 
 size: ## Measure the Worker's size and start-up time; fails above the budget
-	@[ -e build/cold.js ] || scripts/build
+	@# `make dev` leaves a build there that is quick to make, and larger than what is deployed.
+	@grep -qs '^release ' build/.of || scripts/build
 	@$(TOOLS) node scripts/size.mjs
 
 # Without building anew: what is checked here is the configuration, and that the bundle holds together.

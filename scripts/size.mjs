@@ -15,7 +15,8 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const BUDGET = 450 * 1024;
+// In bytes. A KB is 1,000 bytes here, as in everything that is said about size.
+const BUDGET = 450_000;
 const RUNS = 7;
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -148,7 +149,7 @@ async function startUp(names) {
 
 // --- the table -----------------------------------------------------------------------------------------
 
-const kb = (bytes) => (bytes / 1024).toFixed(1);
+const kb = (bytes) => (bytes / 1000).toFixed(1);
 const row = (...cells) => console.log(cells[0].padEnd(34) + cells.slice(1).map((cell) => String(cell).padStart(12)).join(""));
 
 const names = prepare();

@@ -76,13 +76,7 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 )]
 async fn decide(method: &str, url: &Location<'_>, env: &Env, id: &str) -> Answer {
     match route::route(method, url) {
-        Route::Health => {
-            let missing = missing(facts::SECRETS, env);
-            if !missing.is_empty() && log_is_due() {
-                console_error!("{}", answer::missing_secrets(&missing));
-            }
-            answer::health(&missing, facts::EXPLAIN, id)
-        }
+        Route::Health => health(facts::SECRETS, facts::EXPLAIN, env, id),
         Route::Version => VERSION.answer(),
         Route::Catalog => answer::catalog(facts::APIS, url.origin, Date::now().as_millis()),
         Route::NotFound => answer::problem(Problem::NotFound, id, &[]),
@@ -112,6 +106,16 @@ const VERSION: Version = Version {
     built: facts::BUILT,
     version: env!("CARGO_PKG_VERSION"),
 };
+
+/// Ready when each of `secrets` is there; otherwise the log is told which are not, and whoever asks
+/// only where `explain` allows it.
+fn health(secrets: &[&str], explain: bool, env: &Env, id: &str) -> Answer {
+    let missing = missing(secrets, env);
+    if !missing.is_empty() && log_is_due() {
+        console_error!("{}", answer::missing_secrets(&missing));
+    }
+    answer::health(&missing, explain, id)
+}
 
 /// Those of `secrets` that are not there. An empty one is as good as none.
 fn missing<'a>(secrets: &[&'a str], env: &Env) -> Vec<&'a str> {

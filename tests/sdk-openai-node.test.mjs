@@ -5,16 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import OpenAI from "openai";
 import { parseList } from "./harness/fields.mjs";
-import { startSample, tokenOf } from "./harness/sample.mjs";
+import { WEATHER_TOOLS as TOOLS, startSample, tokenOf } from "./harness/sample.mjs";
 
-const TOOLS = [{
-  type: "function",
-  function: {
-    name: "get_weather",
-    description: "The weather in a city.",
-    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
-  },
-}];
 const ask = (content, more = {}) => ({ model: "fast", messages: [{ role: "user", content }], ...more });
 
 function client(gateway, apiKey, options = {}) {

@@ -3,6 +3,7 @@
 //   const gateway = await startSample();                  // as startGateway, which see
 //   const gateway = await startSample({ clock: true });   // with the clock that a test holds
 //   await tokenOf("demo")                                 // or "trial": by the turnpike command
+//   WEATHER_TOOLS                                         // what its mock `fast` calls when asked about the weather
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,3 +27,13 @@ export function tokenOf(consumer, scope = []) {
   if (!tokens.has(name)) tokens.set(name, developmentToken(consumer, { scope }));
   return tokens.get(name);
 }
+
+/** Tools as a client offers them. */
+export const WEATHER_TOOLS = [{
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "The weather in a city.",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+}];
