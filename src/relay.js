@@ -17,8 +17,10 @@ const GLANCE = 50;
 const PIECE = 64 * 1024;
 // How long an upstream is heard out whose client has left; the platform allows 30 s.
 const DRAIN = 25_000;
-// How long a client may take nothing of a stream that waits for it, in milliseconds.
+// How long a client may take nothing of a stream that is held back for it, in milliseconds.
 const PATIENCE = 60_000;
+// How long after the upstream's end a client may take to fetch the rest, in milliseconds.
+const REST = 300_000;
 // The most bytes of one stream.
 const MAX_STREAM = 64 * 1024 * 1024;
 
@@ -158,9 +160,9 @@ function createStream(core, step, call, log, resolve) {
         if (next.tail.length > 0) await writer.write(next.tail);
         await writer.close();
       };
-      // All is said and written down; only a client that takes nothing could keep it.
+      // All is said and written down; only a client that does not take it could keep it.
       let patience;
-      const lost = new Promise((_, refuse) => { patience = setTimeout(refuse, PATIENCE, new Error("the client takes nothing")); });
+      const lost = new Promise((_, refuse) => { patience = setTimeout(refuse, REST, new Error("the client takes too long")); });
       try {
         await Promise.race([rest(), lost]);
       } catch (error) {
