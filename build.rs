@@ -69,7 +69,8 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
         let directive = match diagnostic.severity {
             Severity::Error => "error",
             Severity::Warning if speaks => "warning",
-            Severity::Warning => continue,
+            // Notes are for whoever asks (`turnpike check`).
+            Severity::Warning | Severity::Note => continue,
         };
         lines.push(format!("cargo::{directive}={}", diagnostic.one_line()));
         // The picture, without the title that was just said.

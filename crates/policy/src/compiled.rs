@@ -181,6 +181,8 @@ pub struct Plan {
     pub precision: Precision,
     /// What happens when the limiter cannot be reached.
     pub on_error: OnError,
+    /// Until when that may be [`OnError::Open`], where only an exception allows it (Unix milliseconds).
+    pub open_until: Option<Timestamp>,
 }
 
 /// One limit.
@@ -206,6 +208,45 @@ pub enum LimitKind {
         /// In which window.
         window: Window,
     },
+    /// What calls of models use per calendar window (UTC): reserved at its upper bound before the call,
+    /// settled at what was used.
+    Budget {
+        /// How much, in this unit.
+        count: u64,
+        /// In which window.
+        window: Window,
+        /// What is counted.
+        unit: Unit,
+    },
+    /// Requests at one time, each until its last byte.
+    Concurrency {
+        /// How many; at least 1.
+        count: u32,
+    },
+}
+
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    /// Tokens that the model reads and writes.
+    Tokens,
+    /// Tokens that it reads.
+    InputTokens,
+    /// Tokens that it writes.
+    OutputTokens,
+    /// Money: thousand-millionths of a US dollar.
+    NanoUsd,
+}
+
+/// What a model's tokens cost at a target, each in nano-USD for a million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// Of the input that was not read from the provider's cache.
+    pub input: u64,
+    /// Of the output, reasoning included.
+    pub output: u64,
+    /// Of the input that was read from the provider's cache.
+    pub cached_input: u64,
 }
 
 /// A rate with its burst.
@@ -246,6 +287,9 @@ pub enum Precision {
     /// By one object for each subject: never more than the limit, one round trip a request.
     #[default]
     Exact,
+    /// Taken from the subject's object in portions that an isolate spends by itself: never more than the
+    /// limit, and a round trip for a portion only.
+    Leased,
     /// In the memory of each isolate: a shield, approximate, without a round trip.
     Local,
 }
@@ -554,8 +598,11 @@ pub struct Model {
     pub commit: Commit,
     /// Upper bound of a request body, in bytes.
     pub max_body: u64,
-    /// The most tokens an answer can have, where that is known: the reservation's bound.
+    /// The most tokens an answer can have, where that is known: the reservation's bound, and what is
+    /// asked of the target.
     pub max_output_tokens: Option<u32>,
+    /// The most tokens that a part of a message can have which is not text.
+    pub max_media_tokens: u32,
     /// Limits of each consumer on this model, on top of its plan; sorted by id.
     pub limits: Vec<Limit>,
     /// Where it was written.
@@ -571,6 +618,8 @@ pub struct Target {
     pub model: String,
     /// Its share among the targets; at least 1 (of no meaning in a fallback).
     pub weight: u32,
+    /// What it costs, where that is written.
+    pub price: Option<Price>,
 }
 
 /// How often one target is tried.
@@ -653,9 +702,22 @@ pub enum ProviderKind {
         base_url: String,
         /// How the gateway identifies itself there.
         credential: Option<UpstreamCredential>,
+        /// The member of a request that bounds the answer.
+        output_cap: OutputCap,
     },
     /// Scripted answers; the target's model names the mock.
     Mock,
+}
+
+/// The member of a chat completion request that bounds the answer's tokens. Providers differ in which
+/// they know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutputCap {
+    /// `max_tokens`: the older name; most providers.
+    #[default]
+    MaxTokens,
+    /// `max_completion_tokens`: `OpenAI`, whose reasoning models know only this one.
+    MaxCompletionTokens,
 }
 
 /// Scripted answers of a mock model. The first rule that applies answers.

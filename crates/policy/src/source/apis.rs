@@ -1,20 +1,21 @@
 //! `apis/<name>/api.yaml`: versions, lifecycle, upstreams and rules of an API.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::compile::Checker;
 use super::containers::{AllOr, List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::exceptions::ExceptionRule;
-use super::names;
-use super::plans::{self, LimitFields};
+use super::narrowed::{self, OperationFields};
+use super::plans::LimitFields;
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::scalars::{
     BasePath, Date, Duration, FilePath, Header, Name, Prefix, Scope, SecretName, Size, Text, Token, Url,
 };
 use super::secrets::quote;
+use super::templates::With;
 use super::versions;
 use super::yaml::{Node, Value};
 use crate::{Operation, State, Timestamp};
@@ -31,6 +32,10 @@ record! {
         /// The path under which it lies; its version follows: `/petstore` and `v1` make
         /// `/petstore/v1`.
         path: required BasePath,
+        /// The template that it builds on.
+        template: optional Name,
+        /// Values for the parameters of the template.
+        with: optional With,
         /// Its versions by name.
         versions: required Map<VersionFields>,
         /// Limits of each consumer on this API, over all of its versions, on top of its plan.
@@ -39,11 +44,15 @@ record! {
         max_body: optional Size,
         /// What a caller must have for some operations.
         authorize: default "[]" List<AuthorizeFields>,
+        /// Request headers that none of its operations may add, besides those of the floor.
+        never_forward: default "[]" List<Header>,
+        /// Bounds of single operations, below those of the API.
+        operations: default "[]" List<OperationFields>,
         /// `required`, or `none` for an API that is open to everybody; that needs an exception in
         /// `gateway.yaml`, and limits of its own.
         authentication: default "required" Authentication,
     }
-    later { cache, cors, guardrails, hosts, template, transform, validate }
+    later { cache, cors, guardrails, hosts, transform, validate }
 }
 
 record! {
@@ -132,6 +141,10 @@ pub(crate) struct MockFields {
 impl Read for MockFields {
     fn expects() -> String {
         "`openapi`, or a map with `from` and `environments`".to_owned()
+    }
+
+    fn schema() -> serde_json::Value {
+        super::schema::either([<MockSource as Read>::schema(), MockMap::item_schema()])
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -225,11 +238,7 @@ fn compile_one(
     routes: &mut RouteBuilder,
     checker: &mut Checker,
 ) {
-    let limits = api
-        .limits
-        .as_ref()
-        .map(|list| plans::limits(list, &format!("apis/{name}"), checker))
-        .unwrap_or_default();
+    let limits = checker.limits(api.limits.as_ref(), &format!("apis/{name}"));
     let open = authentication(name, api, limits.is_empty(), checker);
     let max_body = checker.max_body(api.max_body.as_ref());
     let shared = Shared {
@@ -267,6 +276,7 @@ fn compile_one(
     let elsewhere = api.versions.as_ref().is_some_and(|map| !map.others.is_empty());
     operations.broken |= elsewhere || api.versions.is_none();
     authorize(&shared, &operations, compiled, checker);
+    narrowed::narrow(&shared, &operations, compiled, checker);
     compiled.by_api.insert(name.to_owned(), operations);
 }
 
@@ -324,40 +334,7 @@ fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, ch
         let Some(operations) = &entry.operations else {
             continue;
         };
-        let mut named: BTreeSet<u32> = BTreeSet::new();
-        match &operations.value {
-            AllOr::All => named.extend(known.ids.values().flatten()),
-            AllOr::Only(list) => {
-                if list.0.is_empty() && !checker.reader.reported_within(operations.span) {
-                    checker
-                        .report()
-                        .error(Code::EmptyList, operations.span, "no operation is named")
-                        .help("write `operations: all`, or list them");
-                }
-                for id in &list.0 {
-                    match known.ids.get(&id.0) {
-                        Some(places) => named.extend(places),
-                        None if known.broken => {}
-                        None => {
-                            let help =
-                                names::remedy(&id.0, "operation", known.ids.keys().map(String::as_str));
-                            checker
-                                .report()
-                                .error(
-                                    Code::UnknownReference,
-                                    id.span,
-                                    format!(
-                                        "no version of {} has an operation {}",
-                                        quote(shared.name),
-                                        quote(&id.0)
-                                    ),
-                                )
-                                .help(help);
-                        }
-                    }
-                }
-            }
-        }
+        let named = narrowed::named(operations, "operations", shared.name, known, checker);
         for at in named {
             let operation = usize::try_from(at)
                 .ok()

@@ -293,7 +293,12 @@ fn the_reference_tells_of_everything() {
 /// The page with the parts between its marks made anew.
 fn page_with_reference(page: &str) -> String {
     let mut page = page.to_owned();
-    for (name, text) in [("fields", reference::fields()), ("codes", reference::codes())] {
+    for (name, text) in [
+        ("fields", reference::fields()),
+        ("codes", reference::codes()),
+        ("rules", reference::rules()),
+        ("inherited", reference::inherited()),
+    ] {
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
         let parts = page
             .split_once(&begin)

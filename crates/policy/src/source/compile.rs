@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
 use super::apis::{self, ApiFile, ApiOperations};
+use super::budgets;
+use super::cases::{self, Case};
 use super::catalogue::Catalogue;
 use super::consumers::{self, ConsumerFile};
 use super::containers::Map;
@@ -12,6 +14,7 @@ use super::diagnostic::{Code, Report, Span};
 use super::exceptions::Exception;
 use super::files::{Files, Item, Tree};
 use super::gateway::{self, Floor, GatewayFile, Rules};
+use super::governance::{self, GovernanceFile, Levels, Subject};
 use super::issuers::{self, Issuer};
 use super::mocks::{self, MockFile};
 use super::models::{self, ModelFile, Used};
@@ -22,6 +25,9 @@ use super::reader::{Read, Reader, Scalar, Spanned, Variables};
 use super::routes::RouteBuilder;
 use super::scalars::Name;
 use super::secrets::quote;
+use super::templates::{TemplateFile, Templates};
+use super::tighten::{self, InheritedLimits};
+use super::unused;
 use super::yaml::{Node, Value};
 use crate::{Compiled, Timestamp};
 
@@ -41,6 +47,10 @@ pub(crate) struct Vars(Vec<(String, Spanned<String>)>);
 impl Read for Vars {
     fn expects() -> String {
         "a map from names to texts".to_owned()
+    }
+
+    fn schema() -> serde_json::Value {
+        super::schema::map(&super::schema::scalar("a value"))
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -89,6 +99,10 @@ pub(crate) struct Checker {
     /// Whether every exception could be read.
     pub(crate) exceptions_known: bool,
     pub(crate) secrets: BTreeSet<String>,
+    /// What templates say of limits.
+    pub(crate) inherited: InheritedLimits,
+    /// The tests of the tree, which the bundle does not hold.
+    pub(crate) cases: Vec<Case>,
 }
 
 impl Checker {
@@ -137,13 +151,13 @@ pub(crate) fn needs_development_key(gateway: Option<&Item>, reader: &mut Reader)
 }
 
 /// Checks the tree and compiles it; what comes back means something only if nothing was reported
-/// as an error. The report and the files are handed back.
+/// as an error. The tests of the tree, the report and the files are handed back.
 pub(crate) fn compile(
     mut files: Files,
     tree: &Tree,
     report: Report,
     options: &Options,
-) -> (Compiled, Report, Files) {
+) -> (Compiled, Vec<Case>, Report, Files) {
     let mut reader = Reader::new(report, &options.environment);
     reader.environments = environment_names(tree.gateway.as_ref());
     read_variables(tree, &mut reader);
@@ -162,7 +176,15 @@ pub(crate) fn compile(
         exceptions: Vec::new(),
         exceptions_known: false,
         secrets: BTreeSet::new(),
+        inherited: InheritedLimits::new(),
+        cases: Vec::new(),
     };
+    if let Some(file) = &file {
+        let floor = file.floor.as_ref().and_then(|floor| floor.governance.as_ref());
+        let levels = |field: Option<&Spanned<Levels>>| field.map(|field| field.value.clone());
+        let (own, floor) = (levels(file.governance.as_ref()), levels(floor));
+        governance::apply(own.as_ref(), floor.as_ref(), checker.report());
+    }
     checker.files.note_references(tree);
     let compiled = match &file {
         Some(file) => {
@@ -180,7 +202,7 @@ pub(crate) fn compile(
         }
     };
     checker.files.report_strays(&mut checker.reader.report);
-    (compiled, checker.reader.report, checker.files)
+    (compiled, checker.cases, checker.reader.report, checker.files)
 }
 
 fn read_gateway(tree: &Tree, files: &mut Files, reader: &mut Reader) -> Option<Spanned<GatewayFile>> {
@@ -277,6 +299,27 @@ fn check_environment(tree: &Tree, file: &GatewayFile, checker: &mut Checker) -> 
     false
 }
 
+/// Puts what templates say above the APIs and models that name them.
+fn build_on_templates(
+    apis: &mut Catalogue<ApiFile>,
+    models: &mut Catalogue<ModelFile>,
+    templates: &mut Templates,
+    checker: &mut Checker,
+) {
+    for (name, api) in &mut apis.here {
+        let rules = templates.for_api(api.template.as_ref(), api.with.as_ref(), checker);
+        if let Some(rules) = rules {
+            tighten::api(name, api, &rules, checker);
+        }
+    }
+    for (name, model) in &mut models.here {
+        let rules = templates.for_model(model.template.as_ref(), model.with.as_ref(), checker);
+        if let Some(rules) = rules {
+            tighten::model(name, model, &rules, checker);
+        }
+    }
+}
+
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
     let mut compiled = Compiled {
         gateway: file
@@ -302,8 +345,15 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     let providers =
         Catalogue::<ProviderFile>::read(items("providers"), |provider| &provider.provider, reader);
     let mocks = Catalogue::<MockFile>::read(items("mocks"), |mock| &mock.mock, reader);
-    let models = Catalogue::<ModelFile>::read(items("models"), |model| &model.model, reader);
-    let apis = Catalogue::<ApiFile>::read((&tree.apis, misplaced("apis")), |api| &api.api, reader);
+    let mut models = Catalogue::<ModelFile>::read(items("models"), |model| &model.model, reader);
+    let mut apis = Catalogue::<ApiFile>::read((&tree.apis, misplaced("apis")), |api| &api.api, reader);
+
+    let templates =
+        Catalogue::<TemplateFile>::read(items("templates"), |template| &template.template, reader);
+    let custom = Catalogue::<GovernanceFile>::read(items("governance"), |rule| &rule.rule, reader);
+    governance::check(&custom.here, checker);
+    let mut templates = Templates::new(templates, checker);
+    build_on_templates(&mut apis, &mut models, &mut templates, checker);
 
     let mut routes = RouteBuilder::default();
     if !models.here.is_empty() {
@@ -351,88 +401,23 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();
+    checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 
+    budgets::check(&compiled, &known, checker);
     // What refers to it may be what is broken.
     if !checker.report().failed() {
-        report_unused(&known, &used, &consumers, checker);
+        unused::report(&known, &used, &consumers, &templates, checker);
     }
     checker.report_unused_exceptions(&known);
-    let empty = compiled.operations.is_empty() && compiled.models.is_empty();
-    if let Some(file) = file.filter(|_| empty && !checker.reader.report.failed()) {
-        let at = file.gateway.as_ref().map_or(file.span, |name| name.span);
-        let environment = quote(&checker.reader.environment);
-        checker
-            .report()
-            .warning(
-                Code::AnswersNothing,
-                at,
-                format!("in {environment} this gateway answers nothing: it has no operation and no model"),
-            )
-            .help("items with `environments` exist in those only");
-    }
+    unused::report_empty(file, &compiled, checker);
+    let subject = Subject {
+        tree,
+        gateway: file,
+        known: &known,
+        consumers: &consumers,
+        custom: &custom,
+        compiled: &compiled,
+    };
+    governance::judge(&subject, checker);
     compiled
-}
-
-fn report_unused(known: &Known<'_>, used: &Used, consumers: &Catalogue<ConsumerFile>, checker: &mut Checker) {
-    let plans: BTreeSet<&str> = consumers
-        .here
-        .iter()
-        .filter_map(|(_, consumer)| consumer.plan.as_ref())
-        .map(|plan| plan.0.as_str())
-        .collect();
-    let mut unused: Vec<(Span, String)> = Vec::new();
-    // A tree without consumers, such as the sample's for production, is not scolded for its plans.
-    let idle = known
-        .plans
-        .here
-        .iter()
-        .filter(|(name, _)| !plans.is_empty() && !plans.contains(name.as_str()));
-    for (name, plan) in idle {
-        unused.push((
-            plan.plan.as_ref().map_or(plan.span, |f| f.span),
-            format!("no consumer is on the plan {}", quote(name)),
-        ));
-    }
-    for (name, provider) in known
-        .providers
-        .here
-        .iter()
-        .filter(|(name, _)| !used.providers.contains(name))
-    {
-        let at = provider.provider.as_ref().map_or(provider.span, |f| f.span);
-        unused.push((at, format!("no model runs on the provider {}", quote(name))));
-    }
-    for (name, mock) in known
-        .mocks
-        .here
-        .iter()
-        .filter(|(name, _)| !used.mocks.contains(name))
-    {
-        unused.push((
-            mock.mock.as_ref().map_or(mock.span, |f| f.span),
-            format!("no model is answered by the mock {}", quote(name)),
-        ));
-    }
-    for (span, message) in unused {
-        checker
-            .report()
-            .warning(Code::Unused, span, message)
-            .help("use it or remove it");
-    }
-    let file = checker.reader.variables.file.clone();
-    let variables = std::mem::take(&mut checker.reader.variables);
-    for (name, value) in variables
-        .values
-        .iter()
-        .filter(|(name, _)| !variables.used.contains(*name))
-    {
-        checker
-            .report()
-            .warning(
-                Code::Unused,
-                value.span,
-                format!("no text refers to `${{{name}}}` of `{file}`"),
-            )
-            .help("use it or remove it");
-    }
 }

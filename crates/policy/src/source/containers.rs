@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::declare::Shape;
 use super::reader::{Read, Reader, Scalar, Spanned};
+use super::schema;
 use super::yaml::{Node, Value};
 
 /// A list whose items may be limited to some environments; holds those that exist in this one.
@@ -45,6 +46,10 @@ impl<T: Read> Read for List<T> {
         format!("a list, each item {}", T::expects())
     }
 
+    fn schema() -> serde_json::Value {
+        schema::list(&T::item_schema())
+    }
+
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let Value::List(items) = &node.value else {
             reader.wrong_type(node, &Self::expects());
@@ -61,6 +66,10 @@ impl<T: Read> Read for List<T> {
 impl<T: Read> Read for Map<T> {
     fn expects() -> String {
         format!("a map from names, each to {}", T::expects())
+    }
+
+    fn schema() -> serde_json::Value {
+        schema::map(&T::item_schema())
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -99,6 +108,10 @@ impl<T: Read> Read for Map<T> {
 impl<T: Read> Read for AllOr<T> {
     fn expects() -> String {
         format!("`all`, or {}", List::<T>::expects())
+    }
+
+    fn schema() -> serde_json::Value {
+        schema::either([schema::words(&["all"]), List::<T>::schema()])
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {

@@ -13,6 +13,7 @@ pub(crate) struct FieldInfo {
     /// As it would be written.
     pub(crate) default: Option<&'static str>,
     pub(crate) expects: fn() -> String,
+    pub(crate) schema: fn() -> serde_json::Value,
     pub(crate) doc: &'static [&'static str],
 }
 
@@ -71,6 +72,7 @@ macro_rules! record {
                     required: record!(@required $presence),
                     default: record!(@default $($default)?),
                     expects: <$kind as $crate::source::reader::Read>::expects,
+                    schema: <$kind as $crate::source::reader::Read>::schema,
                     doc: &[$($field_doc),*],
                 }),*],
                 later: &[$($(stringify!($later)),*)?],
@@ -94,6 +96,14 @@ macro_rules! record {
                 })
             }
 
+            fn schema() -> serde_json::Value {
+                $crate::source::schema::record($title, false)
+            }
+
+            fn item_schema() -> serde_json::Value {
+                $crate::source::schema::record($title, true)
+            }
+
             fn shapes(out: &mut Vec<&'static $crate::source::declare::Shape>) {
                 out.push(&Self::SHAPE);
                 $(<$kind as $crate::source::reader::Read>::shapes(out);)*
@@ -114,6 +124,10 @@ macro_rules! choice {
     ($kind:ty: $($word:literal => $value:expr),+ $(; later $($later:literal),+)?) => {
         impl $crate::source::reader::Scalar for $kind {
             const EXPECTS: &'static str = choice!(@list $($word),+);
+
+            fn schema() -> serde_json::Value {
+                $crate::source::schema::words(&[$($word),+])
+            }
 
             fn parse(text: &str) -> Result<Self, $crate::source::reader::Fault> {
                 match text {

@@ -1,5 +1,6 @@
 //! Diagnostics: collected as they are found, shown as a compiler would.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 pub use super::codes::Code;
 use super::lines::Source;
 
-/// More than this are counted, not shown: a bound on memory, far above what a person reads.
+/// More than this are counted, not shown: a bound on memory, far above what a person reads. Errors and
+/// what is less are counted apart, so that the one cannot hide the other.
 const MAX_SHOWN: usize = 10_000;
 
 /// A place in a file of the tree.
@@ -35,6 +37,8 @@ pub enum Severity {
     Error,
     /// It can, and somebody should look.
     Warning,
+    /// It can, and somebody may want to know.
+    Note,
 }
 
 /// One fault, with its place and what to do about it.
@@ -111,6 +115,7 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         })
     }
 }
@@ -168,8 +173,14 @@ pub(crate) struct Report {
     folder: String,
     sources: Vec<Source>,
     drafts: Vec<Draft>,
-    /// How many were not kept, and the last of them.
-    hidden: usize,
+    /// How many errors were found, those that were not kept included.
+    errors: usize,
+    /// How much else was found.
+    others: usize,
+    /// What the rules of governance weigh here; those that are not named weigh what they do by
+    /// themselves.
+    levels: BTreeMap<Code, Option<Severity>>,
+    /// Takes what is not kept.
     spare: Draft,
 }
 
@@ -193,9 +204,48 @@ impl Report {
         self.push(Severity::Error, code, span, message.into())
     }
 
-    /// A warning.
+    /// A warning, or what the gateway wants it to be: some are rules whose severity is its to set.
     pub(crate) fn warning(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
-        self.push(Severity::Warning, code, span, message.into())
+        match self.levels.get(&code).copied().unwrap_or(Some(Severity::Warning)) {
+            Some(severity) => self.push(severity, code, span, message.into()),
+            None => self.nowhere(),
+        }
+    }
+
+    /// Something of this severity.
+    pub(crate) fn found(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Draft {
+        self.push(severity, code, span, message.into())
+    }
+
+    /// Takes what is said about something that is not to be reported.
+    pub(crate) fn nowhere(&mut self) -> &mut Draft {
+        self.spare = Draft::default();
+        &mut self.spare
+    }
+
+    /// Sets what rules weigh; nothing: off.
+    pub(crate) fn set_levels(&mut self, levels: BTreeMap<Code, Option<Severity>>) {
+        self.levels = levels;
+    }
+
+    /// What a rule weighs; nothing: it is off.
+    pub(crate) fn level(&self, code: Code) -> Option<Severity> {
+        self.levels.get(&code).copied().flatten()
+    }
+
+    /// The files in which there is an error.
+    pub(crate) fn faulty(&self) -> BTreeSet<u32> {
+        let errors = self
+            .drafts
+            .iter()
+            .filter(|draft| draft.severity == Severity::Error);
+        errors.map(|draft| draft.span.file).collect()
     }
 
     fn push(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Draft {
@@ -207,8 +257,13 @@ impl Report {
             labels: Vec::new(),
             help: None,
         };
-        if self.drafts.len() >= MAX_SHOWN {
-            self.hidden += 1;
+        let count = if severity == Severity::Error {
+            &mut self.errors
+        } else {
+            &mut self.others
+        };
+        *count += 1;
+        if *count > MAX_SHOWN {
             self.spare = draft;
             return &mut self.spare;
         }
@@ -218,24 +273,27 @@ impl Report {
 
     /// Whether anything so far keeps the tree from being built.
     pub(crate) fn failed(&self) -> bool {
-        self.hidden > 0 || self.drafts.iter().any(|draft| draft.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// How much was found so far.
     pub(crate) fn count(&self) -> usize {
-        self.drafts.len() + self.hidden
+        self.errors + self.others
     }
 
     /// Whether what is found from now on is counted and not shown, so that it needs no remedy.
     pub(crate) fn is_full(&self) -> bool {
-        self.drafts.len() >= MAX_SHOWN
+        self.errors >= MAX_SHOWN
     }
 
-    /// Whether something was found inside a place.
+    /// Whether an error was found inside a place.
     pub(crate) fn any_within(&self, span: Span) -> bool {
-        self.hidden > 0
+        self.errors > MAX_SHOWN
             || self.drafts.iter().any(|draft| {
-                draft.span.file == span.file && draft.span.start >= span.start && draft.span.end <= span.end
+                draft.severity == Severity::Error
+                    && draft.span.file == span.file
+                    && draft.span.start >= span.start
+                    && draft.span.end <= span.end
             })
     }
 
@@ -276,16 +334,21 @@ impl Report {
 
     /// Everything found, in the order of file, line and column. `prefix` is put before each path.
     pub(crate) fn finish(mut self, prefix: &str) -> Vec<Diagnostic> {
-        if self.hidden > 0 {
-            let message = format!("{} more faults are not shown", self.hidden);
-            self.drafts.push(Draft {
-                code: Code::TooManyErrors,
-                severity: Severity::Error,
-                span: Span::new(u32::MAX, 0, 0),
-                message,
-                labels: Vec::new(),
-                help: Some("mend those that are shown first".to_owned()),
-            });
+        for (severity, count, what) in [
+            (Severity::Error, self.errors, "faults"),
+            (Severity::Warning, self.others, "warnings and notes"),
+        ] {
+            let hidden = count.saturating_sub(MAX_SHOWN);
+            if hidden > 0 {
+                self.drafts.push(Draft {
+                    code: Code::TooManyErrors,
+                    severity,
+                    span: Span::new(u32::MAX, 0, 0),
+                    message: format!("{hidden} more {what} are not shown"),
+                    labels: Vec::new(),
+                    help: Some("mend those that are shown first".to_owned()),
+                });
+            }
         }
         let mut drafts = std::mem::take(&mut self.drafts);
         let key = |draft: &Draft| {
@@ -344,6 +407,7 @@ impl Report {
         let level = match draft.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let number = draft.code.number();
         let mut group = level

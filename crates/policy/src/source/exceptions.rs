@@ -13,9 +13,10 @@ record! {
     /// A dated exception to the floor.
     ExceptionFields = "exceptions" {
         /// The rule that does not hold: `authentication` for an API that is open to everybody,
-        /// `upstreams` for one that is reached without TLS.
+        /// `upstreams` for one that is reached without TLS, `on_error` for a plan that lets pass what its
+        /// quotas and budgets cannot be checked for.
         rule: required ExceptionRule,
-        /// For what: `apis/<name>` or `providers/<name>`.
+        /// For what: `apis/<name>`, `providers/<name>` or `plans/<name>`.
         target as "for": required Text,
         /// Why, for whoever reads this in a year.
         reason: required Text,
@@ -28,9 +29,11 @@ record! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExceptionRule {
     Authentication,
+    OnError,
     Upstreams,
 }
-choice!(ExceptionRule: "authentication" => Self::Authentication, "upstreams" => Self::Upstreams;
+choice!(ExceptionRule: "authentication" => Self::Authentication, "on_error" => Self::OnError,
+    "upstreams" => Self::Upstreams;
     later "owner", "limits", "lifecycle", "max_body");
 
 /// An exception, and whether something needed it.
@@ -62,6 +65,7 @@ pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checke
     };
     let kinds: &[&str] = match rule.value {
         ExceptionRule::Authentication => &["apis"],
+        ExceptionRule::OnError => &["plans"],
         ExceptionRule::Upstreams => &["apis", "providers"],
     };
     let known = target
@@ -162,11 +166,13 @@ enum Elsewhere {
 
 fn elsewhere(target: &str, known: &Known<'_>) -> Elsewhere {
     let (kind, name) = target.split_once('/').unwrap_or(("", ""));
-    let (here, anywhere) = if kind == "apis" {
-        (known.apis.position(name).is_some(), known.apis.knows(name))
-    } else {
-        let providers = known.providers;
-        (providers.position(name).is_some(), providers.knows(name))
+    let (here, anywhere) = match kind {
+        "apis" => (known.apis.position(name).is_some(), known.apis.knows(name)),
+        "plans" => (known.plans.position(name).is_some(), known.plans.knows(name)),
+        _ => {
+            let providers = known.providers;
+            (providers.position(name).is_some(), providers.knows(name))
+        }
     };
     match (here, anywhere) {
         (true, _) => Elsewhere::No,

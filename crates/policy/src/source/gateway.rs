@@ -7,6 +7,7 @@ use super::containers::{List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::exceptions::{self, ExceptionFields};
+use super::governance::Levels;
 use super::headers;
 use super::issuers::Issuer;
 use super::reader::{Field, Spanned};
@@ -40,10 +41,13 @@ record! {
         log: default "{}" Log,
         /// Dated exceptions to the floor, each with a reason.
         exceptions: default "[]" List<ExceptionFields>,
+        /// How bad it is that a rule of governance is not met, by its code: `off`, `note`, `warning`
+        /// or `error`. The reference lists the rules.
+        governance: default "{}" Levels,
         /// The environments that exist, and what each allows.
         environments: required Map<EnvironmentFields>,
     }
-    later { guardrails, templates }
+    later { guardrails }
 }
 
 record! {
@@ -69,6 +73,8 @@ record! {
         answer_headers: default "[cache-control, content-disposition, content-language, content-type, deprecation, etag, expires, last-modified, link, location, retry-after, sunset, vary]" List<Header>,
         /// Upstreams are reached with TLS, but for an exception.
         upstreams: default "https" UpstreamFloor,
+        /// How bad it is at least that a rule of governance is not met, by its code.
+        governance: default "{}" Levels,
     }
 }
 
@@ -133,6 +139,14 @@ choice!(UpstreamFloor: "https" => Self);
 /// Whether an environment allows something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed(bool);
+
+impl Spanned<Allowed> {
+    /// Whether it does.
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.value.0
+    }
+}
+
 choice!(Allowed: "allowed" => Self(true), "forbidden" => Self(false));
 
 choice!(LogRequests: "all" => Self::All, "failures" => Self::Failures);

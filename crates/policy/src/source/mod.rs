@@ -4,8 +4,10 @@
 //! first fault: a tree with 500 of them gets 500 diagnostics.
 
 mod apis;
+mod budgets;
 #[cfg(test)]
 mod canonical_tests;
+mod cases;
 mod catalogue;
 mod codes;
 mod compile;
@@ -19,6 +21,7 @@ mod examples;
 mod exceptions;
 mod files;
 mod gateway;
+mod governance;
 mod headers;
 mod issuers;
 mod json;
@@ -26,6 +29,7 @@ mod lines;
 mod mocks;
 mod models;
 mod names;
+mod narrowed;
 mod openapi;
 mod plans;
 mod providers;
@@ -33,15 +37,24 @@ mod reader;
 pub mod reference;
 mod routes;
 mod scalars;
+pub mod schema;
 mod secrets;
 mod syntax;
+mod templates;
+mod tighten;
 mod units;
+mod unused;
 mod versions;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
+pub use cases::{
+    Caller, Case, CaseRequest, CaseStep, Expected, ExpectedCall, ExpectedCalls, ScriptedAnswer,
+    UpstreamFailure,
+};
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use governance::{RULES, Rule};
 
 use crate::{Bundle, Compiled, Timestamp};
 use diagnostic::{Report, Span};
@@ -67,6 +80,8 @@ pub struct Outcome {
     pub bundle: Option<(Vec<u8>, [u8; 32])>,
     /// What the bundle holds; nothing if there is an error.
     pub compiled: Option<Compiled>,
+    /// The tests of the tree, for `turnpike test`; nothing of them is in the bundle.
+    pub cases: Vec<Case>,
     /// Everything found, in the order of file and line.
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read.
@@ -83,7 +98,7 @@ pub fn build(root: &Path, options: &Options) -> Outcome {
         };
     };
     let tree = files.items(&mut report);
-    let (compiled, mut report, files) = compile::compile(files, &tree, report, options);
+    let (compiled, cases, mut report, files) = compile::compile(files, &tree, report, options);
     let mut bundle = None;
     if !report.failed() {
         match Bundle::write(&compiled) {
@@ -100,6 +115,7 @@ pub fn build(root: &Path, options: &Options) -> Outcome {
     Outcome {
         compiled: bundle.is_some().then_some(compiled),
         bundle,
+        cases,
         diagnostics: report.finish(&prefix(root)),
         files: files.read.into_iter().collect(),
     }

@@ -6,13 +6,14 @@ use super::compile::{Checker, Known};
 use super::containers::List;
 use super::declare::{choice, record};
 use super::diagnostic::Code;
-use super::plans::{self, LimitFields};
+use super::plans::LimitFields;
 use super::providers::Wire;
 use super::reader::{Fault, Read, Reader, Scalar, Spanned};
-use super::scalars::{Duration, Name, Number, Size, Text};
+use super::scalars::{Duration, Name, Number, Size, Text, TokenPrice};
 use super::secrets::quote;
+use super::templates::With;
 use super::yaml::{Node, Value};
-use crate::{Commit, Lifecycle, Millis, Reason, Retry, State, Target, Timeouts};
+use crate::{Commit, Lifecycle, Millis, Price, Reason, Retry, State, Target, Timeouts};
 
 record! {
     /// A model as clients name it, and how it is routed.
@@ -21,6 +22,10 @@ record! {
         model: required Name,
         /// Who answers for it.
         owner: required Text,
+        /// The template that it builds on.
+        template: optional Name,
+        /// Values for the parameters of the template.
+        with: optional With,
         /// Where calls go, by weight.
         targets: required List<TargetFields>,
         /// Where they go, in this order, when the chosen target fails for a reason in `retry.on`.
@@ -31,8 +36,12 @@ record! {
         timeouts: default "{}" ModelTimeouts,
         /// When an answer is the client's.
         stream: default "{}" StreamFields,
-        /// The most tokens that an answer can have, where that is known.
+        /// The most tokens that an answer can have. Asked of the target as well; needed where tokens or
+        /// money are limited.
         max_output_tokens: optional Number<1, 100_000_000>,
+        /// The most tokens that a part of a message can have which is not text (an image, a file): what is
+        /// reserved for each where tokens or money are limited.
+        max_media_tokens: default "50_000" Number<1, 100_000_000>,
         /// Limits of each consumer on this model, on top of its plan.
         limits: default "[]" List<LimitFields>,
         /// The upper bound of a request body; left out: that of the floor.
@@ -40,7 +49,7 @@ record! {
         /// Where it is in its life: `preview`, `active`, `deprecated` or `retired`.
         state: default "active" State,
     }
-    later { cache, deprecated, guardrails, health, prices, sticky, successor, sunset, template, versions, when }
+    later { cache, deprecated, guardrails, health, prices, sticky, successor, sunset, versions, when }
 }
 
 record! {
@@ -51,8 +60,33 @@ record! {
         to: required TargetName,
         /// Its share among the targets.
         weight: default "1" Number<1, 1_000_000>,
+        /// What its tokens cost; needed where money is limited.
+        price: optional PriceFields,
     }
-    later { cost, region, when }
+    later { region, when }
+}
+
+record! {
+    /// What tokens cost.
+    PriceFields = "price" {
+        /// Of input.
+        input: required TokenPrice,
+        /// Of output, reasoning included.
+        output: required TokenPrice,
+        /// Of input that the provider read from its cache; left out: as other input.
+        cached_input: optional TokenPrice,
+    }
+}
+
+impl PriceFields {
+    fn compile(&self) -> Option<Price> {
+        let input = self.input.as_ref()?.0;
+        Some(Price {
+            input,
+            output: self.output.as_ref()?.0,
+            cached_input: self.cached_input.as_ref().map_or(input, |price| price.0),
+        })
+    }
 }
 
 record! {
@@ -69,7 +103,7 @@ record! {
 
 record! {
     /// How long a target may take.
-    ModelTimeouts = "timeouts" {
+    ModelTimeouts = "model timeouts" {
         /// Until its first token; left out: 30s, or `total` if that is shorter.
         first_token: optional Duration,
         /// Between two pieces of a stream; left out: 30s, or `total` if that is shorter.
@@ -97,13 +131,21 @@ choice!(Reason: "rate_limited" => Self::RateLimited, "overloaded" => Self::Overl
 /// A target, in its long or its short form.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetFields {
-    to: Option<Spanned<TargetName>>,
-    weight: u32,
+    pub(crate) to: Option<Spanned<TargetName>>,
+    pub(crate) weight: u32,
+    pub(crate) price: Option<Price>,
 }
 
 impl Read for TargetFields {
     fn expects() -> String {
-        "`provider/model`, or a map with `to` and `weight`".to_owned()
+        "`provider/model`, or a map with `to`, `weight` and `price`".to_owned()
+    }
+
+    fn schema() -> serde_json::Value {
+        super::schema::either([
+            super::schema::scalar("`provider/model`"),
+            TargetMap::item_schema(),
+        ])
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -112,12 +154,14 @@ impl Read for TargetFields {
             return Some(Self {
                 to: Some(Spanned::new(to, node.span)),
                 weight: 1,
+                price: None,
             });
         }
         let map = TargetMap::read(node, reader)?;
         Some(Self {
             to: map.to,
             weight: map.weight.map_or(1, |weight| weight.0),
+            price: map.price.and_then(|price| price.value.compile()),
         })
     }
 
@@ -234,10 +278,7 @@ pub(crate) fn compile(
             )
             .help("name the reasons in `retry.on` for which it is right, or leave `fallback` out");
     }
-    let limits = model
-        .limits
-        .as_ref()
-        .map(|list| plans::limits(list, &format!("models/{name}"), checker));
+    let limits = checker.limits(model.limits.as_ref(), &format!("models/{name}"));
     let max_body = checker.max_body(model.max_body.as_ref());
     let origin = checker.report().origin(model.span);
     Some(crate::Model {
@@ -256,7 +297,8 @@ pub(crate) fn compile(
         commit: model.stream.as_ref()?.commit.as_ref()?.value,
         max_body,
         max_output_tokens: model.max_output_tokens.as_ref().map(|most| most.0),
-        limits: limits?,
+        max_media_tokens: model.max_media_tokens.as_ref()?.0,
+        limits,
         origin,
     })
 }
@@ -305,6 +347,7 @@ fn read_targets(
             provider,
             model: to.model.clone(),
             weight: target.weight,
+            price: target.price,
         });
     }
     targets

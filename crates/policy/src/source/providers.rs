@@ -7,7 +7,7 @@ use super::exceptions::ExceptionRule;
 use super::reader::Spanned;
 use super::scalars::{Header, Name, Prefix, SecretName, Url};
 use super::secrets::quote;
-use crate::{ProviderKind, UpstreamCredential};
+use crate::{OutputCap, ProviderKind, UpstreamCredential};
 
 record! {
     /// Where models run: the wire format, the address, and the name of the secret.
@@ -22,6 +22,9 @@ record! {
         secret: optional SecretName,
         /// How the key is sent.
         auth: optional AuthFields,
+        /// The member of a request that bounds the answer's tokens: `max_tokens`, which most providers
+        /// know, or `max_completion_tokens`, the only one that reasoning models of OpenAI know.
+        output_cap: optional OutputCap,
     }
     later { headers, limits, prices, region }
 }
@@ -42,6 +45,7 @@ pub(crate) enum Wire {
     OpenAi,
     Mock,
 }
+choice!(OutputCap: "max_tokens" => Self::MaxTokens, "max_completion_tokens" => Self::MaxCompletionTokens);
 choice!(Wire: "openai" => Self::OpenAi, "mock" => Self::Mock;
     later "anthropic", "gemini", "google", "azure", "bedrock", "workers-ai", "mistral");
 
@@ -70,6 +74,7 @@ fn mock(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -> 
         ("base_url", provider.base_url.as_ref().map(|field| field.span)),
         ("secret", provider.secret.as_ref().map(|field| field.span)),
         ("auth", provider.auth.as_ref().map(|field| field.span)),
+        ("output_cap", provider.output_cap.as_ref().map(|field| field.span)),
     ];
     for (field, at) in fields {
         if let Some(at) = at {
@@ -123,6 +128,11 @@ fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -
     Some(ProviderKind::OpenAi {
         base_url: provider.base_url.as_ref()?.0.clone(),
         credential,
+        output_cap: provider
+            .output_cap
+            .as_ref()
+            .map(|cap| cap.value)
+            .unwrap_or_default(),
     })
 }
 

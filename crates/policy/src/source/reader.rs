@@ -30,6 +30,13 @@ impl<T> Spanned<T> {
     }
 }
 
+impl<T> Spanned<T> {
+    /// Whether it was written, and is not the default of its field.
+    pub(crate) fn is_written(&self) -> bool {
+        self.key_span != self.span
+    }
+}
+
 impl<T> Deref for Spanned<T> {
     type Target = T;
 
@@ -52,6 +59,16 @@ pub(crate) trait Read: Sized {
     /// Reads it; nothing if it is wrong, and then that was reported.
     fn read(node: &Node, reader: &mut Reader) -> Option<Self>;
 
+    /// Its JSON Schema; of what has none of its own, one that takes everything.
+    fn schema() -> serde_json::Value {
+        serde_json::json!({})
+    }
+
+    /// Its JSON Schema as an item, which may be limited to environments.
+    fn item_schema() -> serde_json::Value {
+        Self::schema()
+    }
+
     /// The records that it is made of, itself first.
     fn shapes(_: &mut Vec<&'static Shape>) {}
 }
@@ -64,6 +81,11 @@ pub(crate) trait Scalar: Sized {
     const SHOWN: bool = true;
     /// Whether quotes make it something else (numbers and booleans are never quoted).
     const PLAIN: bool = false;
+
+    /// Its JSON Schema.
+    fn schema() -> serde_json::Value {
+        super::schema::scalar(Self::EXPECTS)
+    }
 
     /// Parses its text.
     fn parse(text: &str) -> Result<Self, Fault>;
@@ -102,6 +124,18 @@ pub(crate) struct Variables {
     pub(crate) broken: bool,
 }
 
+/// The parameters of the template that is read.
+#[derive(Debug, Default)]
+pub(crate) enum Parameters {
+    /// None is.
+    #[default]
+    None,
+    /// They are not known yet: what refers to one is not judged.
+    Open,
+    /// By name, with where the value stands; nothing for one whose value is wrong, which was reported.
+    Given(BTreeMap<String, Option<(String, Span)>>),
+}
+
 /// Reads nodes, for one environment.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -111,6 +145,7 @@ pub(crate) struct Reader {
     /// Every environment there is; nothing if that is not known.
     pub(crate) environments: Option<Vec<String>>,
     pub(crate) variables: Variables,
+    parameters: Parameters,
     /// How many items around this place belong to other environments only.
     dormant: u32,
     /// Whether the next record is an item and may carry `environments`.
@@ -131,9 +166,31 @@ impl Reader {
             environment: environment.to_owned(),
             environments: None,
             variables: Variables::default(),
+            parameters: Parameters::None,
             dormant: 0,
             item: false,
         }
+    }
+
+    /// Reads with the parameters of a template.
+    pub(crate) fn with<T>(&mut self, parameters: Parameters, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.parameters, parameters);
+        let read = read(self);
+        self.parameters = before;
+        read
+    }
+
+    /// Where the values come from that a text refers to.
+    fn origins(&self, text: &str) -> Vec<Span> {
+        let names = text
+            .split("${")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('}')?.0));
+        let found = names.filter_map(|name| match &self.parameters {
+            Parameters::Given(given) if given.contains_key(name) => Some(given.get(name)?.as_ref()?.1),
+            _ => Some(self.variables.values.get(name)?.span),
+        });
+        found.collect()
     }
 
     /// The text of a scalar, with its variables filled in.
@@ -166,12 +223,23 @@ impl Reader {
                     .help("write `$${` where the two characters themselves are meant");
                 return None;
             };
+            if let Parameters::Given(given) = &self.parameters
+                && let Some(value) = given.get(name)
+            {
+                match value {
+                    Some((value, _)) => filled.push_str(value),
+                    None => whole = false,
+                }
+                rest = after;
+                continue;
+            }
             self.variables.used.insert(name.to_owned());
             match self.variables.values.get(name) {
                 Some(value) => filled.push_str(&value.value),
                 None => {
                     whole = false;
-                    if self.dormant == 0 && !self.variables.broken {
+                    let open = matches!(self.parameters, Parameters::Open);
+                    if self.dormant == 0 && !self.variables.broken && !open {
                         let message = format!("the variable {} is not set", quote(name));
                         let near = nearest(name, self.variables.values.keys().map(String::as_str));
                         let help = near.map_or_else(
@@ -385,10 +453,16 @@ impl<T: Scalar> Read for T {
         T::EXPECTS.to_owned()
     }
 
+    fn schema() -> serde_json::Value {
+        <T as Scalar>::schema()
+    }
+
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         reader.item = false;
         let quoted = matches!(&node.value, Value::Scalar { plain: false, .. });
-        if T::PLAIN && quoted {
+        // In `{ }` a variable can only be written in quotes.
+        let variable = node.text().is_some_and(|text| text.contains("${"));
+        if T::PLAIN && quoted && !variable {
             reader.wrong_type(node, T::EXPECTS);
             return None;
         }
@@ -403,10 +477,12 @@ impl<T: Scalar> Read for T {
                 if secrets::is_secret(&text) {
                     return None;
                 }
-                reader
-                    .report
-                    .error(fault.code, node.span, fault.message)
-                    .help(fault.help.unwrap_or_else(|| format!("write {}", T::EXPECTS)));
+                let origins = reader.origins(node.text().unwrap_or(""));
+                let draft = reader.report.error(fault.code, node.span, fault.message);
+                draft.help(fault.help.unwrap_or_else(|| format!("write {}", T::EXPECTS)));
+                for origin in origins {
+                    draft.label(origin, "the value comes from here");
+                }
                 None
             }
         }

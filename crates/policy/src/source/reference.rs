@@ -3,19 +3,23 @@
 use std::fmt::Write as _;
 
 use super::apis::ApiFile;
+use super::cases::TestFile;
 use super::codes::Code;
 use super::compile::EnvironmentFile;
 use super::consumers::ConsumerFile;
 use super::declare::{FieldInfo, Shape};
 use super::gateway::GatewayFile;
+use super::governance::{GovernanceFile, RULES};
 use super::mocks::MockFile;
 use super::models::ModelFile;
 use super::plans::PlanFile;
 use super::providers::ProviderFile;
 use super::reader::Read;
+use super::templates::TemplateFile;
+use super::tighten::INHERITED;
 
 /// Every kind: where it is written, and the records that it is made of, itself first.
-fn kinds() -> Vec<(&'static str, Vec<&'static Shape>)> {
+pub(super) fn kinds() -> Vec<(&'static str, Vec<&'static Shape>)> {
     fn shapes<T: Read>() -> Vec<&'static Shape> {
         let mut shapes = Vec::new();
         T::shapes(&mut shapes);
@@ -30,6 +34,9 @@ fn kinds() -> Vec<(&'static str, Vec<&'static Shape>)> {
         ("models/<name>.yaml", shapes::<ModelFile>()),
         ("providers/<name>.yaml", shapes::<ProviderFile>()),
         ("mocks/<name>.yaml", shapes::<MockFile>()),
+        ("templates/<name>.yaml", shapes::<TemplateFile>()),
+        ("tests/<name>.yaml", shapes::<TestFile>()),
+        ("governance/<name>.yaml", shapes::<GovernanceFile>()),
     ]
 }
 
@@ -76,8 +83,35 @@ pub fn fields() -> String {
 /// Every code of a diagnostic with its meaning, as Markdown.
 pub fn codes() -> String {
     let mut text = "| code | meaning |\n|---|---|\n".to_owned();
-    for code in Code::ALL {
+    for code in Code::ALL.iter().filter(|code| !code.number().starts_with("P1")) {
         let _ = writeln!(text, "| `{code}` | {} |", code.meaning());
+    }
+    text
+}
+
+/// Every field that is inherited, and what it means to be tighter, as Markdown.
+pub fn inherited() -> String {
+    let mut text = "| field | from above to below | what is tighter |\n|---|---|---|\n".to_owned();
+    for field in INHERITED {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            field.field, field.levels, field.tighter
+        );
+    }
+    text
+}
+
+/// Every rule of governance, as Markdown.
+pub fn rules() -> String {
+    let mut text = "| rule | | what is not met | why it is asked for |\n|---|---|---|---|\n".to_owned();
+    for rule in RULES {
+        let meaning = rule.code.meaning().replace(" (a warning)", "");
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {meaning} | {} |",
+            rule.code, rule.severity, rule.why
+        );
     }
     text
 }
@@ -95,6 +129,6 @@ fn cell(field: &FieldInfo) -> String {
 }
 
 /// The lines of a doc comment as one.
-fn prose(lines: &[&str]) -> String {
+pub(super) fn prose(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }

@@ -295,6 +295,14 @@ text!(
     PerWindow((u64, Window)) "a quota such as `1_000_000/month`" => |text| units::quota(text).map_err(unit)
 );
 text!(
+    /// So much money in a calendar window, in nano-USD.
+    MoneyPerWindow((u64, Window)) "money in a window such as `50 USD/month`" => |text| units::spend(text).map_err(unit)
+);
+text!(
+    /// A price, in nano-USD for a million tokens.
+    TokenPrice(u64) "a price such as `1.25 USD/Mtok`" => |text| units::token_price(text).map_err(unit)
+);
+text!(
     /// A day or an instant.
     Date(Timestamp) "a date such as `2027-06-30`" => |text| {
         units::date(text).map_err(|(message, help)| Fault { code: Code::BadDate, message, help })
@@ -331,6 +339,10 @@ pub(crate) struct Number<const MIN: u32, const MAX: u32>(pub(crate) u32);
 impl<const MIN: u32, const MAX: u32> Scalar for Number<MIN, MAX> {
     const EXPECTS: &'static str = "a whole number";
     const PLAIN: bool = true;
+
+    fn schema() -> serde_json::Value {
+        super::schema::number(MIN, MAX)
+    }
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let number = units::integer(text).map_err(|(message, help)| Fault {

@@ -183,6 +183,56 @@ pub(crate) fn quota(text: &str) -> Result<(u64, Window), Wrong> {
     Ok((count, window))
 }
 
+/// Money in a calendar window (UTC), in nano-USD: `50 USD/month`.
+pub(crate) fn spend(text: &str) -> Result<(u64, Window), Wrong> {
+    let help = "write for example `50 USD/month` or `0.50 USD/day`".to_owned();
+    let shown = super::secrets::quote(text);
+    let Some((amount, window)) = text.rsplit_once('/') else {
+        return Err((format!("{shown} has no window"), Some(help)));
+    };
+    let nano = money(amount).ok_or_else(|| (format!("{shown} is not an amount of money"), Some(help)))?;
+    if nano == 0 {
+        return Err((
+            format!("{shown} lets nothing pass"),
+            Some("a budget is more than nothing".to_owned()),
+        ));
+    }
+    // A quota of one knows the windows.
+    let (_, window) = quota(&format!("1/{window}")).map_err(|(_, _)| {
+        (
+            format!("{shown} has an unknown window"),
+            Some("windows are `min`, `h`, `day` and `month`".to_owned()),
+        )
+    })?;
+    Ok((nano, window))
+}
+
+/// A price in nano-USD for a million tokens: `1.25 USD/Mtok`.
+pub(crate) fn token_price(text: &str) -> Result<u64, Wrong> {
+    let wrong = || {
+        let shown = super::secrets::quote(text);
+        let help = "write US dollars for a million tokens, for example `1.25 USD/Mtok`";
+        (format!("{shown} is not a price"), Some(help.to_owned()))
+    };
+    let (amount, per) = text.rsplit_once('/').ok_or_else(wrong)?;
+    if per.trim() != "Mtok" {
+        return Err(wrong());
+    }
+    money(amount).ok_or_else(wrong)
+}
+
+/// An amount of US dollars with up to nine decimals, in nano-USD.
+fn money(text: &str) -> Option<u64> {
+    let number = text.trim().strip_suffix("USD")?.trim_end();
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let good = decimals.len() <= 9
+        && decimals.bytes().all(|b| b.is_ascii_digit())
+        && (decimals.is_empty() != number.contains('.'));
+    let whole = integer(whole).ok().filter(|_| good)?;
+    let decimals: u64 = format!("{decimals:0<9}").parse().ok()?;
+    whole.checked_mul(1_000_000_000)?.checked_add(decimals)
+}
+
 fn unknown_period(shown: &str, count: impl std::fmt::Display, right: &str) -> Wrong {
     (
         format!("{shown} has an unknown period"),
@@ -326,6 +376,40 @@ mod tests {
         }
         for wrong in ["", "5", "0/day", "5/m", "5/s", "5/year"] {
             assert!(quota(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn money_is_exact() {
+        for (text, nano) in [
+            ("1.25 USD/Mtok", 1_250_000_000),
+            ("0.0375 USD/Mtok", 37_500_000),
+            ("1_000 USD/Mtok", 1_000_000_000_000),
+            ("0.000000001USD/Mtok", 1),
+            ("0 USD/Mtok", 0),
+        ] {
+            assert_eq!(token_price(text), Ok(nano), "{text}");
+        }
+        for text in [
+            "1.25",
+            "1.25 USD",
+            "USD/Mtok",
+            "1. USD/Mtok",
+            ".5 USD/Mtok",
+            "-1 USD/Mtok",
+            "1 EUR/Mtok",
+            "1 USD/Ktok",
+            "1.0000000001 USD/Mtok",
+            "1e3 USD/Mtok",
+            "99999999999999 USD/Mtok",
+            "1.2.3 USD/Mtok",
+        ] {
+            assert!(token_price(text).is_err(), "{text}");
+        }
+        assert_eq!(spend("50 USD/month"), Ok((50_000_000_000, Window::Month)));
+        assert_eq!(spend("0.50 USD/day"), Ok((500_000_000, Window::Day)));
+        for text in ["50 USD", "0 USD/day", "50/month", "50 USD/fortnight", "50 USD/m"] {
+            assert!(spend(text).is_err(), "{text}");
         }
     }
 

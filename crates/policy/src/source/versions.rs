@@ -74,7 +74,7 @@ pub(crate) fn compile(
     });
     for mut found in parsed.list {
         let at = u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX);
-        filter_headers(&mut found, checker);
+        filter_headers(&mut found, shared, checker);
         let label = format!("{} {base}{}", found.method.name(), found.path);
         routes.insert(
             &format!("{base}{}", found.path),
@@ -334,7 +334,8 @@ fn reserved(base: &str, shared: &Shared<'_>, version: &Spanned<String>, checker:
 }
 
 /// Drops headers that never pass; refuses those that the floor bars.
-fn filter_headers(operation: &mut openapi::Found, checker: &mut Checker) {
+fn filter_headers(operation: &mut openapi::Found, shared: &Shared<'_>, checker: &mut Checker) {
+    let own = shared.file.never_forward.iter().flat_map(|list| &list.0);
     let mut kept = Vec::new();
     for (name, span) in std::mem::take(&mut operation.headers) {
         if checker.floor.forward.contains(&name) {
@@ -359,16 +360,21 @@ fn filter_headers(operation: &mut openapi::Found, checker: &mut Checker) {
             .never_forward
             .iter()
             .find(|(denied, _)| *denied == name)
-            .map(|(_, at)| *at);
+            .map(|(_, at)| *at)
+            .or_else(|| {
+                own.clone()
+                    .find(|denied| denied.0 == name)
+                    .map(|denied| denied.span)
+            });
         if let Some(denied) = denied {
             checker
                 .report()
                 .error(
                     Code::Widens,
                     span,
-                    format!("the floor never forwards the header `{name}`"),
+                    format!("the header `{name}` is never forwarded here"),
                 )
-                .help("remove it from the document, or from `never_forward` in `gateway.yaml`")
+                .help("remove it from the document, or from `never_forward`")
                 .label(denied, "never forwarded here");
             continue;
         }

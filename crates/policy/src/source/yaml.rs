@@ -109,7 +109,8 @@ impl Node {
         self
     }
 
-    fn size(&self) -> usize {
+    /// How many values it is made of.
+    pub(crate) fn size(&self) -> usize {
         1 + self.items().iter().map(Self::size).sum::<usize>()
             + self
                 .entries()

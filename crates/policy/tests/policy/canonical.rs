@@ -173,7 +173,11 @@ fn the_date_decides_about_diagnostics_only() {
             as_of,
             development_key: None,
         };
-        turnpike_policy::source::build(&folder.0, &options)
+        let mut outcome = turnpike_policy::source::build(&folder.0, &options);
+        outcome
+            .diagnostics
+            .retain(|found| !found.code.number().starts_with("P1"));
+        outcome
     };
     assert_eq!(at("2026-01-01").bundle.unwrap(), at("2027-01-01").bundle.unwrap());
     assert!(

@@ -185,15 +185,28 @@ const CASES: &[Case] = &[
     case!("mocks/m.yaml" = "mock: m\nrules: [{ answer: { delay: 1s } }]", "models/chat.yaml" = "model: chat\nowner: t\ntargets: [mock/m, openai/gpt]", "providers/mock.yaml" = "provider: mock\nwire: mock"; "mocks/m.yaml:2:19: error[P0804]"),
     case!("mocks/m.yaml" = "mock: m\nrules: [{ answer: { text: a, end: { cutt: 3 } } }]", "models/chat.yaml" = "model: chat\nowner: t\ntargets: [mock/m, openai/gpt]", "providers/mock.yaml" = "provider: mock\nwire: mock"; "mocks/m.yaml:2:35: error[P0204]"),
 
+    // Budgets, and what they must know.
+    case!("plans/gold.yaml": "10/s" => "10/s\n  - tokens: 5/day"; "models/chat.yaml:1:8: error[P0805]: the answers of `chat` have no bound"),
+    case!("plans/gold.yaml": "10/s" => "10/s\n  - spend: 5 USD/day", "models/chat.yaml": "owner:" => "max_output_tokens: 100\nowner:"; "models/chat.yaml:5:5: error[P0805]: `openai/gpt` has no price"),
+    case!("models/chat.yaml": "owner:" => "limits: [{ tokens: 5/day, of: output }]\nowner:"; "models/chat.yaml:1:8: error[P0805]"),
+    case!("plans/gold.yaml": "10/s" => "10/s\n    tokens: 5/day"; "plans/gold.yaml:4:13: error[P0210]: one limit is a `rate` or a `tokens`"),
+    case!("plans/gold.yaml": "rate: 10/s" => "concurrency: 5\n    burst: 3\n    of: input"; "plans/gold.yaml:4:12: error[P0210]: only `rate` has `burst`", "plans/gold.yaml:5:9: error[P0210]: only `tokens` has `of`"),
+    case!("plans/gold.yaml": "10/s" => "10/s\n  - concurrency: 5\nprecision: local"; "plans/gold.yaml:4:18: error[P0210]: `concurrency` is kept exactly"),
+    case!("plans/gold.yaml": "10/s" => "10/s\n  - concurrency: 5\nprecision: leased"; "plans/gold.yaml:4:18: error[P0210]: `concurrency` cannot be handed out in advance"),
+    case!("plans/gold.yaml": "rate: 10/s" => "quota: 10/day\non_error: open"; "plans/gold.yaml:4:11: error[P0413]"),
+    case!("gateway.yaml": "environments:" => "exceptions: [{ rule: on_error, for: plans/gold, reason: x, until: 2099-01-01 }]\nenvironments:"; "gateway.yaml:"),
+    case!("plans/gold.yaml" = "plan: gold\nlimits: [{ rate: 1/s }, { rate: 2/s }, { rate: 3/s }, { rate: 4/s }, { rate: 5/s }, { rate: 6/s }, { rate: 7/s }, { rate: 8/s }, { rate: 9/s }, { rate: 10/s }, { rate: 11/s }, { rate: 12/s }, { rate: 13/s }, { rate: 14/s }, { rate: 15/s }, { rate: 16/s }, { rate: 17/s }]"; "plans/gold.yaml:2:"),
+    case!("plans/gold.yaml": "rate: 10/s" => "spend: 5 EUR/day"; "plans/gold.yaml:3:12: error[P0205]"),
+    case!("models/chat.yaml": "to: openai/gpt" => "{ to: openai/gpt, price: { input: 1 USD/Mtok } }"; "models/chat.yaml:4:"),
+
     // Not built yet.
-    case!("plans/gold.yaml": "10/s" => "10/s\n  - tokens: 5/day"; "plans/gold.yaml:4:5: error[P0901]: `tokens` is not built yet"),
-    case!("plans/gold.yaml": "10/s" => "10/s\nprecision: leased"; "plans/gold.yaml:4:12: error[P0901]"),
     case!("providers/openai.yaml": "wire: openai" => "wire: anthropic"; "providers/openai.yaml:2:7: error[P0901]"),
-    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ntemplate: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ncache: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\ntemplate: x"; "apis/pets/api.yaml:5:11: error[P0301]: there is no template `x`"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], when: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
     case!("gateway.yaml": "[RS256]" => "[PS256]"; "gateway.yaml:6:18: error[P0901]"),
     case!("gateway.yaml": "    jwks: https://login.acme.example/jwks\n" => ""; "gateway.yaml:4:5: error[P0901]"),
-    case!("templates/x.yaml" = "a: 1", "tests/y.yaml" = "b: 1"; "templates/x.yaml:1:1: error[P0901]", "tests/y.yaml:1:1: error[P0901]"),
+    case!("guardrails/y.yaml" = "b: 1"; "guardrails/y.yaml:1:1: error[P0901]"),
     case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 3.2.0"; "apis/pets/v1.yaml:1:10: error[P0901]"),
 ];
 
@@ -257,7 +270,11 @@ fn every_fault_is_named_and_nothing_else() {
     let elsewhere = [
         "P0001", "P0002", "P0003", "P0004", "P0009", "P0011", "P0104", "P0408", "P0411",
     ];
-    let codes = Code::ALL.iter().map(|code| code.number());
+    // Rules of good practice have theirs in `governance.rs`.
+    let codes = Code::ALL
+        .iter()
+        .map(|code| code.number())
+        .filter(|code| !code.starts_with("P1"));
     let missing: Vec<_> = codes
         .filter(|code| !seen.contains(code) && !elsewhere.contains(code))
         .collect();
@@ -331,7 +348,11 @@ fn the_development_key_is_asked_for() {
         ..Default::default()
     };
     let outcome = turnpike_policy::source::build(&folder.0, &options);
-    assert!(lines(&outcome)[0].starts_with("gateway.yaml:7:11: error[P0411]"));
+    assert!(
+        lines(&outcome)
+            .iter()
+            .any(|line| line.starts_with("gateway.yaml:7:11: error[P0411]"))
+    );
 }
 
 #[test]

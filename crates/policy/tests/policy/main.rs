@@ -20,8 +20,16 @@ mod documents;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod governance;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod mutations;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod syntax;
+#[cfg(test)]
+mod templates;
+#[cfg(test)]
+mod tighten;

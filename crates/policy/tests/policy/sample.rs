@@ -201,13 +201,7 @@ fn a_bundle_is_read_as_it_was_written() {
 /// The examples of `docs/policy.md`, which are a tree of their own.
 #[test]
 fn what_the_reference_shows_can_be_built() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let mut files = crate::common::Files::new();
-    for block in page.split("```yaml\n# ").skip(1) {
-        let (path, rest) = block.split_once('\n').unwrap();
-        files.insert(path.to_owned(), rest.split("```").next().unwrap().to_owned());
-    }
+    let files = crate::common::shown();
     assert!(files.len() > 12);
     for environment in ["dev", "production"] {
         let outcome = build(&files, environment);

@@ -18,16 +18,19 @@ const MAX_TOTAL: u64 = 256 << 20;
 const MAX_FOLDERS: usize = 8;
 
 /// Kinds with a folder of files, one item each.
-pub(crate) const KINDS: [&str; 6] = [
+pub(crate) const KINDS: [&str; 9] = [
     "consumers",
     "environments",
+    "governance",
     "mocks",
     "models",
     "plans",
     "providers",
+    "templates",
+    "tests",
 ];
 /// Folders of the language that nothing enforces yet.
-const LATER: [&str; 4] = ["governance", "guardrails", "templates", "tests"];
+const LATER: [&str; 1] = ["guardrails"];
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 
 /// A file that holds one item.
@@ -320,6 +323,24 @@ impl Files {
             }
         }
         tree
+    }
+
+    /// A document that was read already.
+    pub(crate) fn read_document(&self, path: &str) -> Option<Rc<Node>> {
+        self.documents.get(path).cloned().flatten()
+    }
+
+    /// Every document that was read.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = Rc<Node>> {
+        self.documents.values().flatten().cloned()
+    }
+
+    /// Every document of an API that was read, with the API's name.
+    pub(crate) fn documents_of(&self) -> impl Iterator<Item = (&str, Rc<Node>)> {
+        self.documents.iter().filter_map(|(path, node)| {
+            let (api, _) = path.strip_prefix("apis/")?.split_once('/')?;
+            Some((api, node.clone()?))
+        })
     }
 
     /// Reads a document that an item refers to: once, however often it is referred to.

@@ -1,0 +1,99 @@
+//! Whether what a budget reserves is known: how long an answer can be, and what it costs.
+//!
+//! Tokens and money are reserved at their upper bound before a call is made. Where a bound is not known
+//! the limit could not be kept, so such a tree does not build.
+
+use super::compile::{Checker, Known};
+use super::diagnostic::{Code, Span};
+use super::secrets::quote;
+use crate::{Compiled, Limit, LimitKind, Model, ProviderKind, Unit};
+
+/// What budgets a call of a model is under, and by which limit.
+#[derive(Clone, Copy, Default)]
+struct Under<'a> {
+    any: Option<&'a Limit>,
+    money: Option<&'a Limit>,
+}
+
+impl<'a> Under<'a> {
+    fn note(&mut self, limits: &'a [Limit]) {
+        for limit in limits {
+            if let LimitKind::Budget { unit, .. } = limit.kind {
+                self.any = self.any.or(Some(limit));
+                if unit == Unit::NanoUsd {
+                    self.money = self.money.or(Some(limit));
+                }
+            }
+        }
+    }
+}
+
+/// Reports each model whose calls are under a budget that nothing bounds.
+///
+/// References lead to places among the files; of a tree with errors, fewer things were compiled than
+/// there are files.
+pub(crate) fn check(compiled: &Compiled, known: &Known<'_>, checker: &mut Checker) {
+    for (index, (name, file)) in (0_u32..).zip(&known.models.here) {
+        let Some(model) = compiled.models.iter().find(|model| model.name == *name) else {
+            continue;
+        };
+        let mut under = Under::default();
+        under.note(&model.limits);
+        for consumer in compiled.consumers.iter().filter(|one| one.models.allows(index)) {
+            let plan = usize::try_from(consumer.plan).ok();
+            let plan = plan.and_then(|plan| known.plans.here.get(plan));
+            if let Some(plan) =
+                plan.and_then(|(name, _)| compiled.plans.iter().find(|plan| plan.name == *name))
+            {
+                under.note(&plan.limits);
+            }
+        }
+        if let (Some(limit), None) = (under.any, model.max_output_tokens) {
+            let at = file.model.as_ref().map_or(file.span, |name| name.span);
+            let message = format!(
+                "the answers of {} have no bound, and `{}` must reserve for them",
+                quote(&model.name),
+                limit.id
+            );
+            checker.report().error(Code::Unbounded, at, message).help(format!(
+                "write `max_output_tokens: 16_000`, or what fits; the limit is in {}",
+                limit.origin
+            ));
+        }
+        if let Some(limit) = under.money {
+            let at = file.targets.as_ref().map_or(file.span, |targets| targets.span);
+            report_prices(compiled, known, model, limit, at, checker);
+        }
+    }
+}
+
+fn report_prices(
+    compiled: &Compiled,
+    known: &Known<'_>,
+    model: &Model,
+    limit: &Limit,
+    at: Span,
+    checker: &mut Checker,
+) {
+    for target in model.targets.iter().chain(&model.fallback) {
+        let place = usize::try_from(target.provider).ok();
+        let file = place.and_then(|place| known.providers.here.get(place));
+        let provider = file.and_then(|(name, _)| compiled.providers.iter().find(|one| one.name == *name));
+        let Some(provider) = provider.filter(|_| target.price.is_none()) else {
+            continue;
+        };
+        // Scripted answers cost nothing, unless the policy says that they do.
+        if provider.kind == ProviderKind::Mock {
+            continue;
+        }
+        let name = format!("{}/{}", provider.name, target.model);
+        let message = format!("{} has no price, and `{}` counts money", quote(&name), limit.id);
+        checker
+            .report()
+            .error(Code::Unbounded, at, message)
+            .help(format!(
+                "write `{{ to: {name}, price: {{ input: 1.25 USD/Mtok, output: 10 USD/Mtok }} }}` with its prices; the limit is in {}",
+                limit.origin
+            ));
+    }
+}

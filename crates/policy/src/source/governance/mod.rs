@@ -1,0 +1,162 @@
+//! Governance: what a tree may say and should not.
+//!
+//! A rule judges what was read and found to be right; it never decides what a bundle holds. So it has
+//! a severity that the gateway sets ([`settings`]), and is judged last: of files without an error,
+//! and, where a rule speaks of several files at once, of trees without one, so that nothing is said
+//! that only follows from a fault. Every rule stands in one table, [`registry`]; what it looks at, in the
+//! module of its subject.
+
+mod apis;
+mod consumers;
+mod custom;
+mod documents;
+mod gateway;
+mod models;
+mod operations;
+mod overlaps;
+mod plans;
+mod registry;
+mod samples;
+mod schemas;
+mod security;
+mod settings;
+mod texts;
+mod used;
+mod versions;
+
+use std::collections::BTreeSet;
+
+pub(crate) use custom::{GovernanceFile, check};
+pub(crate) use registry::rule;
+pub use registry::{RULES, Rule};
+pub(crate) use settings::{Level, Levels, apply};
+
+use super::catalogue::Catalogue;
+use super::compile::Checker;
+use super::compile::Known;
+use super::consumers::ConsumerFile;
+use super::diagnostic::{Code, Draft, Report, Severity, Span};
+use super::files::{Files, Tree};
+use super::gateway::GatewayFile;
+use super::reader::Spanned;
+use crate::{Compiled, Timestamp};
+
+/// What is judged.
+pub(crate) struct Subject<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) gateway: Option<&'a Spanned<GatewayFile>>,
+    pub(crate) known: &'a Known<'a>,
+    pub(crate) consumers: &'a Catalogue<ConsumerFile>,
+    pub(crate) custom: &'a Catalogue<GovernanceFile>,
+    pub(crate) compiled: &'a Compiled,
+}
+
+/// Judges a tree, and keeps what is to be said.
+struct Judge<'a> {
+    subject: &'a Subject<'a>,
+    files: &'a Files,
+    report: &'a mut Report,
+    /// Files with an error.
+    faulty: BTreeSet<u32>,
+    as_of: Timestamp,
+    environment: String,
+    /// Whether upstreams may be reached without TLS here.
+    http_upstreams: bool,
+}
+
+/// Applies every rule.
+pub(crate) fn judge(subject: &Subject<'_>, checker: &mut Checker) {
+    let whole = !checker.reader.report.failed();
+    let mut judge = Judge {
+        subject,
+        files: &checker.files,
+        faulty: checker.reader.report.faulty(),
+        report: &mut checker.reader.report,
+        as_of: checker.as_of,
+        environment: checker.reader.environment.clone(),
+        http_upstreams: checker.rules.http_upstreams,
+    };
+    texts::judge(&mut judge);
+    documents::judge(&mut judge);
+    versions::judge(&mut judge);
+    models::judge(&mut judge);
+    plans::judge(&mut judge);
+    gateway::judge(&mut judge);
+    custom::judge(&mut judge);
+    // These compare files with one another.
+    if whole {
+        apis::judge(&mut judge);
+        consumers::judge(&mut judge);
+        used::judge(&mut judge);
+    }
+}
+
+impl Judge<'_> {
+    /// Says that a rule is not met.
+    fn say(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
+        match self.report.level(code) {
+            Some(severity) => self.weigh(severity, code, span, message),
+            None => self.report.nowhere(),
+        }
+    }
+
+    /// As [`Judge::say`], with a severity that is known already.
+    fn weigh(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Draft {
+        if self.faulty.contains(&span.file) {
+            return self.report.nowhere();
+        }
+        self.report.found(severity, code, span, message)
+    }
+
+    /// Whether anybody would hear of a rule.
+    fn asks(&self, code: Code) -> bool {
+        self.report.level(code).is_some()
+    }
+
+    /// Says once for a file what is not met in many places of it, and shows the first of them.
+    fn say_once(&mut self, code: Code, places: &[Span], message: impl FnOnce(&str) -> String) -> &mut Draft {
+        let Some((first, rest)) = places.split_first() else {
+            return self.report.nowhere();
+        };
+        let count = match places.len() {
+            1 => "one place".to_owned(),
+            many => format!("{many} places"),
+        };
+        let draft = self.say(code, *first, message(&count));
+        for place in rest.iter().take(SHOWN) {
+            draft.label(*place, "and here");
+        }
+        draft
+    }
+}
+
+/// How many places are shown beside the first where a rule is not met in many.
+const SHOWN: usize = 2;
+
+/// A year, as far as dates are judged.
+const YEAR: Timestamp = 366 * super::gateway::DAY;
+
+/// The host of a URL, without its port.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
+/// Whether a host is the machine itself.
+fn is_local(host: &str) -> bool {
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.starts_with("127.")
+        || host == "[::1]"
+        || host == "0.0.0.0"
+}

@@ -1,0 +1,307 @@
+//! What documents tell about operations: that they say what callers need to know.
+
+use std::collections::BTreeSet;
+
+use super::super::diagnostic::{Code, Span};
+use super::super::openapi::media_type;
+use super::super::secrets::quote;
+use super::super::yaml::Node;
+use super::Judge;
+use super::documents::{Described, Opened};
+
+/// Words for methods; `get` and the like in a path say twice what the method says.
+const VERBS: [&str; 10] = [
+    "get", "put", "post", "patch", "delete", "create", "update", "remove", "fetch", "list",
+];
+
+pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+    let info = opened.root.get("info");
+    if info.is_none_or(|info| info.get("description").is_none() && info.get("summary").is_none()) {
+        let at = info.map_or(opened.root.span, |info| info.span);
+        judge
+            .say(
+                Code::NoDocumentDescription,
+                at,
+                "the document does not say what it is about",
+            )
+            .help("write `description` under `info`");
+    }
+    let tags = opened.root.get("tags").map(Node::items).unwrap_or_default();
+    let tags: BTreeSet<&str> = tags.iter().filter_map(|tag| tag.get("name")?.text()).collect();
+    let mut silent = Silent::default();
+    let mut missing = BTreeSet::new();
+    for operation in &opened.operations {
+        described(operation, judge);
+        answers(operation, &mut silent, judge);
+        body(operation, judge);
+        for tag in operation.node.get("tags").map(Node::items).unwrap_or_default() {
+            // Once for each tag, however many operations have it.
+            if let Some(name) = tag
+                .text()
+                .filter(|name| !tags.contains(name) && missing.insert(*name))
+            {
+                judge
+                    .say(
+                        Code::UnknownTag,
+                        tag.span,
+                        format!("the document lists no tag {}", quote(name)),
+                    )
+                    .help(format!(
+                        "write `tags: [{{ name: {name}, description: ... }}]` in the document"
+                    ));
+            }
+        }
+    }
+    silent.say(judge);
+    parameters(opened, judge);
+    paths(opened, judge);
+}
+
+fn described(operation: &Described<'_>, judge: &mut Judge<'_>) {
+    let says = |field| {
+        operation
+            .node
+            .get(field)
+            .and_then(Node::text)
+            .is_some_and(|text| !text.trim().is_empty())
+    };
+    if !says("summary") && !says("description") {
+        judge
+            .say(
+                Code::NoDescription,
+                operation.at,
+                format!("{} has neither a summary nor a description", operation.shown()),
+            )
+            .help("say in a line what it does: `summary: All pets, a page at a time.`");
+    }
+    if let Some(id) = operation.node.get("operationId") {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        if id.text().is_some_and(|text| !text.bytes().all(plain)) {
+            judge
+                .say(
+                    Code::IdStyle,
+                    id.span,
+                    format!("{} must be encoded in a URL", operation.shown()),
+                )
+                .help("use letters, digits, `-`, `.` and `_`");
+        }
+    }
+}
+
+/// What operations do not describe of the answers that they may get.
+#[derive(Default)]
+struct Silent {
+    unauthorized: Vec<Span>,
+    too_many: Vec<Span>,
+    server: Vec<Span>,
+    /// Answers that are described, and not as problem details.
+    others: BTreeSet<Span>,
+}
+
+impl Silent {
+    fn say(&self, judge: &mut Judge<'_>) {
+        let others: Vec<Span> = self.others.iter().copied().collect();
+        judge
+            .say_once(Code::NotProblem, &others, |count| {
+                format!("errors are not described as problem details in {count}")
+            })
+            .help("write `content: { application/problem+json: { schema: ... } }` (RFC 9457)");
+        judge
+            .say_once(Code::NoUnauthorized, &self.unauthorized, |count| {
+                format!("the answer to a caller that is not known (401) is not described in {count}")
+            })
+            .help("describe 401 or `default`: the gateway answers it with problem details");
+        judge
+            .say_once(Code::NoTooMany, &self.too_many, |count| {
+                format!("the answer to a caller over its limits (429) is not described in {count}")
+            })
+            .help("describe 429 or `default`: the gateway answers it with `Retry-After`");
+        judge
+            .say_once(Code::NoServerError, &self.server, |count| {
+                format!("the answer when something fails (5xx) is not described in {count}")
+            })
+            .help("describe 500, `5XX` or `default`");
+    }
+}
+
+fn answers(operation: &Described<'_>, silent: &mut Silent, judge: &mut Judge<'_>) {
+    let has = |class: char| {
+        operation
+            .responses
+            .iter()
+            .any(|(status, _)| status.starts_with(class))
+    };
+    let any = |wanted: &str| operation.responses.iter().any(|(status, _)| *status == wanted);
+    let other = any("default");
+    let at = operation
+        .node
+        .get("responses")
+        .map_or(operation.at, |_| operation.at);
+    if !has('2') && !has('3') && !has('1') {
+        judge
+            .say(
+                Code::NoSuccess,
+                at,
+                format!("{} describes no successful answer", operation.shown()),
+            )
+            .help("describe it under `responses`, for example `200`");
+    }
+    if !has('4') && !other {
+        judge
+            .say(
+                Code::NoClientError,
+                at,
+                format!("{} describes no answer to a wrong request", operation.shown()),
+            )
+            .help("describe 400, `4XX` or `default` under `responses`");
+    }
+    let open = operation
+        .published
+        .is_some_and(|published| published.open_until.is_some());
+    if !any("401") && !any("4XX") && !any("4xx") && !other && !open {
+        silent.unauthorized.push(at);
+    }
+    if !any("429") && !any("4XX") && !any("4xx") && !other {
+        silent.too_many.push(at);
+    }
+    if !has('5') && !other {
+        silent.server.push(at);
+    }
+    for (status, response) in &operation.responses {
+        let content = response.get("content").map(Node::entries).unwrap_or_default();
+        if content.is_empty() {
+            continue;
+        }
+        let error = status.starts_with(['4', '5']) || *status == "default";
+        let problem = |(kind, _): &(Node, Node)| {
+            let kind = kind.text().and_then(media_type);
+            kind.is_some_and(|kind| kind == "application/problem+json" || kind == "application/problem+xml")
+        };
+        if error && !content.iter().any(problem) {
+            silent.others.insert(response.span);
+        }
+        if let Some((kind, _)) = content
+            .iter()
+            .find(|(_, media)| !error && is_json(media, content) && media.get("schema").is_none())
+        {
+            judge
+                .say(
+                    Code::AnswerWithoutSchema,
+                    kind.span,
+                    format!(
+                        "the answer {} of {} has no schema",
+                        quote(status),
+                        operation.shown()
+                    ),
+                )
+                .help("write `schema` beside the examples");
+        }
+    }
+}
+
+/// Whether a media type is one that a schema describes.
+fn is_json(media: &Node, content: &[(Node, Node)]) -> bool {
+    let kind = content.iter().find(|(_, value)| std::ptr::eq(value, media));
+    let kind = kind.and_then(|(key, _)| media_type(key.text()?));
+    kind.is_some_and(|kind| kind.ends_with("/json") || kind.ends_with("+json"))
+}
+
+fn body(operation: &Described<'_>, judge: &mut Judge<'_>) {
+    let Some(body) = operation.body else { return };
+    if matches!(operation.method, "get" | "delete") {
+        let at = operation
+            .node
+            .get("requestBody")
+            .map_or(operation.at, |node| node.span);
+        judge
+            .say(
+                Code::BodyOfReader,
+                at,
+                format!(
+                    "{} has a request body, which {} gives no meaning",
+                    operation.shown(),
+                    operation.method.to_uppercase()
+                ),
+            )
+            .help("use parameters, or `post`");
+    }
+    for (kind, media) in body.get("content").map(Node::entries).unwrap_or_default() {
+        let json = kind.text().and_then(media_type);
+        let json = json.is_some_and(|kind| kind.ends_with("/json") || kind.ends_with("+json"));
+        let empty = media
+            .get("schema")
+            .is_none_or(|schema| schema.entries().is_empty());
+        if json && empty {
+            judge
+                .say(
+                    Code::BodyWithoutSchema,
+                    kind.span,
+                    format!("the request body of {} has no schema", operation.shown()),
+                )
+                .help("write `schema`, at least `{ type: object }`");
+        }
+    }
+}
+
+fn parameters(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+    let mut seen = BTreeSet::new();
+    let mut silent = Vec::new();
+    for parameter in opened
+        .operations
+        .iter()
+        .flat_map(|operation| &operation.parameters)
+    {
+        if parameter.get("description").is_none() && seen.insert(parameter.span) {
+            silent.push(parameter.span);
+        }
+    }
+    judge
+        .say_once(Code::NoParameterDescription, &silent, |count| {
+            format!("parameters have no description in {count}")
+        })
+        .help("say what it is, its unit, and what leaving it out means");
+}
+
+fn paths(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+    let mut seen = BTreeSet::new();
+    for operation in &opened.operations {
+        if !seen.insert(operation.path_at) {
+            continue;
+        }
+        let literals = || {
+            operation
+                .path
+                .split('/')
+                .filter(|segment| !segment.starts_with('{'))
+        };
+        let verb = literals().find(|segment| {
+            let lower = segment.to_ascii_lowercase();
+            // Alone, `list`, `post` and `patch` may name a thing.
+            VERBS.iter().any(|verb| lower == *verb && !matches!(*verb, "list" | "post" | "patch"))
+                // `getPet`, `get-pet` and `get_pet`, but not `listings` or `postcards`.
+                || VERBS.iter().any(|verb| {
+                    segment.strip_prefix(verb).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase() || "-_".contains(c)))
+                })
+        });
+        if let Some(verb) = verb {
+            judge
+                .say(
+                    Code::VerbInPath,
+                    operation.path_at,
+                    format!("{} says what is done, as the method does", quote(verb)),
+                )
+                .help("name the thing: `POST /pets` instead of `/createPet`");
+        }
+        if let Some(segment) =
+            literals().find(|segment| segment.contains(|c: char| c.is_ascii_uppercase() || c == '_'))
+        {
+            judge
+                .say(
+                    Code::PathStyle,
+                    operation.path_at,
+                    format!("{} has upper case letters or underscores", quote(segment)),
+                )
+                .help("write lower case words with `-` between them");
+        }
+    }
+}

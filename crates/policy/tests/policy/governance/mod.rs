@@ -1,0 +1,295 @@
+//! Rules of good practice: each has a tree that does not meet it, and severities that can be set.
+
+mod cases;
+
+use std::collections::BTreeSet;
+
+use turnpike_policy::source::{Code, RULES, Severity};
+
+use cases::{APP, CASES, Case, DOC, GATE, clean};
+
+use crate::common::{Files, build_with_rules as build, lines};
+
+fn changed(case: &Case) -> Files {
+    let mut files = clean();
+    for (path, old, new) in case.0 {
+        if *new == "REMOVED" {
+            files.remove(*path);
+        } else if old.is_empty() {
+            files.insert((*path).to_owned(), (*new).to_owned());
+        } else {
+            let text = files.get_mut(*path).unwrap();
+            assert!(text.contains(old), "{path} does not hold {old:?}");
+            *text = text.replacen(old, new, 1);
+        }
+    }
+    files
+}
+
+/// The clean tree, with texts of it replaced.
+fn with(changes: &'static [(&'static str, &'static str, &'static str)]) -> Vec<String> {
+    lines(&build(&changed(&Case(changes, &[])), "dev"))
+}
+
+#[test]
+fn severities_are_set_by_the_gateway() {
+    let says = |governance: &str| {
+        let mut files = changed(&Case(&[(DOC, "      summary: All pets.\n", "")], &[]));
+        files.insert(GATE.to_owned(), format!("{}{governance}\n", clean()[GATE]));
+        let outcome = build(&files, "dev");
+        (lines(&outcome), outcome.bundle.is_some())
+    };
+    let at = "apis/pets/v1.yaml:5:5: ";
+    for (level, shown, built) in [
+        ("note", "note", true),
+        ("warning", "warning", true),
+        ("error", "error", false),
+    ] {
+        let (lines, bundle) = says(&format!("governance: {{ P1301: {level} }}"));
+        assert!(
+            lines.len() == 1 && lines[0].starts_with(&format!("{at}{shown}[P1301]")),
+            "{lines:?}"
+        );
+        assert_eq!(bundle, built, "{level}");
+    }
+    assert_eq!(says("governance: { P1301: off }"), (vec![], true));
+    // The floor raises what is not set, and refuses what is set lower.
+    let (lines, bundle) = says("floor: { governance: { P1301: error } }");
+    assert!(
+        lines[0].starts_with(&format!("{at}error[P1301]")) && !bundle,
+        "{lines:?}"
+    );
+    let (lines, _) = says("governance: { P1301: note }\nfloor: { governance: { P1301: error } }");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("error[P0401]: the floor demands that `P1301` is at least `error`")),
+        "{lines:?}"
+    );
+    let (lines, _) = says("governance: { P1301: error }\nfloor: { governance: { P1301: note } }");
+    assert!(lines[0].starts_with(&format!("{at}error[P1301]")), "{lines:?}");
+    for (wrong, code) in [
+        ("governance: { P9999: off }", "P0301"),
+        ("governance: { P0401: off }", "P0301"),
+        ("governance: { P1901: off }", "P0301"),
+        ("governance: { P1301: loud }", "P0204"),
+        ("governance: [P1301]", "P0203"),
+    ] {
+        let (lines, bundle) = says(wrong);
+        assert!(
+            lines.iter().any(|line| line.contains(&format!("error[{code}]"))) && !bundle,
+            "{wrong}: {lines:?}"
+        );
+    }
+}
+
+#[test]
+fn what_follows_from_a_fault_is_not_said() {
+    // The consumer cannot be read, so nobody can say that no one calls the API; the document is judged.
+    let said = with(&[
+        (APP, "owner: team", "owner: ' '"),
+        (DOC, "      summary: All pets.\n", ""),
+    ]);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(
+        said[0].contains("[P1301]") && said[1].contains("[P0219]"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_flood_of_warnings_hides_no_error_and_fails_no_build() {
+    let mut files = clean();
+    let paths: String = (0..12_000)
+        .map(|at| format!("  /p{at}:\n    get: {{ operationId: o{at}, responses: {{ '204': {{ description: d }}, default: {{ description: d }} }} }}\n"))
+        .collect();
+    let text = files[DOC].replace("paths:\n", &format!("paths:\n{paths}"));
+    files.insert(DOC.to_owned(), text);
+    let outcome = build(&files, "dev");
+    assert!(outcome.bundle.is_some());
+    let last = lines(&outcome).pop().unwrap();
+    assert!(
+        last.contains("warning[P0011]: 2000 more warnings and notes are not shown"),
+        "{last}"
+    );
+    files.insert("plans/zzz.yaml".to_owned(), "plan: zzz".to_owned());
+    let lines = lines(&build(&files, "dev"));
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("plans/zzz.yaml:1:1: error[P0202]"))
+    );
+}
+
+#[test]
+fn secrets_that_are_found_are_not_shown() {
+    let files = changed(&Case(
+        &[(
+            DOC,
+            "description: Which ones.",
+            "description: xV3kQ9zT1pLw8RbN5sYc2HfD",
+        )],
+        &[],
+    ));
+    for found in build(&files, "dev").diagnostics {
+        assert!(!found.to_string().contains("xV3kQ9"), "{found}");
+    }
+    // Hashes, public keys, dates, identifiers and sentences are none.
+    for text in [
+        "0b3c8a36-4f3e-4d0c-9d0e-0d9a3f0c1b2a",
+        "https://docs.acme.test/Guides/2026-01-01/How-To-Call-V2",
+        "getPetsByOwnerAndTagV2Long",
+    ] {
+        let mut files = clean();
+        files.insert(
+            DOC.to_owned(),
+            files[DOC].replace("Which ones.", &format!("'{text}'")),
+        );
+        assert_eq!(lines(&build(&files, "dev")), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn rules_of_ones_own() {
+    let says = |rule: &str| {
+        let mut files = clean();
+        files.insert(
+            "governance/own.yaml".to_owned(),
+            format!("rule: own\n{rule}\nmessage: Our rule.\n"),
+        );
+        lines(&build(&files, "dev"))
+    };
+    for (rule, expected) in [
+        ("for: apis\nfield: owner\nmust: { matches: '^te' }", None),
+        (
+            "for: apis\nfield: owner\nmust: { matches: '^x' }",
+            Some("apis/pets/api.yaml:3:8: warning[P1901]: Our rule. (own)"),
+        ),
+        (
+            "for: apis\nfield: owner\nmust: { matches: '^x' }\nexcept: [pets]",
+            None,
+        ),
+        (
+            "for: apis\nfield: owner\nmust: { matches: '^x' }\nenvironments: [production]",
+            None,
+        ),
+        (
+            "for: apis\nfield: versions.*.timeouts.first_byte\nmust: { exist: true }",
+            None,
+        ),
+        (
+            "for: apis\nfield: versions.*.successor\nmust: { exist: true }",
+            Some("apis/pets/api.yaml:6:3: warning[P1901]"),
+        ),
+        ("for: apis\nfield: max_body\nmust: { one_of: [1MiB] }", None),
+        (
+            "for: apis\nfield: max_body\nmust: { exist: true, one_of: [1MiB] }",
+            Some("apis/pets/api.yaml:1:1: warning[P1901]"),
+        ),
+        (
+            "for: apis\nfield: versions.*.upstream\nmust_not: { matches: pets }\nseverity: note",
+            Some("apis/pets/api.yaml:9:15: note[P1901]"),
+        ),
+        (
+            "for: documents\nfield: paths.*.*.summary\nmust: { matches: '[.]$' }",
+            None,
+        ),
+        (
+            "for: documents\nfield: info.contact\nmust: { exist: true }\nseverity: error",
+            Some("apis/pets/v1.yaml:2:1: error[P1901]"),
+        ),
+        (
+            "for: plans\nfield: limits.*.rate\nmust_not: { exist: true }",
+            Some("plans/gold.yaml:3:11: warning[P1901]"),
+        ),
+        ("for: gateway\nfield: hosts.*\nmust: { matches: 'test$' }", None),
+        (
+            "for: apis\nfield: owner",
+            Some("governance/own.yaml:1:1: error[P0202]"),
+        ),
+        (
+            "for: apis\nfield: owner\nmust: {}",
+            Some("governance/own.yaml:4:7: error[P0202]"),
+        ),
+        (
+            "for: apis\nfield: owner\nmust: { matches: '(' }",
+            Some("governance/own.yaml:4:18: error[P0219]"),
+        ),
+        (
+            "for: apis\nfield: owner\nmust: { matches: 'a{1000}{1000}' }",
+            Some("governance/own.yaml:4:18: error[P0219]"),
+        ),
+        (
+            "for: apis\nfield: owner\nmust: { exist: false }",
+            Some("governance/own.yaml:4:16: error[P0204]"),
+        ),
+        (
+            "for: apis\nfield: a..b\nmust: { exist: true }",
+            Some("governance/own.yaml:3:8: error[P0218]"),
+        ),
+        (
+            "for: apis\nfield: owner\nmust: { exist: true }\nseverity: off",
+            Some("governance/own.yaml:5:11: error[P0204]"),
+        ),
+    ] {
+        let lines = says(rule);
+        let fits = match expected {
+            Some(start) => lines.len() == 1 && lines[0].starts_with(start),
+            None => lines.is_empty(),
+        };
+        assert!(fits, "{rule}: {expected:?}, found {lines:#?}");
+    }
+}
+
+#[test]
+fn rules_are_in_order_and_say_why() {
+    let codes: Vec<Code> = RULES.iter().map(|rule| rule.code).collect();
+    let mut sorted = codes.clone();
+    sorted.sort();
+    assert_eq!(codes, sorted);
+    for code in Code::ALL.iter().filter(|code| code.number().starts_with("P1")) {
+        let rule = code.rule().unwrap();
+        assert!(rule.why.ends_with('.') && rule.why.len() > 20, "{code}");
+    }
+    assert!(RULES.iter().any(|rule| rule.severity == Severity::Error));
+    assert!(RULES.len() >= 40);
+}
+
+#[test]
+fn nothing_is_said_against_the_clean_tree() {
+    for environment in ["dev", "production"] {
+        assert_eq!(lines(&build(&clean(), environment)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn every_rule_is_tripped_by_a_tree_and_says_nothing_else() {
+    let mut wrong = String::new();
+    let mut tripped = BTreeSet::new();
+    for (index, case) in CASES.iter().enumerate() {
+        let outcome = build(&changed(case), "dev");
+        tripped.extend(outcome.diagnostics.iter().map(|found| found.code));
+        let found = lines(&outcome);
+        if std::env::var_os("PRINT").is_some() {
+            println!("CASE {index} {found:?}");
+        }
+        let fits = found.len() == case.1.len()
+            && found
+                .iter()
+                .zip(case.1)
+                .all(|(line, start)| line.starts_with(start));
+        if !fits {
+            wrong += &format!("case {index}: expected {:#?}\nfound {found:#?}\n\n", case.1);
+        }
+        for found in &outcome.diagnostics {
+            assert!(found.help.is_some(), "{}", found.one_line());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    let missing: Vec<_> = RULES
+        .iter()
+        .map(|rule| rule.code)
+        .filter(|code| !tripped.contains(code))
+        .collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
+}
