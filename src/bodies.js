@@ -3,7 +3,7 @@
 
 // Failures as the core knows them: of a client's body, and of an upstream's.
 export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3 };
-export const FAILURE = { UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5 };
+export const FAILURE = { UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5, ABANDONED: 6 };
 
 // Of the 128 MB of an isolate, so many bytes may be bodies. As much again may be their copies, as each has
 // at most one at a time (with its edits, or while its pieces are put together), and the core has room
@@ -11,6 +11,8 @@ export const FAILURE = { UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSIN
 const MAX_HELD = 40 * 1024 * 1024;
 // A body of unknown length is counted in steps of this size.
 const STEP = 64 * 1024;
+// So is one that is longer than this: what is only announced takes no room from others.
+const EAGER = 256 * 1024;
 
 let held = 0;
 
@@ -34,13 +36,12 @@ export function createHold() {
 // Reads a body whole: bytes, or why not ("large", "lost", "late", "busy"). `controller` aborts what
 // is read, where there is one.
 export async function readWhole(source, announced, max, within, hold, watch, controller = null) {
-  if (announced !== null) {
-    if (announced > max) return "large";
-    if (!hold.reserve(announced)) return "busy";
-  }
+  if (announced !== null && announced > max) return "large";
+  const eager = announced !== null && announced <= EAGER;
+  if (eager && !hold.reserve(announced)) return "busy";
   let late = false;
   try {
-    if (announced !== null && controller !== null) {
+    if (eager && controller !== null) {
       watch.within(within, () => {
         late = true;
         controller.abort();
@@ -53,7 +54,7 @@ export async function readWhole(source, announced, max, within, hold, watch, con
         resolve("late");
       });
     });
-    if (announced !== null) {
+    if (eager) {
       const read = await Promise.race([source.arrayBuffer(), deadline]);
       return read === "late" ? "late" : new Uint8Array(read);
     }

@@ -360,15 +360,23 @@ function readStep(kind, wire) {
       step.body = wire.readU8();
       step.bytes = step.body === 1 ? wire.readData() : null;
       step.log = wire.readText();
+      step.settle = readSettle(wire);
       return step;
     case TELL.END:
       step.tail = wire.readData();
       step.log = wire.readText();
+      step.settle = readSettle(wire);
       return step;
     default:
   }
   step.flight = wire.readData();
   return step;
+}
+
+// Whom to tell what was used; null: nobody.
+function readSettle(wire) {
+  const object = wire.readText();
+  return object === null ? null : { object, ask: wire.readData() };
 }
 
 function readAttempt(step, wire) {

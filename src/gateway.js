@@ -6,11 +6,14 @@ import { Fault } from "./core.js";
 import { verify } from "./crypto.js";
 import { play } from "./mock.js";
 import { relay } from "./relay.js";
+import { settle } from "./settle.js";
 import { createWatch } from "./watch.js";
 import { TELL } from "./wire.js";
 
 // How long a client may take to send a body that must be read, in milliseconds.
 const UPLOAD = 60_000;
+// After how many milliseconds an answer that nobody takes is settled.
+const UNTAKEN = 15_000;
 // How long an object may take to decide, and an issuer to send its keys, in milliseconds.
 const DECIDE = 5_000;
 const KEYS = 5_000;
@@ -36,9 +39,11 @@ export function createGateway(core, cold, log) {
       answer: null,
       controller: null,
       hold: createHold(),
-      watch: createWatch(),
+      watch: createWatch(() => hasLeft(call)),
       // Set while the request is carried on with or without its client.
       settle: null,
+      // Tells whether the client has left; it must be at hand before that.
+      signal: null,
     };
     try {
       core.ready(env);
@@ -78,7 +83,7 @@ export function createGateway(core, cold, log) {
             const read = await readAnswer(step.whole, within, call);
             const failed = typeof read === "string";
             if (!failed) call.answer = read;
-            step = resume(call).whole(flight, status, call.noted, failed ? ANSWER_FAILURES[read] : 0, failed ? null : read);
+            step = resume(call).whole(flight, status, call.noted, failed ? answerFailure(read, call) : 0, failed ? null : read);
             break;
           }
           step = resume(call).answered(flight, status, call.noted);
@@ -96,7 +101,7 @@ export function createGateway(core, cold, log) {
           const read = await readAnswer(step.max, step.within, call);
           const failed = typeof read === "string";
           if (!failed) call.answer = read;
-          step = resume(call).answer(step.flight, failed ? ANSWER_FAILURES[read] : 0, failed ? null : read);
+          step = resume(call).answer(step.flight, failed ? answerFailure(read, call) : 0, failed ? null : read);
           break;
         }
         case TELL.RELAY: {
@@ -139,7 +144,12 @@ export function createGateway(core, cold, log) {
   // given back, what it used must be known, and the log must have its line. Without this the platform
   // would stop in the middle, and run no `finally`.
   function outlast(call) {
+    call.signal = call.request.signal;
     call.ctx.waitUntil(new Promise((resolve) => { call.settle = resolve; }));
+  }
+
+  function hasLeft(call) {
+    return call.signal !== null && call.signal.aborted;
   }
 
   // What ends at once, or with a fetch that is waited for by itself (see `reach`).
@@ -161,6 +171,10 @@ export function createGateway(core, cold, log) {
     if (typeof read === "string") return resume(call).body(step.flight, BODY_FAILURES[read], null);
     call.body = read;
     return resume(call).body(step.flight, 0, read);
+  }
+
+  function answerFailure(read, call) {
+    return call.watch.gone() ? FAILURE.ABANDONED : ANSWER_FAILURES[read];
   }
 
   function readAnswer(max, within, call) {
@@ -190,10 +204,12 @@ export function createGateway(core, cold, log) {
     }
     return new Promise((resolve) => {
       let late = false;
-      call.watch.within(step.within, () => {
+      // An upload has its own time: it is the client's, not the upstream's.
+      const within = step.body === 1 ? step.within + UPLOAD : step.within;
+      call.watch.within(within, () => {
         late = true;
         if (call.controller !== null) call.controller.abort();
-        resolve(FAILURE.TIMEOUT);
+        resolve(call.watch.gone() ? FAILURE.ABANDONED : FAILURE.TIMEOUT);
       });
       const answered = globalThis.fetch(step.url, init).then(
         (response) => {
@@ -215,6 +231,7 @@ export function createGateway(core, cold, log) {
 
   // What is sent to an upstream; null when a secret is missing.
   function outgoing(step, call) {
+    core.ready(call.env);
     const headers = {};
     for (const list of step.lists) {
       for (const name of core.names(list)) {
@@ -307,9 +324,58 @@ export function createGateway(core, cold, log) {
     else if (step.body === 2) body = call.response.body;
     else if (step.body === 3) body = call.answer;
     if (step.body !== 2 && call.response !== null) discard(call);
+    if (step.settle !== null) {
+      if (step.body === 2 && body !== null && !hasLeft(call)) {
+        body = accompanied(body, step.settle, call);
+      } else {
+        // Nobody is there to read the rest.
+        if (step.body === 2 && call.response !== null) discard(call);
+        settle(step.settle, call, log);
+      }
+    }
     const response = new Response(body, { status: step.status, headers });
     if (cookies !== null) for (const cookie of cookies) response.headers.append("set-cookie", cookie);
     return response;
+  }
+
+  // The same stream, and its reservation settled with its last byte; or when nobody has taken any for a while,
+  // as when the client had left before the answer came, of which the platform does not tell.
+  function accompanied(body, settled, call) {
+    const { readable, writable } = new IdentityTransformStream();
+    let told = false;
+    const tell = () => {
+      if (!told) settle(settled, call, log);
+      told = true;
+    };
+    const pump = async () => {
+      const reader = body.getReader();
+      const writer = writable.getWriter();
+      // A client that leaves while nothing comes is noticed by this alone.
+      call.signal?.addEventListener("abort", () => {
+        tell();
+        reader.cancel().catch(() => {});
+      });
+      try {
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          const timer = setTimeout(tell, UNTAKEN);
+          try {
+            await writer.write(value);
+          } finally {
+            clearTimeout(timer);
+          }
+        }
+        await writer.close();
+      } catch (error) {
+        reader.cancel().catch(() => {});
+        writer.abort(error).catch(() => {});
+      } finally {
+        tell();
+      }
+    };
+    call.ctx.waitUntil(pump());
+    return readable;
   }
 
   // Frees the connection of an answer that nobody reads.

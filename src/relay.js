@@ -6,9 +6,11 @@
 // when the core has said how it ends: with nothing, or with an error event.
 
 import { Fault } from "./core.js";
+import { settle } from "./settle.js";
 import { TELL } from "./wire.js";
 
 const COMMIT = { HEAD: 0, FIRST_TOKEN: 1, WHOLE: 2 };
+const STALLED = Symbol("stalled");
 const END = { CLOSED: 0, LOST: 1, LATE: 2, ABANDONED: 3, TOO_LARGE: 4 };
 
 // How often a stream that is passed on untouched is looked at, in milliseconds, and in pieces of
@@ -55,7 +57,7 @@ function createStream(core, step, call, log, resolve) {
     source: call.response.body,
     writable,
     // Lets go of what is still being passed on.
-    drop() {},
+    async drop() {},
     end: null,
     committed: false,
     clientGone: false,
@@ -137,6 +139,8 @@ function createStream(core, step, call, log, resolve) {
 
     commit() {
       stream.committed = true;
+      // Nobody else will be asked: what is kept for that is let go of while the stream runs.
+      call.body = null;
       const headers = {};
       for (let i = 0; i < step.set.length; i += 2) headers[step.set[i]] = step.set[i + 1];
       resolve(new Response(readable, { status: step.status, headers }));
@@ -149,14 +153,16 @@ function createStream(core, step, call, log, resolve) {
       const next = ending();
       if (next.kind !== TELL.END) {
         // Nothing has reached the client yet: somebody else may answer.
-        resolve(next);
-        return;
+        if (!stream.committed) return resolve(next);
+        throw new Error("a stream that has begun was answered anew");
       }
       if (next.log !== null) log(next.log);
+      if (next.settle !== null) settle(next.settle, call, log);
       if (!stream.committed) stream.commit();
+      let writer = null;
       const rest = async () => {
         await flush();
-        const writer = writable.getWriter();
+        writer = writable.getWriter();
         if (next.tail.length > 0) await writer.write(next.tail);
         await writer.close();
       };
@@ -166,9 +172,9 @@ function createStream(core, step, call, log, resolve) {
       try {
         await Promise.race([rest(), lost]);
       } catch (error) {
-        // The client has left, or is treated as if it had.
-        stream.drop();
-        writable.abort(error).catch(() => {});
+        // The client has left, or is treated as if it had. Who holds the stream lets go of it first.
+        await Promise.race([stream.drop(), pause(1_000)]);
+        (writer ?? writable).abort(error).catch(() => {});
       } finally {
         clearTimeout(patience);
       }
@@ -205,7 +211,10 @@ async function untouched(stream) {
       });
   };
   const reader = openReader(copy);
-  stream.drop = () => halted.abort();
+  stream.drop = () => {
+    halted.abort();
+    return pipe;
+  };
   stream.watch(() => {
     reader.cancel();
     halted.abort();
@@ -225,7 +234,7 @@ async function untouched(stream) {
       // Look again when there is more to see: at once, where there is more than was taken; otherwise
       // after a while, or at the end.
       const more = chunk.length === PIECE;
-      if (pipe !== null && !stream.clientGone && !more) await Promise.race([pipe, glance()]);
+      if (pipe !== null && !stream.clientGone && !more) await Promise.race([pipe, pause(GLANCE)]);
     }
   } catch (error) {
     if (error instanceof Fault) {
@@ -248,8 +257,8 @@ async function untouched(stream) {
   }
 }
 
-function glance() {
-  return new Promise((resolve) => setTimeout(resolve, GLANCE));
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 // Reads what is there, in large pieces where the stream can do that.
@@ -290,13 +299,31 @@ async function filtered(stream) {
     writing = null;
     stream.leave();
   };
+  // A client that takes nothing for too long is treated as one that left.
+  let waits = false;
+  let stalled;
+  const patience = new Promise((resolve) => { stalled = resolve; });
+  stream.drop = async () => writer?.abort().catch(() => {});
   // One write is under way at a time: a slow client slows the upstream, and fills no memory.
   const pass = async (bytes) => {
     if (stream.clientGone || bytes.length === 0) return;
-    if (writing !== null) await stream.taken(writing);
+    if (writing !== null) {
+      waits = true;
+      const taken = await Promise.race([stream.taken(writing), patience]);
+      waits = false;
+      if (taken === STALLED) return;
+    }
     writing = writer.write(bytes).then(taken, refused);
   };
-  stream.watch(() => reader.cancel());
+  stream.watch(() => {
+    reader.cancel();
+    if (waits) {
+      // It is the client that was waited for, not the upstream.
+      stream.end = END.ABANDONED;
+      stream.clientGone = true;
+      stalled(STALLED);
+    }
+  });
   if (stream.committed) open();
   try {
     while (stream.end === null) {
@@ -324,7 +351,9 @@ async function filtered(stream) {
   await stream.finish(async () => {
     if (writer === null) open();
     for (const bytes of held.splice(0)) await pass(bytes);
-    if (writing !== null) await writing;
+    if (writing !== null && (await Promise.race([writing, patience])) === STALLED) {
+      throw new Error("the client takes nothing");
+    }
     writer.releaseLock();
   });
   reader.cancel();

@@ -51,6 +51,43 @@ describe("with the clock held", () => {
     assert.equal(passed(await send(gateway, "minute-b", 50)), 50);
   });
 
+  test("1,022 requests at once against 600 a minute, of which portions are taken in advance: never more", async () => {
+    const now = nextDay();
+    await gateway.clock(now);
+    const count = passed(await send(gateway, "leased", 1022));
+    // While portions are out, what the rate emits in a second is set aside: ten. A portion that is asked for
+    // while others ask may come too late for them.
+    assert.ok(count <= 600 && count >= 500, `${count}`);
+    await gateway.clock(now + 6_000);
+    const more = passed(await send(gateway, "leased", 1022));
+    assert.ok(count + more <= 660, `${count} and ${more}`);
+    await gateway.clock(now + 30_000);
+    // One after another: nearly all are admitted without asking, and told so.
+    for (let i = 0; i < 100; i++) {
+      const [{ status, headers }] = await send(gateway, "leased");
+      assert.equal(status, 200);
+      assert.ok(parseList(headers.get("ratelimit"))[0].r <= 600);
+    }
+  });
+
+  test("a caller sees its own standing, and pays nothing for it", async () => {
+    await gateway.clock(nextDay());
+    await send(gateway, "minute-b", 3);
+    for (let i = 0; i < 2; i++) {
+      const [{ status, body }] = await send(gateway, "minute-b", 1, { path: "/_turnpike/limits" });
+      assert.equal(status, 200);
+      assert.deepEqual(body, {
+        consumer: "minute-b",
+        plan: "minute",
+        limits: [{
+          name: "minute:rate-100-60s", kind: "rate", unit: "requests",
+          limit: 100, remaining: 97, window_seconds: 60, reset_seconds: 1,
+        }],
+      });
+    }
+    assert.equal((await gateway.fetch("/_turnpike/limits")).status, 401);
+  });
+
   test("what clients are told: parseable, never rising while time stands, and true", async () => {
     const now = nextDay();
     await gateway.clock(now);

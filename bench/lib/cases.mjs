@@ -21,6 +21,7 @@ export const CONTENDERS = [
   // The same duties towards the platform as Turnpike's, and no decision.
   { label: "floor", system: "floor", cases: ["api", "chat", "chat-19k"] },
   { label: "turnpike, local limit", system: "turnpike", consumer: "bench-local", cases: ["api"] },
+  { label: "turnpike, leased limit", system: "turnpike", consumer: "bench-leased", cases: ["api"] },
   { label: "turnpike, exact limit", system: "turnpike", consumer: "bench-exact", cases: ["api"] },
   { label: "turnpike", system: "turnpike", consumer: "bench-local", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
   { label: "portkey (Node)", system: "portkey", cases: ["chat", "chat-19k", "stream-usage", "stream"] },

@@ -7,13 +7,13 @@ use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES, Head,
     Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
 };
-use turnpike_engine::{Engine, Flight, Lost, Next};
+use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
 
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 3;
+pub const WIRE: u32 = 4;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -376,7 +376,8 @@ fn failure(code: u8) -> Option<Failure> {
         2 => Some(Failure::Timeout),
         3 => Some(Failure::TooLarge),
         4 => Some(Failure::SecretMissing),
-        _ => Some(Failure::Busy),
+        5 => Some(Failure::Busy),
+        _ => Some(Failure::Abandoned),
     }
 }
 
@@ -464,11 +465,13 @@ fn tell_next(next: &Next, out: &mut Writer) {
                 Reply::Held => out.u8(3),
             }
             out.optional_text(finish.log.as_deref());
+            tell_settled(finish.settle.as_ref(), out);
         }
-        Step::End { tail, log } => {
+        Step::End { tail, log, settle } => {
             out.u8(tell::END);
             out.bytes(tail);
             out.optional_text(log.as_deref());
+            tell_settled(settle.as_ref(), out);
         }
         Step::Cold => {
             out.u8(tell::COLD);
@@ -479,6 +482,13 @@ fn tell_next(next: &Next, out: &mut Writer) {
     }
     if let Some(flight) = &next.flight {
         out.filled(|buffer| append(buffer, flight));
+    }
+}
+
+fn tell_settled(settled: Option<&Settled>, out: &mut Writer) {
+    out.optional_text(settled.map(|settled| settled.object.as_str()));
+    if let Some(settled) = settled {
+        out.bytes(&settled.settle);
     }
 }
 

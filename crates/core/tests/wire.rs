@@ -86,6 +86,7 @@ fn compiled() -> Compiled {
             }],
             precision: Precision::Exact,
             on_error: OnError::Closed,
+            open_until: None,
         }],
         consumers: vec![Consumer {
             name: "demo".to_owned(),
@@ -141,6 +142,7 @@ fn compiled() -> Compiled {
                 provider: 0,
                 model: "upstream-m".to_owned(),
                 weight: 1,
+                price: None,
             }],
             fallback: Vec::new(),
             retry: Retry {
@@ -151,6 +153,7 @@ fn compiled() -> Compiled {
             commit: turnpike_policy::Commit::FirstToken,
             max_body: 1000,
             max_output_tokens: None,
+            max_media_tokens: 50_000,
             limits: Vec::new(),
             origin: String::new(),
         }],
@@ -159,6 +162,7 @@ fn compiled() -> Compiled {
             kind: ProviderKind::OpenAi {
                 base_url: "https://p.example/v1".to_owned(),
                 credential: None,
+                output_cap: turnpike_policy::OutputCap::MaxTokens,
             },
             origin: String::new(),
         }],
@@ -267,9 +271,18 @@ struct Told {
     body: Vec<u8>,
     body_kind: u8,
     log: Option<String>,
+    settle: Option<(String, Vec<u8>)>,
     flight: Vec<u8>,
     tracking: Vec<u8>,
     ask: Vec<u8>,
+}
+
+/// Whom to tell what was used.
+fn settle(reader: &mut Reader<'_>, told: &mut Told) -> Option<()> {
+    if let Some(object) = reader.optional_text()?.map(str::to_owned) {
+        told.settle = Some((object, reader.bytes()?.to_vec()));
+    }
+    Some(())
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm for each step")]
@@ -364,11 +377,13 @@ fn step(answer: &[u8]) -> Option<Told> {
                 told.body = reader.bytes()?.to_vec();
             }
             told.log = reader.optional_text()?.map(str::to_owned);
+            settle(&mut reader, &mut told)?;
             flies = false;
         }
         tell::END => {
             told.body = reader.bytes()?.to_vec();
             told.log = reader.optional_text()?.map(str::to_owned);
+            settle(&mut reader, &mut told)?;
             flies = false;
         }
         tell::COLD => {

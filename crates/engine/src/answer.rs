@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::{self, Peek};
 use turnpike_llm::mock::{MockRequest, OutputEnd, Script, ScriptEnd, ToolCall};
 use turnpike_policy::{
-    Commit, Compiled, Handler, MockAnswer, MockEnd, MockResponse, Model, Operation, Reason, Target,
+    Commit, Compiled, Handler, MockAnswer, MockEnd, MockResponse, Model, Operation, OutputCap, Reason, Target,
 };
 
 use crate::admit::Reservation;
@@ -43,13 +43,22 @@ pub struct Answering {
     pub target: Tried,
     /// What is waited for.
     pub stage: Stage,
-    /// A failure that was seen while its body was fetched: the upstream's status.
+    /// The status that the target answered; 0: it has not.
     pub status: u16,
+}
+
+impl Answering {
+    /// Whether the target has begun an answer that counts.
+    pub(crate) const fn begun(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
 }
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
+    /// An object, to reserve what another attempt needs.
+    Reserving,
     /// The client's body, again, for a mock that looks at it.
     Script,
     /// The head of an answer.
@@ -205,6 +214,7 @@ pub fn completion(
     credential: Option<&turnpike_policy::UpstreamCredential>,
     target: &Target,
     peek: &Peek,
+    cap: Option<chat::OutputCap>,
     request: &Outward<'_>,
     within: u64,
 ) -> Attempt {
@@ -223,7 +233,7 @@ pub fn completion(
             set,
             secret: credential.map(|c| (c.header.clone(), c.prefix.clone(), c.secret.clone())),
             copy: request.lists(None),
-            body: Outgoing::Held(chat::edits(peek, &target.model)),
+            body: Outgoing::Held(chat::edits_capped(peek, &target.model, cap)),
         },
         within,
         whole: 0,
@@ -407,6 +417,17 @@ pub fn bound(model: &Model, peek: &Peek) -> Bound {
     }
 }
 
+/// The bound that a target is asked to keep.
+pub fn output_cap(model: &Model, member: OutputCap) -> Option<chat::OutputCap> {
+    model.max_output_tokens.map(|tokens| chat::OutputCap {
+        tokens: tokens.into(),
+        member: match member {
+            OutputCap::MaxTokens => chat::CapMember::MaxTokens,
+            OutputCap::MaxCompletionTokens => chat::CapMember::MaxCompletionTokens,
+        },
+    })
+}
+
 /// What an upstream's status means for a model's target.
 pub fn judge(status: u16) -> Option<Reason> {
     match status {
@@ -424,7 +445,7 @@ pub fn transport(failure: Failure) -> Option<Reason> {
         Failure::Unreachable => Some(Reason::Unreachable),
         Failure::Timeout => Some(Reason::NoFirstToken),
         Failure::TooLarge => Some(Reason::InvalidAnswer),
-        Failure::SecretMissing | Failure::Busy => None,
+        Failure::SecretMissing | Failure::Busy | Failure::Abandoned => None,
     }
 }
 
@@ -455,6 +476,9 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
                 .because("a secret that the policy names is missing")
                 .by(origin)
         }
+        // Nobody reads it.
+        Failure::Abandoned => Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
+            .because("the client had left"),
         _ => Refusal::new(Code::Overloaded, "Try again in a moment.").header("retry-after", "1"),
     }
 }

@@ -33,6 +33,8 @@ pub enum Permitted {
     Models,
     /// The description of one model.
     ModelCard(u32),
+    /// What the caller may still do.
+    Standing,
 }
 
 /// Whether an exception opens an operation to everybody. The gateway keeps its date by itself: an
@@ -111,6 +113,15 @@ pub fn for_model_list(caller: Principal) -> Permit {
     Permit {
         caller: Some(caller),
         to: Permitted::Models,
+        _proof: (),
+    }
+}
+
+/// The right to see what one may still do, which everybody has who is known.
+pub fn for_standing(caller: Principal) -> Permit {
+    Permit {
+        caller: Some(caller),
+        to: Permitted::Standing,
         _proof: (),
     }
 }

@@ -61,6 +61,8 @@ codes! {
     ModelNotFound = "model_not_found", 404, "The model does not exist";
     RateLimited = "rate_limited", 429, "The rate limit is reached";
     QuotaExceeded = "quota_exceeded", 429, "The quota is used up";
+    BudgetExceeded = "budget_exceeded", 429, "The budget of tokens or money is used up";
+    ConcurrencyLimited = "concurrency_limited", 429, "Too many requests at one time";
     LimiterUnavailable = "limiter_unavailable", 503, "The limits cannot be checked";
     PreferenceInvalid = "preference_invalid", 400, "The preference cannot be met";
     UpstreamUnreachable = "upstream_unreachable", 502, "The upstream cannot be reached";
@@ -204,7 +206,11 @@ pub fn render(
 /// The problem type of a code: the registered one of the rate limit draft where it fits.
 fn problem_type(code: Code) -> Cow<'static, str> {
     match code {
-        Code::RateLimited | Code::QuotaExceeded | Code::TooManyRequests => {
+        Code::RateLimited
+        | Code::QuotaExceeded
+        | Code::BudgetExceeded
+        | Code::ConcurrencyLimited
+        | Code::TooManyRequests => {
             Cow::Borrowed("https://iana.org/assignments/http-problem-types#quota-exceeded")
         }
         Code::UpstreamOverloaded | Code::Overloaded => {

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Route, Surface};
+use turnpike_policy::{Compiled, Price, Route, Surface, Unit};
 
 use crate::accept::{Trace, hex};
+use crate::account::{Account, Settled};
 use crate::admit::Asked;
 use crate::answer::Answering;
 use crate::authorize::Permit;
@@ -16,6 +17,7 @@ use crate::error::{Code, Refusal, Shape, render};
 use crate::identify;
 use crate::inspect::{Announced, Body};
 use crate::matching::Destination;
+use crate::meter::amount;
 use crate::settle::{self, AttemptRecord, Record, Settlement};
 use crate::step::{Finish, Reply, Step};
 use crate::{Engine, cors, look};
@@ -142,6 +144,16 @@ pub struct Base {
     pub limits: Vec<(Cow<'static, str>, String)>,
     /// What was tried.
     pub attempts: Vec<AttemptRecord>,
+    /// What the target costs that was tried last.
+    pub price: Option<Price>,
+    /// What is held for it until it is over.
+    pub account: Option<Account>,
+    /// What its last attempt came to, when it ends with that.
+    #[serde(skip)]
+    pub last: Settlement,
+    /// Its client has left, as this step has shown.
+    #[serde(skip)]
+    pub gone: bool,
 }
 
 impl Base {
@@ -194,6 +206,7 @@ impl Base {
             }
             Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => Some("models".to_owned()),
             Destination::Operator => Some(self.path.clone()),
+            Destination::Limits => Some("limits".to_owned()),
             Destination::Options => None,
         }
     }
@@ -250,20 +263,48 @@ impl Outcome<'_> {
     }
 }
 
+/// What is to be done when a request is over.
+#[derive(Clone, Debug, Default)]
+pub struct Closing {
+    /// The line to log.
+    pub log: Option<String>,
+    /// Whom to tell what was used.
+    pub settle: Option<Settled>,
+}
+
 impl Engine {
+    /// Closes the books of a request that is over.
+    pub(crate) fn close(&self, base: &Base, now: u64, outcome: &Outcome<'_>) -> Closing {
+        let id = base.id_text();
+        let account = base.account.as_ref();
+        let settle = account.and_then(|account| {
+            // It always fits; if it did not, the charge would stand.
+            account
+                .settlement(&id, outcome.settlement, base.price.as_ref())
+                .ok()
+        });
+        Closing {
+            log: self.log(base, now, outcome, &id),
+            settle,
+        }
+    }
+
     /// The log line of a request that is over.
-    pub(crate) fn log(&self, base: &Base, now: u64, outcome: &Outcome<'_>) -> Option<String> {
+    fn log(&self, base: &Base, now: u64, outcome: &Outcome<'_>, id: &str) -> Option<String> {
         let consumer = base
             .consumer
             .and_then(|index| look::consumer(&self.policy, index).ok());
-        let id = base.id_text();
         let trace = base.trace.id_text();
+        let cost = base
+            .price
+            .as_ref()
+            .map(|price| amount::settled(outcome.settlement, Unit::NanoUsd, Some(price)));
         settle::line(&Record {
             policy: &self.policy,
             bundle: &self.bundle,
             began: base.began,
             now,
-            request: &id,
+            request: id,
             trace: &trace,
             method: &base.method,
             operation: base.operation(&self.policy),
@@ -278,12 +319,13 @@ impl Engine {
             client_gone: outcome.client_gone,
             attempts: &base.attempts,
             settlement: outcome.settlement,
+            cost,
         })
     }
 
     /// Ends a request with a refusal, in the shape that its client understands.
     pub(crate) fn refuse(&self, base: &Base, now: u64, refusal: &Refusal) -> Step {
-        self.refuse_with(base, now, refusal, Settlement::Nothing, false)
+        self.refuse_with(base, now, refusal, base.last, base.gone)
     }
 
     /// The same, for a request that may have used something, or whose client may have gone.
@@ -321,12 +363,14 @@ impl Engine {
         } else {
             Reply::Bytes(body)
         };
+        let Closing { log, settle } = self.close(base, now, &outcome);
         Step::Finish(Finish {
             status,
             set,
             copy: false,
             body,
-            log: self.log(base, now, &outcome),
+            log,
+            settle,
         })
     }
 }

@@ -16,9 +16,10 @@
 //! | admit | [`admit`] | [`admit::Reservation`] |
 //! | answer | [`answer`] | a plan of attempts |
 //! | relay | [`relay`] | what passed |
-//! | settle | [`settle`] | the log line |
+//! | settle | [`settle`] | the log line, and what is given back of a reservation |
 
 pub mod accept;
+mod account;
 pub mod admit;
 pub mod answer;
 pub mod authorize;
@@ -35,10 +36,12 @@ pub mod meter;
 pub mod relay;
 pub mod settle;
 pub mod shield;
+mod standing;
 pub mod step;
 
 use turnpike_policy::{Bundle, Compiled};
 
+pub use account::Settled;
 pub use drive::Lost;
 pub use flight::Flight;
 pub use step::{Event, Head, Step};
@@ -51,7 +54,7 @@ pub struct Engine {
     bundle: String,
     identities: identify::Store,
     shield: shield::Shield,
-    local: meter::local::Local,
+    memory: admit::Memory,
 }
 
 /// A step, and what is in flight while it is carried out.
@@ -72,7 +75,10 @@ impl Engine {
             bundle: accept::hex(bundle.hash.get(..8).unwrap_or_default()),
             identities: identify::Store::new(&policy, &bundle.hash, secret),
             shield: shield::Shield::new(policy.gateway.shield, seed),
-            local: meter::local::Local::for_plans(seed),
+            memory: admit::Memory {
+                local: meter::local::Local::for_plans(seed),
+                leases: meter::lease::Leases::default(),
+            },
             policy,
         }
     }

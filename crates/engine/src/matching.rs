@@ -27,6 +27,8 @@ pub enum Destination {
     Route(Route),
     /// A page of the gateway's own.
     Operator,
+    /// What the caller may still do.
+    Limits,
     /// Nobody but the question which methods there are (`OPTIONS`).
     Options,
 }
@@ -59,6 +61,13 @@ pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, 
         head_only,
         _proof: (),
     };
+    if request.path == "/_turnpike/limits" {
+        if matches!(request.method, Method::Get | Method::Head) {
+            return Ok(matched(Destination::Limits));
+        }
+        let detail = "/_turnpike/limits takes GET, HEAD.";
+        return Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", "GET, HEAD"));
+    }
     if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
         return Ok(matched(Destination::Operator));
     }

@@ -43,6 +43,9 @@ pub struct Progress {
     pub within: u64,
 }
 
+/// How long the end of a stream is waited for when all of it has come, in milliseconds.
+const LAST: u64 = 1_000;
+
 impl Tracking {
     /// Begins to follow a stream. `asked` is when its upstream was asked, `total_by` when the whole
     /// answer must be there (both Unix milliseconds).
@@ -77,7 +80,11 @@ impl Tracking {
 
     /// How long the next progress may take from `now` on, in milliseconds.
     pub fn within(&self, now: u64) -> u64 {
-        let next = if self.watch().started() {
+        let watch = self.watch();
+        let next = if watch.done() || watch.failure().is_some() {
+            // Nothing that counts can come: only its end is waited for, and that not for long.
+            now.saturating_add(self.idle.min(LAST))
+        } else if watch.started() {
             now.saturating_add(self.idle)
         } else {
             self.first_by
@@ -106,7 +113,8 @@ impl Tracking {
             return None;
         }
         match (end, watch.end()) {
-            (StreamEnd::Closed, End::Whole) => None,
+            // What was heard out for a client that had left, as long as may be, is nobody's fault.
+            (StreamEnd::Closed, End::Whole) | (StreamEnd::Abandoned, _) => None,
             (StreamEnd::Late, _) if now >= self.total_by => {
                 Some((Code::StreamStalled, "The answer took longer than it may."))
             }
@@ -126,9 +134,8 @@ impl Tracking {
             Follower::Filter(filter) => {
                 filter.finish(out);
             }
-            Follower::Watch(watch) if more && watch.inside_event() => {
-                out.extend_from_slice(b"\n\n");
-            }
+            // Where the client is in an untouched stream is not known here: it may lag behind.
+            Follower::Watch(_) if more => out.extend_from_slice(b"\n\n"),
             Follower::Watch(_) => {}
         }
     }

@@ -51,6 +51,7 @@ impl AttemptFailure {
             Self::Transport(Failure::TooLarge) => "too_large",
             Self::Transport(Failure::SecretMissing) => "secret_missing",
             Self::Transport(Failure::Busy) => "overloaded",
+            Self::Transport(Failure::Abandoned) => "abandoned",
             Self::Refused => "refused",
             Self::Stalled => "stalled",
             Self::Cut => "cut",
@@ -61,18 +62,20 @@ impl AttemptFailure {
 
 /// The tokens that a call may have used at the most: what it is settled at when the upstream's own
 /// count was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// Of the prompt: no tokenizer makes more tokens than there are bytes.
+    /// Of the prompt: no tokenizer makes more tokens than there are bytes. Where tokens or money are limited,
+    /// with what comes on top of them.
     pub input: u64,
     /// Of the answer, where the request or the model bounds it.
     pub output: Option<u64>,
 }
 
 /// How the tokens of a call are settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Settlement {
     /// The call used none: it was no model's, or no target answered.
+    #[default]
     Nothing,
     /// As the upstream counted.
     Counted(Usage),
@@ -121,6 +124,8 @@ pub struct Record<'a> {
     pub attempts: &'a [AttemptRecord],
     /// What was used.
     pub settlement: Settlement,
+    /// What that cost, in nano-USD, where the target has a price.
+    pub cost: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -158,6 +163,9 @@ struct Line<'a> {
     attempts: Vec<AttemptLine<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageLine>,
+    /// What it cost by the prices of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_nano_usd: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -230,6 +238,7 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         client_gone: record.client_gone,
         attempts,
         usage: usage(record.settlement),
+        cost_nano_usd: record.cost,
     };
     // Strings and numbers always serialize.
     let mut text = Vec::with_capacity(LINE);

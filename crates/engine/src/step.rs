@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Edit;
 use turnpike_policy::{Algorithm, Reason};
 
+use crate::account::Settled;
+
 /// The request headers that the engine reads, in the order in which their values are handed in. Those
 /// of a body (`content-...`) are asked for only where there is one.
 pub const HEAD_NAMES: [&str; 11] = [
@@ -122,6 +124,8 @@ pub enum Failure {
     SecretMissing,
     /// This isolate holds as many bytes as it may.
     Busy,
+    /// The client has left, and the time for hearing the upstream out is over.
+    Abandoned,
 }
 
 /// How a stream ended.
@@ -196,6 +200,8 @@ pub enum Step {
         tail: Vec<u8>,
         /// The log line.
         log: Option<String>,
+        /// Whom to tell what was used.
+        settle: Option<Settled>,
     },
     /// Hand the request to the half of the Worker that is off the hot path.
     Cold,
@@ -280,6 +286,8 @@ pub struct Finish {
     pub body: Reply,
     /// The log line.
     pub log: Option<String>,
+    /// Whom to tell what was used, once the client has the last byte.
+    pub settle: Option<Settled>,
 }
 
 /// The body of an answer to the client.

@@ -93,12 +93,6 @@ impl Watch {
         self.progress.characters
     }
 
-    /// Whether the stream stands inside an event: a client that has all of its bytes takes what comes
-    /// next for a part of that event, until an empty line.
-    pub fn inside_event(&self) -> bool {
-        !self.decoder.pending().is_empty()
-    }
-
     /// How the stream ended, if nothing more comes.
     pub fn end(&self) -> End {
         self.progress.end(self.decoder.pending())

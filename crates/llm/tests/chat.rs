@@ -22,7 +22,7 @@ fn reads_what_is_asked_for() {
     let span = found.model_span;
     assert_eq!(&body[span.start as usize..span.end as usize], "\"fast\"");
     assert!(found.stream && found.has_tools && !found.usage_wanted);
-    assert_eq!((found.max_tokens, found.n), (Some(9), 2));
+    assert_eq!((found.max_tokens, found.n), (Some(7), 2));
     assert_eq!((found.insert_at, found.body_len as usize), (2, body.len()));
 
     let plain = ok(r#"{"model":"m","stream":null,"max_tokens":null,"n":null,"tools":[ ]}"#);
@@ -249,11 +249,15 @@ fn caps_the_output() {
         ),
         (
             r#"{"model":"m","max_tokens":500,"max_completion_tokens":50}"#,
-            r#"{"model":"m","max_tokens":100,"max_completion_tokens":50}"#,
+            r#"{"model":"m","max_tokens":50,"max_completion_tokens":null}"#,
         ),
         (
             r#"{"model":"m","max_completion_tokens":500}"#,
-            r#"{"model":"m","max_completion_tokens":100}"#,
+            r#"{"max_tokens":100,"model":"m","max_completion_tokens":null}"#,
+        ),
+        (
+            r#"{"model":"m","max_completion_tokens":7,"max_tokens":null}"#,
+            r#"{"model":"m","max_completion_tokens":null,"max_tokens":7}"#,
         ),
     ];
     for (body, expected) in cases {

@@ -474,7 +474,6 @@ fn ends() {
         assert_eq!(filter(&stream), events(&[&good]));
     }
     assert_eq!(watch("").end(), End::NoTerminator);
-    assert!(watch("data: {").inside_event() && !watch("data: {}\n\n: x\n").inside_event());
     assert!(!watch(": OPENROUTER PROCESSING\n\n").started());
 }
 

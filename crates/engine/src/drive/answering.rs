@@ -7,16 +7,18 @@ use turnpike_llm::chat::Peek;
 use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
 
 use super::{Now, Outgoing, done};
-use crate::admit::Reservation;
+use crate::account::Account;
+use crate::admit::{self, Reservation};
 use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
 use crate::authorize::Permitted;
 use crate::error::{Code, Refusal};
-use crate::flight::{Base, Outcome, Phase};
+use crate::flight::{Base, Closing, Outcome, Phase};
 use crate::inspect::Body;
+use crate::meter::{Answer, Outcome as Metered};
 use crate::relay::Tracking;
 use crate::settle::{AttemptFailure, AttemptRecord, Settlement};
 use crate::step::{AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd};
-use crate::{Engine, Next, look};
+use crate::{Engine, Next, look, standing};
 
 /// Upper bound of an answer that must be read whole, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
@@ -31,6 +33,7 @@ impl Engine {
         match &reservation.permit().to {
             Permitted::Models => self.model_list(&reservation, base, at),
             Permitted::ModelCard(index) => self.model_card(*index, base, at),
+            Permitted::Standing => self.standing(&reservation, base, at),
             Permitted::Operation(index) => {
                 let index = *index;
                 self.operation(&reservation, index, base, at)
@@ -39,7 +42,9 @@ impl Engine {
                 let model = look::model(&self.policy, *index)?;
                 let answering = Answering {
                     deadline: at.time.saturating_add(model.timeouts.total),
-                    target: Tried::choose(&model.targets, at.random),
+                    target: reservation
+                        .target
+                        .unwrap_or_else(|| Tried::choose(&model.targets, at.random)),
                     stage: Stage::Head,
                     status: 0,
                     reservation,
@@ -70,13 +75,14 @@ impl Engine {
                 } else {
                     Reply::Bytes(example.body.clone())
                 };
-                let log = self.passed(base, at.time, example.status, Settlement::Nothing);
+                let Closing { log, settle } = self.passed(base, at.time, example.status, Settlement::Nothing);
                 let finish = Finish {
                     status: example.status,
                     set,
                     copy: false,
                     body,
                     log,
+                    settle,
                 };
                 Ok((Step::Finish(finish), Phase::Cold))
             }
@@ -99,10 +105,27 @@ impl Engine {
     fn attempt(&self, mut answering: Answering, base: &mut Base, at: Now<'_>) -> Outgoing {
         let (model, peek) = self.call(&answering.reservation)?;
         let target = target(model, answering.target)?;
+        if let Some(account) = &base.account {
+            let limits = admit::limits_of(&self.policy, answering.reservation.permit())?;
+            let part = u32::try_from(base.attempts.len()).unwrap_or(u32::MAX);
+            let lacks = account.lacks(&base.id_text(), part, &limits, target.price.as_ref());
+            let lacks = lacks.map_err(|_| look::broken("the ask cannot be written"))?;
+            if let Some(ask) = lacks {
+                let object = account.object().to_owned();
+                answering.stage = Stage::Reserving;
+                return Ok((Step::Meter { object, ask }, Phase::Answering(Box::new(answering))));
+            }
+        }
+        base.price = target.price;
+        answering.status = 0;
         let provider = answer::provider_of(&self.policy, target)?;
         let left = answering.deadline.saturating_sub(at.time);
         let mut attempt = match &provider.kind {
-            ProviderKind::OpenAi { base_url, credential } => {
+            ProviderKind::OpenAi {
+                base_url,
+                credential,
+                output_cap,
+            } => {
                 // What does not stream sends its head when it is whole.
                 let within = if peek.stream {
                     left.min(model.timeouts.first)
@@ -110,7 +133,8 @@ impl Engine {
                     left
                 };
                 let outward = outward(base);
-                answer::completion(base_url, credential.as_ref(), target, peek, &outward, within)
+                let cap = answer::output_cap(model, *output_cap);
+                answer::completion(base_url, credential.as_ref(), target, peek, cap, &outward, within)
             }
             ProviderKind::Mock => {
                 let Some(body) = at.body else {
@@ -148,6 +172,7 @@ impl Engine {
             (Stage::Script, Event::Body(Ok(_))) | (Stage::Pause, Event::Paused) => {
                 self.attempt(answering, &mut base, at)
             }
+            (Stage::Reserving, Event::Metered(answer)) => self.reserved(answering, &mut base, answer, at),
             (Stage::Script, Event::Body(Err(failure))) => Err(crate::inspect::unreadable(failure, 0)),
             (Stage::Head, Event::Answered(Ok(head))) => self.head(answering, &mut base, &head, at),
             (Stage::Head, Event::Answered(Err(failure)))
@@ -187,17 +212,19 @@ impl Engine {
                 let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
                 let set = base.answer_headers(&self.policy);
-                let log = self.passed(&base, at.time, head.status, Settlement::Nothing);
+                let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {
                     status: head.status,
                     set,
                     copy: true,
                     body,
                     log,
+                    settle,
                 }))
             }
             Event::Answered(Err(failure)) => {
                 let failed = AttemptFailure::Transport(failure);
+                base.gone = failure == Failure::Abandoned;
                 base.judged(at.time, 0, Some(failed));
                 let refusal = match answer::transport(failure) {
                     Some(reason) => answer::give_up(reason, None),
@@ -263,7 +290,8 @@ impl Engine {
             };
             return Ok((step, Phase::Answering(Box::new(answering))));
         }
-        if kind != "text/event-stream" {
+        // Those without a body are no streams, whatever they say.
+        if kind != "text/event-stream" || head.status != 200 {
             return self.failed(answering, base, Reason::InvalidAnswer, None, at);
         }
         let asked = base.attempts.last().map_or(at.time, |attempt| attempt.began);
@@ -294,6 +322,10 @@ impl Engine {
         match answer::transport(failure) {
             Some(reason) => self.failed(answering, base, reason, None, at),
             None => {
+                base.gone = failure == Failure::Abandoned;
+                if answering.begun() || base.gone {
+                    base.last = self.at_bound(&answering, base)?;
+                }
                 base.judged(at.time, 0, Some(AttemptFailure::Transport(failure)));
                 let (model, _) = self.call(&answering.reservation)?;
                 let provider = target(model, answering.target)
@@ -303,22 +335,86 @@ impl Engine {
         }
     }
 
-    /// A target failed for a reason of the list: another try, another target, or the end.
+    /// An object has said whether what another attempt needs is reserved.
+    fn reserved(
+        &self,
+        answering: Answering,
+        base: &mut Base,
+        answer: Option<&[u8]>,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let (model, _) = self.call(&answering.reservation)?;
+        let price = target(model, answering.target)?.price;
+        let admitted = answer
+            .and_then(|answer| Answer::decode(answer).ok())
+            .is_some_and(|answer| answer.outcome == Metered::Admitted);
+        if !admitted {
+            // The client is told why the attempt before failed: that this one is not made is no news to it.
+            let last = base.attempts.last().and_then(|attempt| attempt.failed);
+            let reason = match last {
+                Some(AttemptFailure::Reason(reason)) => reason,
+                _ => Reason::Overloaded,
+            };
+            return Err(answer::give_up(reason, None)
+                .because("another attempt could not be reserved for")
+                .by(&model.origin));
+        }
+        if let Some(account) = &mut base.account {
+            account.topped_up(price.as_ref());
+        }
+        self.attempt(answering, base, at)
+    }
+
+    /// What an attempt is settled at of which no more is known.
+    fn at_bound(&self, answering: &Answering, base: &Base) -> Result<Settlement, Refusal> {
+        let (model, peek) = self.call(&answering.reservation)?;
+        let account = base.account.as_ref().map(Account::bound);
+        Ok(Settlement::AtBound(
+            account.unwrap_or_else(|| answer::bound(model, peek)),
+        ))
+    }
+
+    /// A target failed for a reason of the list: another try, another target, or the end. What it used is
+    /// not known: nothing, as long as it had not begun to answer, unless it was left while it may have
+    /// been thinking.
     fn failed(
+        &self,
+        answering: Answering,
+        base: &mut Base,
+        reason: Reason,
+        retry_after: Option<u64>,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let used = if reason == Reason::NoFirstToken || answering.begun() {
+            self.at_bound(&answering, base)?
+        } else {
+            Settlement::Nothing
+        };
+        self.failed_with(answering, base, reason, used, retry_after, at)
+    }
+
+    /// The same, where it is known what the attempt used.
+    fn failed_with(
         &self,
         mut answering: Answering,
         base: &mut Base,
         reason: Reason,
+        used: Settlement,
         retry_after: Option<u64>,
         at: Now<'_>,
     ) -> Outgoing {
         base.judged(at.time, 0, Some(AttemptFailure::Reason(reason)));
         let (model, _) = self.call(&answering.reservation)?;
         let left = answering.deadline.saturating_sub(at.time);
-        match answering
+        let next = answering
             .target
-            .after(model, reason, retry_after, left, at.random)
-        {
+            .after(model, reason, retry_after, left, at.random);
+        match (&mut base.account, next) {
+            (_, Move::GiveUp) => base.last = used,
+            (Some(account), _) => account.bill(used, base.price.as_ref()),
+            (None, _) => {}
+        }
+        match next {
             Move::Again(ms) => {
                 answering.target.tries += 1;
                 answering.stage = Stage::Pause;
@@ -339,20 +435,20 @@ impl Engine {
             return self.failed(answering, base, Reason::InvalidAnswer, None, at);
         };
         base.judged(at.time, 200, None);
-        let (model, peek) = self.call(&answering.reservation)?;
         let settlement = match answer.usage {
             Some(usage) => Settlement::Counted(usage),
-            None => Settlement::AtBound(answer::bound(model, peek)),
+            None => self.at_bound(&answering, base)?,
         };
         let mut set = base.answer_headers(&self.policy);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
-        let log = self.passed(base, at.time, 200, settlement);
+        let Closing { log, settle } = self.passed(base, at.time, 200, settlement);
         let finish = Finish {
             status: 200,
             set,
             copy: false,
             body: Reply::Held,
             log,
+            settle,
         };
         Ok((Step::Finish(finish), Phase::Cold))
     }
@@ -370,7 +466,7 @@ impl Engine {
         }
         let mut set = base.answer_headers(&self.policy);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
-        let log = self.log(
+        let Closing { log, settle } = self.close(
             base,
             at.time,
             &Outcome {
@@ -388,6 +484,7 @@ impl Engine {
             copy: false,
             body: Reply::Held,
             log,
+            settle,
         };
         Ok((Step::Finish(finish), Phase::Cold))
     }
@@ -408,16 +505,14 @@ impl Engine {
             let broken = look::broken("what is known of the stream cannot be read");
             return self.next(base, Err(broken), at.time);
         };
-        let settlement = match self.call(&answering.reservation) {
+        let settlement = match tracking.usage() {
+            Some(usage) => Settlement::Counted(usage),
             // Where nothing came, nothing was used; but who was left alone may have been thinking.
-            _ if tracking.usage().is_none() && !tracking.started() && end != StreamEnd::Abandoned => {
-                Settlement::Nothing
-            }
-            Ok((model, peek)) => match tracking.usage() {
-                Some(usage) => Settlement::Counted(usage),
-                None => Settlement::AtBound(answer::bound(model, peek)),
+            None if !tracking.started() && end != StreamEnd::Abandoned => Settlement::Nothing,
+            None => match self.at_bound(&answering, &base) {
+                Ok(settlement) => settlement,
+                Err(refusal) => return self.next(base, Err(refusal), at.time),
             },
-            Err(refusal) => return self.next(base, Err(refusal), at.time),
         };
         let fault = tracking.fault(end, at.time);
         let mut tail = Vec::new();
@@ -428,8 +523,8 @@ impl Engine {
                 client_gone,
                 ..Outcome::passed(200, settlement)
             };
-            let log = self.log(&base, at.time, &outcome);
-            return done(Step::End { tail, log });
+            let Closing { log, settle } = self.close(&base, at.time, &outcome);
+            return done(Step::End { tail, log, settle });
         };
         let reason = match code {
             Code::StreamStalled => Reason::NoFirstToken,
@@ -437,10 +532,8 @@ impl Engine {
             _ => Reason::Unreachable,
         };
         if !committed && !client_gone {
-            return match self.failed(answering, &mut base, reason, None, at) {
-                Err(refusal) => done(self.refuse_with(&base, at.time, &refusal, settlement, client_gone)),
-                outgoing => self.next(base, outgoing, at.time),
-            };
+            let outgoing = self.failed_with(answering, &mut base, reason, settlement, None, at);
+            return self.next(base, outgoing, at.time);
         }
         let failed = match code {
             Code::StreamStalled => AttemptFailure::Stalled,
@@ -456,20 +549,20 @@ impl Engine {
             client_gone,
             settlement,
         };
-        let log = self.log(&base, at.time, &outcome);
+        let Closing { log, settle } = self.close(&base, at.time, &outcome);
         let (status, code) = (code.status(), code.text());
         tail.extend(turnpike_llm::error::event(status, code, detail, &base.id_text()));
-        done(Step::End { tail, log })
+        done(Step::End { tail, log, settle })
     }
 
     /// What a call is settled at whose handling was lost: the bound, where a target may have counted.
-    pub(super) fn unsettled(&self, phase: &Phase) -> Settlement {
-        let Phase::Answering(answering) = phase else {
-            return Settlement::Nothing;
-        };
-        match (answering.stage, self.call(&answering.reservation)) {
-            (Stage::Whole | Stage::Stream, Ok((model, peek))) => {
-                Settlement::AtBound(answer::bound(model, peek))
+    pub(super) fn unsettled(&self, base: &Base, phase: &Phase) -> Settlement {
+        match phase {
+            // An answer that was read at once is judged in the same step as its head.
+            Phase::Answering(answering)
+                if matches!(answering.stage, Stage::Head | Stage::Whole | Stage::Stream) =>
+            {
+                self.at_bound(answering, base).unwrap_or_default()
             }
             _ => Settlement::Nothing,
         }
@@ -497,10 +590,8 @@ impl Engine {
             detail,
             &base.id_text(),
         ));
-        Step::End {
-            tail,
-            log: self.log(base, now, &outcome),
-        }
+        let Closing { log, settle } = self.close(base, now, &outcome);
+        Step::End { tail, log, settle }
     }
 
     fn model_list(&self, reservation: &Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
@@ -510,6 +601,22 @@ impl Engine {
         let models = crate::authorize::granted_models(&self.policy, consumer)
             .filter(|model| !crate::matching::ended(&model.lifecycle, at.time));
         let body = turnpike_llm::models::list(models.map(|m| (m.name.as_str(), m.owner.as_str())));
+        Ok(self.page(base, body, at))
+    }
+
+    fn standing(&self, reservation: &Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
+        if reservation.unlimited {
+            return Err(
+                Refusal::new(Code::LimiterUnavailable, "The limits cannot be seen now.")
+                    .header("retry-after", "1"),
+            );
+        }
+        let caller = reservation.permit().caller.as_ref();
+        let caller = caller.ok_or_else(|| look::broken("nobody asks for limits"))?;
+        let consumer = look::consumer(&self.policy, caller.consumer)?;
+        let plan = look::plan(&self.policy, consumer.plan)?;
+        let body = standing::page(consumer, plan, &reservation.standings);
+        base.limits.clear();
         Ok(self.page(base, body, at))
     }
 
@@ -528,7 +635,7 @@ impl Engine {
         } else {
             Reply::Bytes(body)
         };
-        let log = self.passed(base, at.time, 200, Settlement::Nothing);
+        let Closing { log, settle } = self.passed(base, at.time, 200, Settlement::Nothing);
         (
             Step::Finish(Finish {
                 status: 200,
@@ -536,13 +643,14 @@ impl Engine {
                 copy: false,
                 body,
                 log,
+                settle,
             }),
             Phase::Cold,
         )
     }
 
-    fn passed(&self, base: &Base, now: u64, status: u16, settlement: Settlement) -> Option<String> {
-        self.log(base, now, &Outcome::passed(status, settlement))
+    fn passed(&self, base: &Base, now: u64, status: u16, settlement: Settlement) -> Closing {
+        self.close(base, now, &Outcome::passed(status, settlement))
     }
 
     /// The model that a reservation is for, and what the request says.

@@ -8,12 +8,12 @@ mod answering;
 use turnpike_policy::{Compiled, Handler, Model, Route, Surface};
 
 use crate::accept::{self, Accepted, Random};
-use crate::admit::{self, Admission};
+use crate::admit::{self, Admission, Unmetered};
 use crate::answer;
 use crate::authorize::{self, Permit, Permitted};
 use crate::cors;
 use crate::error::{Code, Refusal};
-use crate::flight::{Base, Flight, Outcome, Phase};
+use crate::flight::{Base, Closing, Flight, Outcome, Phase};
 use crate::identify::{self, Presented, Principal};
 use crate::inspect::{self, Announced, Body};
 use crate::look;
@@ -86,6 +86,7 @@ impl Engine {
                 Err(refusal) => Err(refusal),
             },
             Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
+            Some(Destination::Limits) => self.identify_caller(head, &mut base, at),
             None => Err(look::broken("nothing was matched")),
         };
         self.next(base, outgoing, now)
@@ -120,17 +121,22 @@ impl Engine {
                 Err(failure) => Err(inspect::unreadable(failure, max)),
             },
             (Phase::Admitting { permit, asked }, Event::Metered(answer)) => {
-                match admit::metered(&self.policy, permit, &asked, answer) {
+                match admit::metered(&self.policy, permit, asked, answer, &mut self.memory.leases, now) {
                     Ok(reservation) => self.admitted(reservation, &mut base, at),
-                    Err(refusal) => Err(refusal),
+                    Err(Unmetered::Refused(refusal)) => Err(refusal),
+                    Err(Unmetered::Unanswered(refusal, account)) => {
+                        base.account = account.map(|account| *account);
+                        Err(*refusal)
+                    }
                 }
             }
             (Phase::Cold, Event::Answered(Ok(answer))) => {
                 let outcome = Outcome::passed(answer.status, Settlement::Nothing);
-                let log = self.log(&base, now, &outcome);
+                let Closing { log, settle } = self.close(&base, now, &outcome);
                 return done(Step::Finish(Finish {
                     status: answer.status,
                     log,
+                    settle,
                     ..Finish::default()
                 }));
             }
@@ -156,7 +162,7 @@ impl Engine {
     pub fn fault(&self, lost: &Lost<'_>, flight: Option<Flight>, now: u64, random: &Random) -> Step {
         let (base, settlement) = match flight {
             Some(Flight { base, phase }) => {
-                let settlement = self.unsettled(&phase);
+                let settlement = self.unsettled(&base, &phase);
                 (base, settlement)
             }
             None => {
@@ -231,6 +237,10 @@ impl Engine {
                 return self.inspect_operation(permit, base, at);
             }
         }
+        self.identify_caller(head, base, at)
+    }
+
+    fn identify_caller(&mut self, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
         let presented = Presented {
             authorization: head.header("authorization"),
             x_api_key: head.header("x-api-key"),
@@ -302,6 +312,7 @@ impl Engine {
                 }
                 self.admit(permit, base, at)
             }
+            Some(Destination::Limits) => self.admit(authorize::for_standing(caller), base, at),
             _ => Err(look::broken("a caller was identified for nothing")),
         }
     }
@@ -360,8 +371,10 @@ impl Engine {
         let asks = admit::Asks {
             request: &base.id,
             address: &base.address,
+            body: at.body,
+            random: at.random,
         };
-        match admit::begin(&self.policy, permit, asks, &mut self.local, at.time)? {
+        match admit::begin(&self.policy, permit, asks, &mut self.memory, at.time)? {
             Admission::Reserved(reservation) => self.admitted(reservation, base, at),
             Admission::Ask {
                 object,
@@ -375,6 +388,7 @@ impl Engine {
     fn admitted(&mut self, mut reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
         base.limits = std::mem::take(&mut reservation.headers);
         base.unlimited = reservation.unlimited;
+        base.account = reservation.account.take();
         self.answer(reservation, base, at)
     }
 
@@ -402,6 +416,14 @@ impl Engine {
             "This address sends more requests than the gateway takes from one.",
         )
         .header("retry-after", ms.div_ceil(1000).max(1).to_string());
+        let refusal = if base.model_client {
+            // The clients of models read these two.
+            refusal
+                .header("retry-after-ms", ms.max(1).to_string())
+                .header("x-should-retry", "true")
+        } else {
+            refusal
+        };
         done(self.refuse(base, now, &refusal))
     }
 
@@ -412,7 +434,7 @@ impl Engine {
         set.append(&mut finish.set);
         finish.set = set;
         let outcome = Outcome::passed(finish.status, Settlement::Nothing);
-        finish.log = self.log(base, now, &outcome);
+        finish.log = self.close(base, now, &outcome).log;
         done(Step::Finish(finish))
     }
 }

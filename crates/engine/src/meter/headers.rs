@@ -56,7 +56,8 @@ pub struct Retry {
     pub after: u64,
     /// `retry-after-ms`: at least 1.
     pub after_ms: u64,
-    /// `x-should-retry`: true for a rate that is open again within a minute, never for a quota.
+    /// `x-should-retry`: true for a rate that is open again within a minute and for a place, never for a
+    /// quota or a budget.
     pub should: bool,
 }
 
@@ -67,7 +68,8 @@ impl Retry {
         Self {
             after: seconds(after_ms),
             after_ms,
-            should: matches!(refused_by, LimitKind::Rate(_)) && after_ms <= SHORT,
+            should: matches!(refused_by, LimitKind::Rate(_) | LimitKind::Concurrency { .. })
+                && after_ms <= SHORT,
         }
     }
 

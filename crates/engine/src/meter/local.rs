@@ -96,10 +96,11 @@ impl Local {
         Ok(())
     }
 
-    /// Decides all limits of one request of `subject`, all or none, as its object would.
+    /// Decides all limits of so many requests of `subject` (0: it only looks), all or none, as its object
+    /// would.
     ///
     /// At most [`super::MAX_LIMITS`] are expected; each id once.
-    pub fn decide(&mut self, subject: &str, limits: &[Asked<'_>], now: Timestamp) -> Answer {
+    pub fn decide(&mut self, subject: &str, limits: &[Asked<'_>], cost: u32, now: Timestamp) -> Answer {
         let now = self.clock.at(now);
         let mut keys = Vec::with_capacity(limits.len());
         let mut held = Vec::with_capacity(limits.len());
@@ -109,7 +110,7 @@ impl Local {
             held.push(self.look(hash, &asked.kind));
         }
         let kinds = limits.iter().map(|asked| &asked.kind);
-        let outcome = match judge(kinds.clone().zip(held.iter().copied()), now, 1) {
+        let outcome = match judge(limits.iter().zip(held.iter().copied()), now, cost) {
             Ok(after) => {
                 for ((hash, kind), after) in keys.into_iter().zip(kinds.clone()).zip(&after) {
                     self.put(hash, kind, *after, now);
@@ -124,7 +125,11 @@ impl Local {
             .zip(kinds)
             .map(|(held, kind)| held.standing(kind, now))
             .collect();
-        Answer { outcome, standings }
+        Answer {
+            outcome,
+            leased: 0,
+            standings,
+        }
     }
 
     /// The key of a slot. A changed law is another key: within one isolate no law changes.
@@ -138,7 +143,10 @@ impl Local {
                 hasher.write_u64(rate.period);
                 hasher.write_u32(rate.burst);
             }
-            LimitKind::Quota { window, .. } => hasher.write_u8(window_number(*window)),
+            LimitKind::Quota { window, .. } | LimitKind::Budget { window, .. } => {
+                hasher.write_u8(window_number(*window));
+            }
+            LimitKind::Concurrency { .. } => {}
         }
         for part in parts {
             // With their lengths, so that no two lists of parts read alike.
@@ -161,9 +169,11 @@ impl Local {
         let slot = set.slots.iter().find(|slot| slot.paid > 0 && slot.key == hash);
         match (kind, slot) {
             (LimitKind::Rate(_), Some(slot)) => Held::Rate(Tat::from_bits(slot.held)),
-            (LimitKind::Quota { .. }, Some(slot)) => Held::Quota(unpack(slot.held)),
+            (LimitKind::Quota { .. } | LimitKind::Budget { .. }, Some(slot)) => {
+                Held::Quota(unpack(slot.held))
+            }
             (LimitKind::Rate(rate), None) if self.carry => Held::Rate(Tat::until(rate, set.evicted)),
-            (_, None) => Held::idle(kind),
+            (LimitKind::Concurrency { .. }, _) | (_, None) => Held::idle(kind),
         }
     }
 
@@ -176,9 +186,10 @@ impl Local {
         };
         let (held, paid) = match (kind, held) {
             (LimitKind::Rate(rate), Held::Rate(tat)) => (tat.to_bits(), tat.paid_at(rate)),
-            (LimitKind::Quota { window, .. }, Held::Quota(used)) => {
+            (LimitKind::Quota { window, .. } | LimitKind::Budget { window, .. }, Held::Quota(used)) => {
                 (pack(used), span(*window, used.start).end)
             }
+            // Places are given back, which only an object is told (the build allows no others here).
             _ => return,
         };
         let mine = set
@@ -273,6 +284,7 @@ mod tests {
             Asked {
                 id: "rate",
                 kind: LimitKind::Rate(law(10, 1_000, 10)),
+                amount: 0,
             },
             Asked {
                 id: "quota",
@@ -280,15 +292,16 @@ mod tests {
                     count: 4,
                     window: Window::Day,
                 },
+                amount: 0,
             },
         ];
         for left in (0..4).rev() {
-            let answer = local.decide("acme", &limits, NOW);
+            let answer = local.decide("acme", &limits, 1, NOW);
             assert_eq!(answer.outcome, Outcome::Admitted);
             let remaining: Vec<_> = answer.standings.iter().map(|one| one.remaining).collect();
             assert_eq!(remaining, [left + 6, left]);
         }
-        let answer = local.decide("acme", &limits, NOW);
+        let answer = local.decide("acme", &limits, 1, NOW);
         let end = span(Window::Day, NOW).end;
         assert_eq!(
             answer.outcome,
@@ -299,8 +312,8 @@ mod tests {
         );
         // The refused request was charged to neither.
         assert_eq!(answer.standings[0].remaining, 6);
-        assert_eq!(local.decide("other", &limits, NOW).outcome, Outcome::Admitted);
-        assert_eq!(local.decide("acme", &limits, end).outcome, Outcome::Admitted);
+        assert_eq!(local.decide("other", &limits, 1, NOW).outcome, Outcome::Admitted);
+        assert_eq!(local.decide("acme", &limits, 1, end).outcome, Outcome::Admitted);
     }
 
     #[test]

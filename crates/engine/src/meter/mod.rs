@@ -2,17 +2,24 @@
 //!
 //! A subject's limits are asked for together and granted all or none ([`Ask`], [`Answer`]). Where
 //! the answer is made depends on the precision of the plan: `exact` in the subject's own object
-//! ([`object`]), `local` in the memory of the isolate ([`local`]). Both judge by the same two laws,
+//! ([`object`]), `leased` in an isolate, out of portions that the object handed out ([`lease`]), `local` in
+//! the memory of the isolate alone ([`local`]). Both judge by the same laws,
 //! [`gcra`] for rates and [`quota`] for calendar windows, and answer in the same shape, which
 //! [`headers`] writes out for the client.
+//!
+//! What a call of a model will use is not known before it is over. Its upper bound ([`amount`]) is
+//! charged when it is admitted, and the object holds what it charged, so that a [`Settle`] can give back
+//! the difference. Who never settles has paid in full.
 //!
 //! All times are Unix milliseconds, handed in.
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window};
 
+pub mod amount;
 pub mod gcra;
 pub mod headers;
+pub mod lease;
 pub mod local;
 pub mod object;
 pub mod quota;
@@ -25,9 +32,14 @@ pub const MAX_LIMITS: usize = 32;
 /// The longest id of a limit or a request, in bytes.
 pub const MAX_ID: usize = 128;
 
+/// The longest that an object holds what it charged, in milliseconds.
+pub const MAX_HOLD: Millis = 2 * 60 * 60 * 1_000;
+
 /// The version of [`Ask`] and [`Answer`] as bytes: their first byte. Two versions of the Worker
 /// run side by side while one is rolled out, so either side may meet the other's bytes.
-const WIRE: u8 = 1;
+const WIRE: u8 = 2;
+/// The first byte of a [`Settle`].
+const SETTLE: u8 = 0x81;
 
 /// A limit that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,14 +48,32 @@ pub struct Asked<'a> {
     pub id: &'a str,
     /// [`Limit::kind`].
     pub kind: LimitKind,
+    /// Of a budget: how much is charged, in its unit. Of no meaning elsewhere.
+    pub amount: u64,
+}
+
+impl<'a> Asked<'a> {
+    /// A limit of which so much is asked.
+    pub fn new(limit: &'a Limit, amount: u64) -> Self {
+        Self {
+            id: &limit.id,
+            kind: limit.kind,
+            amount,
+        }
+    }
+
+    /// What the request costs under this limit.
+    fn cost(&self, requests: u32) -> u64 {
+        match self.kind {
+            LimitKind::Rate(_) | LimitKind::Quota { .. } | LimitKind::Concurrency { .. } => requests.into(),
+            LimitKind::Budget { .. } => self.amount,
+        }
+    }
 }
 
 impl<'a> From<&'a Limit> for Asked<'a> {
     fn from(limit: &'a Limit) -> Self {
-        Self {
-            id: &limit.id,
-            kind: limit.kind,
-        }
+        Self::new(limit, 0)
     }
 }
 
@@ -53,11 +83,32 @@ pub struct Ask<'a> {
     /// Names the request, so that asking again after a lost answer is not charged again. It must
     /// be made by the gateway: whoever can choose it passes for free. Empty: no such protection.
     pub request: &'a str,
-    /// How many requests this counts for; at least 1.
+    /// Which ask of the request it is: to reserve more is another one, to repeat one is not.
+    pub part: u32,
+    /// How many requests this counts for; 0: none, as when more is reserved for one that was admitted, or
+    /// when somebody only looks.
     pub cost: u32,
+    /// How long what is charged to budgets, and a place of a concurrency, is held for a [`Settle`], in
+    /// milliseconds; at most [`MAX_HOLD`]. After it the charge stands, and the place is free.
+    pub hold: Millis,
+    /// How many requests more an isolate would like to take, to admit them by itself; none: it does not.
+    pub lease: Option<LeaseAsk>,
     /// At most [`MAX_LIMITS`], each id once.
     #[serde(borrow)]
     pub limits: Vec<Asked<'a>>,
+}
+
+/// What an isolate would like to take in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseAsk {
+    /// How many requests; 0: none now, but others may be out.
+    pub wish: u32,
+    /// How long it may spend them, in milliseconds from before it asked.
+    pub life: Millis,
+    /// How many it gives back of an earlier lease.
+    pub back: u32,
+    /// When that one was asked for, in Unix milliseconds.
+    pub taken: Timestamp,
 }
 
 impl<'a> Ask<'a> {
@@ -75,13 +126,17 @@ impl<'a> Ask<'a> {
 
     /// Whether it keeps the bounds.
     fn check(&self) -> Result<(), MeterError> {
-        let fits = self.cost >= 1
-            && self.request.len() <= MAX_ID
+        let fits = self.request.len() <= MAX_ID
+            && self.hold <= MAX_HOLD
+            && self
+                .lease
+                .is_none_or(|lease| lease.life <= lease::LIFE && lease.wish <= lease::MOST)
             && self.limits.len() <= MAX_LIMITS
             && self.limits.iter().enumerate().all(|(index, asked)| {
                 let lawful = match &asked.kind {
                     LimitKind::Rate(rate) => rate.count > 0 && rate.period > 0 && rate.burst > 0,
-                    LimitKind::Quota { .. } => true,
+                    LimitKind::Quota { .. } | LimitKind::Budget { .. } => true,
+                    LimitKind::Concurrency { count } => *count > 0,
                 };
                 lawful
                     && asked.id.len() <= MAX_ID
@@ -91,11 +146,45 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// What a request really used of the budgets that it was charged to. It also gives back its places under
+/// limits of concurrency. To settle again, or what is no longer held, changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle<'a> {
+    /// [`Ask::request`].
+    pub request: &'a str,
+    /// For each budget its id, and how much was used: at most [`MAX_LIMITS`], each id once. Of one that is
+    /// not named all that was charged was used.
+    #[serde(borrow)]
+    pub used: Vec<(&'a str, u64)>,
+}
+
+impl<'a> Settle<'a> {
+    /// As bytes, for the object.
+    pub fn encode(&self) -> Result<Vec<u8>, MeterError> {
+        postcard::to_extend(self, vec![SETTLE]).map_err(|_| MeterError::Ask)
+    }
+
+    /// From bytes, within all bounds; `None`: they are something else.
+    fn decode(bytes: &'a [u8]) -> Option<Result<Self, MeterError>> {
+        let (&SETTLE, body) = bytes.split_first()? else {
+            return None;
+        };
+        let settle = exactly::<Self>(body).filter(|settle| {
+            settle.request.len() <= MAX_ID
+                && settle.used.len() <= MAX_LIMITS
+                && settle.used.iter().all(|(id, _)| id.len() <= MAX_ID)
+        });
+        Some(settle.ok_or(MeterError::Ask))
+    }
+}
+
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Whether the request may go on.
     pub outcome: Outcome,
+    /// How many requests more were charged to all limits, for the isolate to admit by itself.
+    pub leased: u32,
     /// How each limit stands now, the request included if it was admitted; in the order asked.
     pub standings: Vec<Standing>,
 }
@@ -129,11 +218,11 @@ pub enum Outcome {
 /// How one limit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// What it allows per window: the count of a rate or a quota.
+    /// What it allows per window: the count of a rate, a quota or a budget; or at one time.
     pub limit: u64,
-    /// Its window in milliseconds: a rate's period, or this very window of the calendar.
+    /// Its window in milliseconds: a rate's period, or this very window of the calendar; 0: it has none.
     pub window_ms: Millis,
-    /// How many requests could pass at this instant (of a rate: up to its burst).
+    /// How much could pass at this instant (of a rate: up to its burst).
     pub remaining: u64,
     /// Milliseconds until more could pass than now; 0: nothing is used.
     pub reset_ms: Millis,
@@ -192,25 +281,40 @@ impl Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     Rate(Tat),
+    /// Of a quota or a budget.
     Quota(Used),
+    /// Of a concurrency: how many are under way.
+    Places(u64),
 }
+
+/// When to try again for a place that nobody knows when it will be free, in milliseconds.
+const PLACE: Millis = 1_000;
 
 impl Held {
     /// Of a subject that owes nothing.
     const fn idle(kind: &LimitKind) -> Self {
         match kind {
             LimitKind::Rate(_) => Self::Rate(Tat::IDLE),
-            LimitKind::Quota { .. } => Self::Quota(Used::NONE),
+            LimitKind::Quota { .. } | LimitKind::Budget { .. } => Self::Quota(Used::NONE),
+            LimitKind::Concurrency { .. } => Self::Places(0),
         }
     }
 
-    /// Lets `cost` requests pass, or tells how many milliseconds to wait (at least 1).
-    fn take(self, kind: &LimitKind, now: Timestamp, cost: u32) -> Result<Self, Millis> {
+    /// Charges so much, or tells how many milliseconds to wait (at least 1).
+    fn take(self, kind: &LimitKind, now: Timestamp, cost: u64) -> Result<Self, Millis> {
         match (kind, self) {
-            (LimitKind::Rate(rate), Self::Rate(tat)) => tat.take(rate, now, cost).map(Self::Rate),
-            (LimitKind::Quota { count, window }, Self::Quota(used)) => {
-                used.take(*window, *count, now, cost).map(Self::Quota)
-            }
+            (LimitKind::Rate(rate), Self::Rate(tat)) => tat
+                .take(rate, now, u32::try_from(cost).unwrap_or(u32::MAX))
+                .map(Self::Rate),
+            (
+                LimitKind::Quota { count, window } | LimitKind::Budget { count, window, .. },
+                Self::Quota(used),
+            ) => used.take(*window, *count, now, cost).map(Self::Quota),
+            (LimitKind::Concurrency { count }, Self::Places(taken)) => taken
+                .checked_add(cost)
+                .filter(|taken| cost == 0 || *taken <= u64::from(*count))
+                .map(Self::Places)
+                .ok_or(PLACE),
             // Never paired so; if it were, nothing passes.
             _ => Err(1),
         }
@@ -223,9 +327,19 @@ impl Held {
             (LimitKind::Rate(rate), Self::Rate(tat)) => {
                 (u64::from(rate.count), rate.period, tat.level(rate, now))
             }
-            (LimitKind::Quota { count, window }, Self::Quota(used)) => {
+            (
+                LimitKind::Quota { count, window } | LimitKind::Budget { count, window, .. },
+                Self::Quota(used),
+            ) => {
                 let (_, span) = used.at(*window, now);
                 (*count, span.length(), used.level(*window, *count, now))
+            }
+            (LimitKind::Concurrency { count }, Self::Places(taken)) => {
+                let level = Level {
+                    remaining: u64::from(*count).saturating_sub(taken),
+                    ..Level::default()
+                };
+                (u64::from(*count), 0, level)
             }
             _ => (0, 0, Level::default()),
         };
@@ -243,14 +357,14 @@ impl Held {
 /// Each of them passes at its own waiting time and stays open after it, so the longest wait is when
 /// all of them pass.
 fn judge<'a>(
-    asked: impl Iterator<Item = (&'a LimitKind, Held)>,
+    asked: impl Iterator<Item = (&'a Asked<'a>, Held)>,
     now: Timestamp,
-    cost: u32,
+    requests: u32,
 ) -> Result<Vec<Held>, Outcome> {
     let mut after = Vec::new();
     let mut worst: Option<(u32, Millis)> = None;
-    for (index, (kind, held)) in (0_u32..).zip(asked) {
-        match held.take(kind, now, cost) {
+    for (index, (asked, held)) in (0_u32..).zip(asked) {
+        match held.take(&asked.kind, now, asked.cost(requests)) {
             Ok(held) => after.push(held),
             Err(wait) if worst.is_none_or(|(_, longest)| wait > longest) => {
                 worst = Some((index, wait));

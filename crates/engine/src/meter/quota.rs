@@ -90,7 +90,7 @@ fn month(at: Timestamp) -> Span {
 pub struct Used {
     /// The start of the window (Unix milliseconds).
     pub start: Timestamp,
-    /// How many requests passed in it.
+    /// How many requests passed in it, or how much was charged.
     pub count: u64,
 }
 
@@ -116,24 +116,37 @@ impl Used {
         }
     }
 
-    /// Lets `cost` requests pass, or tells after how many milliseconds the next window begins.
+    /// Charges `cost`, or tells after how many milliseconds the next window begins.
     ///
     /// A cost above the quota passes in no window.
-    pub fn take(self, window: Window, quota: u64, now: Timestamp, cost: u32) -> Result<Self, Millis> {
+    pub fn take(self, window: Window, quota: u64, now: Timestamp, cost: u64) -> Result<Self, Millis> {
         let (used, span) = self.at(window, now);
-        match used.count.checked_add(u64::from(cost)) {
-            Some(count) if count <= quota => Ok(Self { count, ..used }),
+        match used.count.checked_add(cost) {
+            Some(count) if cost == 0 || count <= quota => Ok(Self { count, ..used }),
             _ => Err(span.end.saturating_sub(now)),
         }
     }
 
-    /// Books `cost` requests that another law let pass.
+    /// Books what another law let pass.
     #[must_use]
-    pub fn book(self, window: Window, now: Timestamp, cost: u32) -> Self {
+    pub fn book(self, window: Window, now: Timestamp, cost: u64) -> Self {
         let (used, _) = self.at(window, now);
         Self {
-            count: used.count.saturating_add(u64::from(cost)),
+            count: used.count.saturating_add(cost),
             ..used
+        }
+    }
+
+    /// Gives back what was charged in the window that began at `start`, if that still counts.
+    #[must_use]
+    pub fn refund(self, start: Timestamp, amount: u64) -> Self {
+        if self.start == start {
+            Self {
+                count: self.count.saturating_sub(amount),
+                ..self
+            }
+        } else {
+            self
         }
     }
 
@@ -227,7 +240,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_number_makes_it_panic(
-            start: u64, count: u64, now: u64, quota: u64, cost: u32,
+            start: u64, count: u64, now: u64, quota: u64, cost: u64,
             window in prop::sample::select(
                 vec![Window::Minute, Window::Hour, Window::Day, Window::Month]),
         ) {

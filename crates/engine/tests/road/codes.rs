@@ -157,6 +157,30 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
             Some(until_refused(&pets().by("quota"))),
             Some(until_refused(&ask("fast").by("quota"))),
         ),
+        Code::BudgetExceeded => {
+            let mut world = World::new();
+            world.loses_settlements = true;
+            let refused = (0..200)
+                .map(|_| world.send(&ask("priced").by("money")))
+                .find(|answer| answer.status >= 400);
+            (None, refused)
+        }
+        Code::ConcurrencyLimited => {
+            let third = |request: &Request| {
+                let mut world = World::new();
+                for _ in 0..2 {
+                    // Admitted, and never over.
+                    let next = world.begin(&request.clone().by("places"));
+                    let next = world.read(request, next);
+                    let turnpike_engine::Step::Meter { object, ask } = next.step else {
+                        panic!("{:?}", next.step)
+                    };
+                    world.decide(&object, &ask);
+                }
+                Some(world.send(&request.clone().by("places")))
+            };
+            (third(&pets()), third(&ask("fast")))
+        }
         Code::LimiterUnavailable => {
             let down = |request: Request| {
                 let mut world = World::new();
@@ -315,6 +339,8 @@ fn who_must_wait_is_told_how_long() {
         Code::Overloaded,
         Code::RateLimited,
         Code::QuotaExceeded,
+        Code::BudgetExceeded,
+        Code::ConcurrencyLimited,
         Code::LimiterUnavailable,
         Code::UpstreamRateLimited,
         Code::UpstreamOverloaded,

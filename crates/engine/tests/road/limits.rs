@@ -39,6 +39,25 @@ fn of_1022_requests_exactly_100_pass_with_the_clock_held() {
 }
 
 #[test]
+fn portions_are_taken_in_advance_and_never_more_than_the_limit() {
+    for replaces in [false, true] {
+        let mut world = World::new();
+        world.replaces = replaces;
+        let passed = passed(&mut world, &pets("leased"), 1022);
+        assert!(passed <= 600, "{passed}");
+        if !replaces {
+            // While portions are out, what the rate emits in a second is set aside: ten.
+            assert!(passed >= 590, "{passed}");
+            // Those that were refused asked, all 422; of the others few did.
+            assert!(world.asked < 422 + 100, "{}", world.asked);
+        }
+    }
+    let mut world = World::new();
+    world.meter_down = true;
+    assert_eq!(world.send(&pets("leased")).code(), "limiter_unavailable");
+}
+
+#[test]
 fn in_time_as_many_more_pass_as_time_emits() {
     for (consumer, gap) in [("minute", 7), ("minute", 61), ("local", 7), ("local", 61)] {
         let mut world = World::new();
@@ -271,4 +290,59 @@ fn what_is_open_to_everybody_is_limited_by_address_until_its_exception_ends() {
     assert_eq!(passed(&mut world, &ping("2001:db8::2"), 10), 1);
     world.now = NOW + 3_600_000;
     assert_eq!(world.send(&ping("192.0.2.1")).code(), "credential_missing");
+}
+
+#[test]
+fn a_caller_sees_its_own_standing_and_pays_nothing_for_it() {
+    let mut world = World::new();
+    let look = |consumer: &str| Request::get("/_turnpike/limits").by(consumer);
+    world.send(&pets("minute"));
+    for _ in 0..3 {
+        let answer = world.send(&look("minute"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            answer.json(),
+            serde_json::json!({ "consumer": "minute", "plan": "minute", "limits": [{
+                "name": "minute:100-1m", "kind": "rate", "unit": "requests",
+                "limit": 100, "remaining": 99, "window_seconds": 60, "reset_seconds": 1,
+            }]})
+        );
+    }
+    world.send(&ask("priced").by("money"));
+    let answer = world.send(&look("money"));
+    assert_eq!(answer.json()["limits"][0]["remaining"], 100_000 - 12);
+    assert_eq!(answer.json()["limits"][1]["unit"], "nano_usd");
+    assert_eq!(world.send(&look("places")).json()["limits"][0]["remaining"], 2);
+    assert_eq!(world.send(&look("leased")).json()["limits"][0]["remaining"], 600);
+    assert_eq!(world.send(&look("local")).json()["limits"][0]["remaining"], 100);
+    assert_eq!(
+        world.send(&Request::get("/_turnpike/limits")).code(),
+        "credential_missing"
+    );
+    assert_eq!(
+        world
+            .send(&Request::new("POST", "/_turnpike/limits").by("minute"))
+            .code(),
+        "method_not_allowed"
+    );
+    world.meter_down = true;
+    for consumer in ["minute", "open"] {
+        assert_eq!(world.send(&look(consumer)).code(), "limiter_unavailable");
+    }
+}
+
+#[test]
+fn a_plan_is_open_no_longer_than_its_exception() {
+    let mut world = World::with(|compiled| {
+        let plan = compiled
+            .plans
+            .iter_mut()
+            .find(|plan| plan.name == "open")
+            .expect("a plan");
+        plan.open_until = Some(NOW + 1000);
+    });
+    world.meter_down = true;
+    assert_eq!(world.send(&pets("open")).status, 200);
+    world.now = NOW + 1000;
+    assert_eq!(world.send(&pets("open")).code(), "limiter_unavailable");
 }

@@ -10,6 +10,7 @@
 )]
 
 mod apis;
+mod budgets;
 mod codes;
 mod cross_origin;
 mod identity;

@@ -24,7 +24,7 @@ fn hosts(answer: &Answer) -> Vec<&str> {
 
 #[test]
 fn the_model_is_renamed_and_nothing_else_is_changed() {
-    let body = r#"{ "temperature":1.50,  "model" : "lone", "messages":[{"role":"user","content":"\u00e9 \"model\""}], "x-own": [1e3] }"#;
+    let body = r#"{ "temperature":1.50,  "model" : "limited", "messages":[{"role":"user","content":"\u00e9 \"model\""}], "x-own": [1e3] }"#;
     let request = Request::new("POST", "/v1/chat/completions")
         .by("demo")
         .body("application/json; charset=utf-8", body.as_bytes());
@@ -35,7 +35,7 @@ fn the_model_is_renamed_and_nothing_else_is_changed() {
     assert_eq!(sent.method, "POST");
     assert_eq!(
         String::from_utf8_lossy(&sent.body),
-        body.replace("\"lone\"", "\"alpha-1\"")
+        body.replace("\"limited\"", "\"alpha-1\"")
     );
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "ok");
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -45,7 +45,7 @@ fn the_model_is_renamed_and_nothing_else_is_changed() {
     );
     assert_eq!(
         (&answer.log()["model"], &answer.log()["consumer"]),
-        (&json!("lone"), &json!("demo"))
+        (&json!("limited"), &json!("demo"))
     );
 }
 

@@ -4,9 +4,9 @@ use sha2::{Digest as _, Sha256};
 use turnpike_policy::{
     Algorithm, Api, Bundle, Commit, Compiled, Consumer, Cors, Gateway, Grant, Handler, Identity, Issuer,
     KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock, MockAnswer, MockEnd,
-    MockResponse, MockRule, MockToolCall, Model, OnError, Operation, Plan, Precision, Provider, ProviderKind,
-    Rate, Reason, Retry, Route, RouteNode, Routes, State, Surface, Target, Timeouts, UpstreamCredential,
-    Window,
+    MockResponse, MockRule, MockToolCall, Model, OnError, Operation, OutputCap, Plan, Precision, Price,
+    Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes, State, Surface, Target, Timeouts,
+    Unit, UpstreamCredential, Window,
 };
 
 /// Now, in Unix milliseconds: the begin of a minute, an hour and a day.
@@ -42,6 +42,15 @@ fn rate(count: u32, period: u64) -> LimitKind {
     })
 }
 
+/// So much a day.
+pub(crate) fn budget(count: u64, unit: Unit) -> LimitKind {
+    LimitKind::Budget {
+        count,
+        window: Window::Day,
+        unit,
+    }
+}
+
 fn limit(id: &str, kind: LimitKind) -> Limit {
     Limit {
         id: id.to_owned(),
@@ -60,6 +69,7 @@ fn plan(name: &str, limits: &[(&str, LimitKind)], precision: Precision, on_error
         limits,
         precision,
         on_error,
+        open_until: None,
     }
 }
 
@@ -74,6 +84,27 @@ fn plans() -> Vec<Plan> {
             "free",
             &[("100-1m", rate(100, 60_000)), ("5-1s", rate(5, 1000))],
             Precision::Exact,
+            OnError::Closed,
+        ),
+        plan(
+            "budget",
+            &[
+                ("tokens-day", budget(100_000, Unit::Tokens)),
+                ("spend-day", budget(1_000_000_000, Unit::NanoUsd)),
+            ],
+            Precision::Exact,
+            OnError::Closed,
+        ),
+        plan(
+            "places",
+            &[("concurrency", LimitKind::Concurrency { count: 2 })],
+            Precision::Exact,
+            OnError::Closed,
+        ),
+        plan(
+            "leased",
+            &[("600-1m", rate(600, 60_000))],
+            Precision::Leased,
             OnError::Closed,
         ),
         plan("local", &minute, Precision::Local, OnError::Closed),
@@ -105,10 +136,13 @@ fn consumers(plans: &[Plan], models: &[Model]) -> Vec<Consumer> {
     vec![
         consumer("demo", "wide", Grant::All, Grant::All),
         consumer("idle", "wide", none(), none()),
+        consumer("leased", "leased", Grant::All, Grant::All),
         consumer("local", "local", Grant::All, Grant::All),
         consumer("minute", "minute", Grant::All, Grant::All),
+        consumer("money", "budget", Grant::All, Grant::All),
         consumer("narrow", "wide", Grant::All, Grant::All),
         consumer("open", "open", Grant::All, Grant::All),
+        consumer("places", "places", Grant::All, Grant::All),
         consumer("quota", "quota", Grant::All, Grant::All),
         consumer("trial", "free", Grant::Only(vec![fast]), Grant::All),
     ]
@@ -176,6 +210,20 @@ fn target(provider: u32, model: &str, weight: u32) -> Target {
         provider,
         model: model.to_owned(),
         weight,
+        price: None,
+    }
+}
+
+/// A target that costs so much, in US dollars for a million tokens of input and of output.
+fn priced(provider: u32, model: &str, input: u64, output: u64) -> Target {
+    const DOLLAR: u64 = 1_000_000_000;
+    Target {
+        price: Some(Price {
+            input: input * DOLLAR,
+            output: output * DOLLAR,
+            cached_input: input * DOLLAR / 10,
+        }),
+        ..target(provider, model, 1)
     }
 }
 
@@ -193,7 +241,17 @@ fn providers() -> Vec<Provider> {
     };
     let open = |name: &str, credential| {
         let base_url = format!("https://{name}.example/v1");
-        provider(name, ProviderKind::OpenAi { base_url, credential })
+        let output_cap = if name == "beta" {
+            OutputCap::MaxCompletionTokens
+        } else {
+            OutputCap::MaxTokens
+        };
+        let kind = ProviderKind::OpenAi {
+            base_url,
+            credential,
+            output_cap,
+        };
+        provider(name, kind)
     };
     let bearer = UpstreamCredential {
         header: "authorization".to_owned(),
@@ -229,6 +287,7 @@ pub(crate) fn model(name: &str, targets: Vec<Target>) -> Model {
         commit: Commit::FirstToken,
         max_body: 100_000,
         max_output_tokens: None,
+        max_media_tokens: 50_000,
         limits: Vec::new(),
         origin: format!("policies/models/{name}.yaml:1"),
     }
@@ -250,6 +309,15 @@ fn models() -> Vec<Model> {
         Model {
             max_body: 200,
             ..model("guarded", vec![target(ALPHA, "alpha-1", 1)])
+        },
+        Model {
+            max_output_tokens: Some(1000),
+            fallback: vec![priced(BETA, "beta-1", 4, 20)],
+            retry: Retry {
+                attempts: 1,
+                on: every.clone(),
+            },
+            ..model("priced", vec![priced(ALPHA, "alpha-1", 2, 10)])
         },
         model("keyed", vec![target(KEYED, "keyed-1", 1)]),
         Model {

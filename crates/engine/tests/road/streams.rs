@@ -249,10 +249,9 @@ fn a_client_that_leaves_is_settled_and_flagged() {
         Does::streams(&WHOLE, Ending::Close).waiting(&[0, 10, 15_000, 9000, 9000]),
     );
     assert_eq!(answer.log()["usage"]["settled"], "bound");
-    assert_eq!(
-        (&answer.log()["client_gone"], &answer.log()["code"]),
-        (&json!(true), &json!("stream_cut"))
-    );
+    // Nobody's fault: its upstream was heard out as long as may be.
+    assert_eq!(answer.log()["client_gone"], true);
+    assert_eq!(answer.log().get("code"), None);
     assert!(answer.took <= 100 + 25_000, "{}", answer.took);
 }
 

@@ -13,7 +13,7 @@ use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, Finish, HEAD_NAMES,
     Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
 };
-use turnpike_engine::{Engine, Flight, Next};
+use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
 use turnpike_policy::{Algorithm, Compiled};
 
@@ -276,6 +276,10 @@ pub(crate) struct World {
     pub(crate) keys_fetched: usize,
     /// Before every ask, the object loses its memory.
     pub(crate) evicts: bool,
+    /// Settlements so far.
+    pub(crate) settled: usize,
+    /// Settlements do not reach their objects.
+    pub(crate) loses_settlements: bool,
 }
 
 impl World {
@@ -307,6 +311,8 @@ impl World {
             keys: None,
             keys_fetched: 0,
             evicts: false,
+            settled: 0,
+            loses_settlements: false,
         }
     }
 
@@ -378,6 +384,22 @@ impl World {
             return self.other.resume(flight, event, self.now, random);
         }
         self.engine.resume(flight, event, self.now, random)
+    }
+
+    /// Takes over what another world's objects know, as the next version of a Worker does.
+    pub(crate) fn take_meters(&mut self, other: &mut Self) {
+        self.meters = std::mem::take(&mut other.meters);
+    }
+
+    /// Hands a request's body in, where that is what is waited for.
+    pub(crate) fn read(&mut self, request: &Request, next: Next) -> Next {
+        match next.step {
+            Step::ReadBody { .. } => {
+                let body = request.body.clone().unwrap_or_default();
+                self.resume(next.flight, Event::Body(Ok(&body)))
+            }
+            _ => next,
+        }
     }
 
     /// The whole road of one request.
@@ -713,7 +735,7 @@ impl World {
             committed,
         };
         let next = self.resume(flight, event);
-        let Step::End { tail, log } = next.step else {
+        let Step::End { tail, log, settle } = next.step else {
             return Some(next);
         };
         answer.steps.push("end");
@@ -725,6 +747,7 @@ impl World {
         answer.headers = owned(relay.set);
         answer.body = client;
         answer.note(log);
+        self.settle(settle.as_ref());
         None
     }
 
@@ -761,6 +784,20 @@ impl World {
             Reply::Held => held,
         };
         answer.note(finish.log);
+        self.settle(finish.settle.as_ref());
+    }
+
+    /// Tells an object what was used.
+    pub(crate) fn settle(&mut self, settled: Option<&Settled>) {
+        if let Some(Settled { object, settle }) = settled {
+            self.settled += 1;
+            if self.loses_settlements {
+                return;
+            }
+            let asked = self.asked;
+            self.decide(object, settle);
+            self.asked = asked;
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Edit {
 pub struct OutputCap {
     /// The bound, for each of the `n` answers.
     pub tokens: u64,
-    /// The member that says so where the request has neither.
+    /// The member that the upstream knows.
     pub member: CapMember,
 }
 
@@ -41,9 +41,10 @@ pub fn edits(peek: &Peek, upstream_model: &str) -> Vec<Edit> {
     edits_capped(peek, upstream_model, None)
 }
 
-/// As [`edits`], and lowers what the request allows to `cap`, or adds it.
+/// As [`edits`], and says what the request allows, at most `cap`, in the member that the upstream knows.
 ///
-/// Where the request has both members, each is lowered: which one counts is the upstream's matter.
+/// A number in the other member becomes `null`: an upstream that does not know it would answer without
+/// bound, and one that knows both refuses both.
 pub fn edits_capped(peek: &Peek, upstream_model: &str, cap: Option<OutputCap>) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut added = Vec::new();
@@ -89,25 +90,22 @@ pub fn edits_capped(peek: &Peek, upstream_model: &str, cap: Option<OutputCap>) -
     edits
 }
 
-/// Lowers the members that bound the output, or adds one.
+/// Bounds the output in one member, and takes the number out of the other.
 fn cap_output(peek: &Peek, cap: OutputCap, edits: &mut Vec<Edit>, added: &mut Vec<u8>) {
-    let members = [peek.max_tokens_member, peek.max_completion_tokens_member];
-    let bounded = members.iter().flatten().any(|(_, number)| number.is_some());
-    for (span, number) in members.into_iter().flatten() {
-        if number.is_some_and(|number| number > cap.tokens) {
-            edits.push(replace(span, cap.tokens.to_string().into_bytes()));
-        }
-    }
-    if bounded {
-        return;
-    }
-    let (name, member) = match cap.member {
-        CapMember::MaxTokens => ("max_tokens", peek.max_tokens_member),
-        CapMember::MaxCompletionTokens => ("max_completion_tokens", peek.max_completion_tokens_member),
+    let tokens = peek.max_tokens.map_or(cap.tokens, |asked| asked.min(cap.tokens));
+    let old = ("max_tokens", peek.max_tokens_member);
+    let new = ("max_completion_tokens", peek.max_completion_tokens_member);
+    let ((name, own), (_, other)) = match cap.member {
+        CapMember::MaxTokens => (old, new),
+        CapMember::MaxCompletionTokens => (new, old),
     };
-    match member {
-        Some((span, _)) => edits.push(replace(span, cap.tokens.to_string().into_bytes())),
-        None => added.extend_from_slice(format!("\"{name}\":{},", cap.tokens).as_bytes()),
+    match own {
+        Some((_, Some(number))) if number == tokens => {}
+        Some((span, _)) => edits.push(replace(span, tokens.to_string().into_bytes())),
+        None => added.extend_from_slice(format!("\"{name}\":{tokens},").as_bytes()),
+    }
+    if let Some((span, Some(_))) = other {
+        edits.push(replace(span, b"null".to_vec()));
     }
 }
 

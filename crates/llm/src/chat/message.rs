@@ -1,4 +1,5 @@
-//! What the user said last: what a mock looks at to choose its answer.
+//! What the messages say: the last one of the user, by which a mock chooses its answer, and how many parts
+//! are something else than text.
 
 use std::fmt;
 
@@ -41,6 +42,26 @@ pub fn last_message(body: &[u8]) -> LastMessage {
         has_tools: request.tools.is_some_and(json::is_filled)
             || request.functions.is_some_and(json::is_filled),
     }
+}
+
+/// How many parts of all messages are not text (images, sound, files): what they come to in tokens does not
+/// show in their bytes. None, where the messages cannot be read.
+pub fn media_parts(body: &[u8]) -> Option<u32> {
+    let request: Request<'_> = serde_json::from_slice(body).ok()?;
+    let messages: Vec<Message<'_>> = serde_json::from_str(request.messages?.get()).ok()?;
+    let mut count = 0_u32;
+    for content in messages.iter().filter_map(|message| message.content) {
+        if !content.get().starts_with('[') {
+            continue;
+        }
+        let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).ok()?;
+        let media = parts.iter().filter(|part| {
+            let is = |kind: &RawValue| json::is_text(kind, "text") || json::is_text(kind, "refusal");
+            !part.kind.is_some_and(is)
+        });
+        count = count.saturating_add(u32::try_from(media.count()).unwrap_or(u32::MAX));
+    }
+    Some(count)
 }
 
 #[derive(Deserialize)]

@@ -31,7 +31,7 @@ pub struct Peek {
     pub usage_wanted: bool,
     /// Where `include_usage` is or belongs.
     pub stream_options: StreamOptions,
-    /// The most tokens the client wants: `max_completion_tokens`, or else `max_tokens`.
+    /// The most tokens the client wants: `max_completion_tokens` or `max_tokens`, the lesser of both.
     pub max_tokens: Option<u64>,
     /// `max_tokens` as written, `null` included.
     pub max_tokens_member: Option<(Span, Option<u64>)>,
@@ -229,7 +229,10 @@ impl<'a> Members<'a> {
             stream,
             usage_wanted,
             stream_options,
-            max_tokens: given(max_completion_tokens_member).or(given(max_tokens_member)),
+            max_tokens: [given(max_completion_tokens_member), given(max_tokens_member)]
+                .into_iter()
+                .flatten()
+                .min(),
             max_tokens_member,
             max_completion_tokens_member,
             n,

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use turnpike_policy::{Rate, Window};
+
 use super::*;
+use crate::meter::quota::span;
 use crate::meter::{MAX_ID, MAX_LIMITS, Standing};
 
 const NOW: u64 = 1_800_000_000_000;
@@ -28,11 +31,18 @@ impl Object {
     fn ask(&mut self, request: &str, cost: u32, limits: &[(&str, LimitKind)], now: u64) -> Answer {
         let limits = limits
             .iter()
-            .map(|(id, kind)| Asked { id, kind: *kind })
+            .map(|(id, kind)| Asked {
+                id,
+                kind: *kind,
+                amount: 0,
+            })
             .collect();
         let ask = Ask {
             request,
+            part: 0,
             cost,
+            hold: 0,
+            lease: None,
             limits,
         }
         .encode()
@@ -332,7 +342,10 @@ fn damage_is_never_an_allowance() {
     let (stored, memory) = (object.stored.unwrap(), object.memory.unwrap());
     let ask = Ask {
         request: "x",
+        part: 0,
         cost: 1,
+        hold: 0,
+        lease: None,
         limits: Vec::new(),
     }
     .encode()
@@ -359,70 +372,54 @@ fn damage_is_never_an_allowance() {
     );
 }
 
+/// One limit of an ask that counts nothing but requests.
+fn asked(id: &str, kind: LimitKind) -> Asked<'_> {
+    Asked { id, kind, amount: 0 }
+}
+
+fn ask_of(request: &str, limits: Vec<Asked<'_>>) -> Vec<u8> {
+    let ask = Ask {
+        request,
+        part: 0,
+        cost: 1,
+        hold: 0,
+        lease: None,
+        limits,
+    };
+    ask.encode().unwrap()
+}
+
 #[test]
 fn asks_beyond_a_bound_are_refused() {
     let long = "x".repeat(MAX_ID + 1);
     let kind = rate(1, 1, 1);
     let ids: Vec<String> = (0..=MAX_LIMITS).map(|n| n.to_string()).collect();
-    let of = |ids: &[String]| {
-        ids.iter()
-            .map(|id| Asked {
-                id: id.clone().leak(),
-                kind,
-            })
-            .collect()
-    };
-    for (request, cost, limits) in [
-        (long.as_str(), 1, Vec::new()),
-        ("x", 0, Vec::new()),
-        ("x", 1, vec![Asked { id: &long, kind }]),
-        ("x", 1, vec![Asked { id: "a", kind }, Asked { id: "a", kind }]),
-        (
-            "x",
-            1,
-            vec![Asked {
-                id: "a",
-                kind: rate(0, 1, 1),
-            }],
-        ),
-        ("x", 1, of(&ids)),
+    let of = |ids: &'static [String]| ids.iter().map(|id| asked(id, kind)).collect();
+    let ids: &'static [String] = ids.leak();
+    for (request, limits) in [
+        (long.as_str(), Vec::new()),
+        ("x", vec![asked("a", LimitKind::Concurrency { count: 0 })]),
+        ("x", vec![asked(&long, kind)]),
+        ("x", vec![asked("a", kind), asked("a", kind)]),
+        ("x", vec![asked("a", rate(0, 1, 1))]),
+        ("x", of(ids)),
     ] {
-        let ask = Ask {
-            request,
-            cost,
-            limits,
-        }
-        .encode()
-        .unwrap();
-        assert_eq!(decide(None, &ask, NOW), Err(MeterError::Ask));
+        assert_eq!(decide(None, &ask_of(request, limits), NOW), Err(MeterError::Ask));
     }
-    let ask = Ask {
-        request: "x",
-        cost: 1,
-        limits: of(&ids[1..]),
-    }
-    .encode()
-    .unwrap();
+    let ask = ask_of("x", of(&ids[1..]));
     assert!(decide(None, &ask, NOW).is_ok());
     assert_eq!(decide(None, &ask[1..], NOW), Err(MeterError::Ask));
-    // Nor does the state grow without bound.
+}
+
+#[test]
+fn the_state_does_not_grow_without_bound() {
     let mut object = Object::default();
     for n in 0..MAX_KEPT {
         object.ask("", 1, &[(&format!("limit-{n}"), quota(9, Window::Month))], NOW);
     }
-    let one_more = Ask {
-        request: "",
-        cost: 1,
-        limits: vec![Asked {
-            id: "more",
-            kind: quota(9, Window::Month),
-        }],
-    };
+    let one_more = ask_of("", vec![asked("more", quota(9, Window::Month))]);
     let memory = object.memory.unwrap();
-    assert_eq!(
-        decide(Some(&memory), &one_more.encode().unwrap(), NOW),
-        Err(MeterError::Crowded)
-    );
+    assert_eq!(decide(Some(&memory), &one_more, NOW), Err(MeterError::Crowded));
 }
 
 /// Its id, limits and cost.
@@ -500,6 +497,7 @@ fn check_laws(log: &Log) {
                 }
                 assert!(by_window.values().all(|used| *used <= count), "{id} {kind:?}");
             }
+            _ => panic!("not among these laws"),
         }
     }
 }
@@ -592,6 +590,7 @@ proptest! {
                             let possible = limits.iter().all(|(_, kind)| match kind {
                                 LimitKind::Rate(rate) => cost <= rate.burst,
                                 LimitKind::Quota { count, .. } => u64::from(cost) <= *count,
+                                _ => false,
                             });
                             let standing = answer.standings[usize::try_from(limit).unwrap()];
                             prop_assert!(standing.remaining < u64::from(cost));
@@ -628,9 +627,9 @@ proptest! {
         let mut sealed = vec![VERSION, MEMORY];
         sealed.extend_from_slice(&state);
         sealed.extend_from_slice(&digest(&sealed).to_le_bytes());
-        let asked = Ask { request: "r", cost: 1, limits: vec![
-            Asked { id: "a", kind: rate(7, 1_000, 5) },
-            Asked { id: "b", kind: quota(7, Window::Month) },
+        let asked = Ask { request: "r", part: 0, cost: 1, hold: 0, lease: None, limits: vec![
+            Asked { id: "a", kind: rate(7, 1_000, 5), amount: 0 },
+            Asked { id: "b", kind: quota(7, Window::Month), amount: 0 },
         ] }.encode().unwrap();
         let _ = decide(Some(&sealed), &asked, now);
         // A true state and a true ask, each with one byte changed.

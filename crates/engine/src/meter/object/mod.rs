@@ -25,12 +25,16 @@
 //! request that another one admits. So two versions of the Worker that ask in turn, as
 //! during a rollout, each find their own law whole, and a rollback finds the truth.
 
-use serde::{Deserialize, Serialize};
-use turnpike_policy::{LimitKind, Rate, Timestamp, Window};
+mod holds;
+mod law;
 
-use super::gcra::Tat;
-use super::quota::{Used, span};
-use super::{Answer, Ask, Asked, Clock, Held, MeterError, Outcome, exactly, judge};
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{LimitKind, Timestamp};
+
+use super::{Answer, Ask, Asked, Clock, Held, MeterError, Outcome, Settle, exactly, judge, lease};
+use holds::Hold;
+pub use holds::MAX_HELD;
+use law::Law;
 
 /// The most laws that one object keeps while something is owed under them.
 pub const MAX_KEPT: usize = 1_024;
@@ -38,12 +42,16 @@ pub const MAX_KEPT: usize = 1_024;
 const MAX_LAWS: usize = 4;
 /// How many admitted requests are remembered, so that asking again is not charged again.
 const MAX_RECENT: usize = 16;
+/// How much longer than it lasts a lease is remembered, in milliseconds.
+const LEASED_AHEAD: u64 = 10_000;
 /// How long an object outlives what it is owed, in milliseconds: a clock that is set back by less
 /// finds the windows that it had closed, and a busy object is not woken more often.
 pub const LINGER: u64 = 600_000;
 
 /// The version of the state as bytes: their first byte.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version before there were holds.
+const WITHOUT_HOLDS: u8 = 1;
 /// The second byte: what the object has in memory, or what it has stored. They differ in meaning
 /// (of a rate: its TAT, or a mark ahead of it), so neither is taken for the other.
 const MEMORY: u8 = b'M';
@@ -83,6 +91,21 @@ struct State<'a> {
     /// The oldest first.
     #[serde(borrow)]
     recent: Vec<Recent<'a>>,
+    #[serde(borrow)]
+    holds: Vec<Hold<'a>>,
+    /// Until when isolates may spend what they took in advance: a time that is not before it.
+    leased: Timestamp,
+}
+
+/// As it was written before there were holds.
+#[derive(Deserialize)]
+struct Old<'a> {
+    seen: Timestamp,
+    armed: Timestamp,
+    #[serde(borrow)]
+    records: Vec<Record<'a>>,
+    #[serde(borrow)]
+    recent: Vec<Recent<'a>>,
 }
 
 /// What is known under one law of one limit.
@@ -90,15 +113,6 @@ struct State<'a> {
 struct Record<'a> {
     id: &'a str,
     law: Law,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Law {
-    /// Its whole rate is the law's identity: a TAT means nothing under another. `mark` is the TAT
-    /// that is stored; stored itself, both are the mark.
-    Rate { rate: Rate, tat: Tat, mark: Tat },
-    /// The law's identity is its window; how many it allows is asked anew each time.
-    Quota { window: Window, used: Used },
 }
 
 /// A request that was admitted.
@@ -109,148 +123,21 @@ struct Recent<'a> {
     ask: u64,
 }
 
-impl Law {
-    /// Whether an ask for `kind` is judged by this law.
-    fn judges(&self, kind: &LimitKind) -> bool {
-        match (self, kind) {
-            (Self::Rate { rate, .. }, LimitKind::Rate(asked)) => rate == asked,
-            (Self::Quota { window, .. }, LimitKind::Quota { window: asked, .. }) => window == asked,
-            _ => false,
-        }
-    }
-
-    /// The law of `kind` for a subject that owes so many requests.
-    fn new(kind: &LimitKind, now: Timestamp, owed: u64) -> Self {
-        match *kind {
-            LimitKind::Rate(rate) => {
-                let tat = match owed.min(u64::from(rate.burst)) {
-                    0 => Tat::IDLE,
-                    owed => Tat::owing(&rate, now, owed),
-                };
-                Self::Rate {
-                    rate,
-                    tat,
-                    mark: Tat::IDLE,
-                }
-            }
-            LimitKind::Quota { window, .. } => Self::Quota {
-                window,
-                used: Used {
-                    start: span(window, now).start,
-                    count: owed,
-                },
-            },
-        }
-    }
-
-    const fn held(&self) -> Held {
-        match self {
-            Self::Rate { tat, .. } => Held::Rate(*tat),
-            Self::Quota { used, .. } => Held::Quota(*used),
-        }
-    }
-
-    /// The same law after a request that it admitted.
-    fn with(self, held: Held) -> Self {
-        match (self, held) {
-            (Self::Rate { rate, mark, .. }, Held::Rate(tat)) => Self::Rate { rate, tat, mark },
-            (Self::Quota { window, .. }, Held::Quota(used)) => Self::Quota { window, used },
-            _ => self,
-        }
-    }
-
-    /// The same law after a request that another one admitted.
-    fn book(self, now: Timestamp, cost: u32) -> Self {
-        match self {
-            Self::Rate { rate, tat, mark } => Self::Rate {
-                rate,
-                tat: tat.book(&rate, now, cost),
-                mark,
-            },
-            Self::Quota { window, used } => Self::Quota {
-                window,
-                used: used.book(window, now, cost),
-            },
-        }
-    }
-
-    /// The requests that the subject owes.
-    fn owed(&self, now: Timestamp) -> u64 {
-        match self {
-            Self::Rate { rate, tat, .. } => tat.owed(rate, now),
-            Self::Quota { window, used } => used.at(*window, now).0.count,
-        }
-    }
-
-    /// From when on this law may be forgotten, here and in what is stored.
-    fn over(&self) -> Timestamp {
-        match self {
-            Self::Rate { rate, tat, mark } => (*tat).max(*mark).paid_at(rate),
-            Self::Quota { used, .. } if used.count == 0 => 0,
-            Self::Quota { window, used } => span(*window, used.start).end,
-        }
-    }
-
-    /// Whether what is stored would admit more than this.
-    fn outran_storage(&self) -> bool {
-        match self {
-            Self::Rate { tat, mark, .. } => tat > mark,
-            // Written in each call that charges it.
-            Self::Quota { .. } => true,
-        }
-    }
-
-    /// Sets the mark, as it is about to be stored: ahead of the TAT, or right at it.
-    fn set_mark(&mut self, now: Timestamp, ahead: bool) {
-        if let Self::Rate { rate, tat, mark } = self
-            && (*tat > *mark || tat.paid_at(rate) > now)
-        {
-            *mark = if ahead { tat.ahead(rate, chunk(rate)) } else { *tat };
-        }
-    }
-
-    /// As it is stored.
-    const fn stored(self) -> Self {
-        match self {
-            Self::Rate { rate, mark, .. } => Self::Rate {
-                rate,
-                tat: mark,
-                mark,
-            },
-            Self::Quota { .. } => self,
-        }
-    }
-
-    /// Whether it is a law that this module could have written.
-    fn sound(&self) -> bool {
-        match self {
-            Self::Rate { rate, tat, mark } => {
-                rate.count > 0 && rate.period > 0 && rate.burst > 0 && tat <= mark
-            }
-            Self::Quota { window, used } => span(*window, used.start).start == used.start,
-        }
-    }
-}
-
-/// How many requests the mark of a rate is ahead of its TAT: at most a tenth of the burst, and at
-/// most a second's worth, so that an object that was idle for ten finds nearly all of it paid. A
-/// rate that is slower than one a second is written each time.
-fn chunk(rate: &Rate) -> u64 {
-    let second = u64::from(rate.count).saturating_mul(1_000) / rate.period.max(1);
-    second.min(u64::from(rate.burst) / 10)
-}
-
 /// What is stored, as the state of an object that enters memory.
 pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
     seal(MEMORY, &open(STORED, persisted)?)
 }
 
-/// Decides one ask. `state` is what is in memory; none: nothing is, and nothing is stored either.
+/// Decides one ask, or takes a settlement. `state` is what is in memory; none: nothing is, and nothing is
+/// stored either.
 pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
     let mut state = match state {
         Some(bytes) => open(MEMORY, bytes)?,
         None => State::default(),
     };
+    if let Some(settle) = Settle::decode(ask) {
+        return settled(state, &settle?, now);
+    }
     let fingerprint = digest(ask);
     let ask = Ask::decode(ask)?;
 
@@ -259,7 +146,15 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     state.seen = now;
     // The time seen is in all that is stored, so what is over stays over, after a crash too.
     prune(&mut state.records, now);
+    holds::prune(&mut state.holds, now);
 
+    if let Some(lease) = ask.lease.filter(|lease| lease.back > 0) {
+        for record in &mut state.records {
+            if ask.limits.iter().any(|one| one.id == record.id) {
+                record.law = record.law.give_back(lease.taken, lease.back);
+            }
+        }
+    }
     let (chosen, seeded) = choose(&mut state.records, &ask.limits, now)?;
     let again = !ask.request.is_empty()
         && state
@@ -267,27 +162,44 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
             .iter()
             .any(|one| one.ask == fingerprint && one.request == ask.request);
 
-    let held = |records: &[Record<'_>], index: usize, kind: &LimitKind| {
-        records
-            .get(index)
-            .map_or(Held::idle(kind), |record| record.law.held())
+    let held = |state: &State<'_>, index: Option<usize>, asked: &Asked<'_>| match asked.kind {
+        LimitKind::Concurrency { .. } => Held::Places(holds::taken(&state.holds, asked.id)),
+        _ => index
+            .and_then(|index| state.records.get(index))
+            .map_or(Held::idle(&asked.kind), |record| record.law.held()),
     };
-    let judged = if again {
-        None
+    let found: Vec<Held> = ask
+        .limits
+        .iter()
+        .zip(&chosen)
+        .map(|(one, index)| held(&state, *index, one))
+        .collect();
+    let (judged, leased) = if again {
+        (None, 0)
     } else {
-        let asked = ask.limits.iter().zip(&chosen);
-        Some(judge(
-            asked.map(|(one, index)| (&one.kind, held(&state.records, *index, &one.kind))),
-            now,
-            ask.cost,
-        ))
+        let (judged, leased) = judge_ask(&ask, &found, state.leased, now);
+        (Some(judged), leased)
     };
     let mut write = seeded;
+    let until = now.saturating_add(ask.lease.map_or(0, |lease| lease.life));
+    if leased > 0 && until > state.leased {
+        // Ahead, so that it is not written with every lease.
+        state.leased = until.saturating_add(LEASED_AHEAD);
+        write = true;
+    }
     let outcome = match judged {
         None => Outcome::Admitted,
         Some(Err(refused)) => refused,
         Some(Ok(after)) => {
-            write |= charge(&mut state.records, &ask, &chosen, &after, now);
+            write |= charge(
+                &mut state.records,
+                &ask,
+                ask.cost.saturating_add(leased),
+                &chosen,
+                &after,
+                now,
+            );
+            holds::add(&mut state.holds, &ask, now)?;
             if !ask.request.is_empty() {
                 let surplus = (state.recent.len() + 1).saturating_sub(MAX_RECENT);
                 state.recent.drain(..surplus);
@@ -304,30 +216,81 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         .limits
         .iter()
         .zip(&chosen)
-        .map(|(one, index)| held(&state.records, *index, &one.kind).standing(&one.kind, now))
+        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now))
         .collect();
     // What was only looked at leaves nothing behind.
     prune(&mut state.records, now);
 
+    // What is counted exactly has the next call written too, so a mark ahead would spare nothing.
+    let through = ask
+        .limits
+        .iter()
+        .any(|one| !matches!(one.kind, LimitKind::Rate(_)));
+    let answer = Answer {
+        outcome,
+        leased,
+        standings,
+    };
+    closed(state, &answer, write.then_some(!through))
+}
+
+/// Judges what is asked, with the lease if that passes too: what is held afterwards or the refusal, and how
+/// much is leased. `leased`: until when an earlier lease may be out.
+fn judge_ask(
+    ask: &Ask<'_>,
+    found: &[Held],
+    leased: Timestamp,
+    now: Timestamp,
+) -> (Result<Vec<Held>, Outcome>, u32) {
+    let at_most =
+        |limits: &[Asked<'_>], requests: u32| judge(limits.iter().zip(found.iter().copied()), now, requests);
+    // What was taken in advance passes later than it was charged: while any may be out, bursts are
+    // smaller by what passes meanwhile.
+    let narrowed = lease::narrowed(&ask.limits);
+    if let Some(wish) = ask.lease.map(|lease| lease.wish).filter(|wish| *wish > 0)
+        && let Some(requests) = ask.cost.checked_add(wish)
+        && let Ok(after) = at_most(&narrowed, requests)
+    {
+        return (Ok(after), wish);
+    }
+    let limits = if leased > now { &narrowed } else { &ask.limits };
+    (at_most(limits, ask.cost), 0)
+}
+
+/// Takes a settlement.
+fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<Decided, MeterError> {
+    let mut clock = Clock(state.seen);
+    let now = clock.at(now);
+    state.seen = now;
+    holds::prune(&mut state.holds, now);
+    let found = holds::settle(&mut state.holds, &mut state.records, settle, now);
+    prune(&mut state.records, now);
+    let answer = Answer {
+        outcome: Outcome::Admitted,
+        leased: 0,
+        standings: Vec::new(),
+    };
+    closed(state, &answer, found.then_some(false))
+}
+
+/// What a call leads to. `write`: whether it must be stored, and then whether rates are stored by a mark
+/// that is ahead of them.
+fn closed(mut state: State<'_>, answer: &Answer, write: Option<bool>) -> Result<Decided, MeterError> {
+    let now = state.seen;
     let (mut persist, mut alarm) = (None, None);
-    if write {
-        // A quota has the next call written too, so a mark ahead would spare nothing.
-        let through = ask
-            .limits
-            .iter()
-            .any(|one| matches!(one.kind, LimitKind::Quota { .. }));
+    if let Some(ahead) = write {
         for record in &mut state.records {
-            record.law.set_mark(now, !through);
+            record.law.set_mark(now, ahead);
         }
         if state.armed <= now {
-            state.armed = over(&state.records).max(now).saturating_add(LINGER);
+            state.armed = over(&state).max(now).saturating_add(LINGER);
             alarm = Some(state.armed);
         }
         persist = Some(seal(STORED, &stored(&state))?);
     }
     Ok(Decided {
         state: seal(MEMORY, &state)?,
-        answer: Answer { outcome, standings }.encode()?,
+        answer: answer.encode()?,
         persist,
         alarm,
     })
@@ -337,7 +300,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
 /// [`resume`] what is stored first.
 pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
     let state = open(MEMORY, state)?;
-    let at = over(&state.records).max(state.seen).saturating_add(LINGER);
+    let at = over(&state).max(state.seen).saturating_add(LINGER);
     Ok(if at <= now {
         Alarm::Forget
     } else {
@@ -359,9 +322,10 @@ fn prune(records: &mut Vec<Record<'_>>, now: Timestamp) {
     records.retain(|record| live.contains(&record.id));
 }
 
-/// When the last of these laws may be forgotten.
-fn over(records: &[Record<'_>]) -> Timestamp {
-    records.iter().map(|record| record.law.over()).max().unwrap_or(0)
+/// When the last of these laws and holds may be forgotten.
+fn over(state: &State<'_>) -> Timestamp {
+    let laws = state.records.iter().map(|record| record.law.over()).max();
+    laws.unwrap_or(0).max(holds::over(&state.holds))
 }
 
 /// The record of each limit that is asked, made where there is none; and whether one was made for
@@ -371,15 +335,21 @@ fn choose<'a>(
     records: &mut Vec<Record<'a>>,
     limits: &[Asked<'a>],
     now: Timestamp,
-) -> Result<(Vec<usize>, bool), MeterError> {
+) -> Result<(Vec<Option<usize>>, bool), MeterError> {
     let mut seeded = false;
     for asked in limits {
+        // Places are counted by their holds.
+        let Some(fresh) = Law::new(&asked.kind, now, 0) else {
+            continue;
+        };
         let mut owed = 0;
         let mut laws = 0;
         let mut known = false;
         for record in records.iter().filter(|record| record.id == asked.id) {
             known |= record.law.judges(&asked.kind);
-            owed = owed.max(record.law.owed(now));
+            if record.law.counts_for(&asked.kind) {
+                owed = owed.max(record.law.owed(now));
+            }
             laws += 1;
         }
         if known {
@@ -399,7 +369,7 @@ fn choose<'a>(
         }
         records.push(Record {
             id: asked.id,
-            law: Law::new(&asked.kind, now, owed),
+            law: Law::new(&asked.kind, now, owed).unwrap_or(fresh),
         });
         seeded |= owed > 0;
     }
@@ -410,9 +380,13 @@ fn choose<'a>(
     let chosen = limits
         .iter()
         .map(|asked| {
+            if matches!(asked.kind, LimitKind::Concurrency { .. }) {
+                return Ok(None);
+            }
             records
                 .iter()
                 .position(|record| record.id == asked.id && record.law.judges(&asked.kind))
+                .map(Some)
                 .ok_or(MeterError::State)
         })
         .collect::<Result<_, _>>()?;
@@ -424,17 +398,23 @@ fn choose<'a>(
 fn charge(
     records: &mut [Record<'_>],
     ask: &Ask<'_>,
-    chosen: &[usize],
+    requests: u32,
+    chosen: &[Option<usize>],
     after: &[Held],
     now: Timestamp,
 ) -> bool {
     let mut write = false;
     for ((asked, index), held) in ask.limits.iter().zip(chosen).zip(after) {
+        let Some(index) = index else {
+            // The hold that is added must survive the memory.
+            write |= ask.cost > 0;
+            continue;
+        };
         for (place, record) in records.iter_mut().enumerate() {
             if place == *index {
                 record.law = record.law.with(*held);
-            } else if record.id == asked.id {
-                record.law = record.law.book(now, ask.cost);
+            } else if record.id == asked.id && record.law.counts_for(&asked.kind) {
+                record.law = record.law.book(now, asked.cost(requests));
             } else {
                 continue;
             }
@@ -464,14 +444,25 @@ fn seal(kind: u8, state: &State<'_>) -> Result<Vec<u8>, MeterError> {
 /// Reads a state, or nothing: a state that is not whole says nothing about what was used.
 fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
     let (content, digest_bytes) = bytes.split_last_chunk().ok_or(MeterError::State)?;
-    let body = match content {
-        [VERSION, found, body @ ..] if *found == kind => body,
+    let (version, body) = match content {
+        [version, found, body @ ..] if *found == kind => (*version, body),
         _ => return Err(MeterError::State),
     };
     if u64::from_le_bytes(*digest_bytes) != digest(content) {
         return Err(MeterError::State);
     }
-    let state: State<'_> = exactly(body).ok_or(MeterError::State)?;
+    let state = match version {
+        VERSION => exactly::<State<'_>>(body),
+        WITHOUT_HOLDS => exactly::<Old<'_>>(body).map(|old| State {
+            seen: old.seen,
+            armed: old.armed,
+            records: old.records,
+            recent: old.recent,
+            ..State::default()
+        }),
+        _ => None,
+    };
+    let state = state.ok_or(MeterError::State)?;
     if state.records.iter().all(|record| record.law.sound()) {
         Ok(state)
     } else {
@@ -486,5 +477,7 @@ fn digest(bytes: &[u8]) -> u64 {
     })
 }
 
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,260 @@
+//! Reservations against a model of them, written the plain way.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use turnpike_policy::{Unit, Window};
+
+use super::*;
+use crate::meter::quota::span;
+
+const NOW: u64 = 1_800_000_000_000;
+const HOLD: u64 = 90_000;
+
+fn budget(count: u64) -> LimitKind {
+    LimitKind::Budget {
+        count,
+        window: Window::Minute,
+        unit: Unit::Tokens,
+    }
+}
+
+/// An object as its shell keeps it.
+#[derive(Clone, Default)]
+struct Object {
+    memory: Option<Vec<u8>>,
+    stored: Option<Vec<u8>>,
+}
+
+impl Object {
+    fn call(&mut self, bytes: &[u8], now: u64) -> Answer {
+        if self.memory.is_none() {
+            self.memory = self.stored.as_deref().map(|stored| resume(stored).unwrap());
+        }
+        let decided = decide(self.memory.as_deref(), bytes, now).unwrap();
+        self.memory = Some(decided.state);
+        if decided.persist.is_some() {
+            self.stored = decided.persist;
+        }
+        Answer::decode(&decided.answer).unwrap()
+    }
+
+    fn ask(&mut self, request: &str, cost: u32, limits: Vec<Asked<'_>>, now: u64) -> Answer {
+        self.part(request, 0, cost, limits, now)
+    }
+
+    fn part(&mut self, request: &str, part: u32, cost: u32, limits: Vec<Asked<'_>>, now: u64) -> Answer {
+        let ask = Ask {
+            request,
+            part,
+            cost,
+            hold: HOLD,
+            lease: None,
+            limits,
+        };
+        self.call(&ask.encode().unwrap(), now)
+    }
+
+    fn settle(&mut self, request: &str, used: &[(&str, u64)], now: u64) {
+        let settle = Settle {
+            request,
+            used: used.to_vec(),
+        };
+        self.call(&settle.encode().unwrap(), now);
+    }
+
+    fn left(&mut self, count: u64, now: u64) -> u64 {
+        let looked = vec![Asked {
+            id: "t",
+            kind: budget(count),
+            amount: 0,
+        }];
+        self.ask("", 0, looked, now).standings[0].remaining
+    }
+}
+
+#[test]
+fn what_is_given_back_is_that_of_its_own_window() {
+    let minute = span(Window::Minute, NOW);
+    let t = |amount| {
+        vec![Asked {
+            id: "t",
+            kind: budget(100),
+            amount,
+        }]
+    };
+    let mut object = Object::default();
+    assert_eq!(object.ask("a", 1, t(80), NOW).outcome, Outcome::Admitted);
+    // In the next window the reservation of the one before counts no more, nor does what comes back of it.
+    assert_eq!(object.ask("b", 1, t(90), minute.end).outcome, Outcome::Admitted);
+    object.settle("a", &[("t", 10)], minute.end + 1);
+    assert_eq!(object.left(100, minute.end + 1), 10);
+    object.settle("b", &[("t", 40)], minute.end + 2);
+    assert_eq!(object.left(100, minute.end + 2), 60);
+    // What was used beyond any bound is taken from what follows.
+    assert_eq!(
+        object.ask("c", 1, t(10), minute.end + 3).outcome,
+        Outcome::Admitted
+    );
+    object.settle("c", &[("t", 35)], minute.end + 4);
+    assert_eq!(object.left(100, minute.end + 4), 25);
+    // To settle again changes nothing, nor does a stranger.
+    object.settle("c", &[("t", 0)], minute.end + 5);
+    object.settle("nobody", &[("t", 0)], minute.end + 5);
+    assert_eq!(object.left(100, minute.end + 5), 25);
+}
+
+#[test]
+fn a_state_from_before_there_were_holds_is_read() {
+    // As the version before wrote it: without what is last.
+    let state = State {
+        seen: NOW,
+        armed: NOW + 5,
+        ..State::default()
+    };
+    let mut bytes = postcard::to_extend(
+        &(state.seen, state.armed, &state.records, &state.recent),
+        vec![WITHOUT_HOLDS, STORED],
+    )
+    .unwrap();
+    bytes.extend_from_slice(&digest(&bytes).to_le_bytes());
+    assert_eq!(open(STORED, &bytes).unwrap(), state);
+    bytes[0] = 3;
+    assert!(open(STORED, &bytes).is_err());
+}
+
+#[test]
+fn an_object_holds_no_more_than_it_may() {
+    let mut object = Object::default();
+    let place = || {
+        vec![Asked {
+            id: "c",
+            kind: LimitKind::Concurrency { count: 1_000_000 },
+            amount: 0,
+        }]
+    };
+    for index in 0..MAX_HELD {
+        assert_eq!(
+            object.ask(&format!("r{index}"), 1, place(), NOW).outcome,
+            Outcome::Admitted
+        );
+    }
+    let ask = Ask {
+        request: "one more",
+        part: 0,
+        cost: 1,
+        hold: HOLD,
+        lease: None,
+        limits: place(),
+    };
+    assert_eq!(
+        decide(object.memory.as_deref(), &ask.encode().unwrap(), NOW),
+        Err(MeterError::Crowded)
+    );
+    // It is idle when they are over, and not before.
+    let memory = object.memory.unwrap();
+    assert!(matches!(on_alarm(&memory, NOW + HOLD), Ok(Alarm::Rearm(_))));
+    assert_eq!(on_alarm(&memory, NOW + HOLD + LINGER), Ok(Alarm::Forget));
+}
+
+/// What there is to know, kept the plain way.
+#[derive(Default)]
+struct Model {
+    /// What each window was charged.
+    charged: BTreeMap<u64, u64>,
+    /// What each request holds: until when, and what it charged to which window.
+    held: BTreeMap<u8, (u64, Vec<(u64, u64)>)>,
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Admit(u8, u64),
+    More(u8, u64),
+    Settle(u8, u64),
+    Wait(u64),
+    Crash,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        5 => (any::<u8>(), 0_u64..60).prop_map(|(id, amount)| Op::Admit(id, amount)),
+        2 => (0_u8..12, 1_u64..30).prop_map(|(id, amount)| Op::More(id, amount)),
+        4 => (0_u8..12, 0_u64..90).prop_map(|(id, used)| Op::Settle(id, used)),
+        2 => (0_u64..40_000).prop_map(Op::Wait),
+        1 => Just(Op::Crash),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn an_object_does_what_the_model_does(ops in prop::collection::vec(op(), 1..200)) {
+        const MOST: u64 = 200;
+        const PLACES: u64 = 4;
+        let (mut object, mut model, mut now) = (Object::default(), Model::default(), NOW);
+        let (mut ids, mut part) = (Vec::<u8>::new(), 0);
+        for op in ops {
+            model.held.retain(|_, (until, _)| *until > now);
+            let window = span(Window::Minute, now).start;
+            let charged = model.charged.get(&window).copied().unwrap_or(0);
+            match op {
+                Op::Admit(id, amount) => {
+                    if ids.contains(&id) {
+                        continue;
+                    }
+                    let limits = vec![
+                        Asked { id: "t", kind: budget(MOST), amount },
+                        Asked { id: "c", kind: LimitKind::Concurrency { count: 4 }, amount: 0 },
+                    ];
+                    let answer = object.ask(&format!("{id}"), 1, limits.clone(), now);
+                    let fits = (amount == 0 || charged + amount <= MOST) && (model.held.len() as u64) < PLACES;
+                    prop_assert_eq!(answer.outcome == Outcome::Admitted, fits);
+                    if fits {
+                        ids.push(id);
+                        *model.charged.entry(window).or_default() += amount;
+                        let parts = if amount > 0 { vec![(window, amount)] } else { Vec::new() };
+                        model.held.insert(id, (now + HOLD, parts));
+                        // Its answer was lost and it is asked again: nothing is charged twice.
+                        let again = object.ask(&format!("{id}"), 1, limits, now);
+                        prop_assert_eq!(again.outcome, Outcome::Admitted);
+                    }
+                }
+                Op::More(index, amount) => {
+                    let Some(id) = ids.get(usize::from(index)).filter(|id| model.held.contains_key(id)).copied() else {
+                        continue;
+                    };
+                    let limits = vec![Asked { id: "t", kind: budget(MOST), amount }];
+                    part += 1;
+                    let answer = object.part(&format!("{id}"), part, 0, limits, now);
+                    prop_assert_eq!(answer.outcome == Outcome::Admitted, charged + amount <= MOST);
+                    if charged + amount <= MOST {
+                        *model.charged.entry(window).or_default() += amount;
+                        if let Some((until, parts)) = model.held.get_mut(&id) {
+                            *until = (*until).max(now + HOLD);
+                            parts.push((window, amount));
+                        }
+                    }
+                }
+                Op::Settle(index, used) => {
+                    let Some(id) = ids.get(usize::from(index)).copied() else { continue };
+                    object.settle(&format!("{id}"), &[("t", used)], now);
+                    let Some((_, parts)) = model.held.remove(&id) else { continue };
+                    let mut left = used;
+                    for (start, amount) in &parts {
+                        let kept = left.min(*amount);
+                        left -= kept;
+                        *model.charged.get_mut(start).unwrap() -= amount - kept;
+                    }
+                    if !parts.is_empty() {
+                        *model.charged.entry(window).or_default() += left;
+                    }
+                }
+                Op::Wait(ms) => now += ms,
+                Op::Crash => object.memory = None,
+            }
+            let window = span(Window::Minute, now).start;
+            let charged = model.charged.get(&window).copied().unwrap_or(0);
+            prop_assert_eq!(object.left(MOST, now), MOST.saturating_sub(charged));
+        }
+    }
+}

@@ -1,0 +1,314 @@
+// Budgets of tokens and money, and places: reserved before a call at its upper bound, settled at what it used.
+// However many calls come at once, none is made that could not be paid, and the books balance at the end.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import OpenAI from "openai";
+import { chat, key, startE2e } from "./harness/e2e.mjs";
+import { parseList } from "./harness/fields.mjs";
+import { open } from "./harness/raw.mjs";
+import { PORTS, chunks, completion, event, eventStream, json, startUpstream } from "./harness/upstream.mjs";
+
+// What a call of 200 bytes may use: its bytes, what a provider may put around them, and its answer.
+const INPUT = 200 + 512;
+const OUTPUT = 100;
+const UNITS = {
+  tokens: { limit: 30_100, reserved: INPUT + OUTPUT, of: ({ input, cached, output }) => input + cached + output },
+  spender: {
+    limit: 90_000_000,
+    reserved: INPUT * 2_000 + OUTPUT * 10_000,
+    of: ({ input, cached, output }) => input * 2_000 + cached * 200 + output * 10_000,
+  },
+};
+const DAY = 24 * 60 * 60 * 1000;
+let day = Date.UTC(2041, 2, 3, 9);
+
+// A body of exactly 200 bytes, so that what is reserved for it is known.
+function body(model, more = {}) {
+  const build = (content) => JSON.stringify({ model, messages: [{ role: "user", content }], ...more });
+  return build("x".repeat(200 - build("").length));
+}
+const usageOf = ({ input, cached, output }) => ({
+  prompt_tokens: input + cached,
+  completion_tokens: output,
+  total_tokens: input + cached + output,
+  prompt_tokens_details: { cached_tokens: cached },
+});
+
+let gateway;
+let upstream;
+const say = async (as, text) => {
+  const response = await gateway.fetch("/v1/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-api-key": key(as) },
+    body: text,
+  });
+  const answer = await response.text();
+  return { status: response.status, headers: response.headers, text: answer, body: answer.startsWith("{") ? JSON.parse(answer) : null };
+};
+const left = ({ headers }) => parseList(headers.get("ratelimit"))[0].r;
+
+// What is left when all is settled: what a call that is not paid finds, and what it reserves itself.
+async function standing(as) {
+  const before = upstream.answer;
+  upstream.answer = (request, response) => json(response, { error: { message: "no", type: "invalid_request_error" } }, 400);
+  // A settlement is made after the answer; it is soon over.
+  await sleep(100);
+  const answer = await say(as, body("priced"));
+  assert.equal(answer.status, 400, answer.text);
+  upstream.answer = before;
+  await sleep(100);
+  return left(answer) + UNITS[as].reserved;
+}
+
+before(async () => {
+  upstream = await startUpstream(PORTS.chat, null);
+  gateway = await startE2e({ clock: true });
+});
+after(async () => {
+  await gateway?.stop();
+  await upstream?.stop();
+});
+// Each test has a day, and so a window, of its own.
+beforeEach(async () => {
+  day += DAY;
+  await gateway.clock(day);
+});
+
+for (const as of Object.keys(UNITS)) {
+  const { limit, reserved, of } = UNITS[as];
+  test(`200 calls at once by ${as}, for 37 of which there is enough: exactly 37 are made, and the books balance`, async () => {
+    let made = 0;
+    let refused = 0;
+    let used = 0;
+    let release;
+    const decided = new Promise((resolve) => { release = resolve; });
+    const count = () => { if (made + refused === 200) release(); };
+    upstream.answer = async (request, response) => {
+      const mine = { input: 5 + made, cached: made % 7, output: 3 * made };
+      made += 1;
+      count();
+      // Nobody is answered, and so settled, before all are decided.
+      await decided;
+      used += of(mine);
+      json(response, completion("priced-model", "ok", usageOf(mine)));
+    };
+    const answers = await Promise.all(Array.from({ length: 200 }, async () => {
+      const answer = await say(as, body("priced"));
+      if (answer.status === 429) {
+        refused += 1;
+        count();
+      }
+      return answer;
+    }));
+    assert.deepEqual([made, refused], [37, 163]);
+    assert.equal(answers.filter(({ status }) => status === 200).length, 37);
+    for (const { status, headers, body: said } of answers.filter(({ status }) => status !== 200)) {
+      assert.deepEqual([status, said.error.code], [429, "budget_exceeded"]);
+      assert.equal(headers.get("x-should-retry"), "false");
+      // Until midnight, in whole seconds.
+      assert.equal(Number(headers.get("retry-after")), 15 * 60 * 60);
+    }
+    assert.ok(37 * reserved <= limit && 38 * reserved > limit);
+    assert.equal(await standing(as), limit - used);
+  });
+}
+
+describe("what a call is charged", () => {
+  const spent = async (as, answer, more = {}) => {
+    const before = await standing(as);
+    upstream.answer = answer;
+    const said = await say(as, body("priced", more));
+    return { said, spent: before - (await standing(as)) };
+  };
+  const mine = { input: 20, cached: 10, output: 5 };
+
+  test("what its provider counted, cached tokens at their price", async () => {
+    const whole = (request, response) => json(response, completion("priced-model", "ok", usageOf(mine)));
+    assert.equal((await spent("tokens", whole)).spent, 35);
+    assert.equal((await spent("spender", whole)).spent, 20 * 2_000 + 10 * 200 + 5 * 10_000);
+  });
+
+  test("of a stream too", async () => {
+    const stream = (request, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      for (const data of chunks("priced-model", ["a", "b"], { usage: usageOf(mine) })) response.write(event(data));
+      response.end(event("[DONE]"));
+    };
+    const { said, spent: amount } = await spent("tokens", stream, { stream: true });
+    assert.equal(amount, 35);
+    assert.match(said.text, /\[DONE\]/);
+    assert.doesNotMatch(said.text, /prompt_tokens/, "nobody asked for it");
+  });
+
+  test("its bound, where a stream is cut", async () => {
+    const cut = async (request, response) => {
+      const stream = eventStream(response);
+      await stream.write(event(chunks("priced-model", ["a"])[1]));
+      await sleep(50);
+      stream.cut();
+    };
+    const { said, spent: amount } = await spent("tokens", cut, { stream: true });
+    assert.match(said.text, /stream_cut/);
+    assert.equal(amount, UNITS.tokens.reserved);
+  });
+
+  test("nothing, where the upstream fails or refuses", async () => {
+    for (const status of [400, 401, 429, 500, 503]) {
+      const fails = (request, response) => json(response, { error: { message: "no" } }, status);
+      assert.equal((await spent("tokens", fails)).spent, 0, `${status}`);
+    }
+  });
+
+  test("both targets, where one was left while it may have been thinking", async () => {
+    const hangs = async (request, response) => {
+      if (request.url.startsWith("/backup/")) return json(response, completion("dear-model", "ok", usageOf(mine)));
+      await sleep(1500);
+      response.destroy();
+    };
+    // A plain call waits for its target up to `total`; a stream for its first token.
+    const streamed = (request, response) => {
+      if (!request.url.startsWith("/backup/")) return hangs(request, response);
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      for (const data of chunks("dear-model", ["a"], { usage: usageOf(mine) })) response.write(event(data));
+      response.end(event("[DONE]"));
+    };
+    const { said, spent: amount } = await spent("spender", streamed, { stream: true });
+    assert.match(said.text, /\[DONE\]/);
+    assert.equal(amount, UNITS.spender.reserved + 20 * 4_000 + 10 * 4_000 + 5 * 20_000);
+  });
+
+  test("more than the bound, where a provider counts more than it was asked for", async () => {
+    const more = { input: 5_000, cached: 0, output: 200 };
+    const whole = (request, response) => json(response, completion("priced-model", "ok", usageOf(more)));
+    assert.equal((await spent("tokens", whole)).spent, 5_200);
+  });
+});
+
+test("what an upstream may answer is bounded by what was reserved", async () => {
+  upstream.answer = (request, response) => json(response, completion("priced-model", "ok"));
+  for (const [more, expected] of [[{}, 100], [{ max_tokens: 7 }, 7], [{ max_tokens: 4_000 }, 100]]) {
+    await say("tokens", body("priced", more));
+    assert.equal(JSON.parse(upstream.requests.at(-1).body).max_tokens, expected);
+  }
+});
+
+test("a budget outlives the object's memory, and a new day begins a new one", async () => {
+  upstream.answer = (request, response) => json(response, completion("priced-model", "ok", usageOf({ input: 900, cached: 0, output: 100 })));
+  await say("tokens", body("priced"));
+  assert.equal(await standing("tokens"), 30_100 - 1_000);
+  await gateway.clock(day + 15 * 60 * 60 * 1000);
+  assert.equal(await standing("tokens"), 30_100);
+  day += DAY;
+});
+
+test("places: as many at one time as the plan says, each until its last byte", async () => {
+  const open = [];
+  upstream.answer = (request, response) => {
+    const stream = eventStream(response);
+    open.push(stream);
+    return stream.write(event(chunks("upstream-model", ["a"])[1]));
+  };
+  const call = () => chat(gateway, { as: "places", stream: true });
+  // One after another: so it is known whose stream is whose.
+  const streams = [await call(), await call(), await call()];
+  assert.deepEqual(streams.map(({ status }) => status), [200, 200, 200]);
+  const fourth = await call();
+  assert.equal(fourth.status, 429);
+  assert.equal((await fourth.json()).error.code, "concurrency_limited");
+  assert.equal(fourth.headers.get("x-should-retry"), "true");
+  // One ends: its place is free.
+  await open[0].write(event(chunks("upstream-model", [], {}).at(-1)));
+  open[0].end(event("[DONE]"));
+  await streams[0].text();
+  await sleep(200);
+  const again = await call();
+  assert.equal(again.status, 200);
+  // One is left by its client: its place is free when its upstream is over.
+  await streams[1].body.cancel();
+  open[1].cut();
+  await sleep(300);
+  const last = await call();
+  assert.equal(last.status, 200);
+  for (const stream of open.slice(2)) stream.cut();
+  await Promise.all([streams[2].text(), again.text(), last.text()]);
+});
+
+test("places of an API: until the last byte of an answer that is passed on untouched", async (t) => {
+  const open = [];
+  const rest = await startUpstream(PORTS.rest, (request, response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.write("[");
+    open.push(response);
+  });
+  t.after(() => rest.stop());
+  await sleep(300);
+  const call = () => gateway.fetch("/orders/v1/orders", { headers: { "x-api-key": key("places") } });
+  const answers = [await call(), await call(), await call()];
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+  assert.equal((await call()).status, 429);
+  open[0].end("]");
+  assert.equal(await answers[0].text(), "[]");
+  await sleep(200);
+  const again = await call();
+  assert.equal(again.status, 200);
+  for (const response of open.slice(1)) response.end("]");
+  await Promise.all([...answers.slice(1), again].map((answer) => answer.text()));
+});
+
+test("places of an API: a client that leaves gives its place back", async (t) => {
+  const answering = [];
+  const rest = await startUpstream(PORTS.rest, async (request, response) => {
+    answering.push(response);
+    if (request.url.includes("limit=1")) await sleep(400);
+    response.writeHead(200, { "content-type": "application/json" });
+    response.write("[");
+    // The platform here notices that a client has left only when something is sent to it.
+    const talks = setInterval(() => response.writableEnded || response.write(" "), 100);
+    response.on("close", () => clearInterval(talks));
+  });
+  t.after(() => rest.stop());
+  await sleep(300);
+  const path = "/orders/v1/orders";
+  const headers = { "x-api-key": key("places") };
+  // In the middle of its body, by a close (which workerd sees when it writes again) or a reset: at once.
+  for (const reset of [false, true, false, true, false]) {
+    const { request, response } = open(gateway.url, { path, headers });
+    request.on("error", () => {});
+    request.end();
+    const answer = await response;
+    assert.equal(answer.statusCode, 200);
+    answer.on("error", () => {});
+    await once(answer, "data");
+    if (reset) request.socket.resetAndDestroy();
+    else request.destroy();
+    await sleep(500);
+  }
+  // Before the head of the answer: the platform does not tell, but then nobody takes it.
+  for (let i = 0; i < 3; i++) {
+    const { request } = open(gateway.url, { path: `${path}?limit=1`, headers });
+    request.on("error", () => {});
+    request.end();
+    await sleep(100);
+    request.destroy();
+  }
+  await sleep(17_000);
+  const call = () => gateway.fetch(path, { headers });
+  const answers = [await call(), await call(), await call()];
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+  for (const response of answering) response.end("]");
+  await Promise.all(answers.map((answer) => answer.text()));
+});
+
+test("the official SDK raises its own exception, and does not try again", async () => {
+  const before = upstream.requests.length;
+  upstream.answer = (request, response) => json(response, completion("priced-model", "ok", usageOf({ input: 30_000, cached: 0, output: 50 })));
+  const client = new OpenAI({ apiKey: key("tokens"), baseURL: `${gateway.url}/v1` });
+  const ask = () => client.chat.completions.create({ model: "priced", messages: [{ role: "user", content: "hi" }] });
+  await ask();
+  await sleep(200);
+  await assert.rejects(ask(), (error) => error instanceof OpenAI.RateLimitError && error.code === "budget_exceeded");
+  assert.equal(upstream.requests.length, before + 1);
+});
