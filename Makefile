@@ -16,7 +16,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := set -euo pipefail; environment=$$(scripts/bootstrap --env); eval "$$environment";
 
 .PHONY: help dev test build cli bench size lint fmt dry-run clean
-.PHONY: test-native test-wasm test-e2e
+.PHONY: test-native test-policies test-wasm test-e2e
 
 help: ## List these commands
 	@echo 'Turnpike. Commands (each sets up by itself what it needs):'
@@ -29,6 +29,7 @@ dev: ## Build the Worker and serve it on 127.0.0.1:8787; rebuilds on change
 test: ## Run every test, natively, in Wasm and end to end, and check the size
 	@scripts/bootstrap build test
 	@$(MAKE) test-native
+	@$(MAKE) test-policies
 	@$(MAKE) test-wasm
 	@$(MAKE) build
 	@$(MAKE) test-e2e
@@ -38,6 +39,10 @@ test: ## Run every test, natively, in Wasm and end to end, and check the size
 
 test-native: ## Only the tests that need no Wasm: cargo test --workspace
 	cargo test --workspace
+
+test-policies: ## Only the tests of the policies (policies/tests), as `turnpike test` runs them
+	@$(MAKE) cli
+	$(TARGET)/release/turnpike test
 
 test-wasm: ## Only the tests inside Wasm (wasm-bindgen-test)
 	@$(TOOLS) cargo test --package turnpike --lib --target wasm32-unknown-unknown

@@ -4,18 +4,30 @@
 //! standard output; everything that is said about it to standard error.
 
 mod check;
+mod completions;
+mod diff;
 mod edit;
+mod effective;
+mod explain;
+mod fmt;
+mod git;
+mod new;
 mod new_key;
 mod outline;
+mod play;
 mod say;
+mod show;
+mod table;
+mod test;
 mod token;
 mod tree;
+mod words;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Checks policies and makes what they need.
+/// Checks, tests, explains and compares policies, and makes what they need.
 ///
 /// Turnpike is an edge gateway for AI and API traffic. What it does is written in a tree of policy
 /// files; this command is for the people who write them.
@@ -30,13 +42,19 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
-  1  the policies have errors
+  1  there are findings: errors in the policies, failed tests, changes that were not to be
   2  the command could not be carried out: wrong arguments, or a file that cannot be read or written";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Test(test::Arguments),
+    Explain(explain::Arguments),
     Token(token::Arguments),
+    Show(show::Arguments),
+    Diff(diff::Arguments),
+    Fmt(fmt::Arguments),
+    Completions(completions::Arguments),
     /// Make something new in the policies
     #[command(subcommand)]
     New(New),
@@ -44,6 +62,9 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum New {
+    Api(new::api::Arguments),
+    Model(new::model::Arguments),
+    Consumer(new::consumer::Arguments),
     Key(new_key::Arguments),
 }
 
@@ -77,7 +98,16 @@ fn main() -> ExitCode {
     };
     let done = match &cli.command {
         Command::Check(arguments) => check::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Token(arguments) => token::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
+        Command::Show(arguments) => show::run(arguments),
+        Command::Fmt(arguments) => fmt::run(arguments),
+        Command::New(New::Api(arguments)) => new::api::run(arguments),
+        Command::New(New::Model(arguments)) => new::model::run(arguments),
+        Command::New(New::Consumer(arguments)) => new::consumer::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
         Command::New(New::Key(arguments)) => new_key::run(arguments),
     };
     match done {

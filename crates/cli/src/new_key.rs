@@ -201,7 +201,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// Writes a file anew, whole or not at all.
-fn replace(file: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Failure> {
     let write = || -> io::Result<()> {
         // A link stays one: what it leads to is written.
         let file = fs::canonicalize(file)?;

@@ -8,6 +8,7 @@ use crate::Failure;
 
 const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
+const GREEN: &str = "\x1b[1;32m";
 const YELLOW: &str = "\x1b[1;33m";
 const BLUE: &str = "\x1b[1;34m";
 const CYAN: &str = "\x1b[1;36m";
@@ -16,6 +17,13 @@ const PLAIN: &str = "\x1b[0m";
 /// Writes text for people to standard output. Whoever closes it early (`| head`) has seen enough.
 pub(crate) fn out(text: &str) -> Result<(), Failure> {
     done(anstream::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Writes JSON for programs to standard output.
+pub(crate) fn json(value: &serde_json::Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::refused(format!("this cannot be written as JSON: {error}")))?;
+    done(writeln!(io::stdout().lock(), "{text}"))
 }
 
 /// Writes one line, exactly as it is, to standard output: what a program reads, or a secret, which
@@ -35,6 +43,26 @@ pub(crate) fn note(text: &str) {
 /// Says why a command was not carried out.
 pub(crate) fn error(message: &str) {
     note(&format!("{RED}error{PLAIN}{BOLD}:{PLAIN} {message}"));
+}
+
+/// What is as it should be.
+pub(crate) fn good(text: &str) -> String {
+    format!("{GREEN}{text}{PLAIN}")
+}
+
+/// What somebody should look at.
+pub(crate) fn warn(text: &str) -> String {
+    format!("{YELLOW}{text}{PLAIN}")
+}
+
+/// What is wrong.
+pub(crate) fn bad(text: &str) -> String {
+    format!("{RED}{text}{PLAIN}")
+}
+
+/// What stands out.
+pub(crate) fn bold(text: &str) -> String {
+    format!("{BOLD}{text}{PLAIN}")
 }
 
 /// Shows errors of the policies beside a result that cannot be had because of them.
@@ -60,7 +88,7 @@ pub(crate) fn paint(rendered: &str) -> String {
 }
 
 fn paint_line(line: &str) -> String {
-    for (label, colour) in [("error", RED), ("warning", YELLOW)] {
+    for (label, colour) in [("error", RED), ("warning", YELLOW), ("note", CYAN)] {
         if let Some(rest) = line.strip_prefix(label)
             && let Some((code, message)) = rest.split_once(':')
             && (code.is_empty() || code.starts_with('['))

@@ -8,7 +8,7 @@ use clap::Args;
 use turnpike_policy::Timestamp;
 use turnpike_policy::source::{self, Options, Outcome, development};
 
-use crate::Failure;
+use crate::{Failure, say};
 
 /// Where the policies are.
 #[derive(Debug, Args)]
@@ -81,6 +81,41 @@ pub(crate) fn build(root: &Path, environment: &str, as_of: Option<&Date>) -> Res
         development_key,
     };
     Ok(source::build(root, &options))
+}
+
+/// How a command says what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The policies of one environment, which must be right; `then` says what to do once they are.
+pub(crate) fn compiled(
+    root: &Path,
+    environment: &str,
+    as_of: Option<&Date>,
+    then: &str,
+) -> Result<turnpike_policy::Compiled, Failure> {
+    has_environment(root, environment)?;
+    let outcome = build(root, environment, as_of)?;
+    outcome.compiled.ok_or_else(|| {
+        say::findings(&outcome.diagnostics);
+        say::error(&format!(
+            "the policies have errors in `{environment}`: mend these first, {then}"
+        ));
+        Failure::Findings
+    })
+}
+
+/// A place as the bundle knows it (`policies/plans/free.yaml:4`), as a path from here.
+pub(crate) fn place(root: &Path, origin: &str) -> String {
+    match origin.split_once('/') {
+        Some((_, below)) => format!("{}/{below}", root.to_string_lossy().trim_end_matches('/')),
+        None => origin.to_owned(),
+    }
 }
 
 /// This machine's development key, made if there is none yet.

@@ -1,0 +1,181 @@
+//! Findings for programs: JSON, SARIF 2.1.0 for code scanners, and the annotations of GitHub Actions.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+use turnpike_policy::source::{Code, Diagnostic, Severity};
+
+use super::{Finding, count};
+
+/// The findings, each with its place and where it holds.
+pub(super) fn json(findings: &[Finding], files: usize) -> Json {
+    let all: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            let Diagnostic {
+                code,
+                severity,
+                file,
+                line,
+                column,
+                message,
+                labels,
+                help,
+                ..
+            } = &finding.diagnostic;
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|label| {
+                    json!({ "file": label.file, "line": label.line, "column": label.column, "message": label.message })
+                })
+                .collect();
+            json!({
+                "code": code.number(),
+                "severity": severity.to_string(),
+                "file": file,
+                "line": line,
+                "column": column,
+                "message": message,
+                "help": help,
+                "labels": labels,
+                "environments": finding.environments,
+            })
+        })
+        .collect();
+    json!({
+        "findings": all,
+        "errors": count(findings, Severity::Error),
+        "warnings": count(findings, Severity::Warning),
+        "notes": count(findings, Severity::Note),
+        "files": files,
+    })
+}
+
+/// SARIF 2.1.0 (OASIS), as code scanners take it.
+pub(super) fn sarif(findings: &[Finding]) -> Json {
+    let mut codes: Vec<Code> = findings.iter().map(|finding| finding.diagnostic.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let rules: Vec<_> = codes
+        .iter()
+        .map(|code| {
+            json!({
+                "id": code.number(),
+                "shortDescription": { "text": code.meaning() },
+                "help": { "text": crate::explain::page(*code) },
+            })
+        })
+        .collect();
+    let results: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            let found = &finding.diagnostic;
+            let mut text = found.message.clone();
+            if let Some(help) = &found.help {
+                let _ = write!(text, "\n{help}");
+            }
+            let rule = codes.binary_search(&found.code).unwrap_or_default();
+            let mut result = json!({
+                "ruleId": found.code.number(),
+                "ruleIndex": rule,
+                "level": level(found.severity),
+                "message": { "text": text },
+                "locations": [location(&found.file, found.line, found.column, None)],
+                "properties": { "environments": finding.environments },
+            });
+            if !found.labels.is_empty()
+                && let Some(map) = result.as_object_mut()
+            {
+                let related = found
+                    .labels
+                    .iter()
+                    .map(|label| location(&label.file, label.line, label.column, Some(&label.message)))
+                    .collect();
+                map.insert("relatedLocations".to_owned(), Json::Array(related));
+            }
+            result
+        })
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "turnpike",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            } },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+/// The level of a result (SARIF 2.1.0, 3.27.10).
+const fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+fn location(file: &str, line: u32, column: u32, message: Option<&str>) -> Json {
+    let mut location = json!({
+        "physicalLocation": {
+            "artifactLocation": { "uri": uri(file) },
+            "region": { "startLine": line, "startColumn": column },
+        },
+    });
+    if let (Some(message), Some(map)) = (message, location.as_object_mut()) {
+        map.insert("message".to_owned(), json!({ "text": message }));
+    }
+    location
+}
+
+/// A path as a relative reference (RFC 3986).
+fn uri(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut uri, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+        uri
+    })
+}
+
+/// One workflow command a finding, as GitHub Actions read them.
+pub(super) fn github(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let found = &finding.diagnostic;
+        let level = match found.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "notice",
+        };
+        let mut message = found.message.clone();
+        if let Some(help) = &found.help {
+            let _ = write!(message, "\n{help}");
+        }
+        let _ = writeln!(
+            text,
+            "::{level} file={},line={},col={},title={}::{}",
+            property(&found.file),
+            found.line,
+            found.column,
+            found.code.number(),
+            data(&message)
+        );
+    }
+    text
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}

@@ -1,0 +1,150 @@
+//! `turnpike check`: everything that the build would say about the policies, without building.
+
+mod machine;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use clap::{Args, ValueEnum};
+use turnpike_policy::source::{Diagnostic, Severity};
+
+use crate::words::list;
+use crate::{Failure, say, tree, words};
+
+/// Check the policies, as the build does
+///
+/// Shows every error and warning at once. Without --env, every environment of gateway.yaml is
+/// checked; what is wrong in some of them only says in which. `turnpike explain P0301` says what a
+/// code means.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike check                                      before a commit
+  turnpike check --deny warnings --format github      in GitHub Actions: findings beside the lines
+  turnpike check --format sarif > findings.sarif      for code scanning
+  turnpike check --as-of 2027-06-30                   what will have expired by then
+
+Exit codes: 0 no errors, 1 errors (or warnings, with --deny warnings), 2 the check could not be made")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    policies: tree::Policies,
+    /// Check this environment only
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Check as of this day (2027-06-30) instead of today
+    ///
+    /// What expires is an error after its date and a warning 30 days before.
+    #[arg(long, value_name = "DATE", value_parser = tree::date)]
+    as_of: Option<tree::Date>,
+    /// Fail on warnings too
+    #[arg(long, value_name = "WHAT", value_enum)]
+    deny: Option<Deny>,
+    /// How to say what was found
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Deny {
+    /// Warnings are as bad as errors
+    Warnings,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people, with the lines concerned
+    Text,
+    /// One JSON object
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+/// A finding, and where it holds.
+struct Finding {
+    diagnostic: Diagnostic,
+    environments: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = arguments.policies.root()?;
+    let environments = match &arguments.env {
+        Some(environment) => {
+            tree::has_environment(&root, environment)?;
+            vec![environment.clone()]
+        }
+        None => tree::environments(&root),
+    };
+    // By place, each once however many environments it is found in.
+    let mut found: BTreeMap<_, Finding> = BTreeMap::new();
+    let mut files = BTreeSet::new();
+    for environment in &environments {
+        let outcome = tree::build(&root, environment, arguments.as_of.as_ref())?;
+        files.extend(outcome.files);
+        for diagnostic in outcome.diagnostics {
+            let Diagnostic {
+                file, line, column, ..
+            } = &diagnostic;
+            let key = (file.clone(), *line, *column, diagnostic.to_string());
+            let finding = found.entry(key).or_insert_with(|| Finding {
+                diagnostic,
+                environments: Vec::new(),
+            });
+            finding.environments.push(environment.clone());
+        }
+    }
+    let findings: Vec<Finding> = found.into_values().collect();
+    match arguments.format {
+        Format::Text => say::out(&text(&findings, &environments, files.len()))?,
+        Format::Json => say::json(&machine::json(&findings, files.len()))?,
+        Format::Sarif => say::json(&machine::sarif(&findings))?,
+        Format::Github => say::out(&machine::github(&findings))?,
+    }
+    let errors = count(&findings, Severity::Error);
+    let denied = arguments
+        .deny
+        .map_or(0, |Deny::Warnings| count(&findings, Severity::Warning));
+    if errors == 0 && denied == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Findings)
+    }
+}
+
+fn text(findings: &[Finding], environments: &[String], files: usize) -> String {
+    let mut text = String::new();
+    for Finding {
+        diagnostic,
+        environments: its,
+    } in findings
+    {
+        text.push_str(&say::paint(&diagnostic.to_string()));
+        text.push('\n');
+        if its.len() < environments.len() {
+            let _ = writeln!(text, "  = note: in {}", list(its));
+        }
+        text.push('\n');
+    }
+    let notes = match count(findings, Severity::Note) {
+        0 => String::new(),
+        notes => format!(", {}", words::count(notes, "note")),
+    };
+    let _ = writeln!(
+        text,
+        "{}, {}{notes} in {}",
+        words::count(count(findings, Severity::Error), "error"),
+        words::count(count(findings, Severity::Warning), "warning"),
+        words::count(files, "file")
+    );
+    text
+}
+
+/// How many findings are this bad.
+fn count(findings: &[Finding], severity: Severity) -> usize {
+    let these = findings
+        .iter()
+        .filter(|finding| finding.diagnostic.severity == severity);
+    these.count()
+}

@@ -1,0 +1,165 @@
+//! Consumers: who is there, how they are known, and who gains or loses what.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use turnpike_policy::{Compiled, Consumer};
+
+use super::change::{Changes, Class};
+use super::gateway::pairs;
+use crate::words::{self, at};
+
+/// How many names are listed.
+const LISTED: usize = 8;
+
+pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+    for (name, old, new) in pairs(&was.consumers, &is.consumers, |consumer| consumer.name.clone()) {
+        changes.begin(format!("consumer {name}"), environment);
+        match (old, new) {
+            (Some(old), Some(new)) => consumer((was, old), (is, new), changes),
+            (None, Some(new)) => {
+                changes.add(
+                    Class::Loosening,
+                    &new.origin,
+                    format!("is new, on the plan {}", plan(is, new)),
+                );
+                gains(&BTreeSet::new(), &granted(is, new), &new.origin, changes);
+            }
+            (Some(old), None) => {
+                changes.add(Class::Tightening, &old.origin, "is gone: its calls are refused");
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn consumer((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer), changes: &mut Changes) {
+    let origin = &new.origin;
+    changes.value(
+        Class::Safe,
+        origin,
+        "owner",
+        (&old.owner, &new.owner),
+        Clone::clone,
+    );
+    changes.value(
+        Class::Risky,
+        origin,
+        "plan",
+        (&plan(was, old), &plan(is, new)),
+        Clone::clone,
+    );
+    let (had, has) = (granted(was, old), granted(is, new));
+    gains(&had, &has, origin, changes);
+    // What is gone altogether is said where it was.
+    let there = everything(is);
+    let lost: Vec<_> = had
+        .iter()
+        .filter(|item| !has.contains(*item) && there.contains(*item))
+        .collect();
+    if !lost.is_empty() {
+        changes.add(Class::Tightening, origin, format!("loses {}", listed(&lost)));
+    }
+    credentials((was, old), (is, new), changes);
+}
+
+fn gains(had: &BTreeSet<String>, has: &BTreeSet<String>, origin: &str, changes: &mut Changes) {
+    let gained: Vec<_> = has.difference(had).collect();
+    if !gained.is_empty() {
+        changes.add(Class::Loosening, origin, format!("gains {}", listed(&gained)));
+    }
+}
+
+fn listed(names: &[&String]) -> String {
+    let mut text = names
+        .iter()
+        .take(LISTED)
+        .map(|name| name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > LISTED {
+        let _ = write!(text, " and {} more", names.len() - LISTED);
+    }
+    text
+}
+
+/// What a consumer may use, by name.
+fn granted(compiled: &Compiled, consumer: &Consumer) -> BTreeSet<String> {
+    let models = words::models_of(compiled, consumer);
+    let models = models.into_iter().map(|model| format!("the model {model}"));
+    words::operations_of(compiled, consumer)
+        .into_iter()
+        .chain(models)
+        .collect()
+}
+
+/// All that there is to use.
+fn everything(compiled: &Compiled) -> BTreeSet<String> {
+    let operations = (0..u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX))
+        .filter_map(|index| words::operation(compiled, index));
+    let models = compiled
+        .models
+        .iter()
+        .map(|model| format!("the model {}", model.name));
+    operations.chain(models).collect()
+}
+
+fn plan(compiled: &Compiled, consumer: &Consumer) -> String {
+    at(&compiled.plans, consumer.plan).map_or_else(String::new, |plan| plan.name.clone())
+}
+
+fn credentials((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer), changes: &mut Changes) {
+    let origin = &new.origin;
+    let tokens = |compiled: &Compiled, name: &str| -> Vec<String> {
+        compiled
+            .identities
+            .iter()
+            .filter(|identity| at(&compiled.consumers, identity.consumer).is_some_and(|of| of.name == name))
+            .filter_map(|identity| {
+                let issuer = at(&compiled.issuers, identity.issuer)?;
+                Some(format!("{} of {}", identity.value, issuer.name))
+            })
+            .collect()
+    };
+    let both = (Class::Loosening, Class::Tightening);
+    changes.list(
+        origin,
+        "token",
+        (&tokens(was, &old.name), &tokens(is, &new.name)),
+        both,
+    );
+    let keys = |compiled: &Compiled, name: &str| -> Vec<turnpike_policy::KeyCredential> {
+        let mine = |key: &&turnpike_policy::KeyCredential| {
+            at(&compiled.consumers, key.consumer).is_some_and(|of| of.name == name)
+        };
+        compiled.keys.iter().filter(mine).cloned().collect()
+    };
+    for (hash, old, new) in pairs(&keys(was, &old.name), &keys(is, &new.name), |key| key.sha256) {
+        let short = hash.iter().take(4).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        match (old, new) {
+            (None, Some(_)) => changes.add(Class::Loosening, origin, format!("the key {short}… is added")),
+            (Some(_), None) => changes.add(Class::Tightening, origin, format!("the key {short}… is removed")),
+            (Some(old), Some(new)) => {
+                let until = |key: &turnpike_policy::KeyCredential| key.expires.unwrap_or(u64::MAX);
+                changes.bound(
+                    origin,
+                    &format!("the key {short}… ends"),
+                    (until(old), until(new)),
+                    |at| {
+                        if at == u64::MAX {
+                            "never".to_owned()
+                        } else {
+                            words::date(at)
+                        }
+                    },
+                );
+                let what = format!("scope of the key {short}…");
+                changes.list(origin, &what, (&old.scopes, &new.scopes), both);
+            }
+            (None, None) => {}
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! APIs and their operations: what is published, by which rules, and the contract of each.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use turnpike_policy::{Api, Compiled, Handler, Operation, State, Timestamp};
+
+use super::change::{Changes, Class};
+use super::gateway::{limits, pairs};
+use super::side::Side;
+use super::{contract, schema};
+use crate::words::{self, at};
+
+/// A normal form, and where it is from.
+type From<'a> = (&'a Compiled, &'a Side);
+
+/// Documents that were read, by place; nothing for what cannot be read.
+type Documents = BTreeMap<String, Option<Json>>;
+
+pub(super) fn compare(was: From<'_>, is: From<'_>, now: Timestamp, environment: &str, changes: &mut Changes) {
+    let name = |api: &Api| (api.name.clone(), api.version.clone());
+    let (mut before, mut after) = (Documents::new(), Documents::new());
+    for ((api, version), old, new) in pairs(&was.0.apis, &is.0.apis, name) {
+        changes.begin(format!("API {api}/{version}"), environment);
+        match (old, new) {
+            (Some(old), Some(new)) => {
+                self::api(old, new, now, changes);
+                operations((was, old, &mut before), (is, new, &mut after), now, changes);
+            }
+            (None, Some(new)) => {
+                let count = of(is.0, new).len();
+                changes.add(
+                    Class::Safe,
+                    &new.origin,
+                    format!("is new, with {}", words::count(count, "operation")),
+                );
+            }
+            (Some(old), None) => changes.add(ending(old, now), &old.origin, "is gone"),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What the end of something in a version means: nothing, once it has ended; little, before it was
+/// promised.
+fn ending(api: &Api, now: Timestamp) -> Class {
+    let over = api.lifecycle.sunset.is_some_and(|sunset| now >= sunset);
+    match api.lifecycle.state {
+        State::Retired => Class::Safe,
+        _ if over => Class::Safe,
+        State::Preview => Class::Risky,
+        State::Active | State::Deprecated => Class::Breaking,
+    }
+}
+
+fn api(was: &Api, is: &Api, now: Timestamp, changes: &mut Changes) {
+    let origin = &is.origin;
+    changes.value(
+        Class::Safe,
+        origin,
+        "title",
+        (&was.title, &is.title),
+        Clone::clone,
+    );
+    changes.value(
+        Class::Safe,
+        origin,
+        "owner",
+        (&was.owner, &is.owner),
+        Clone::clone,
+    );
+    changes.value(
+        ending(was, now),
+        origin,
+        "path",
+        (&was.base, &is.base),
+        Clone::clone,
+    );
+    let (old, new) = (&was.lifecycle, &is.lifecycle);
+    if old.state != new.state {
+        let class = match new.state {
+            State::Retired => ending(was, now),
+            State::Preview => Class::Risky,
+            State::Active | State::Deprecated if old.state == State::Retired => Class::Loosening,
+            State::Active | State::Deprecated => Class::Safe,
+        };
+        let (was, is) = (words::state(old.state), words::state(new.state));
+        changes.add(class, origin, format!("state: {was} → {is}"));
+    }
+    if old.sunset != new.sunset {
+        let until = |sunset: Option<Timestamp>| sunset.unwrap_or(u64::MAX);
+        let earlier = until(new.sunset) < until(old.sunset);
+        let class = if earlier { Class::Risky } else { Class::Safe };
+        let show = |sunset: Option<Timestamp>| sunset.map_or_else(|| "none".to_owned(), words::date);
+        changes.add(
+            class,
+            origin,
+            format!("sunset: {} → {}", show(old.sunset), show(new.sunset)),
+        );
+    }
+    let date = |at: &Option<Timestamp>| at.map_or_else(|| "none".to_owned(), words::date);
+    changes.value(
+        Class::Safe,
+        origin,
+        "deprecated",
+        (&old.deprecated, &new.deprecated),
+        date,
+    );
+    changes.value(
+        Class::Safe,
+        origin,
+        "successor",
+        (&old.successor, &new.successor),
+        |successor| successor.clone().unwrap_or_else(|| "none".to_owned()),
+    );
+    limits(&was.limits, &is.limits, changes);
+}
+
+/// The operations of a version.
+fn of<'a>(compiled: &'a Compiled, api: &Api) -> Vec<&'a Operation> {
+    let is = |operation: &&Operation| {
+        at(&compiled.apis, operation.api)
+            .is_some_and(|known| known.name == api.name && known.version == api.version)
+    };
+    compiled.operations.iter().filter(is).collect()
+}
+
+fn operations(
+    (was, old_api, before): (From<'_>, &Api, &mut Documents),
+    (is, new_api, after): (From<'_>, &Api, &mut Documents),
+    now: Timestamp,
+    changes: &mut Changes,
+) {
+    let breaks = ending(old_api, now);
+    let (old, new) = (of(was.0, old_api), of(is.0, new_api));
+    for (id, old, new) in pairs(&old, &new, |operation| operation.id.clone()) {
+        match (old, new) {
+            (Some(old), Some(new)) => {
+                operation(old, new, breaks, changes);
+                let documents = (
+                    document(before, was.1, &old.origin),
+                    document(after, is.1, &new.origin),
+                );
+                if let (Some(old_document), Some(new_document)) = documents {
+                    contract::compare(
+                        (old_document, old),
+                        (new_document, new),
+                        &mut schema::Found::new(&id, breaks, &new.origin, changes),
+                    );
+                }
+            }
+            (None, Some(new)) => changes.add(Class::Safe, &new.origin, format!("the operation {id} is new")),
+            (Some(old), None) => changes.add(breaks, &old.origin, format!("the operation {id} is gone")),
+            (None, None) => {}
+        }
+    }
+}
+
+/// The document in which an operation is written.
+fn document<'d>(documents: &'d mut Documents, side: &Side, origin: &str) -> Option<&'d Json> {
+    let file = origin.rsplit_once(':').map_or(origin, |(file, _)| file);
+    documents
+        .entry(file.to_owned())
+        .or_insert_with(|| {
+            side.text(origin)
+                .and_then(|text| serde_saphyr::from_str(&text).ok())
+        })
+        .as_ref()
+}
+
+/// What the gateway does with an operation.
+fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Changes) {
+    let (id, origin) = (&is.id, &is.origin);
+    let route = |operation: &Operation| format!("{} {}", operation.method.name(), operation.path);
+    changes.value(breaks, origin, id, (&route(was), &route(is)), Clone::clone);
+    let both = (Class::Tightening, Class::Loosening);
+    changes.list(
+        origin,
+        &format!("{id}: the scope"),
+        (&was.scopes, &is.scopes),
+        both,
+    );
+    match (was.open_until, is.open_until) {
+        (None, Some(until)) => changes.add(
+            Class::Loosening,
+            origin,
+            format!("{id} is open to everybody until {}", words::date(until)),
+        ),
+        (Some(_), None) => changes.add(Class::Tightening, origin, format!("{id} needs a credential")),
+        (Some(was), Some(is)) => {
+            changes.bound(origin, &format!("{id} is open until"), (was, is), words::date);
+        }
+        (None, None) => {}
+    }
+    changes.bound(
+        origin,
+        &format!("{id}: max_body"),
+        (was.max_body, is.max_body),
+        words::size,
+    );
+    if was.accepts_body != is.accepts_body {
+        let (class, takes) = if is.accepts_body {
+            (Class::Safe, "takes a body")
+        } else {
+            (breaks, "takes no body")
+        };
+        changes.add(class, origin, format!("{id} {takes} now"));
+    } else if was.content_types != is.content_types {
+        let what = format!("{id}: the media type of bodies");
+        changes.list(
+            origin,
+            &what,
+            (&was.content_types, &is.content_types),
+            (Class::Safe, breaks),
+        );
+    }
+    let passed = (Class::Safe, Class::Risky);
+    let what = format!("{id}: passing on the header");
+    changes.list(origin, &what, (&was.forward_headers, &is.forward_headers), passed);
+    let what = format!("{id}: passing on the query parameter");
+    changes.list(origin, &what, (&was.forward_query, &is.forward_query), passed);
+    handler(was, is, changes);
+}
+
+fn handler(was: &Operation, is: &Operation, changes: &mut Changes) {
+    let (id, origin) = (&is.id, &is.origin);
+    match (&was.handler, &is.handler) {
+        (
+            Handler::Proxy {
+                url: old_url,
+                timeouts: old_timeouts,
+                credential: old_credential,
+            },
+            Handler::Proxy {
+                url,
+                timeouts,
+                credential,
+            },
+        ) => {
+            changes.value(
+                Class::Risky,
+                origin,
+                &format!("{id}: upstream"),
+                (old_url, url),
+                Clone::clone,
+            );
+            let what = format!("{id}: timeout");
+            changes.value(
+                Class::Risky,
+                origin,
+                &what,
+                (&old_timeouts.first, &timeouts.first),
+                |ms| words::duration(*ms),
+            );
+            if old_credential != credential {
+                changes.add(
+                    Class::Risky,
+                    origin,
+                    format!("{id}: another credential is sent to the upstream"),
+                );
+            }
+        }
+        (Handler::Mock(old), Handler::Mock(new)) => {
+            if old != new {
+                changes.add(
+                    Class::Safe,
+                    origin,
+                    format!("{id}: its examples answer otherwise"),
+                );
+            }
+        }
+        (Handler::Mock(_), Handler::Proxy { url, .. }) => {
+            changes.add(
+                Class::Risky,
+                origin,
+                format!("{id}: answered by {url}, no more by a mock"),
+            );
+        }
+        (Handler::Proxy { url, .. }, Handler::Mock(_)) => {
+            changes.add(
+                Class::Risky,
+                origin,
+                format!("{id}: answered by a mock, no more by {url}"),
+            );
+        }
+    }
+}

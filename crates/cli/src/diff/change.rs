@@ -1,0 +1,162 @@
+//! Changes: what changed, how much it matters, and where.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+
+/// How much a change matters, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum Class {
+    /// A call that worked fails
+    Breaking,
+    /// A call may behave otherwise
+    Risky,
+    /// Somebody may do more
+    Loosening,
+    /// Somebody may do less
+    Tightening,
+    /// Nobody notices who does not look
+    Safe,
+}
+
+impl Class {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Breaking,
+        Self::Risky,
+        Self::Loosening,
+        Self::Tightening,
+        Self::Safe,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Breaking => "breaking",
+            Self::Risky => "risky",
+            Self::Loosening => "loosening",
+            Self::Tightening => "tightening",
+            Self::Safe => "safe",
+        }
+    }
+}
+
+/// One change of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    /// What it is of: `API petstore/v1`.
+    pub(super) group: String,
+    pub(super) class: Class,
+    pub(super) text: String,
+    /// Where it is written, or was.
+    pub(super) origin: String,
+    /// Where it holds.
+    pub(super) environments: Vec<String>,
+}
+
+/// The place of a group, the group, and what was found in it.
+type Key = (usize, String, Class, String);
+
+/// Changes as they are found.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    found: BTreeMap<Key, (String, Vec<String>)>,
+    group: String,
+    environment: String,
+}
+
+impl Changes {
+    /// What follows is of this group in this environment.
+    pub(super) fn begin(&mut self, group: impl Into<String>, environment: &str) {
+        self.group = group.into();
+        environment.clone_into(&mut self.environment);
+    }
+
+    pub(super) fn add(&mut self, class: Class, origin: &str, text: impl Into<String>) {
+        let key = (order(&self.group), self.group.clone(), class, text.into());
+        let (_, environments) = self
+            .found
+            .entry(key)
+            .or_insert_with(|| (origin.to_owned(), Vec::new()));
+        environments.push(self.environment.clone());
+    }
+
+    /// A value that is another one now.
+    pub(super) fn value<T: PartialEq>(
+        &mut self,
+        class: Class,
+        origin: &str,
+        what: &str,
+        (was, is): (&T, &T),
+        show: impl Fn(&T) -> String,
+    ) {
+        if was != is {
+            self.add(class, origin, format!("{what}: {} → {}", show(was), show(is)));
+        }
+    }
+
+    /// A value of which more allows more.
+    pub(super) fn bound(
+        &mut self,
+        origin: &str,
+        what: &str,
+        (was, is): (u64, u64),
+        show: impl Fn(u64) -> String,
+    ) {
+        if was != is {
+            let class = if is > was {
+                Class::Loosening
+            } else {
+                Class::Tightening
+            };
+            self.add(class, origin, format!("{what}: {} → {}", show(was), show(is)));
+        }
+    }
+
+    /// A list of which each member matters by itself.
+    pub(super) fn list(
+        &mut self,
+        origin: &str,
+        what: &str,
+        (was, is): (&[String], &[String]),
+        (added, removed): (Class, Class),
+    ) {
+        for new in is.iter().filter(|item| !was.contains(item)) {
+            self.add(added, origin, format!("{what} `{new}` is added"));
+        }
+        for old in was.iter().filter(|item| !is.contains(item)) {
+            self.add(removed, origin, format!("{what} `{old}` is removed"));
+        }
+    }
+
+    /// Whether anything was found in an environment.
+    pub(super) fn any_in(&self, environment: &str) -> bool {
+        self.found
+            .values()
+            .any(|(_, environments)| environments.iter().any(|name| name == environment))
+    }
+
+    /// All changes: by group, worst first.
+    pub(super) fn finish(self) -> Vec<Change> {
+        self.found
+            .into_iter()
+            .map(|((_, group, class, text), (origin, environments))| Change {
+                group,
+                class,
+                text,
+                origin,
+                environments,
+            })
+            .collect()
+    }
+}
+
+/// Groups in the order in which a reviewer wants them.
+fn order(group: &str) -> usize {
+    let kinds = [
+        "gateway", "issuer", "API", "model", "provider", "mock", "plan", "consumer",
+    ];
+    let kind = group.split(' ').next().unwrap_or_default();
+    kinds
+        .iter()
+        .position(|known| *known == kind)
+        .unwrap_or(kinds.len())
+}

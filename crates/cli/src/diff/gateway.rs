@@ -1,0 +1,267 @@
+//! The gateway as a whole, its issuers and its plans.
+
+use turnpike_policy::{Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate};
+
+use super::change::{Changes, Class};
+use crate::words;
+
+pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+    gateway(was, is, environment, changes);
+    for (name, old, new) in pairs(&was.issuers, &is.issuers, |issuer| issuer.name.clone()) {
+        changes.begin(format!("issuer {name}"), environment);
+        match (old, new) {
+            (Some(old), Some(new)) => issuer(old, new, changes),
+            (None, Some(new)) => {
+                changes.add(
+                    Class::Loosening,
+                    "",
+                    format!("tokens of {} are trusted now", new.issuer),
+                );
+            }
+            (Some(old), None) => changes.add(
+                Class::Tightening,
+                "",
+                format!("tokens of {} are trusted no more", old.issuer),
+            ),
+            (None, None) => {}
+        }
+    }
+    for (name, old, new) in pairs(&was.plans, &is.plans, |plan| plan.name.clone()) {
+        changes.begin(format!("plan {name}"), environment);
+        match (old, new) {
+            (Some(old), Some(new)) => plan(old, new, changes),
+            (None, Some(_)) => changes.add(Class::Safe, "", "is new"),
+            (Some(_), None) => changes.add(Class::Safe, "", "is gone"),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What two lists have, by name.
+pub(super) fn pairs<'a, T, K: Ord + Clone>(
+    was: &'a [T],
+    is: &'a [T],
+    key: impl Fn(&T) -> K,
+) -> Vec<(K, Option<&'a T>, Option<&'a T>)> {
+    let mut all: Vec<K> = was.iter().chain(is).map(&key).collect();
+    all.sort();
+    all.dedup();
+    all.into_iter()
+        .map(|name| {
+            let of = |list: &'a [T]| list.iter().find(|item| key(item) == name);
+            let (old, new) = (of(was), of(is));
+            (name, old, new)
+        })
+        .collect()
+}
+
+fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+    let (was, is) = (&was.gateway, &is.gateway);
+    changes.begin("gateway", environment);
+    changes.value(Class::Safe, "", "name", (&was.name, &is.name), Clone::clone);
+    match (was.hosts.is_empty(), is.hosts.is_empty()) {
+        (true, false) => changes.add(
+            Class::Breaking,
+            "",
+            format!("answers for {} only, no more for every host", is.hosts.join(", ")),
+        ),
+        (false, true) => changes.add(Class::Loosening, "", "answers for every host"),
+        _ => changes.list(
+            "",
+            "host",
+            (&was.hosts, &is.hosts),
+            (Class::Safe, Class::Breaking),
+        ),
+    }
+    rate(changes, "", "shield", &was.shield, &is.shield);
+    changes.bound("", "max_body", (was.max_body, is.max_body), words::size);
+    changes.list(
+        "",
+        "request header to upstreams",
+        (&was.forward_headers, &is.forward_headers),
+        (Class::Loosening, Class::Risky),
+    );
+    changes.list(
+        "",
+        "answer header to clients",
+        (&was.answer_headers, &is.answer_headers),
+        (Class::Loosening, Class::Breaking),
+    );
+    cors(was.cors.as_ref(), is.cors.as_ref(), changes);
+    changes.value(Class::Safe, "", "log", (&was.log, &is.log), |log| {
+        format!("{log:?}").to_lowercase()
+    });
+    for (what, was, is) in [
+        ("explanations to callers", was.explain, is.explain),
+        ("mocks", was.mocks, is.mocks),
+    ] {
+        if was != is {
+            let (class, now) = if is {
+                (Class::Loosening, "allowed")
+            } else {
+                (Class::Tightening, "forbidden")
+            };
+            changes.add(class, "", format!("{what}: {now} now"));
+        }
+    }
+}
+
+fn cors(was: Option<&Cors>, is: Option<&Cors>, changes: &mut Changes) {
+    let none = Cors::default();
+    let (was, is) = (was.unwrap_or(&none), is.unwrap_or(&none));
+    let both = (Class::Loosening, Class::Breaking);
+    changes.list("", "web origin", (&was.origins, &is.origins), both);
+    changes.list(
+        "",
+        "header that pages may send",
+        (&was.headers, &is.headers),
+        both,
+    );
+    changes.list("", "header that pages may read", (&was.expose, &is.expose), both);
+    changes.value(
+        Class::Safe,
+        "",
+        "cors max_age",
+        (&was.max_age, &is.max_age),
+        |age| format!("{age}s"),
+    );
+}
+
+fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
+    let both = (Class::Loosening, Class::Tightening);
+    changes.value(
+        Class::Breaking,
+        "",
+        "issuer",
+        (&was.issuer, &is.issuer),
+        Clone::clone,
+    );
+    changes.list("", "audience", (&was.audience, &is.audience), both);
+    let names = |issuer: &Issuer| -> Vec<String> {
+        issuer
+            .algorithms
+            .iter()
+            .map(|algorithm| algorithm.name().to_owned())
+            .collect()
+    };
+    changes.list("", "algorithm", (&names(was), &names(is)), both);
+    changes.value(
+        Class::Breaking,
+        "",
+        "claim that names the consumer",
+        (&was.consumer_claim, &is.consumer_claim),
+        Clone::clone,
+    );
+    let seconds = |seconds: u64| words::duration(seconds.saturating_mul(1000));
+    changes.bound(
+        "",
+        "clock_skew",
+        (was.clock_skew.into(), is.clock_skew.into()),
+        seconds,
+    );
+    let life = |issuer: &Issuer| issuer.max_lifetime.map_or(u64::MAX, u64::from);
+    changes.bound("", "max_lifetime", (life(was), life(is)), |value| {
+        if value == u64::MAX {
+            "any".to_owned()
+        } else {
+            seconds(value)
+        }
+    });
+    if was.keys != is.keys {
+        let show = |keys: &Keys| match keys {
+            Keys::Inline(keys) => words::count(keys.len(), "key in the tree").replace("trees", "tree"),
+            Keys::Url(url) => url.clone(),
+            Keys::Secret(name) => format!("the secret {name}"),
+        };
+        changes.add(
+            Class::Risky,
+            "",
+            format!("keys: {} → {}", show(&was.keys), show(&is.keys)),
+        );
+    }
+}
+
+fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
+    limits(&was.limits, &is.limits, changes);
+    if was.precision != is.precision {
+        // Only `local` may let more pass than the plan says.
+        let class = match (was.precision, is.precision) {
+            (_, Precision::Local) => Class::Loosening,
+            (Precision::Local, _) => Class::Tightening,
+            _ => Class::Safe,
+        };
+        let now = format!("{:?}", is.precision).to_lowercase();
+        changes.add(class, "", format!("precision is {now} now"));
+    }
+    if was.on_error != is.on_error {
+        let (class, now) = match is.on_error {
+            OnError::Closed => (Class::Tightening, "closed: refuses without a limiter"),
+            OnError::Open => (Class::Loosening, "open: lets pass without a limiter"),
+        };
+        changes.add(class, "", format!("on_error is {now} now"));
+    }
+}
+
+/// Limits, each with the one of its kind: a rate with the rate over the same period, a quota with the
+/// quota of the same window.
+pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
+    // The kind with its numbers left out.
+    let kind = |limit: &Limit| match &limit.kind {
+        LimitKind::Rate(rate) => format!("rate {}", rate.period),
+        other => {
+            let shown = words::limit(other);
+            shown
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+                .to_owned()
+        }
+    };
+    let first = |shown: &str| -> f64 {
+        let number = shown.split(|c: char| !c.is_ascii_digit() && c != '.').next();
+        number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
+    };
+    for (_, old, new) in pairs(was, is, kind) {
+        match (old, new) {
+            (Some(old), Some(new)) => match (&old.kind, &new.kind) {
+                (LimitKind::Rate(was), LimitKind::Rate(is)) => rate(changes, &new.origin, "limit", was, is),
+                (was, is) if was != is => {
+                    let (was, is) = (words::limit(was), words::limit(is));
+                    let class = if first(&is) > first(&was) {
+                        Class::Loosening
+                    } else {
+                        Class::Tightening
+                    };
+                    changes.add(class, &new.origin, format!("limit: {was} → {is}"));
+                }
+                _ => {}
+            },
+            (None, Some(new)) => changes.add(
+                Class::Tightening,
+                &new.origin,
+                format!("limit {} is added", words::limit(&new.kind)),
+            ),
+            (Some(old), None) => changes.add(
+                Class::Loosening,
+                &old.origin,
+                format!("limit {} is removed", words::limit(&old.kind)),
+            ),
+            (None, None) => {}
+        }
+    }
+}
+
+fn rate(changes: &mut Changes, origin: &str, what: &str, was: &Rate, is: &Rate) {
+    if was == is {
+        return;
+    }
+    // So many a day, to compare rates over different periods.
+    let speed = |rate: &Rate| u128::from(rate.count) * 86_400_000 / u128::from(rate.period.max(1));
+    let class = match (speed(is).cmp(&speed(was)), is.burst.cmp(&was.burst)) {
+        (std::cmp::Ordering::Greater, _) | (_, std::cmp::Ordering::Greater) => Class::Loosening,
+        _ => Class::Tightening,
+    };
+    changes.add(
+        class,
+        origin,
+        format!("{what}: {} → {}", words::rate(was), words::rate(is)),
+    );
+}

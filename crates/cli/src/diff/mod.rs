@@ -1,0 +1,172 @@
+//! `turnpike diff`: what a change of the policies changes, and for whom.
+//!
+//! Two trees are compared in their normal form, in which order, comments and written-out defaults
+//! are nothing, so that every line of the result is a change of a rule. The documents of APIs are
+//! compared as a contract with their callers.
+
+mod access;
+mod apis;
+mod change;
+mod contract;
+mod gateway;
+mod models;
+mod schema;
+mod shown;
+mod side;
+
+use clap::{Args, ValueEnum};
+
+use change::{Changes, Class};
+use side::Side;
+use turnpike_policy::{Bundle, Compiled};
+
+use crate::words::list;
+use crate::{Failure, say, tree};
+
+/// Show what changes between two states of the policies
+///
+/// OLD and NEW are revisions of Git (main, HEAD~3, a tag), folders, or bundles; NEW is the folder of
+/// the policies as it lies here unless it is named. Formatting, order and comments change nothing.
+///
+/// Each change is one of: breaking (a call that worked fails), risky (it may behave otherwise),
+/// tightening (somebody may do less), loosening (somebody may do more), safe. In a version that is in
+/// preview what would break is risky; what has been retired or is past its sunset cannot break.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike diff main                                       what this branch changes
+  turnpike diff v1.4 v1.5 --env production
+  turnpike diff origin/main --format markdown              for a comment on a pull request
+  turnpike diff main --fail-on breaking,loosening          a gate in CI
+
+Exit codes: 0 compared, 1 there are changes that --fail-on names, or a tree has errors, 2 cannot be compared")]
+pub(crate) struct Arguments {
+    /// What was: a revision, a folder or a bundle
+    old: String,
+    /// What is to be [default: the folder of the policies as it is]
+    new: Option<String>,
+    #[command(flatten)]
+    policies: tree::Policies,
+    /// Compare this environment only
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Fail if there are such changes; several with commas between them
+    #[arg(long, value_name = "CLASS", value_enum, value_delimiter = ',')]
+    fail_on: Vec<Class>,
+    /// Compare as of this day (2027-06-30) instead of today
+    #[arg(long, value_name = "DATE", value_parser = tree::date)]
+    as_of: Option<tree::Date>,
+    /// How to say it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+}
+
+/// The identity of the rules; nothing, should they not fit into a bundle.
+fn hash(compiled: &Compiled) -> Option<[u8; 32]> {
+    Bundle::write(compiled).ok().map(|(_, hash)| hash)
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = arguments.policies.root();
+    let now = match &arguments.as_of {
+        Some(date) => date.at,
+        None => tree::now()?,
+    };
+    let old = Side::open(&arguments.old, root.as_deref().ok())?;
+    let new = match &arguments.new {
+        Some(new) => Side::open(new, root.as_deref().ok())?,
+        None => Side::folder(root?),
+    };
+    let mut environments = match &arguments.env {
+        Some(name) => vec![name.clone()],
+        None => new.environments(),
+    };
+    if arguments.env.is_none() && (old.is_bundle() || new.is_bundle()) {
+        // A bundle is of one environment: nothing can be said of the others.
+        environments.retain(|name| old.has(name));
+        if environments.is_empty() {
+            return Err(Failure::refused(format!(
+                "{} is of {}, {} of {}: they have no environment in common",
+                old.name,
+                list(&old.environments()),
+                new.name,
+                list(&new.environments())
+            )));
+        }
+    } else if arguments.env.is_none() {
+        let more: Vec<_> = old
+            .environments()
+            .into_iter()
+            .filter(|name| !environments.contains(name))
+            .collect();
+        environments.extend(more);
+    }
+    let mut changes = Changes::default();
+    for environment in &environments {
+        let is = |side: &Side| side.has(environment);
+        match (is(&old), is(&new)) {
+            (true, true) => {}
+            (false, true) => {
+                changes.begin("gateway", environment);
+                changes.add(
+                    Class::Safe,
+                    "",
+                    format!("there is a new environment, `{environment}`"),
+                );
+                continue;
+            }
+            (true, false) => {
+                changes.begin("gateway", environment);
+                changes.add(
+                    Class::Risky,
+                    "",
+                    format!("the environment `{environment}` is gone"),
+                );
+                continue;
+            }
+            (false, false) => {
+                return Err(Failure::refused(format!(
+                    "there is no environment `{environment}` in {} or {}",
+                    old.name, new.name
+                )));
+            }
+        }
+        let was = old.compiled(environment, arguments.as_of.as_ref())?;
+        let is = new.compiled(environment, arguments.as_of.as_ref())?;
+        gateway::compare(&was, &is, environment, &mut changes);
+        apis::compare((&was, &old), (&is, &new), now, environment, &mut changes);
+        models::compare(&was, &is, environment, &mut changes);
+        access::compare(&was, &is, environment, &mut changes);
+        if !changes.any_in(environment) && hash(&was) != hash(&is) {
+            // Better to say too little than that there is nothing.
+            changes.begin("gateway", environment);
+            changes.add(
+                Class::Risky,
+                "",
+                "something is another than it was that is not told here",
+            );
+        }
+    }
+    let all = changes.finish();
+    let names = (old.name.as_str(), new.name.as_str());
+    match arguments.format {
+        Format::Text => say::out(&shown::text(&all, names, &environments))?,
+        Format::Json => say::json(&shown::json(&all, names))?,
+        Format::Markdown => say::out(&shown::markdown(&all, names, &environments))?,
+    }
+    if all.iter().any(|change| arguments.fail_on.contains(&change.class)) {
+        Err(Failure::Findings)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Changes as people and programs read them.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+
+use super::change::{Change, Class};
+use crate::say;
+use crate::words::{count, list};
+
+/// How many changes of each class there are, those that there are none of left out.
+fn sums(changes: &[Change]) -> Vec<(Class, usize)> {
+    Class::ALL
+        .into_iter()
+        .map(|class| {
+            (
+                class,
+                changes.iter().filter(|change| change.class == class).count(),
+            )
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// By group, in the order in which they are.
+fn groups(changes: &[Change]) -> impl Iterator<Item = (&str, &[Change])> {
+    changes
+        .chunk_by(|a, b| a.group == b.group)
+        .filter_map(|group| Some((group.first()?.group.as_str(), group)))
+}
+
+/// Where a change holds, unless it is everywhere.
+fn place(change: &Change, environments: &[String]) -> String {
+    if change.environments.len() >= environments.len() {
+        String::new()
+    } else {
+        format!(" (in {})", list(&change.environments))
+    }
+}
+
+pub(super) fn text(changes: &[Change], (old, new): (&str, &str), environments: &[String]) -> String {
+    if changes.is_empty() {
+        return format!("{old} and {new} have the same rules\n");
+    }
+    let mut text = String::new();
+    for (group, changes) in groups(changes) {
+        let _ = writeln!(text, "{}", say::bold(group));
+        for change in changes {
+            let class = format!("{:<10}", change.class.name());
+            let class = match change.class {
+                Class::Breaking => say::bad(&class),
+                Class::Risky | Class::Loosening => say::warn(&class),
+                Class::Tightening | Class::Safe => class,
+            };
+            let origin = if change.origin.is_empty() {
+                String::new()
+            } else {
+                format!("  [{}]", change.origin)
+            };
+            let _ = writeln!(
+                text,
+                "  {class}  {}{}{origin}",
+                change.text,
+                place(change, environments)
+            );
+        }
+        text.push('\n');
+    }
+    let sums: Vec<_> = sums(changes)
+        .into_iter()
+        .map(|(class, count)| format!("{count} {}", class.name()))
+        .collect();
+    let _ = writeln!(
+        text,
+        "{} from {old} to {new}: {}",
+        count(changes.len(), "change"),
+        sums.join(", ")
+    );
+    text
+}
+
+pub(super) fn json(changes: &[Change], (old, new): (&str, &str)) -> Json {
+    let all: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            json!({
+                "group": change.group,
+                "class": change.class.name(),
+                "change": change.text,
+                "origin": change.origin,
+                "environments": change.environments,
+            })
+        })
+        .collect();
+    let sums: serde_json::Map<_, _> = Class::ALL
+        .into_iter()
+        .map(|class| {
+            let count = changes.iter().filter(|change| change.class == class).count();
+            (class.name().to_owned(), count.into())
+        })
+        .collect();
+    json!({ "old": old, "new": new, "changes": all, "summary": sums })
+}
+
+pub(super) fn markdown(changes: &[Change], (old, new): (&str, &str), environments: &[String]) -> String {
+    let mut text = format!("### Policy changes from `{old}` to `{new}`\n\n");
+    if changes.is_empty() {
+        text.push_str("The rules are the same.\n");
+        return text;
+    }
+    let sums: Vec<_> = sums(changes)
+        .into_iter()
+        .map(|(class, count)| format!("**{count}** {}", class.name()))
+        .collect();
+    let _ = writeln!(text, "{}\n", sums.join(" · "));
+    for (group, changes) in groups(changes) {
+        let _ = writeln!(text, "#### {group}\n\n| | change | where |\n|---|---|---|");
+        for change in changes {
+            let class = match change.class {
+                Class::Breaking => "**breaking**",
+                class => class.name(),
+            };
+            let origin = if change.origin.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", change.origin)
+            };
+            let said = format!("{}{}", change.text, place(change, environments));
+            let _ = writeln!(text, "| {class} | {} | {origin} |", escaped(&said));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Text that stays one cell, and markup of nobody's making.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('|', "\\|")
+        .replace('\n', " ")
+}

@@ -1,0 +1,121 @@
+//! One side of a comparison: a folder, a revision of Git, or a bundle.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use turnpike_policy::{Bundle, Compiled};
+
+use crate::{Failure, git, say, tree};
+
+/// One side of a comparison.
+pub(super) struct Side {
+    /// As it was named.
+    pub(super) name: String,
+    kind: Kind,
+    /// Where a revision was unpacked, for as long as it is looked at.
+    _folder: Option<TempDir>,
+}
+
+enum Kind {
+    Folder(PathBuf),
+    Bundle(Box<Compiled>),
+}
+
+impl Side {
+    /// The policies of a folder.
+    pub(super) fn folder(root: PathBuf) -> Self {
+        Self {
+            name: root.display().to_string(),
+            kind: Kind::Folder(root),
+            _folder: None,
+        }
+    }
+
+    /// What a name stands for. `root` is where the policies lie, of which Git has revisions.
+    pub(super) fn open(name: &str, root: Option<&Path>) -> Result<Self, Failure> {
+        let path = Path::new(name);
+        if path.is_dir() {
+            return Ok(Self::folder(path.to_owned()));
+        }
+        if path.is_file() {
+            let bytes =
+                fs::read(path).map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))?;
+            let bundle =
+                Bundle::from_bytes(&bytes).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
+            return Ok(Self {
+                name: name.to_owned(),
+                kind: Kind::Bundle(Box::new(bundle.compiled)),
+                _folder: None,
+            });
+        }
+        let root = root.ok_or_else(|| {
+            Failure::refused(format!(
+                "`{name}` is no folder and no bundle, and there are no policies here of which it could be a revision"
+            ))
+        })?;
+        let folder = git::at_revision(root, name)?;
+        let unpacked = fs::read_dir(folder.path())
+            .ok()
+            .and_then(|mut entries| entries.next()?.ok())
+            .map(|entry| entry.path())
+            .ok_or_else(|| Failure::refused(format!("`{name}` has no policies")))?;
+        Ok(Self {
+            name: name.to_owned(),
+            kind: Kind::Folder(unpacked),
+            _folder: Some(folder),
+        })
+    }
+
+    /// Its environments.
+    pub(super) fn environments(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Folder(root) => tree::environments(root),
+            Kind::Bundle(compiled) => vec![compiled.gateway.environment.clone()],
+        }
+    }
+
+    /// Whether it can be looked at in an environment.
+    pub(super) fn has(&self, environment: &str) -> bool {
+        self.environments().iter().any(|name| name == environment)
+    }
+
+    /// Whether it is a bundle, which is of one environment.
+    pub(super) const fn is_bundle(&self) -> bool {
+        matches!(self.kind, Kind::Bundle(_))
+    }
+
+    /// Its normal form.
+    pub(super) fn compiled(
+        &self,
+        environment: &str,
+        as_of: Option<&tree::Date>,
+    ) -> Result<Compiled, Failure> {
+        match &self.kind {
+            Kind::Bundle(compiled) => Ok((**compiled).clone()),
+            Kind::Folder(root) => {
+                let outcome = tree::build(root, environment, as_of)?;
+                outcome.compiled.ok_or_else(|| {
+                    say::findings(&outcome.diagnostics);
+                    say::error(&format!(
+                        "{} has errors in `{environment}`, so that nothing can be said of it\n\
+                         if it is an older one in which something has expired since, pass --as-of DATE",
+                        self.name
+                    ));
+                    Failure::Findings
+                })
+            }
+        }
+    }
+
+    /// The text of a file, named as the bundle names places (`policies/a.yaml:3`); nothing for a
+    /// bundle, which has no documents.
+    pub(super) fn text(&self, origin: &str) -> Option<String> {
+        let Kind::Folder(root) = &self.kind else {
+            return None;
+        };
+        let (_, below) = origin.split_once('/')?;
+        let file = below.rsplit_once(':').map_or(below, |(file, _)| file);
+        fs::read_to_string(root.join(file)).ok()
+    }
+}

@@ -1,0 +1,143 @@
+//! What Git knows of the policies: when a file was last changed, and how the tree was at a revision.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::Failure;
+
+/// A commit, as far as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// Its short hash; empty: the change is not committed.
+    pub(crate) hash: String,
+    /// Its day.
+    pub(crate) date: String,
+}
+
+/// The last change of each file below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// The newest commit of each file, by its path below the folder, and its place in the history.
+    last: BTreeMap<String, (usize, Commit)>,
+    uncommitted: BTreeSet<String>,
+}
+
+impl Changes {
+    /// Reads the history; nothing where there is none.
+    pub(crate) fn read(root: &Path) -> Option<Self> {
+        let log = git(
+            root,
+            [
+                "log",
+                "--format=%x00%h %cs",
+                "--name-only",
+                "--relative",
+                "--no-renames",
+                "--",
+                ".",
+            ],
+        )
+        .ok()?;
+        let mut changes = Self::default();
+        for (place, commit) in log.split('\0').skip(1).enumerate() {
+            let mut lines = commit.lines();
+            let Some((hash, date)) = lines.next().and_then(|head| head.split_once(' ')) else {
+                continue;
+            };
+            let commit = Commit {
+                hash: hash.to_owned(),
+                date: date.to_owned(),
+            };
+            for file in lines.filter(|line| !line.is_empty()) {
+                let newest = || (place, commit.clone());
+                changes.last.entry(file.to_owned()).or_insert_with(newest);
+            }
+        }
+        for arguments in [
+            &["diff", "--name-only", "--relative", "HEAD", "--", "."][..],
+            &["ls-files", "--others", "--exclude-standard", "--", "."],
+        ] {
+            let names = git(root, arguments).unwrap_or_default();
+            changes.uncommitted.extend(names.lines().map(str::to_owned));
+        }
+        Some(changes)
+    }
+
+    /// The newest change of some files, named as the bundle names places (`policies/a.yaml:3`).
+    pub(crate) fn of<'a>(&self, origins: impl IntoIterator<Item = &'a str>) -> Option<Commit> {
+        let mut newest: Option<&(usize, Commit)> = None;
+        for origin in origins {
+            let (_, below) = origin.split_once('/')?;
+            let file = below.rsplit_once(':').map_or(below, |(file, _)| file);
+            if self.uncommitted.contains(file) {
+                return Some(Commit {
+                    hash: String::new(),
+                    date: String::new(),
+                });
+            }
+            if let Some(change) = self.last.get(file)
+                && newest.is_none_or(|newest| change.0 < newest.0)
+            {
+                newest = Some(change);
+            }
+        }
+        newest.map(|(_, commit)| commit.clone())
+    }
+}
+
+/// The folder as it was at a revision, in a folder of its own, which is called the same.
+pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failure> {
+    let wrong = |why: String| Failure::refused(format!("`{revision}` cannot be compared: {why}"));
+    if revision.starts_with('-') {
+        return Err(wrong(
+            "it is neither a revision, a folder nor a bundle".to_owned(),
+        ));
+    }
+    let commit = format!("{revision}^{{commit}}");
+    git(root, ["rev-parse", "--verify", "--quiet", commit.as_str()])
+        .map_err(|_| wrong("it is neither a revision of Git, a folder nor a bundle".to_owned()))?;
+    let prefix = git(root, ["rev-parse", "--show-prefix"]).map_err(wrong)?;
+    let prefix = prefix.trim().trim_end_matches('/');
+    // From the top: elsewhere git would look for the folder inside of itself.
+    let top = git(root, ["rev-parse", "--show-toplevel"]).map_err(wrong)?;
+    let tree = format!("{revision}:{prefix}");
+    let output = Command::new("git")
+        .current_dir(top.trim_end_matches(['\r', '\n']))
+        .args(["archive", "--format=tar", &tree])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| wrong(format!("git cannot be started: {error}")))?;
+    if !output.status.success() {
+        return Err(wrong(format!("it has no folder `{prefix}`")));
+    }
+    let folder = tempfile::tempdir().map_err(|error| wrong(format!("there is no place for it: {error}")))?;
+    let name = root.canonicalize().ok();
+    let name = name
+        .as_deref()
+        .and_then(Path::file_name)
+        .unwrap_or_else(|| OsStr::new("policies"));
+    tar::Archive::new(output.stdout.as_slice())
+        .unpack(folder.path().join(name))
+        .map_err(|error| wrong(format!("it cannot be unpacked: {error}")))?;
+    Ok(folder)
+}
+
+/// Runs git in a folder and gives what it says.
+fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<String, String> {
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "core.quotePath=false"])
+        .args(arguments.as_ref())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("git cannot be started: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}

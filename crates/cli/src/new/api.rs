@@ -1,0 +1,214 @@
+//! `turnpike new api`: an API from its OpenAPI document, or one more version of it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value as Json;
+
+use super::{Where, keep, name, scalar};
+use crate::outline::{Kind, outline};
+use crate::{Failure, tree};
+
+/// Publish an API from its OpenAPI document
+///
+/// Writes apis/NAME/api.yaml, and the document beside it. For an API that exists, one more version is
+/// added to it; comments and order stay. The policies are checked with it: either they are right, or
+/// nothing was changed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike new api orders --from openapi.yaml --owner team-orders --upstream https://orders.internal.example
+  turnpike new api orders --from next.yaml --version v2 --state preview --mock
+  turnpike new api beta --from beta.yaml --owner team-beta --mock --environments dev,staging")]
+pub(crate) struct Arguments {
+    /// What it is called
+    #[arg(value_parser = name)]
+    name: String,
+    #[command(flatten)]
+    policies: tree::Policies,
+    /// Its OpenAPI document
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Who answers for it; needed for a new API
+    #[arg(long, value_name = "TEXT")]
+    owner: Option<String>,
+    /// What people call it [default: the title of the document]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Where it lies [default: /NAME]
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// Which version it is
+    #[arg(long, value_name = "NAME", default_value = "v1", value_parser = name)]
+    version: String,
+    /// Where that version is in its life
+    #[arg(long, value_name = "STATE", default_value = "active", value_parser = ["preview", "active", "deprecated", "retired"])]
+    state: String,
+    /// What answers it
+    #[arg(long, value_name = "URL", required_unless_present = "mock")]
+    upstream: Option<String>,
+    /// The name of the Worker secret that the upstream wants as a bearer token
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    secret: Option<String>,
+    /// Answer with the examples of the document
+    #[arg(long, conflicts_with = "upstream")]
+    mock: bool,
+    #[command(flatten)]
+    environments: Where,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = arguments.policies.root()?;
+    let from = arguments.from.display();
+    let document = fs::read_to_string(&arguments.from)
+        .map_err(|error| Failure::refused(format!("cannot read {from}: {error}")))?;
+    let parsed: Json = serde_saphyr::from_str(&document)
+        .map_err(|error| Failure::refused(format!("{from} is no YAML or JSON: {error}")))?;
+    if parsed.get("openapi").is_none() {
+        return Err(Failure::refused(format!(
+            "{from} is no OpenAPI document: it does not say `openapi: 3...`"
+        )));
+    }
+    let folder = root.join("apis").join(&arguments.name);
+    let json = arguments.from.extension().is_some_and(|ending| ending == "json");
+    let ending = if json { "json" } else { "yaml" };
+    let beside = format!("{}.{ending}", arguments.version);
+    if folder.join(&beside).exists() {
+        return Err(Failure::refused(format!(
+            "{} exists: choose another --version",
+            folder.join(&beside).display()
+        )));
+    }
+    let file = folder.join("api.yaml");
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => add_version(&text, &file, arguments, &beside)?,
+        Err(_) if folder.join("api.yml").exists() || folder.join("api.json").exists() => {
+            return Err(Failure::refused(format!(
+                "only an api.yaml is edited; add the version to the one in {} yourself",
+                folder.display()
+            )));
+        }
+        Err(_) => whole(arguments, &parsed, &beside)?,
+    };
+    keep(&root, &[(file, text), (folder.join(&beside), document)])
+}
+
+/// The file of a new API.
+fn whole(arguments: &Arguments, document: &Json, beside: &str) -> Result<String, Failure> {
+    let owner = arguments.owner.as_ref().ok_or_else(|| {
+        Failure::refused(format!(
+            "`{}` is a new API: say who answers for it with --owner",
+            arguments.name
+        ))
+    })?;
+    let info = document.pointer("/info/title").and_then(Json::as_str);
+    let title = arguments.title.as_deref().or(info).unwrap_or(&arguments.name);
+    let path = arguments
+        .path
+        .clone()
+        .unwrap_or_else(|| format!("/{}", arguments.name));
+    let mut text = format!(
+        "api: {}\ntitle: {}\nowner: {}\npath: {}\n{}versions:\n",
+        arguments.name,
+        scalar(title),
+        scalar(owner),
+        if path.starts_with('/') {
+            path
+        } else {
+            scalar(&path)
+        },
+        arguments.environments.line(),
+    );
+    text.push_str(&version(arguments, beside, "  ", "  ", "\n"));
+    Ok(text)
+}
+
+/// The lines of a version.
+fn version(arguments: &Arguments, beside: &str, indent: &str, step: &str, newline: &str) -> String {
+    let mut text = format!("{indent}{}:{newline}", arguments.version);
+    let mut field = |name: &str, value: &str| {
+        let _ = write!(text, "{indent}{step}{name}: {value}{newline}");
+    };
+    field("openapi", beside);
+    field("state", &arguments.state);
+    if let Some(upstream) = &arguments.upstream {
+        field("upstream", &scalar(upstream));
+    }
+    if let Some(secret) = &arguments.secret {
+        field(
+            "upstream_credential",
+            &format!("{{ secret: {} }}", scalar(secret)),
+        );
+    }
+    if arguments.mock {
+        field("mock", "openapi");
+    }
+    text
+}
+
+/// The file of an API with one more version, at the end of those that it has.
+fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> Result<String, Failure> {
+    let by_hand = |why: &str| {
+        Failure::refused(format!(
+            "{} is not edited: {why}\nadd this to its `versions`, and the document beside it as {beside}:\n\n{}",
+            file.display(),
+            version(arguments, beside, "  ", "  ", "\n")
+        ))
+    };
+    let given = [
+        ("--owner", arguments.owner.is_some()),
+        ("--title", arguments.title.is_some()),
+        ("--path", arguments.path.is_some()),
+        ("--environments", !arguments.environments.environments.is_empty()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(Failure::refused(format!(
+            "`{}` exists, and {option} would change all of its versions: edit {}",
+            arguments.name,
+            file.display()
+        )));
+    }
+    let root = outline(text).ok_or_else(|| by_hand("it is not one plain YAML document"))?;
+    let versions = root
+        .entries()
+        .iter()
+        .find(|(key, _)| key.text() == Some("versions"));
+    let Some((_, versions)) = versions else {
+        return Err(by_hand("it has no `versions`"));
+    };
+    let Kind::Map { flow: false, entries } = &versions.kind else {
+        return Err(by_hand("its `versions` are written in braces"));
+    };
+    if entries
+        .iter()
+        .any(|(key, _)| key.text() == Some(arguments.version.as_str()))
+    {
+        return Err(Failure::refused(format!(
+            "`{}` has the version `{}` already: choose another --version",
+            arguments.name, arguments.version
+        )));
+    }
+    let Some(((first, _), (_, last))) = entries.first().zip(entries.last()) else {
+        return Err(by_hand("it has no version"));
+    };
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let column = |at: usize| {
+        let line = text
+            .get(..at)
+            .and_then(|before| before.rfind('\n'))
+            .map_or(0, |end| end + 1);
+        text.get(line..at).unwrap_or_default()
+    };
+    let indent = column(first.bytes.start);
+    // After the line on which the last version ends, comments at its end included.
+    let end = text.get(last.end()..).and_then(|rest| rest.find('\n'));
+    let at = end.map_or(text.len(), |end| last.end() + end + 1);
+    let (before, after) = text
+        .split_at_checked(at)
+        .ok_or_else(|| by_hand("its shape is not understood"))?;
+    let gap = if before.ends_with('\n') { "" } else { newline };
+    let added = version(arguments, beside, indent, "  ", newline);
+    Ok(format!("{before}{gap}{added}{after}"))
+}

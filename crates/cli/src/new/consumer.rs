@@ -1,0 +1,108 @@
+//! `turnpike new consumer`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use super::{Where, fresh, keep, name, scalar};
+use crate::{Failure, tree};
+
+/// Add somebody who may call
+///
+/// Writes consumers/NAME.yaml. What is not granted here is refused. The policies are checked with it:
+/// either they are right, or nothing was changed. `turnpike new key --consumer NAME` then makes a key.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike new consumer mobile --owner team-mobile --plan standard --api orders --model writer
+  turnpike new consumer batch --owner team-data --plan gold --jwt acme=0oa1b2c3 --api orders:listOrders,getOrder
+  turnpike new consumer admin --owner team-platform --plan gold --all-apis --all-models")]
+pub(crate) struct Arguments {
+    /// What it is called
+    #[arg(value_parser = name)]
+    name: String,
+    #[command(flatten)]
+    policies: tree::Policies,
+    /// Who answers for it
+    #[arg(long, value_name = "TEXT")]
+    owner: String,
+    /// The plan that it is on
+    #[arg(long, value_name = "NAME")]
+    plan: String,
+    /// Tokens by which it is known: ISSUER=VALUE of the claim that names consumers; may be repeated
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    jwt: Vec<(String, String)>,
+    /// An API that it may call, all of it or some operations (API:OPERATION,OPERATION); may be repeated
+    #[arg(long, value_name = "API")]
+    api: Vec<String>,
+    /// It may call every API
+    #[arg(long, conflicts_with = "api")]
+    all_apis: bool,
+    /// A model that it may call; may be repeated
+    #[arg(long, value_name = "MODEL")]
+    model: Vec<String>,
+    /// It may call every model
+    #[arg(long, conflicts_with = "model")]
+    all_models: bool,
+    #[command(flatten)]
+    environments: Where,
+}
+
+fn token(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((issuer, value)) if !issuer.is_empty() && !value.is_empty() => {
+            Ok((issuer.to_owned(), value.to_owned()))
+        }
+        _ => Err("write ISSUER=VALUE, for example acme=0oa1b2c3".to_owned()),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = arguments.policies.root()?;
+    let file = fresh(&root, "consumers", &arguments.name)?;
+    let mut text = format!(
+        "consumer: {}\nowner: {}\nplan: {}\n{}",
+        arguments.name,
+        scalar(&arguments.owner),
+        scalar(&arguments.plan),
+        arguments.environments.line()
+    );
+    if !arguments.jwt.is_empty() {
+        text.push_str("credentials:\n");
+        for (issuer, value) in &arguments.jwt {
+            let _ = writeln!(
+                text,
+                "  - jwt: {{ issuer: {}, is: {} }}",
+                scalar(issuer),
+                scalar(value)
+            );
+        }
+    }
+    let mut may = String::new();
+    if arguments.all_apis {
+        may.push_str("  - { apis: all }\n");
+    }
+    for api in &arguments.api {
+        let (api, operations) = match api.split_once(':') {
+            Some((api, operations)) => {
+                let all: Vec<_> = operations.split(',').map(scalar).collect();
+                (api, format!("[{}]", all.join(", ")))
+            }
+            None => (api.as_str(), "all".to_owned()),
+        };
+        let _ = writeln!(may, "  - {{ api: {}, operations: {operations} }}", scalar(api));
+    }
+    if arguments.all_models {
+        may.push_str("  - { models: all }\n");
+    } else if !arguments.model.is_empty() {
+        let all: Vec<_> = arguments.model.iter().map(|model| scalar(model)).collect();
+        let _ = writeln!(may, "  - {{ models: [{}] }}", all.join(", "));
+    }
+    if may.is_empty() {
+        text.push_str("may: []                             # nothing yet: what is not granted is refused\n");
+    } else {
+        text.push_str("may:\n");
+        text.push_str(&may);
+    }
+    keep(&root, &[(file, text)])
+}

@@ -1,0 +1,185 @@
+//! `turnpike new`: policy files as a person would have written them.
+//!
+//! What is written is checked with the whole tree, in every environment, before it stays: either the
+//! policies are right with it, or nothing was changed. What exists keeps its comments and its order.
+
+pub(crate) mod api;
+pub(crate) mod consumer;
+pub(crate) mod model;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::{Failure, say, tree};
+
+/// In which environments something new exists.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// It exists in these environments only; several with commas between them [default: in all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    environments: Vec<String>,
+}
+
+impl Where {
+    /// The line of a file that says so.
+    fn line(&self) -> String {
+        if self.environments.is_empty() {
+            String::new()
+        } else {
+            let names: Vec<_> = self.environments.iter().map(|name| scalar(name)).collect();
+            format!("environments: [{}]\n", names.join(", "))
+        }
+    }
+}
+
+/// Files that are written, and can be as they were.
+#[derive(Default)]
+struct Change {
+    /// Each with what was there.
+    files: Vec<(PathBuf, Option<String>)>,
+    folders: Vec<PathBuf>,
+}
+
+impl Change {
+    fn write(&mut self, file: &Path, text: &str) -> Result<(), Failure> {
+        let cannot = |error| Failure::refused(format!("cannot write {}: {error}", file.display()));
+        if let Some(folder) = file.parent() {
+            let mut missing = folder;
+            let mut made = Vec::new();
+            while !missing.exists() {
+                made.push(missing.to_owned());
+                match missing.parent() {
+                    Some(parent) => missing = parent,
+                    None => break,
+                }
+            }
+            fs::create_dir_all(folder).map_err(cannot)?;
+            self.folders.extend(made);
+        }
+        let before = fs::read_to_string(file).ok();
+        fs::write(file, text).map_err(cannot)?;
+        self.files.push((file.to_owned(), before));
+        Ok(())
+    }
+
+    /// Puts everything back.
+    fn undo(&self) {
+        for (file, before) in self.files.iter().rev() {
+            // What cannot be put back is told by the findings that remain.
+            let _ = match before {
+                Some(text) => fs::write(file, text),
+                None => fs::remove_file(file),
+            };
+        }
+        for folder in &self.folders {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Writes files, and keeps them if the policies are right with them.
+fn keep(root: &Path, files: &[(PathBuf, String)]) -> Result<(), Failure> {
+    let mut change = Change::default();
+    let written = files
+        .iter()
+        .try_for_each(|(file, text)| change.write(file, text))
+        .and_then(|()| right(root));
+    if let Err(failure) = written {
+        change.undo();
+        if matches!(failure, Failure::Findings) {
+            say::error("the policies would not be right with it; nothing was changed");
+        }
+        return Err(failure);
+    }
+    for (file, before) in &change.files {
+        let what = if before.is_some() { "changed" } else { "wrote" };
+        say::out(&format!("{what} {}\n", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether the policies are right in every environment.
+fn right(root: &Path) -> Result<(), Failure> {
+    for environment in tree::environments(root) {
+        let outcome = tree::build(root, &environment, None)?;
+        if outcome.compiled.is_none() {
+            say::findings(&outcome.diagnostics);
+            return Err(Failure::Findings);
+        }
+    }
+    Ok(())
+}
+
+/// The file of something new, which must not be there yet.
+fn fresh(root: &Path, folder: &str, name: &str) -> Result<PathBuf, Failure> {
+    for ending in ["yaml", "yml", "json"] {
+        let file = root.join(folder).join(format!("{name}.{ending}"));
+        if file.exists() {
+            return Err(Failure::refused(format!(
+                "{} exists: edit it, or choose another name",
+                file.display()
+            )));
+        }
+    }
+    Ok(root.join(folder).join(format!("{name}.yaml")))
+}
+
+/// Reads a name as items and their files have them.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let mut bytes = text.bytes();
+    let right = bytes.next().is_some_and(good)
+        && bytes.all(|byte| good(byte) || b"._-".contains(&byte))
+        && text.len() <= 64
+        && !text.ends_with('.');
+    if right {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "a name is lower case letters, digits, `.`, `_` and `-`, and begins with a letter or digit"
+                .to_owned(),
+        )
+    }
+}
+
+/// A text as YAML: quoted only where it must be.
+pub(crate) fn scalar(text: &str) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let safe = |c: char| c.is_alphanumeric() || " _-./()".contains(c);
+    let plain = text.starts_with(char::is_alphabetic)
+        && !text.ends_with(' ')
+        && text.chars().all(safe)
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if plain || is_url(text) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .is_some_and(|rest| {
+            rest.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c))
+                && !rest.ends_with(':')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_only_where_it_must_be() {
+        for plain in ["team-pets", "Pet store", "https://a.example:8080/v1", "gpt-5"] {
+            assert_eq!(scalar(plain), plain);
+        }
+        for quoted in ["yes", "5", "a: b", "a #b", "", "- a", "${a}", "{}", "null"] {
+            assert!(scalar(quoted).starts_with('"'), "{quoted}");
+        }
+    }
+}

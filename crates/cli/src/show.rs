@@ -1,0 +1,373 @@
+//! `turnpike show`: the policies as a whole, from one side each.
+
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value as Json, json};
+use turnpike_policy::{Compiled, Limit, Operation};
+
+use crate::effective;
+use crate::explain::facts_table;
+use crate::git::{Changes, Commit};
+use crate::table::Table;
+use crate::words::{self, at, or_none};
+use crate::{Failure, say, tree};
+
+/// Show what the policies say, as tables or JSON
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike show routes --env production
+  turnpike show effective petstore/v1#listPets --as demo    all that holds for one operation
+  turnpike show effective smart                             all that holds for one model
+  turnpike show inventory --format json > inventory.json    every route, for the record
+
+Exit codes: 0 shown, 1 the policies have errors, 2 there is no such thing to show")]
+pub(crate) struct Arguments {
+    /// What to show
+    #[arg(value_enum)]
+    what: What,
+    /// An operation (petstore/v1#listPets) or a model, for `effective` [default: every one]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    policies: tree::Policies,
+    /// Of which environment
+    #[arg(long, value_name = "NAME", default_value = "dev")]
+    env: String,
+    /// For whose calls, for `effective`
+    #[arg(long = "as", value_name = "CONSUMER")]
+    consumer: Option<String>,
+    /// As of this day (2027-06-30) instead of today
+    #[arg(long, value_name = "DATE", value_parser = tree::date)]
+    as_of: Option<tree::Date>,
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Everything that holds for an operation or a model, with the lines that say so
+    Effective,
+    /// Which request leads where
+    Routes,
+    /// Who may call, how they are known, and what they may use
+    Consumers,
+    /// Every limit, and for whom it is
+    Limits,
+    /// Every route with owner, state, authentication, limits and last change
+    Inventory,
+}
+
+/// A table, and the same as JSON.
+struct Shown {
+    table: Table,
+    json: Vec<Json>,
+}
+
+impl Shown {
+    fn new(head: &[&str]) -> Self {
+        Self {
+            table: Table::new(head),
+            json: Vec::new(),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.what != What::Effective {
+        let extra = arguments.name.as_deref().or(arguments.consumer.as_deref());
+        if let Some(extra) = extra {
+            return Err(Failure::refused(format!(
+                "`{extra}` is for `turnpike show effective` alone"
+            )));
+        }
+    }
+    let root = arguments.policies.root()?;
+    let compiled = tree::compiled(&root, &arguments.env, arguments.as_of.as_ref(), "then look again")?;
+    let shown = match arguments.what {
+        What::Effective => return effective(arguments, &compiled),
+        What::Routes => routes(&compiled),
+        What::Consumers => consumers(&compiled),
+        What::Limits => limits(&compiled),
+        What::Inventory => inventory(&compiled, &root),
+    };
+    match arguments.format {
+        tree::Format::Json => say::json(&Json::Array(shown.json)),
+        tree::Format::Text if shown.json.is_empty() => {
+            say::out(&format!("there is nothing to show in `{}`\n", arguments.env))
+        }
+        tree::Format::Text => say::out(&shown.table.text("")),
+    }
+}
+
+fn effective(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> {
+    let place = format!("in the environment `{}`", arguments.env);
+    let caller = match &arguments.consumer {
+        None => None,
+        Some(name) => {
+            let names = compiled.consumers.iter().map(|consumer| consumer.name.as_str());
+            tree::find(name, "consumer", names, &place)?;
+            position(&compiled.consumers, |consumer| consumer.name == *name)
+        }
+    };
+    let operations = indices(&compiled.operations).filter_map(|index| {
+        let name = words::operation(compiled, index)?;
+        Some((name, effective::operation(compiled, index, caller)))
+    });
+    let models = indices(&compiled.models).filter_map(|index| {
+        let name = at(&compiled.models, index)?.name.clone();
+        Some((name, effective::model(compiled, index, caller)))
+    });
+    let mut all: Vec<_> = operations.chain(models).collect();
+    if let Some(name) = &arguments.name {
+        let names = all.iter().map(|(known, _)| known.as_str());
+        tree::find(name, "operation or model", names, &place)?;
+        all.retain(|(known, _)| known == name);
+    }
+    if arguments.format == tree::Format::Json {
+        let all = all.iter().map(|(name, facts)| {
+            let facts: Vec<_> = facts.iter().map(effective::Fact::json).collect();
+            json!({ "name": name, "effective": facts })
+        });
+        return say::json(&Json::Array(all.collect()));
+    }
+    let texts: Vec<_> = all
+        .iter()
+        .map(|(name, facts)| format!("{}\n{}", say::bold(name), facts_table(facts).text("  ")))
+        .collect();
+    say::out(&texts.join("\n"))
+}
+
+fn routes(compiled: &Compiled) -> Shown {
+    let mut shown = Shown::new(&[
+        "METHOD",
+        "PATH",
+        "OPERATION",
+        "AUTHENTICATION",
+        "SCOPES",
+        "STATE",
+        "ANSWERED BY",
+    ]);
+    for (index, operation) in indices(&compiled.operations).zip(&compiled.operations) {
+        let Some(api) = at(&compiled.apis, operation.api) else {
+            continue;
+        };
+        let path = format!("{}{}", api.base, operation.path);
+        let name = words::operation(compiled, index).unwrap_or_default();
+        shown.table.row([
+            operation.method.name().to_owned(),
+            path.clone(),
+            name.clone(),
+            authentication(operation).to_owned(),
+            or_none(operation.scopes.join(" ")),
+            words::state(api.lifecycle.state).to_owned(),
+            words::handler(&operation.handler),
+        ]);
+        shown.json.push(json!({
+            "method": operation.method.name(),
+            "path": path,
+            "operation": name,
+            "authentication": authentication(operation),
+            "scopes": operation.scopes,
+            "state": words::state(api.lifecycle.state),
+            "answered_by": words::handler(&operation.handler),
+            "origin": operation.origin,
+        }));
+    }
+    for model in &compiled.models {
+        let targets: Vec<_> = model
+            .targets
+            .iter()
+            .map(|target| words::target(compiled, target))
+            .collect();
+        shown.table.row([
+            "POST".to_owned(),
+            "/v1/chat/completions".to_owned(),
+            format!("model {}", model.name),
+            "required".to_owned(),
+            "none".to_owned(),
+            words::state(model.lifecycle.state).to_owned(),
+            targets.join(", "),
+        ]);
+        shown.json.push(json!({
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "model": model.name,
+            "authentication": "required",
+            "scopes": [],
+            "state": words::state(model.lifecycle.state),
+            "answered_by": targets.join(", "),
+            "origin": model.origin,
+        }));
+    }
+    shown
+}
+
+fn authentication(operation: &Operation) -> &'static str {
+    if operation.open_until.is_some() {
+        "none"
+    } else {
+        "required"
+    }
+}
+
+fn consumers(compiled: &Compiled) -> Shown {
+    let mut shown = Shown::new(&["CONSUMER", "OWNER", "PLAN", "KNOWN BY", "OPERATIONS", "MODELS"]);
+    for (index, consumer) in indices(&compiled.consumers).zip(&compiled.consumers) {
+        let plan = at(&compiled.plans, consumer.plan).map_or("", |plan| plan.name.as_str());
+        let known = words::credentials(compiled, index);
+        let operations = words::operations_of(compiled, consumer);
+        let models = words::models_of(compiled, consumer);
+        let of = |some: usize, all: usize| match some {
+            0 => "none".to_owned(),
+            some if some == all => format!("all {all}"),
+            some => format!("{some} of {all}"),
+        };
+        shown.table.row([
+            consumer.name.clone(),
+            consumer.owner.clone(),
+            plan.to_owned(),
+            or_none(known.join(", ")),
+            of(operations.len(), compiled.operations.len()),
+            or_none(models.join(", ")),
+        ]);
+        shown.json.push(json!({
+            "consumer": consumer.name,
+            "owner": consumer.owner,
+            "plan": plan,
+            "known_by": known,
+            "operations": operations,
+            "models": models,
+            "origin": consumer.origin,
+        }));
+    }
+    shown
+}
+
+fn limits(compiled: &Compiled) -> Shown {
+    let mut shown = Shown::new(&["OF", "LIMIT", "FOR", "WRITTEN IN"]);
+    let mut add = |of: String, limit: String, whose: &str, origin: &str| {
+        shown
+            .json
+            .push(json!({ "of": of, "limit": limit, "for": whose, "origin": origin }));
+        shown.table.row([of, limit, whose.to_owned(), origin.to_owned()]);
+    };
+    let shield = words::rate(&compiled.gateway.shield);
+    add("gateway".to_owned(), shield, "each client address (shield)", "");
+    for plan in &compiled.plans {
+        for limit in &plan.limits {
+            let whose = "each consumer on it";
+            add(
+                format!("plan {}", plan.name),
+                words::limit(&limit.kind),
+                whose,
+                &limit.origin,
+            );
+        }
+    }
+    for api in &compiled.apis {
+        for limit in &api.limits {
+            let of = format!("{}/{}", api.name, api.version);
+            add(
+                of,
+                words::limit(&limit.kind),
+                "each caller, over all versions",
+                &limit.origin,
+            );
+        }
+    }
+    for model in &compiled.models {
+        for limit in &model.limits {
+            let of = format!("model {}", model.name);
+            add(of, words::limit(&limit.kind), "each caller", &limit.origin);
+        }
+    }
+    shown
+}
+
+fn inventory(compiled: &Compiled, root: &Path) -> Shown {
+    let changes = Changes::read(root);
+    let last = |origins: &[&str]| changes.as_ref()?.of(origins.iter().copied());
+    let mut shown = Shown::new(&[
+        "ROUTE",
+        "OWNER",
+        "STATE",
+        "AUTHENTICATION",
+        "LIMITS",
+        "LAST CHANGE",
+    ]);
+    let mut add = |route: String,
+                   owner: &str,
+                   state,
+                   authentication: &str,
+                   limits: &[Limit],
+                   change: Option<Commit>| {
+        let own: Vec<_> = limits.iter().map(|limit| words::limit(&limit.kind)).collect();
+        let all: Vec<_> = own
+            .into_iter()
+            .chain((authentication == "required").then(|| "the caller's plan".to_owned()))
+            .collect();
+        let (text, json) = match change {
+            Some(Commit { hash, .. }) if hash.is_empty() => {
+                ("not committed".to_owned(), json!("uncommitted"))
+            }
+            Some(Commit { hash, date }) => {
+                (format!("{date} {hash}"), json!({ "commit": hash, "date": date }))
+            }
+            None => ("unknown".to_owned(), Json::Null),
+        };
+        shown.json.push(json!({
+            "route": route,
+            "owner": owner,
+            "state": state,
+            "authentication": authentication,
+            "limits": all,
+            "last_change": json,
+        }));
+        let state: &str = state;
+        shown.table.row([
+            route,
+            owner.to_owned(),
+            state.to_owned(),
+            authentication.to_owned(),
+            all.join(" + "),
+            text,
+        ]);
+    };
+    for operation in &compiled.operations {
+        let Some(api) = at(&compiled.apis, operation.api) else {
+            continue;
+        };
+        add(
+            format!("{} {}{}", operation.method.name(), api.base, operation.path),
+            &api.owner,
+            words::state(api.lifecycle.state),
+            authentication(operation),
+            &api.limits,
+            last(&[&api.origin, &operation.origin]),
+        );
+    }
+    for model in &compiled.models {
+        add(
+            format!("model {}", model.name),
+            &model.owner,
+            words::state(model.lifecycle.state),
+            "required",
+            &model.limits,
+            last(&[&model.origin]),
+        );
+    }
+    shown
+}
+
+fn indices<T>(list: &[T]) -> impl Iterator<Item = u32> + use<T> {
+    0..u32::try_from(list.len()).unwrap_or(u32::MAX)
+}
+
+fn position<T>(list: &[T], is: impl Fn(&T) -> bool) -> Option<u32> {
+    list.iter()
+        .position(is)
+        .and_then(|index| u32::try_from(index).ok())
+}

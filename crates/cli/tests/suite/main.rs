@@ -1,0 +1,16 @@
+//! The `turnpike` command as people run it: the built binary, a tree of policies, what it says.
+#![expect(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking; a table is as long as it is"
+)]
+
+mod check;
+mod common;
+mod diff;
+mod diff_sides;
+mod explain;
+mod fmt;
+mod new;
+mod show;
+mod test;

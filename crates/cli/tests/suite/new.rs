@@ -1,0 +1,312 @@
+//! `turnpike new api`, `new model` and `new consumer`.
+
+use std::fs;
+
+use crate::common::Tree;
+
+const DOCUMENT: &str = "openapi: 3.1.1\ninfo: { title: 'Orders: all of them', version: 1.0.0 }\npaths: { /orders: { get: { operationId: listOrders, responses: { '200': { description: Orders., content: { application/json: { example: [] } } } } } } }\n";
+
+fn with_document() -> Tree {
+    let tree = Tree::new();
+    fs::write(tree.folder.path().join("orders.yaml"), DOCUMENT).unwrap();
+    tree
+}
+
+#[test]
+fn files_as_a_person_writes_them() {
+    let tree = with_document();
+    tree.good(&[
+        "new",
+        "api",
+        "orders",
+        "--from",
+        "orders.yaml",
+        "--owner",
+        "team-orders",
+        "--upstream",
+        "https://orders.internal.example",
+        "--secret",
+        "ORDERS_TOKEN",
+    ]);
+    assert_eq!(
+        tree.read("apis/orders/api.yaml"),
+        "api: orders\ntitle: \"Orders: all of them\"\nowner: team-orders\npath: /orders\nversions:\n  v1:\n    openapi: v1.yaml\n    state: active\n    upstream: https://orders.internal.example\n    upstream_credential: { secret: ORDERS_TOKEN }\n"
+    );
+    assert_eq!(tree.read("apis/orders/v1.yaml"), DOCUMENT);
+
+    tree.good(&[
+        "new",
+        "model",
+        "writer",
+        "--owner",
+        "team ai",
+        "--to",
+        "openai/gpt-5=80",
+        "--to",
+        "openai/gpt-4.1=20",
+        "--fallback",
+        "openai/gpt-5-mini",
+        "--max-output-tokens",
+        "4000",
+    ]);
+    assert_eq!(
+        tree.read("models/writer.yaml"),
+        "model: writer\nowner: team ai\ntargets:\n  - { to: openai/gpt-5, weight: 80 }\n  - { to: openai/gpt-4.1, weight: 20 }\nfallback: [openai/gpt-5-mini]\nmax_output_tokens: 4000\n"
+    );
+
+    tree.good(&[
+        "new",
+        "consumer",
+        "mobile",
+        "--owner",
+        "team-mobile",
+        "--plan",
+        "gold",
+        "--jwt",
+        "acme=mobile-1",
+        "--api",
+        "orders",
+        "--api",
+        "pets:listPets,getPet",
+        "--model",
+        "writer",
+        "--environments",
+        "dev",
+    ]);
+    assert_eq!(
+        tree.read("consumers/mobile.yaml"),
+        "consumer: mobile\nowner: team-mobile\nplan: gold\nenvironments: [dev]\ncredentials:\n  - jwt: { issuer: acme, is: mobile-1 }\nmay:\n  - { api: orders, operations: all }\n  - { api: pets, operations: [listPets, getPet] }\n  - { models: [writer] }\n"
+    );
+    tree.good(&["new", "consumer", "later", "--owner", "team", "--plan", "free"]);
+    tree.good(&["new", "key", "--consumer", "later"]);
+    tree.good(&["check"]);
+    tree.good(&["fmt", "--check"]);
+}
+
+#[test]
+fn one_more_version_keeps_what_is_there() {
+    let tree = with_document();
+    let api = "# Who it is.\napi: orders\ntitle: Orders\nowner: team\npath: /orders\nversions:\n    # The first.\n    v1:\n        openapi: v1.yaml   # theirs\n        state: active\n        upstream: https://a.example # soon another\n# After that.\nlimits: [{ rate: 3/s }]\n";
+    tree.write("apis/orders/api.yaml", api);
+    tree.write("apis/orders/v1.yaml", DOCUMENT);
+    tree.good(&[
+        "new",
+        "api",
+        "orders",
+        "--from",
+        "orders.yaml",
+        "--version",
+        "v2",
+        "--state",
+        "preview",
+        "--upstream",
+        "https://b.example",
+    ]);
+    let added = "    v2:\n      openapi: v2.yaml\n      state: preview\n      upstream: https://b.example\n";
+    let after = tree.read("apis/orders/api.yaml");
+    assert_eq!(
+        after,
+        api.replace("# After that.", &format!("{added}# After that."))
+    );
+    for (arguments, said) in [
+        (
+            &["--version", "v2", "--upstream", "https://b.example"][..],
+            "v2.yaml exists",
+        ),
+        (
+            &[
+                "--version",
+                "v3",
+                "--upstream",
+                "https://b.example",
+                "--owner",
+                "other",
+            ],
+            "--owner would change all of its versions",
+        ),
+    ] {
+        let output = tree.run(&[&["new", "api", "orders", "--from", "orders.yaml"], arguments].concat());
+        assert_eq!(output.code, 2, "{}", output.out);
+        assert!(output.err.contains(said), "{}", output.err);
+    }
+    // What is not plainly understood is left to its author.
+    tree.write("apis/orders/api.yaml", "api: orders\ntitle: Orders\nowner: team\npath: /orders\nversions: { v1: { openapi: v1.yaml, state: active, upstream: 'https://a.example' } }\n");
+    let output = tree.run(&[
+        "new",
+        "api",
+        "orders",
+        "--from",
+        "orders.yaml",
+        "--version",
+        "v3",
+        "--upstream",
+        "https://b.example",
+    ]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output.err.contains("written in braces") && output.err.contains("  v3:\n    openapi: v3.yaml"),
+        "{}",
+        output.err
+    );
+}
+
+/// Either the policies are right with it, or nothing was changed.
+#[test]
+fn nothing_is_left_of_what_is_wrong() {
+    let tree = with_document();
+    fs::write(
+        tree.folder.path().join("bad.yaml"),
+        "openapi: 3.1.1\ninfo: { title: a, version: '1' }\npaths: { /a: { get: { responses: {} } } }\n",
+    )
+    .unwrap();
+    fs::write(tree.folder.path().join("swagger.yaml"), "swagger: '2.0'\n").unwrap();
+    for (arguments, code, said) in [
+        (
+            &[
+                "api",
+                "orders",
+                "--from",
+                "bad.yaml",
+                "--owner",
+                "a",
+                "--upstream",
+                "https://a.example",
+            ][..],
+            1,
+            "P0602",
+        ),
+        (
+            &["api", "orders", "--from", "orders.yaml", "--owner", "a", "--mock"],
+            1,
+            "P0403",
+        ),
+        (
+            &[
+                "api",
+                "orders",
+                "--from",
+                "orders.yaml",
+                "--owner",
+                "a",
+                "--upstream",
+                "a.example",
+            ],
+            1,
+            "P0212",
+        ),
+        (
+            &[
+                "api",
+                "orders",
+                "--from",
+                "orders.yaml",
+                "--upstream",
+                "https://a.example",
+            ],
+            2,
+            "say who answers for it with --owner",
+        ),
+        (
+            &["api", "orders", "--from", "orders.yaml", "--owner", "a"],
+            2,
+            "--upstream",
+        ),
+        (
+            &[
+                "api",
+                "orders",
+                "--from",
+                "swagger.yaml",
+                "--owner",
+                "a",
+                "--mock",
+            ],
+            2,
+            "is no OpenAPI document",
+        ),
+        (
+            &[
+                "api",
+                "orders",
+                "--from",
+                "nothing.yaml",
+                "--owner",
+                "a",
+                "--mock",
+            ],
+            2,
+            "cannot read nothing.yaml",
+        ),
+        (
+            &["api", "Orders", "--from", "orders.yaml", "--owner", "a", "--mock"],
+            2,
+            "a name is lower case",
+        ),
+        (
+            &["api", "../x", "--from", "orders.yaml", "--owner", "a", "--mock"],
+            2,
+            "a name is lower case",
+        ),
+        (
+            &["model", "chat", "--owner", "a", "--to", "openai/x"],
+            2,
+            "chat.yaml exists",
+        ),
+        (
+            &["model", "new", "--owner", "a", "--to", "openia/x"],
+            1,
+            "did you mean `openai`?",
+        ),
+        (
+            &["model", "new", "--owner", "a", "--to", "gpt-5"],
+            2,
+            "write PROVIDER/MODEL",
+        ),
+        (
+            &["model", "new", "--owner", "a", "--to", "openai/x=0"],
+            2,
+            "is no weight",
+        ),
+        (
+            &["consumer", "new", "--owner", "a", "--plan", "golden"],
+            1,
+            "did you mean `gold`?",
+        ),
+        (
+            &[
+                "consumer",
+                "new",
+                "--owner",
+                "a",
+                "--plan",
+                "gold",
+                "--api",
+                "pets:listPat",
+            ],
+            1,
+            "P0301",
+        ),
+        (
+            &[
+                "consumer",
+                "new",
+                "--owner",
+                "a",
+                "--plan",
+                "gold",
+                "--jwt",
+                "acme=app-1",
+            ],
+            1,
+            "P0409",
+        ),
+    ] {
+        let output = tree.run(&[&["new"], arguments].concat());
+        assert_eq!(output.code, code, "{arguments:?}\n{}{}", output.out, output.err);
+        assert!(output.err.contains(said), "{arguments:?}: {said}\n{}", output.err);
+        for gone in ["apis/orders", "models/new.yaml", "consumers/new.yaml"] {
+            assert!(!tree.path(gone).exists(), "{arguments:?}: {gone}");
+        }
+    }
+    tree.good(&["check"]);
+}
