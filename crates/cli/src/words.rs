@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use turnpike_policy::{
-    Compiled, Consumer, Handler, LimitKind, Millis, ProviderKind, Rate, Reason, State, Target, Unit, Window,
+    Compiled, Consumer, Handler, Limit, LimitKind, Millis, ProviderKind, Rate, Reason, State, SubjectPart,
+    Target, Unit, Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -42,8 +43,34 @@ pub(crate) fn rate(rate: &Rate) -> String {
     text
 }
 
+/// A limit, with what is unusual about it: `600/min, burst 50 for smart (shadow)`.
+pub(crate) fn limit(limit: &Limit) -> String {
+    let mut text = kind(&limit.kind);
+    if !limit.models.is_empty() {
+        let _ = write!(text, " for {}", limit.models.join(", "));
+    }
+    if limit.shadow {
+        text.push_str(" (shadow)");
+    }
+    text
+}
+
+/// Whom a limit counts: `consumer`, `operation of a consumer`.
+pub(crate) fn subject(limit: &Limit) -> String {
+    let parts = limit.subject.iter().rev().map(|part| match part {
+        SubjectPart::Consumer => "consumer",
+        SubjectPart::Credential => "credential",
+        SubjectPart::Address => "address",
+        SubjectPart::Api => "API",
+        SubjectPart::Operation => "operation",
+        SubjectPart::Model => "model",
+        SubjectPart::Upstream => "upstream",
+    });
+    parts.collect::<Vec<_>>().join(" and ")
+}
+
 /// `600/min, burst 50`, `1000/month (quota)`.
-pub(crate) fn limit(kind: &LimitKind) -> String {
+fn kind(kind: &LimitKind) -> String {
     match kind {
         LimitKind::Rate(rate) => self::rate(rate),
         LimitKind::Quota { count, window } => {
@@ -56,6 +83,7 @@ pub(crate) fn limit(kind: &LimitKind) -> String {
                 Unit::InputTokens => format!("{count}/{window} (input tokens)"),
                 Unit::OutputTokens => format!("{count}/{window} (output tokens)"),
                 Unit::NanoUsd => format!("{} USD/{window} (spend)", usd(*count)),
+                Unit::Bytes => format!("{count}/{window} (bytes)"),
             }
         }
         LimitKind::Concurrency { count } => format!("{count} at one time"),

@@ -76,6 +76,10 @@ fn compiled() -> Compiled {
         plans: vec![Plan {
             name: "plan".to_owned(),
             limits: vec![Limit {
+                subject: vec![turnpike_policy::SubjectPart::Consumer],
+                models: Vec::new(),
+                precision: turnpike_policy::Precision::Exact,
+                shadow: false,
                 id: "plan:two".to_owned(),
                 kind: LimitKind::Rate(Rate {
                     count: 2,

@@ -61,6 +61,8 @@ pub struct Gateway {
     pub answer_headers: Vec<String>,
     /// Cross-origin rules; none: browsers of other origins are refused.
     pub cors: Option<Cors>,
+    /// Whether answers say how the caller's limits stand; else only those do that a limit refused.
+    pub limit_headers: bool,
     /// Which requests leave a log line.
     pub log: LogRequests,
     /// Whether refusals name the policy line that decided (environments that allow it).
@@ -192,8 +194,35 @@ pub struct Limit {
     pub id: String,
     /// What is limited.
     pub kind: LimitKind,
+    /// What is counted separately: sorted, each once, never empty.
+    pub subject: Vec<SubjectPart>,
+    /// The models that it is for, by name, sorted; none: all, and APIs too.
+    pub models: Vec<String>,
+    /// How exactly it is kept.
+    pub precision: Precision,
+    /// It is counted and reported, and holds nobody back.
+    pub shadow: bool,
     /// Where it was written: `policies/plans/free.yaml:4`.
     pub origin: String,
+}
+
+/// A part of what a limit counts separately.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SubjectPart {
+    /// Each consumer; of a call that is open to everybody, each address.
+    Consumer,
+    /// Each credential: an API key, or the subject of an issuer's tokens.
+    Credential,
+    /// Each client address: IPv4 whole, IPv6 by its first 64 bits.
+    Address,
+    /// Each API, all its versions together; calls of APIs alone are counted.
+    Api,
+    /// Each operation of a version of an API; calls of APIs alone are counted.
+    Operation,
+    /// Each model; calls of models alone are counted.
+    Model,
+    /// Each provider that a model is called at, and each version of an API.
+    Upstream,
 }
 
 /// What is limited.
@@ -236,6 +265,8 @@ pub enum Unit {
     OutputTokens,
     /// Money: thousand-millionths of a US dollar.
     NanoUsd,
+    /// Bytes of request bodies; of APIs' calls too, and never corrected.
+    Bytes,
 }
 
 /// What a model's tokens cost at a target, each in nano-USD for a million.

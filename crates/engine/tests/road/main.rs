@@ -20,4 +20,5 @@ mod policy;
 mod properties;
 mod records;
 mod streams;
+mod subjects;
 mod world;

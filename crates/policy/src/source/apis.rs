@@ -7,8 +7,8 @@ use super::containers::{AllOr, List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::exceptions::ExceptionRule;
+use super::limits::LimitFields;
 use super::narrowed::{self, OperationFields};
-use super::plans::LimitFields;
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::scalars::{
@@ -239,7 +239,7 @@ fn compile_one(
     checker: &mut Checker,
 ) {
     let limits = checker.limits(api.limits.as_ref(), &format!("apis/{name}"));
-    let open = authentication(name, api, limits.is_empty(), checker);
+    let open = authentication(name, api, limits.iter().all(|limit| limit.shadow), checker);
     let max_body = checker.max_body(api.max_body.as_ref());
     let shared = Shared {
         name,

@@ -16,6 +16,7 @@ use super::files::{Files, Item, Tree};
 use super::gateway::{self, Floor, GatewayFile, Rules};
 use super::governance::{self, GovernanceFile, Levels, Subject};
 use super::issuers::{self, Issuer};
+use super::limits;
 use super::mocks::{self, MockFile};
 use super::models::{self, ModelFile, Used};
 use super::names;
@@ -380,6 +381,11 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         .iter()
         .filter_map(|(name, plan)| plans::compile(name, plan, checker))
         .collect();
+    for (_, plan) in &plans.here {
+        if let Some(list) = &plan.limits {
+            limits::refer_models(list, &models, checker);
+        }
+    }
     let mut used = Used::default();
     compiled.models = models
         .here

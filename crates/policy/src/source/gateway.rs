@@ -37,6 +37,9 @@ record! {
         shield: default "{ rate: 100/s, burst: 200 }" Shield,
         /// Which web pages may call. Left out: none of another origin.
         cors: optional CorsFields,
+        /// Which answers say how the caller's limits stand (`RateLimit`, `RateLimit-Policy`): `all`, or
+        /// those that are `refused` by a limit.
+        limit_headers: default "all" LimitHeaders,
         /// What is logged.
         log: default "{}" Log,
         /// Dated exceptions to the floor, each with a reason.
@@ -149,6 +152,11 @@ impl Spanned<Allowed> {
 
 choice!(Allowed: "allowed" => Self(true), "forbidden" => Self(false));
 
+/// Which answers say how limits stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitHeaders(bool);
+
+choice!(LimitHeaders: "all" => Self(true), "refused" => Self(false));
 choice!(LogRequests: "all" => Self::All, "failures" => Self::Failures);
 
 /// What the environment that is built allows.
@@ -226,6 +234,7 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
     {
         gateway.shield = rate;
     }
+    gateway.limit_headers = file.limit_headers.as_ref().is_none_or(|said| said.value.0);
     if let Some(log) = file.log.as_ref().and_then(|log| log.requests.clone()) {
         gateway.log = log.value;
     }

@@ -25,6 +25,7 @@ mod governance;
 mod headers;
 mod issuers;
 mod json;
+mod limits;
 mod lines;
 mod mocks;
 mod models;

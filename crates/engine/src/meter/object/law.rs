@@ -85,17 +85,7 @@ impl Law {
         }
     }
 
-    /// The same law after a request that it admitted.
-    pub(super) fn with(self, held: Held) -> Self {
-        match (self, held) {
-            (Self::Rate { rate, mark, .. }, Held::Rate(tat)) => Self::Rate { rate, tat, mark },
-            (Self::Quota { window, .. }, Held::Quota(used)) => Self::Quota { window, used },
-            (Self::Budget { unit, window, .. }, Held::Quota(used)) => Self::Budget { unit, window, used },
-            _ => self,
-        }
-    }
-
-    /// The same law after a request that another one admitted.
+    /// The same law after a request that was admitted, by it or by another one.
     pub(super) fn book(self, now: Timestamp, cost: u64) -> Self {
         match self {
             Self::Rate { rate, tat, mark } => Self::Rate {
@@ -112,6 +102,18 @@ impl Law {
                 window,
                 used: used.book(window, now, cost),
             },
+        }
+    }
+
+    pub(super) const fn is_rate(&self) -> bool {
+        matches!(self, Self::Rate { .. })
+    }
+
+    /// As [`Self::book`], of a rate alone.
+    pub(super) fn book_rate(self, now: Timestamp, requests: u32) -> Self {
+        match self {
+            Self::Rate { .. } if requests > 0 => self.book(now, requests.into()),
+            other => other,
         }
     }
 

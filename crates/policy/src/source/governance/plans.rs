@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::diagnostic::Code;
-use super::super::plans::LimitFields;
+use super::super::limits::LimitFields;
 use super::super::reader::Spanned;
 use super::super::secrets::quote;
 use super::Judge;
@@ -54,7 +54,12 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let mut kinds: Vec<String> = compiled
             .into_iter()
             .flat_map(|plan| &plan.limits)
-            .map(|limit| format!("{:?}", limit.kind))
+            .map(|limit| {
+                format!(
+                    "{:?} {:?} {:?} {}",
+                    limit.kind, limit.subject, limit.models, limit.shadow
+                )
+            })
             .collect();
         kinds.sort();
         kinds.extend(compiled.map(|plan| format!("{:?} {:?}", plan.precision, plan.on_error)));
@@ -134,6 +139,12 @@ const MOST: usize = 64;
 
 /// Whether whatever passes the first limit also passes the second.
 fn implies(first: &LimitFields, second: &LimitFields) -> bool {
+    let subject = |limit: &LimitFields| limit.subject.as_ref().map(|subject| subject.value.clone());
+    let shadow = first.shadow.as_ref().is_none_or(|shadow| shadow.0);
+    let some = first.models.as_ref().is_none_or(|models| !models.0.is_empty());
+    if shadow || some || subject(first) != subject(second) {
+        return false;
+    }
     let rate = |limit: &LimitFields| {
         let (count, period) = limit.rate.as_ref()?.0;
         let burst = limit.burst.as_ref().map_or(count, |burst| burst.0);
