@@ -648,6 +648,7 @@ fn made() -> Compiled {
                 max_age: 600,
             }),
             log: LogRequests::All,
+            show_hash: false,
             explain: true,
             mocks: true,
         },
@@ -672,6 +673,7 @@ fn made() -> Compiled {
 pub(crate) fn bundle(compiled: Compiled) -> Bundle {
     Bundle {
         hash: [7; 32],
+        stamp: turnpike_policy::Stamp::default(),
         compiled,
     }
 }
