@@ -31,6 +31,7 @@ mod models;
 mod names;
 mod narrowed;
 mod openapi;
+mod overlays;
 mod plans;
 mod providers;
 mod reader;
