@@ -189,7 +189,8 @@ impl Base {
     }
 
     /// The headers that every answer carries.
-    pub fn answer_headers(&self, policy: &Compiled) -> Vec<(Cow<'static, str>, String)> {
+    pub fn answer_headers(&self, engine: &Engine) -> Vec<(Cow<'static, str>, String)> {
+        let policy = &engine.policy;
         let mut set = Vec::with_capacity(6);
         set.push((Cow::Borrowed("x-request-id"), self.id_text()));
         set.extend(self.limits.iter().cloned());
@@ -198,6 +199,9 @@ impl Base {
         }
         if let Some(Destination::Route(Route::Operation(index))) = self.to {
             lifecycle_headers(policy, index, &mut set);
+        }
+        if policy.gateway.show_hash {
+            set.push((Cow::Borrowed("x-turnpike-policy"), engine.hash.clone()));
         }
         set
     }
@@ -318,7 +322,7 @@ impl Engine {
             .map(|price| amount::settled(outcome.settlement, Unit::NanoUsd, Some(price)));
         settle::line(&Record {
             policy: &self.policy,
-            bundle: &self.bundle,
+            bundle: self.hash.get(..16).unwrap_or_default(),
             began: base.began,
             now,
             request: id,
@@ -360,7 +364,7 @@ impl Engine {
         let explained = self.policy.gateway.explain.then(|| refusal.explained()).flatten();
         let said = explained.as_ref().unwrap_or(refusal);
         let (kind, body) = render(said, base.shape(), &base.id_text(), shown);
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), kind.to_owned()));
         set.push((Cow::Borrowed("cache-control"), "no-store".to_owned()));
         for (name, value) in &refusal.headers {

@@ -69,6 +69,8 @@ pub struct Gateway {
     pub explain: bool,
     /// Whether a request may steer a mock by `Prefer` (environments that allow mocks).
     pub mocks: bool,
+    /// Whether every answer names the hash of the policies (`x-turnpike-policy`).
+    pub show_hash: bool,
 }
 
 /// Which requests leave a log line.

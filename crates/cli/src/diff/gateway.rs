@@ -106,6 +106,13 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Chang
             changes.add(class, "", format!("{what}: {now} now"));
         }
     }
+    changes.value(
+        Class::Safe,
+        "",
+        "policy_hash",
+        (&was.show_hash, &is.show_hash),
+        |shown| if *shown { "shown" } else { "hidden" }.to_owned(),
+    );
 }
 
 fn cors(was: Option<&Cors>, is: Option<&Cors>, changes: &mut Changes) {

@@ -20,7 +20,7 @@ use turnpike_engine::step::{
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_policy::source::ScriptedAnswer;
-use turnpike_policy::{Bundle, Compiled, Timestamp};
+use turnpike_policy::{Bundle, Compiled, Stamp, Timestamp};
 
 pub(crate) use client::{Answer, Request, Sent, json_holds};
 pub(crate) use credential::Mint;
@@ -84,6 +84,7 @@ impl World {
         mint.take_over(&mut compiled);
         let bundle = Bundle {
             hash: [0; 32],
+            stamp: Stamp::default(),
             compiled,
         };
         Self {

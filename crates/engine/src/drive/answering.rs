@@ -61,7 +61,7 @@ impl Engine {
         match &operation.handler {
             Handler::Mock(responses) => {
                 let (example, applied) = answer::example(responses, base.prefer.as_deref())?;
-                let mut set = base.answer_headers(&self.policy);
+                let mut set = base.answer_headers(self);
                 if !example.content_type.is_empty() {
                     set.push((Cow::Borrowed("content-type"), example.content_type.clone()));
                 }
@@ -207,7 +207,7 @@ impl Engine {
                 base.judged(at.time, head.status, None);
                 let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
-                let set = base.answer_headers(&self.policy);
+                let set = base.answer_headers(self);
                 let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {
                     status: head.status,
@@ -293,7 +293,7 @@ impl Engine {
         let asked = base.attempts.last().map_or(at.time, |attempt| attempt.began);
         let filter = !peek.usage_wanted;
         let tracking = Tracking::new(filter, &model.timeouts, asked, answering.deadline);
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((
             Cow::Borrowed("content-type"),
             "text/event-stream; charset=utf-8".to_owned(),
@@ -486,7 +486,7 @@ impl Engine {
             Some(usage) => Settlement::Counted(usage),
             None => Settlement::AtBound(base.bound),
         };
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let Closing { log, settle } = self.passed(base, at.time, 200, settlement);
         let finish = Finish {
@@ -511,7 +511,7 @@ impl Engine {
                 "The model's provider does not take this request, and does not say why.",
             ));
         }
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let Closing { log, settle } = self.close(
             base,
@@ -672,7 +672,7 @@ impl Engine {
 
     /// A JSON answer of the gateway's own.
     fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let body = if base.head_only {
             Reply::None

@@ -442,7 +442,7 @@ impl Engine {
 
     /// An answer of the gateway's own to a request that reached no route.
     fn finished(&self, base: &Base, now: u64, mut finish: Finish) -> Next {
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.retain(|(name, _)| !finish.set.iter().any(|(known, _)| known == name));
         set.append(&mut finish.set);
         finish.set = set;

@@ -657,6 +657,7 @@ fn made() -> Compiled {
                 max_age: 600,
             }),
             log: LogRequests::All,
+            show_hash: false,
             explain: true,
             mocks: true,
         },
@@ -681,6 +682,7 @@ fn made() -> Compiled {
 pub(crate) fn bundle(compiled: Compiled) -> Bundle {
     Bundle {
         hash: [7; 32],
+        stamp: turnpike_policy::Stamp::default(),
         compiled,
     }
 }

@@ -42,6 +42,9 @@ record! {
         limit_headers: default "all" LimitHeaders,
         /// What is logged.
         log: default "{}" Log,
+        /// Whether every answer carries the hash of the policies that made it, as `x-turnpike-policy`. It is
+        /// the one that `/_turnpike/version` tells.
+        policy_hash: default "hidden" PolicyHash,
         /// Dated exceptions to the floor, each with a reason.
         exceptions: default "[]" List<ExceptionFields>,
         /// How bad it is that a rule of governance is not met, by its code: `off`, `note`, `warning`
@@ -139,6 +142,11 @@ choice!(Required: "required" => Self);
 pub(crate) struct UpstreamFloor;
 choice!(UpstreamFloor: "https" => Self);
 
+/// Whether answers carry the hash of the policies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PolicyHash(bool);
+choice!(PolicyHash: "hidden" => Self(false), "shown" => Self(true));
+
 /// Whether an environment allows something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed(bool);
@@ -215,6 +223,7 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
         environment: checker.reader.environment.clone(),
         explain: checker.rules.explain,
         mocks: checker.rules.mocks,
+        show_hash: file.policy_hash.as_ref().is_some_and(|hash| hash.value.0),
         ..crate::Gateway::default()
     };
     if let Some(hosts) = &file.hosts {

@@ -32,6 +32,7 @@ mod models;
 mod names;
 mod narrowed;
 mod openapi;
+mod overlays;
 mod plans;
 mod providers;
 mod reader;
@@ -57,7 +58,7 @@ pub use cases::{
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use governance::{RULES, Rule};
 
-use crate::{Bundle, Compiled, Timestamp};
+use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};
 use files::Files;
 
@@ -77,7 +78,8 @@ pub struct Options {
 /// What came of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The bundle and its hash; nothing if there is an error.
+    /// The bundle and its hash; nothing if there is an error. It has no stamp: what a build knows of where
+    /// it comes from, [`Bundle::write`] takes.
     pub bundle: Option<(Vec<u8>, [u8; 32])>,
     /// What the bundle holds; nothing if there is an error.
     pub compiled: Option<Compiled>,
@@ -102,7 +104,7 @@ pub fn build(root: &Path, options: &Options) -> Outcome {
     let (compiled, cases, mut report, files) = compile::compile(files, &tree, report, options);
     let mut bundle = None;
     if !report.failed() {
-        match Bundle::write(&compiled) {
+        match Bundle::write(&compiled, &Stamp::default()) {
             Ok(written) => bundle = Some(written),
             Err(error) => {
                 report.error(
