@@ -46,6 +46,9 @@ pub(crate) fn rate(rate: &Rate) -> String {
 /// A limit, with what is unusual about it: `600/min, burst 50 for smart (shadow)`.
 pub(crate) fn limit(limit: &Limit) -> String {
     let mut text = kind(&limit.kind);
+    if let Some(zone) = &limit.zone {
+        let _ = write!(text, " in {zone}");
+    }
     if !limit.models.is_empty() {
         let _ = write!(text, " for {}", limit.models.join(", "));
     }
@@ -94,8 +97,12 @@ const fn window(window: Window) -> &'static str {
     match window {
         Window::Minute => "min",
         Window::Hour => "h",
-        Window::Day => "day",
-        Window::Month => "month",
+        Window::Day | Window::DayAt(_) => "day",
+        Window::Month | Window::MonthAt(_) => "month",
+        Window::Rolling(60_000) => "any min",
+        Window::Rolling(3_600_000) => "any h",
+        Window::Rolling(86_400_000) => "any day",
+        Window::Rolling(_) => "any 30 days",
     }
 }
 

@@ -1,4 +1,5 @@
 //! The build script as cargo runs it: a process with variables, whose lines are what comes of it.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

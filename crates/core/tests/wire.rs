@@ -80,6 +80,7 @@ fn compiled() -> Compiled {
                 models: Vec::new(),
                 precision: turnpike_policy::Precision::Exact,
                 shadow: false,
+                zone: None,
                 id: "plan:two".to_owned(),
                 kind: LimitKind::Rate(Rate {
                     count: 2,

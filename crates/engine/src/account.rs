@@ -6,7 +6,7 @@
 //! used ([`Account::settlement`]).
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Limit, LimitKind, Millis, Price, SubjectPart, Unit};
+use turnpike_policy::{Limit, LimitKind, Millis, Price, SubjectPart, Timestamp, Unit, Zone};
 
 use crate::admit::subject::{Counted, Group};
 use crate::meter::{Ask, Asked, MeterError, Mode, Settle, amount};
@@ -128,8 +128,9 @@ impl Account {
         &self,
         request: &str,
         part: u32,
-        limits: &[&Limit],
+        (limits, zones): (&[&Limit], &[Zone]),
         attempt: Attempt<'_>,
+        now: Timestamp,
     ) -> Result<Option<Vec<u8>>, MeterError> {
         let asked: Vec<Asked<'_>> = self
             .entries
@@ -140,7 +141,7 @@ impl Account {
                 let limit = usize::try_from(entry.place)
                     .ok()
                     .and_then(|place| limits.get(place))?;
-                (more > 0).then(|| Asked::new(&entry.id, limit, more))
+                (more > 0).then(|| Asked::new(&entry.id, limit, zones, more, now))
             })
             .collect();
         if asked.is_empty() {

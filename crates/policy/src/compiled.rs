@@ -38,6 +38,8 @@ pub struct Compiled {
     pub providers: Vec<Provider>,
     /// Scripted answers of mock providers, sorted by name.
     pub mocks: Vec<Mock>,
+    /// The time zones that limits name, sorted by name.
+    pub zones: Vec<Zone>,
     /// Names of the Worker secrets that something in this tree needs, sorted, each once.
     pub secrets: Vec<String>,
 }
@@ -196,6 +198,8 @@ pub struct Limit {
     pub id: String,
     /// What is limited.
     pub kind: LimitKind,
+    /// Where its days and months are counted: a name in [`Compiled::zones`]; none: in UTC.
+    pub zone: Option<String>,
     /// What is counted separately: sorted, each once, never empty.
     pub subject: Vec<SubjectPart>,
     /// The models that it is for, by name, sorted; none: all, and APIs too.
@@ -304,14 +308,41 @@ impl Default for Rate {
     }
 }
 
-/// A calendar window in UTC.
+/// In which time something is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Window {
+    /// A minute of the calendar.
     Minute,
+    /// An hour of it, in UTC.
     Hour,
+    /// A day, in UTC.
     Day,
+    /// A month, in UTC.
     Month,
+    /// A day where clocks are so many seconds ahead of UTC. In a policy 0: see [`Limit::zone`].
+    DayAt(i32),
+    /// A month there.
+    MonthAt(i32),
+    /// The last so many milliseconds, at every instant anew.
+    Rolling(Millis),
+}
+
+/// How clocks are set somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its name in the time zone database: `Europe/Berlin`.
+    pub name: String,
+    /// From when on clocks are how many seconds ahead of UTC; sorted, never empty.
+    pub offsets: Vec<(Timestamp, i32)>,
+}
+
+impl Zone {
+    /// How many seconds clocks there are ahead of UTC.
+    pub fn offset(&self, at: Timestamp) -> i32 {
+        let after = self.offsets.partition_point(|(since, _)| *since <= at);
+        let known = self.offsets.get(after.saturating_sub(1));
+        known.map_or(0, |(_, offset)| *offset)
+    }
 }
 
 /// How exactly a limit is kept.

@@ -17,7 +17,7 @@ mod verdict;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Limit, LimitKind, Plan, Precision, Unit};
+use turnpike_policy::{Compiled, Limit, LimitKind, Plan, Precision, Unit, Zone};
 
 use crate::account::{self, Account};
 use crate::answer::Tried;
@@ -150,6 +150,8 @@ struct Round<'a> {
     asks: Asks<'a>,
     /// How many requests it counts for: who only looks is not charged.
     cost: u32,
+    zones: &'a [Zone],
+    now: u64,
 }
 
 /// Reserves what a request needs, or says whom to ask.
@@ -161,7 +163,7 @@ pub fn begin(
     now: u64,
 ) -> Result<Admission, Refusal> {
     let uses = uses::of(policy, &permit.to, &limits_of(policy, &permit)?.1, &asks)?;
-    let round = Round::new(policy, &permit, &uses, asks)?;
+    let round = Round::new(policy, &permit, &uses, asks, now)?;
     let mut asked = Asked {
         uses,
         todo: Vec::new(),
@@ -217,7 +219,7 @@ pub fn metered(
     memory: &mut Memory,
     now: u64,
 ) -> Result<Admission, Unmetered> {
-    let round = Round::new(policy, &permit, &asked.uses, asks)?;
+    let round = Round::new(policy, &permit, &asked.uses, asks, now)?;
     let place = asked.place();
     let todo = asked.todo.get(place).ok_or_else(nobody_asked)?;
     let group = round.group(todo)?;
@@ -315,7 +317,13 @@ impl Asked {
 }
 
 impl<'a> Round<'a> {
-    fn new(policy: &'a Compiled, permit: &Permit, uses: &Uses, asks: Asks<'a>) -> Result<Self, Refusal> {
+    fn new(
+        policy: &'a Compiled,
+        permit: &Permit,
+        uses: &Uses,
+        asks: Asks<'a>,
+        now: u64,
+    ) -> Result<Self, Refusal> {
         let (plan, limits) = limits_of(policy, permit)?;
         let call = call(policy, permit, asks.address, uses.provider)?;
         let groups = call.groups(&limits)?;
@@ -325,6 +333,8 @@ impl<'a> Round<'a> {
             groups,
             asks,
             cost: u32::from(permit.to != Permitted::Standing),
+            zones: &policy.zones,
+            now,
         })
     }
 
@@ -336,7 +346,10 @@ impl<'a> Round<'a> {
         };
         let limits = group.limits.iter();
         limits
-            .map(|counted| AskedLimit::new(&counted.id, counted.limit, amount(counted.limit)))
+            .map(|counted| {
+                let amount = amount(counted.limit);
+                AskedLimit::new(&counted.id, counted.limit, self.zones, amount, self.now)
+            })
             .collect()
     }
 

@@ -1,9 +1,9 @@
 //! What another attempt needs that was not reserved for the first: more of a budget, where an attempt that
 //! failed may yet be billed or the next target is dearer, and the limits of another upstream.
 
-use turnpike_policy::SubjectPart;
+use turnpike_policy::{Compiled, SubjectPart, Timestamp};
 
-use super::{Uses, call, limits_of, subject::Group};
+use super::{Uses, call, limits_of};
 use crate::account::{self, Account, Attempt};
 use crate::authorize::Permit;
 use crate::error::Refusal;
@@ -45,15 +45,16 @@ pub(crate) enum Need {
 
 /// What is to be asked next for an attempt; none: it may be made. `part` tells its asks from those of others.
 pub(crate) fn next(
-    policy: &turnpike_policy::Compiled,
+    policy: &Compiled,
     reserved: Reserved<'_>,
     attempt: Attempt<'_>,
     part: u32,
+    now: Timestamp,
 ) -> Result<Option<More>, Refusal> {
     let unwritten = |_| look::broken("the ask cannot be written");
     let (_, limits) = limits_of(policy, reserved.permit)?;
     for (place, account) in reserved.accounts.iter().enumerate() {
-        let lacks = account.lacks(reserved.request, part, &limits, attempt);
+        let lacks = account.lacks(reserved.request, part, (&limits, &policy.zones), attempt, now);
         if let Some(ask) = lacks.map_err(unwritten)? {
             return Ok(Some(More {
                 object: account.object().to_owned(),
@@ -83,7 +84,21 @@ pub(crate) fn next(
         if group.limits.is_empty() || reserved.upstreams.iter().any(known) {
             continue;
         }
-        let ask = ask(&group, reserved, attempt, part).encode().map_err(unwritten)?;
+        let limits = group.limits.iter().map(|counted| {
+            let amount = account::first(counted.limit, attempt, reserved.uses.bytes);
+            Asked::new(&counted.id, counted.limit, &policy.zones, amount, now)
+        });
+        // One more request there.
+        let ask = Ask {
+            mode: Mode::Charge,
+            request: reserved.request,
+            part,
+            cost: 1,
+            hold: reserved.uses.hold,
+            lease: None,
+            limits: limits.collect(),
+        };
+        let ask = ask.encode().map_err(unwritten)?;
         let held = group.limits.iter().any(|counted| account::is_held(counted.limit));
         let account = held.then(|| Account::of(&group, attempt, reserved.uses.hold));
         return Ok(Some(More {
@@ -93,21 +108,4 @@ pub(crate) fn next(
         }));
     }
     Ok(None)
-}
-
-/// One more request at an upstream.
-fn ask<'a>(group: &'a Group<'_>, reserved: Reserved<'a>, attempt: Attempt<'_>, part: u32) -> Ask<'a> {
-    let limits = group.limits.iter().map(|counted| {
-        let amount = account::first(counted.limit, attempt, reserved.uses.bytes);
-        Asked::new(&counted.id, counted.limit, amount)
-    });
-    Ask {
-        mode: Mode::Charge,
-        request: reserved.request,
-        part,
-        cost: 1,
-        hold: reserved.uses.hold,
-        lease: None,
-        limits: limits.collect(),
-    }
 }

@@ -106,7 +106,7 @@ impl Engine {
     fn attempt(&self, mut answering: Answering, base: &mut Base, at: Now<'_>) -> Outgoing {
         let (model, peek) = self.call(&answering.reservation)?;
         let target = target(model, answering.target)?;
-        if let Some(more) = self.more(&answering, target, base)? {
+        if let Some(more) = self.more(&answering, target, base, at)? {
             answering.stage = Stage::Reserving;
             let (object, ask) = (more.object, more.ask);
             return Ok((Step::Meter { object, ask }, Phase::Answering(Box::new(answering))));
@@ -347,7 +347,7 @@ impl Engine {
             price: price.as_ref(),
             provider: Some(provider),
         };
-        let more = self.more(&answering, target, base)?;
+        let more = self.more(&answering, target, base, at)?;
         let admitted = answer
             .and_then(|answer| Answer::decode(answer).ok())
             .is_some_and(|answer| answer.outcome == Metered::Admitted);
@@ -391,7 +391,13 @@ impl Engine {
     }
 
     /// What must be asked before a target may be tried.
-    fn more(&self, answering: &Answering, target: &Target, base: &Base) -> Result<Option<More>, Refusal> {
+    fn more(
+        &self,
+        answering: &Answering,
+        target: &Target,
+        base: &Base,
+        at: Now<'_>,
+    ) -> Result<Option<More>, Refusal> {
         let Reservation { uses, .. } = &answering.reservation;
         // Nearly all calls: nothing is held, and no other upstream is asked.
         if base.accounts.is_empty() && uses.provider == Some(target.provider) {
@@ -411,7 +417,7 @@ impl Engine {
             upstreams: &base.upstreams,
         };
         let part = u32::try_from(base.attempts.len()).unwrap_or(u32::MAX);
-        admit::more::next(&self.policy, reserved, attempt, part)
+        admit::more::next(&self.policy, reserved, attempt, part, at.time)
     }
 
     /// A target failed for a reason of the list: another try, another target, or the end. What it used is

@@ -14,7 +14,7 @@
 //! All times are Unix milliseconds, handed in.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window};
+use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window, Zone};
 
 pub mod amount;
 pub mod gcra;
@@ -23,9 +23,11 @@ pub mod lease;
 pub mod local;
 pub mod object;
 pub mod quota;
+pub mod rolling;
 
 use gcra::Tat;
 use quota::Used;
+use rolling::Rolled;
 
 /// The most limits that one request may have.
 pub const MAX_LIMITS: usize = 32;
@@ -57,11 +59,12 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// A limit of which so much is asked; `id` tells its subject apart from others in the same object.
-    pub fn new(id: &'a str, limit: &Limit, amount: u64) -> Self {
+    /// A limit of which so much is asked at an instant; `id` tells its subject apart from others in the same
+    /// object.
+    pub fn new(id: &'a str, limit: &Limit, zones: &[Zone], amount: u64, now: Timestamp) -> Self {
         Self {
             id,
-            kind: limit.kind,
+            kind: kind_at(limit, zones, now),
             amount,
             shadow: limit.shadow,
         }
@@ -73,6 +76,36 @@ impl<'a> Asked<'a> {
             LimitKind::Rate(_) | LimitKind::Quota { .. } | LimitKind::Concurrency { .. } => requests.into(),
             LimitKind::Budget { .. } => self.amount,
         }
+    }
+}
+
+/// What a limit counts, with clocks as they are set at an instant.
+fn kind_at(limit: &Limit, zones: &[Zone], now: Timestamp) -> LimitKind {
+    let Some(name) = &limit.zone else {
+        return limit.kind;
+    };
+    let zone = zones.iter().find(|zone| zone.name == *name);
+    let offset = zone.map_or(0, |zone| zone.offset(now));
+    let window = |window| match window {
+        Window::DayAt(_) => Window::DayAt(offset),
+        Window::MonthAt(_) => Window::MonthAt(offset),
+        other => other,
+    };
+    match limit.kind {
+        LimitKind::Quota { count, window: of } => LimitKind::Quota {
+            count,
+            window: window(of),
+        },
+        LimitKind::Budget {
+            count,
+            window: of,
+            unit,
+        } => LimitKind::Budget {
+            count,
+            window: window(of),
+            unit,
+        },
+        other => other,
     }
 }
 
@@ -322,6 +355,8 @@ enum Held {
     Rate(Tat),
     /// Of a quota or a budget.
     Quota(Used),
+    /// Of one whose window rolls.
+    Rolling(Rolled),
     /// Of a concurrency: how many are under way.
     Places(u64),
 }
@@ -334,6 +369,14 @@ impl Held {
     const fn idle(kind: &LimitKind) -> Self {
         match kind {
             LimitKind::Rate(_) => Self::Rate(Tat::IDLE),
+            LimitKind::Quota {
+                window: Window::Rolling(_),
+                ..
+            }
+            | LimitKind::Budget {
+                window: Window::Rolling(_),
+                ..
+            } => Self::Rolling(Rolled::IDLE),
             LimitKind::Quota { .. } | LimitKind::Budget { .. } => Self::Quota(Used::NONE),
             LimitKind::Concurrency { .. } => Self::Places(0),
         }
@@ -349,6 +392,18 @@ impl Held {
                 LimitKind::Quota { count, window } | LimitKind::Budget { count, window, .. },
                 Self::Quota(used),
             ) => used.take(*window, *count, now, cost).map(Self::Quota),
+            (
+                LimitKind::Quota {
+                    count,
+                    window: Window::Rolling(length),
+                }
+                | LimitKind::Budget {
+                    count,
+                    window: Window::Rolling(length),
+                    ..
+                },
+                Self::Rolling(rolled),
+            ) => rolled.take(*length, *count, now, cost).map(Self::Rolling),
             (LimitKind::Concurrency { count }, Self::Places(taken)) => taken
                 .checked_add(cost)
                 .filter(|taken| cost == 0 || *taken <= u64::from(*count))
@@ -373,6 +428,18 @@ impl Held {
                 let (_, span) = used.at(*window, now);
                 (*count, span.length(), used.level(*window, *count, now))
             }
+            (
+                LimitKind::Quota {
+                    count,
+                    window: Window::Rolling(length),
+                }
+                | LimitKind::Budget {
+                    count,
+                    window: Window::Rolling(length),
+                    ..
+                },
+                Self::Rolling(rolled),
+            ) => (*count, *length, rolled.level(*length, *count, now)),
             (LimitKind::Concurrency { count }, Self::Places(taken)) => {
                 let level = Level {
                     remaining: u64::from(*count).saturating_sub(taken),
@@ -464,5 +531,8 @@ const fn window_number(window: Window) -> u8 {
         Window::Hour => 1,
         Window::Day => 2,
         Window::Month => 3,
+        Window::DayAt(_) => 4,
+        Window::MonthAt(_) => 5,
+        Window::Rolling(_) => 6,
     }
 }

@@ -21,4 +21,5 @@ mod properties;
 mod records;
 mod streams;
 mod subjects;
+mod windows;
 mod world;

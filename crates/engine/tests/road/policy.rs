@@ -58,6 +58,7 @@ pub(crate) fn limit(id: &str, kind: LimitKind) -> Limit {
         models: Vec::new(),
         precision: Precision::Exact,
         shadow: false,
+        zone: None,
         id: id.to_owned(),
         kind,
         origin: format!("policies/limits/{id}.yaml:3"),
@@ -665,6 +666,7 @@ fn made() -> Compiled {
         keys: keys(&consumers),
         identities: vec![identity(0), identity(1), identity(2)],
         routes: routes(&apis, &operations),
+        zones: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)
             .to_vec(),

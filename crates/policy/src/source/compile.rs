@@ -29,7 +29,7 @@ use super::templates::{TemplateFile, Templates};
 use super::tighten::{self, InheritedLimits};
 use super::unused;
 use super::yaml::{Node, Value};
-use crate::{Compiled, Timestamp};
+use crate::{Compiled, Timestamp, Zone};
 
 /// What checks share: the reader, the files, and what things are compared with.
 #[derive(Debug)]
@@ -237,6 +237,14 @@ fn build_on_templates(
     }
 }
 
+/// The time zones that any limit counts in, so that the engine need not know the world's clocks.
+fn zones_of(compiled: &Compiled) -> Vec<Zone> {
+    let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
+    let models = compiled.models.iter().flat_map(|model| &model.limits);
+    let apis = compiled.apis.iter().flat_map(|api| &api.limits);
+    limits::zones(plans.chain(models).chain(apis))
+}
+
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
     let mut compiled = Compiled {
         gateway: file
@@ -324,6 +332,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();
+    compiled.zones = zones_of(&compiled);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 
     budgets::check(&compiled, &known, checker);

@@ -1,6 +1,6 @@
 //! The limits that plans, APIs and models share: what is limited, for whom, and how exactly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::Catalogue;
 use super::compile::Checker;
@@ -14,7 +14,8 @@ use super::scalars::{BytesPerWindow, Flag, MoneyPerWindow, Name, Number, PerPeri
 use super::schema;
 use super::secrets::quote;
 use super::yaml::{Node, Value};
-use crate::{Limit, LimitKind, Precision, SubjectPart, Unit, Window};
+use super::zones::{self, ZoneName};
+use crate::{Limit, LimitKind, Millis, Precision, SubjectPart, Unit, Window, Zone};
 
 /// The longest name of a limit, in bytes: what objects keep, less what tells its subjects apart there.
 const MAX_LIMIT_ID: usize = 96;
@@ -43,6 +44,11 @@ record! {
         concurrency: optional Number<1, 1_000>,
         /// Bytes of request bodies in a calendar window in UTC, as they are announced or read.
         bytes: optional BytesPerWindow,
+        /// Whether a window is one of the `calendar`, or `rolling`: the last minute, hour, day or 30 days at
+        /// every instant. What was used of a rolling one comes back at most a twentieth of it late.
+        window: default "calendar" WindowKind,
+        /// Where days and months begin and end at midnight; left out: in UTC.
+        zone: optional ZoneName,
         /// What is counted separately: `consumer`, `credential`, `address`, `api`, `operation`, `model`,
         /// `upstream`, or several of these together.
         subject: default "[consumer]" Subject,
@@ -62,6 +68,14 @@ record! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CountedTokens(Unit);
 
+/// What a window is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowKind {
+    Calendar,
+    Rolling,
+}
+
+choice!(WindowKind: "calendar" => Self::Calendar, "rolling" => Self::Rolling);
 choice!(CountedTokens: "all" => Self(Unit::Tokens), "input" => Self(Unit::InputTokens),
     "output" => Self(Unit::OutputTokens));
 
@@ -172,6 +186,7 @@ pub(crate) fn of(
         let limit = Limit {
             id: id.clone(),
             kind,
+            zone: item.zone.as_ref().map(|zone| zone.0.clone()),
             subject,
             models,
             precision,
@@ -258,7 +273,13 @@ fn check_precision(item: &Spanned<LimitFields>, precision: Precision, checker: &
         Precision::Leased => matches!(what, "rate" | "quota"),
         Precision::Exact => true,
     };
-    let Some((what, at)) = item.written().find(|(what, _)| !kept_so(what)) else {
+    let rolling = item
+        .window
+        .as_ref()
+        .filter(|window| window.value == WindowKind::Rolling);
+    let rolling = rolling.filter(|_| precision == Precision::Leased);
+    let rolling = rolling.map(|window| ("window: rolling", window.span));
+    let Some((what, at)) = item.written().find(|(what, _)| !kept_so(what)).or(rolling) else {
         return;
     };
     let (word, why) = match precision {
@@ -378,7 +399,7 @@ fn kind(item: &Spanned<LimitFields>, checker: &mut Checker) -> Option<LimitKind>
         let (count, window) = quota.0;
         LimitKind::Quota { count, window }
     });
-    quota
+    let kind = quota
         .or_else(|| item.tokens.as_ref().map(|tokens| budget(tokens.0, of)))
         .or_else(|| item.spend.as_ref().map(|spend| budget(spend.0, Unit::NanoUsd)))
         .or_else(|| item.bytes.as_ref().map(|bytes| budget(bytes.0, Unit::Bytes)))
@@ -386,7 +407,75 @@ fn kind(item: &Spanned<LimitFields>, checker: &mut Checker) -> Option<LimitKind>
             item.concurrency
                 .as_ref()
                 .map(|most| LimitKind::Concurrency { count: most.0 })
-        })
+        });
+    windowed(item, kind?, checker)
+}
+
+/// The limit in the window that is meant: of the calendar, somewhere, or rolling.
+fn windowed(item: &Spanned<LimitFields>, kind: LimitKind, checker: &mut Checker) -> Option<LimitKind> {
+    let rolling = item
+        .window
+        .as_ref()
+        .filter(|window| window.value == WindowKind::Rolling);
+    let mut wrong = |at: Span, message: &str, help: &str| {
+        checker
+            .report()
+            .error(Code::Conflict, at, message.to_owned())
+            .help(help);
+    };
+    let window = match kind {
+        LimitKind::Quota { window, .. } | LimitKind::Budget { window, .. } => window,
+        LimitKind::Rate(_) | LimitKind::Concurrency { .. } => {
+            if let Some(rolling) = rolling {
+                wrong(rolling.span, "this limit has no window", "remove `window`");
+            }
+            if let Some(zone) = &item.zone {
+                wrong(zone.span, "this limit has no window", "remove `zone`");
+            }
+            return Some(kind);
+        }
+    };
+    let window = match (rolling, &item.zone, window) {
+        (Some(_), Some(zone), _) => {
+            wrong(
+                zone.span,
+                "a rolling window is the same everywhere",
+                "remove `zone`",
+            );
+            return None;
+        }
+        (Some(_), None, window) => Window::Rolling(length(window)),
+        (None, Some(_), Window::Day) => Window::DayAt(0),
+        (None, Some(_), Window::Month) => Window::MonthAt(0),
+        (None, Some(zone), _) => {
+            let message = "minutes and hours are the same everywhere";
+            wrong(zone.span, message, "remove `zone`, or count by `day` or `month`");
+            return None;
+        }
+        (None, None, window) => window,
+    };
+    Some(match kind {
+        LimitKind::Quota { count, .. } => LimitKind::Quota { count, window },
+        LimitKind::Budget { count, unit, .. } => LimitKind::Budget { count, window, unit },
+        other => other,
+    })
+}
+
+/// How long a rolling window is that is named after one of the calendar.
+const fn length(window: Window) -> Millis {
+    match window {
+        Window::Minute => 60_000,
+        Window::Hour => 3_600_000,
+        Window::Day | Window::DayAt(_) => 86_400_000,
+        Window::Month | Window::MonthAt(_) => 30 * 86_400_000,
+        Window::Rolling(length) => length,
+    }
+}
+
+/// The time zones that limits name, for the gateway.
+pub(crate) fn zones<'a>(limits: impl Iterator<Item = &'a Limit>) -> Vec<Zone> {
+    let names: BTreeSet<&str> = limits.filter_map(|limit| limit.zone.as_deref()).collect();
+    names.into_iter().filter_map(zones::zone).collect()
 }
 
 /// The name of a limit that gives itself none: what it counts, and for whom where that is not the consumer.
@@ -425,7 +514,11 @@ const fn window_name(window: Window) -> &'static str {
     match window {
         Window::Minute => "min",
         Window::Hour => "h",
-        Window::Day => "day",
-        Window::Month => "month",
+        Window::Day | Window::DayAt(_) => "day",
+        Window::Month | Window::MonthAt(_) => "month",
+        Window::Rolling(60_000) => "rolling-min",
+        Window::Rolling(3_600_000) => "rolling-h",
+        Window::Rolling(86_400_000) => "rolling-day",
+        Window::Rolling(_) => "rolling-month",
     }
 }

@@ -48,6 +48,7 @@ mod units;
 mod unused;
 mod versions;
 mod yaml;
+mod zones;
 
 use std::path::{Path, PathBuf};
 

@@ -25,6 +25,7 @@ mod governance;
 mod hostile;
 #[cfg(test)]
 mod mutations;
+#[cfg(test)]
 mod overlays;
 #[cfg(test)]
 mod sample;

@@ -14,7 +14,7 @@ use turnpike_policy::{LimitKind, Timestamp, Unit, Window};
 
 use super::Record;
 use super::law::Law;
-use crate::meter::quota::{Used, span};
+use crate::meter::quota::span;
 use crate::meter::{Ask, Asked, MeterError, Mode, Settle, TRIAL, is_shadowed};
 
 /// The most holds that one object keeps.
@@ -118,7 +118,7 @@ fn give_back(hold: &Hold<'_>, records: &mut [Record<'_>]) {
                 start,
                 amount,
             } => {
-                for law in laws(records, id, *unit, *window) {
+                for law in laws(records, id, Some(*unit), *window) {
                     *law = law.refund(*start, *amount);
                 }
             }
@@ -128,11 +128,8 @@ fn give_back(hold: &Hold<'_>, records: &mut [Record<'_>]) {
                 start,
                 requests,
             } => {
-                let those = records.iter_mut().filter(|record| record.id == *id);
-                for law in those.map(|record| &mut record.law) {
-                    if matches!(law, Law::Quota { window: of, .. } if of == window) {
-                        *law = law.refund(*start, (*requests).into());
-                    }
+                for law in laws(records, id, None, *window) {
+                    *law = law.refund(*start, (*requests).into());
                 }
             }
             Part::Place { .. } | Part::Rate { .. } => {}
@@ -251,38 +248,35 @@ fn correct<'a>(hold: &Hold<'a>, records: &mut Vec<Record<'a>>, id: &str, used: u
         let kept = left.min(*amount);
         left -= kept;
         last = Some((*charged, *unit, *window));
-        for law in laws(records, id, *unit, *window) {
+        for law in laws(records, id, Some(*unit), *window) {
             *law = law.refund(*start, *amount - kept);
         }
     }
     // More than any bound that was announced: taken from what follows.
     if let Some((id, unit, window)) = last.filter(|_| left > 0) {
         let mut known = false;
-        for law in laws(records, id, unit, window) {
+        for law in laws(records, id, Some(unit), window) {
             known = true;
             *law = law.book(now, left);
         }
         if !known {
             // Its window was over, and forgotten.
-            let used = Used::NONE.book(window, now, left);
-            let law = Law::Budget { unit, window, used };
+            let law = Law::booked(unit, window, now, left);
             records.push(Record { id, law });
         }
     }
 }
 
-/// The laws of a budget.
+/// The laws of a budget, or of a quota.
 fn laws<'r>(
     records: &'r mut [Record<'_>],
     id: &'r str,
-    unit: Unit,
+    unit: Option<Unit>,
     window: Window,
 ) -> impl Iterator<Item = &'r mut Law> {
     records
         .iter_mut()
         .filter(move |record| record.id == id)
         .map(|record| &mut record.law)
-        .filter(
-            move |law| matches!(law, Law::Budget { unit: u, window: w, .. } if (*u, *w) == (unit, window)),
-        )
+        .filter(move |law| law.is_of(unit, window))
 }

@@ -342,8 +342,11 @@ fn choose<'a>(
         let mut owed = 0;
         let mut laws = 0;
         let mut known = false;
-        for record in records.iter().filter(|record| record.id == asked.id) {
-            known |= record.law.judges(&asked.kind);
+        for record in records.iter_mut().filter(|record| record.id == asked.id) {
+            if record.law.judges(&asked.kind) {
+                record.law.adopt(&asked.kind);
+                known = true;
+            }
             if record.law.counts_for(&asked.kind) {
                 owed = owed.max(record.law.owed(now));
             }
