@@ -392,7 +392,8 @@ fn kind(item: &Spanned<LimitFields>, checker: &mut Checker) -> Option<LimitKind>
     }
     let budget = |(count, window): (u64, Window), unit| LimitKind::Budget { count, window, unit };
     if let Some(rate) = &item.rate {
-        return rate_of(Some(rate), burst.map(|burst| burst.0)).map(LimitKind::Rate);
+        let rate = rate_of(Some(rate), burst.map(|burst| burst.0))?;
+        return windowed(item, LimitKind::Rate(rate), checker);
     }
     let of = item.of.as_ref().map_or(Unit::Tokens, |of| of.value.0);
     let quota = item.quota.as_ref().map(|quota| {
