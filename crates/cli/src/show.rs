@@ -226,7 +226,10 @@ fn consumers(compiled: &Compiled) -> Shown {
             some => format!("{some} of {all}"),
         };
         shown.table.row([
-            consumer.name.clone(),
+            match consumer.operator {
+                Some(_) => format!("{} (operator)", consumer.name),
+                None => consumer.name.clone(),
+            },
             consumer.owner.clone(),
             plan.to_owned(),
             or_none(known.join(", ")),
@@ -240,6 +243,7 @@ fn consumers(compiled: &Compiled) -> Shown {
             "known_by": known,
             "operations": operations,
             "models": models,
+            "operator": words::operator(consumer),
             "origin": consumer.origin,
         }));
     }

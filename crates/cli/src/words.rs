@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use turnpike_policy::{
-    Compiled, Consumer, Handler, Limit, LimitKind, Millis, ProviderKind, Rate, Reason, State, SubjectPart,
-    Target, Unit, Window,
+    Allowance, Compiled, Consumer, Creditable, Handler, Limit, LimitKind, Millis, ProviderKind, Rate, Reason,
+    State, SubjectPart, Target, Unit, Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -110,6 +110,26 @@ const fn window(window: Window) -> &'static str {
 pub(crate) fn usd(nano: u64) -> String {
     let text = format!("{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What a consumer may do as an operator; none: it is none.
+pub(crate) fn operator(consumer: &Consumer) -> Option<Vec<String>> {
+    let operator = consumer.operator.as_ref()?;
+    let credit = operator.credit.iter().map(|allowance| {
+        let Allowance { of, count, window } = *allowance;
+        let much = match of {
+            Creditable::Requests => format!("{count} requests"),
+            Creditable::Tokens => format!("{count} tokens"),
+            Creditable::NanoUsd => format!("{} USD", usd(count)),
+            Creditable::Bytes => format!("{count} bytes"),
+        };
+        format!("give back {much} in {}", self::window(window))
+    });
+    Some(
+        std::iter::once("see every consumer's limits".to_owned())
+            .chain(credit)
+            .collect(),
+    )
 }
 
 pub(crate) const fn state(state: State) -> &'static str {

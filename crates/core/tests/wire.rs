@@ -99,6 +99,7 @@ fn compiled() -> Compiled {
             plan: 0,
             operations: Grant::All,
             models: Grant::All,
+            operator: None,
             origin: String::new(),
         }],
         keys: vec![KeyCredential {

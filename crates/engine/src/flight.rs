@@ -18,6 +18,7 @@ use crate::identify;
 use crate::inspect::{Announced, Body};
 use crate::matching::Destination;
 use crate::meter::amount;
+use crate::operate::{Note, Order};
 use crate::settle::{self, AttemptRecord, Bound, Record, Settlement};
 use crate::step::{Finish, Reply, Step};
 use crate::{Engine, cors, look};
@@ -64,6 +65,12 @@ pub enum Phase {
         /// What was asked.
         asked: Asked,
     },
+    /// The order of an operator is being read.
+    ReadingOrder(identify::Principal),
+    /// An operator is being charged what it gives back.
+    Bounding(Order),
+    /// The object of the consumer is being asked that an operator's order is about.
+    Operating(Order),
     /// The upstream of an operation (its index) is being asked; there is no other to ask.
     Proxied(u32),
     /// It is being answered by a model's target, or by the next one.
@@ -156,6 +163,8 @@ pub struct Base {
     pub upstreams: Vec<(u32, String)>,
     /// The limits in the shadow that would have held it back, by their names.
     pub shadowed: Vec<String>,
+    /// What it gave back, as an operator.
+    pub credit: Option<Note>,
     /// What its last attempt came to, when it ends with that.
     #[serde(skip)]
     pub last: Settlement,
@@ -228,6 +237,7 @@ impl Base {
             Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => Some("models".to_owned()),
             Destination::Operator => Some(self.path.clone()),
             Destination::Limits => Some("limits".to_owned()),
+            Destination::Credits => Some("limits.credit".to_owned()),
             Destination::Options => None,
         }
     }
@@ -338,6 +348,7 @@ impl Engine {
             line: outcome.line,
             unlimited: base.unlimited,
             shadowed: &base.shadowed,
+            credit: base.credit.as_ref(),
             client_gone: outcome.client_gone,
             attempts: &base.attempts,
             settlement: outcome.settlement,

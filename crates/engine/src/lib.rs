@@ -33,6 +33,7 @@ pub mod inspect;
 mod look;
 pub mod matching;
 pub mod meter;
+mod operate;
 pub mod relay;
 pub mod settle;
 pub mod shield;

@@ -381,8 +381,66 @@ pub struct Consumer {
     pub operations: Grant,
     /// Models it may call (indices into [`Compiled::models`]).
     pub models: Grant,
+    /// What it may do as an operator of the gateway; none: it is none.
+    pub operator: Option<Operator>,
     /// Where its grants were written (its `may`); without any, where it was.
     pub origin: String,
+}
+
+/// What an operator may do: look at the limits of every consumer, and give back what was used of some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// How much it may give back; of what is not listed, nothing.
+    pub credit: Vec<Allowance>,
+}
+
+/// Up to how much an operator may give back in a window of the calendar, to all consumers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// Of what.
+    pub of: Creditable,
+    /// How much, in its unit.
+    pub count: u64,
+    /// In which time.
+    pub window: Window,
+}
+
+/// What can be given back. Rates pay themselves off, and places come back by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Creditable {
+    /// Requests of a quota.
+    Requests,
+    /// Tokens, whichever are counted.
+    Tokens,
+    /// Money, in nano-USD.
+    NanoUsd,
+    /// Bytes of bodies.
+    Bytes,
+}
+
+impl Creditable {
+    /// What is given back of such a limit; none: nothing can be.
+    pub const fn of(kind: &LimitKind) -> Option<Self> {
+        match kind {
+            LimitKind::Quota { .. } => Some(Self::Requests),
+            LimitKind::Budget { unit, .. } => Some(match unit {
+                Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => Self::Tokens,
+                Unit::NanoUsd => Self::NanoUsd,
+                Unit::Bytes => Self::Bytes,
+            }),
+            LimitKind::Rate(_) | LimitKind::Concurrency { .. } => None,
+        }
+    }
+
+    /// As policies call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::NanoUsd => "spend",
+            Self::Bytes => "bytes",
+        }
+    }
 }
 
 /// What a consumer may use of one kind.

@@ -677,7 +677,7 @@ impl Engine {
     }
 
     /// A JSON answer of the gateway's own.
-    fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
+    pub(super) fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
         let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let body = if base.head_only {

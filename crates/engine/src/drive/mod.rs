@@ -4,6 +4,7 @@
 //! from where it was. Nothing here decides anything: the phases do.
 
 mod answering;
+mod operating;
 
 use turnpike_policy::{Compiled, Handler, Model, Route, Surface};
 
@@ -86,7 +87,7 @@ impl Engine {
                 Err(refusal) => Err(refusal),
             },
             Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
-            Some(Destination::Limits) => self.identify_caller(head, &mut base, at),
+            Some(Destination::Limits | Destination::Credits) => self.identify_caller(head, &mut base, at),
             None => Err(look::broken("nothing was matched")),
         };
         self.next(base, outgoing, now)
@@ -135,6 +136,9 @@ impl Engine {
                     }
                 }
             }
+            (Phase::ReadingOrder(caller), Event::Body(body)) => self.ordered(&caller, body, &base),
+            (Phase::Bounding(order), Event::Metered(answer)) => self.bounded(order, answer, &mut base, at),
+            (Phase::Operating(order), Event::Metered(answer)) => self.operated(&order, answer, &mut base, at),
             (Phase::Cold, Event::Answered(Ok(answer))) => {
                 let outcome = Outcome::passed(answer.status, Settlement::Nothing);
                 let Closing { log, settle } = self.close(&base, now, &outcome);
@@ -317,7 +321,11 @@ impl Engine {
                 }
                 self.admit(permit, base, at)
             }
-            Some(Destination::Limits) => self.admit(authorize::for_standing(caller), base, at),
+            Some(Destination::Limits) if base.query.is_empty() => {
+                self.admit(authorize::for_standing(caller), base, at)
+            }
+            Some(Destination::Limits) => self.look_at_another(&caller, base, at),
+            Some(Destination::Credits) => self.credit(caller, base),
             _ => Err(look::broken("a caller was identified for nothing")),
         }
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window, Zone};
 
 pub mod amount;
+pub mod correction;
 pub mod gcra;
 pub mod headers;
 pub mod lease;
@@ -67,6 +68,15 @@ impl<'a> Asked<'a> {
             kind: kind_at(limit, zones, now),
             amount,
             shadow: limit.shadow,
+        }
+    }
+
+    /// Whether its numbers make a limit.
+    fn is_lawful(&self) -> bool {
+        match &self.kind {
+            LimitKind::Rate(rate) => rate.count > 0 && rate.period > 0 && rate.burst > 0,
+            LimitKind::Quota { .. } | LimitKind::Budget { .. } => true,
+            LimitKind::Concurrency { count } => *count > 0,
         }
     }
 
@@ -203,12 +213,7 @@ impl<'a> Ask<'a> {
                 .is_none_or(|lease| lease.life <= lease::LIFE && lease.wish <= lease::MOST)
             && self.limits.len() <= MAX_LIMITS
             && self.limits.iter().enumerate().all(|(index, asked)| {
-                let lawful = match &asked.kind {
-                    LimitKind::Rate(rate) => rate.count > 0 && rate.period > 0 && rate.burst > 0,
-                    LimitKind::Quota { .. } | LimitKind::Budget { .. } => true,
-                    LimitKind::Concurrency { count } => *count > 0,
-                };
-                lawful
+                asked.is_lawful()
                     && asked.id.len() <= MAX_ID
                     && self.limits.iter().take(index).all(|other| other.id != asked.id)
             });

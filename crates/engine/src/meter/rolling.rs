@@ -137,6 +137,18 @@ impl Rolled {
         self
     }
 
+    /// Takes back so much of what counts, beginning with what would count longest.
+    #[must_use]
+    pub fn credit(self, length: Millis, now: Timestamp, mut amount: u64) -> Self {
+        let mut rolled = self.at(length, now);
+        for count in &mut rolled.counts {
+            let taken = amount.min(*count);
+            *count -= taken;
+            amount -= taken;
+        }
+        rolled
+    }
+
     /// When nothing of it counts any more.
     pub fn over(self, length: Millis) -> Timestamp {
         let youngest = self.counts.iter().position(|count| *count > 0);

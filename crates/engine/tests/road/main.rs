@@ -16,6 +16,7 @@ mod cross_origin;
 mod identity;
 mod limits;
 mod models;
+mod operators;
 mod policy;
 mod properties;
 mod records;

@@ -2,11 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::{
-    Algorithm, Api, Bundle, Commit, Compiled, Consumer, Cors, Gateway, Grant, Handler, Identity, Issuer,
-    KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock, MockAnswer, MockEnd,
-    MockResponse, MockRule, MockToolCall, Model, OnError, Operation, OutputCap, Plan, Precision, Price,
-    Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes, State, SubjectPart, Surface,
-    Target, Timeouts, Unit, UpstreamCredential, Window,
+    Algorithm, Allowance, Api, Bundle, Commit, Compiled, Consumer, Cors, Creditable, Gateway, Grant, Handler,
+    Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock,
+    MockAnswer, MockEnd, MockResponse, MockRule, MockToolCall, Model, OnError, Operation, Operator,
+    OutputCap, Plan, Precision, Price, Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes,
+    State, SubjectPart, Surface, Target, Timeouts, Unit, UpstreamCredential, Window,
 };
 
 /// Now, in Unix milliseconds: the begin of a minute, an hour and a day.
@@ -139,9 +139,23 @@ fn consumers(plans: &[Plan], models: &[Model]) -> Vec<Consumer> {
         plan: plan(its),
         operations,
         models,
+        operator: None,
         origin: format!("policies/consumers/{name}.yaml:1"),
     };
     let none = || Grant::Only(Vec::new());
+    let operator = |name: &str, credit: Vec<Allowance>| Consumer {
+        operator: Some(Operator { credit }),
+        ..consumer(name, "wide", none(), none())
+    };
+    let allowance = |of, count| Allowance {
+        of,
+        count,
+        window: Window::Day,
+    };
+    let bounds = vec![
+        allowance(Creditable::Requests, 5),
+        allowance(Creditable::Tokens, 1_000),
+    ];
     vec![
         consumer("demo", "wide", Grant::All, Grant::All),
         consumer("idle", "wide", none(), none()),
@@ -154,6 +168,8 @@ fn consumers(plans: &[Plan], models: &[Model]) -> Vec<Consumer> {
         consumer("places", "places", Grant::All, Grant::All),
         consumer("quota", "quota", Grant::All, Grant::All),
         consumer("trial", "free", Grant::Only(vec![fast]), Grant::All),
+        operator("watch", Vec::new()),
+        operator("works", bounds),
     ]
 }
 

@@ -146,6 +146,11 @@ pub fn needs_development_key(root: &Path, environment: &str) -> bool {
     compile::needs_development_key(gateway.as_ref(), &mut reader::Reader::new(report, environment))
 }
 
+/// Reads an amount of money such as `12.50 USD`, in nano-USD.
+pub fn parse_money(text: &str) -> Option<u64> {
+    units::money(text)
+}
+
 /// Reads a day (`2027-06-30`: its first instant in UTC) or an instant (`2027-06-30T12:00:00Z`), as
 /// dates are written in policies.
 pub fn parse_date(text: &str) -> Result<Timestamp, String> {

@@ -246,7 +246,7 @@ pub(crate) fn token_price(text: &str) -> Result<u64, Wrong> {
 }
 
 /// An amount of US dollars with up to nine decimals, in nano-USD.
-fn money(text: &str) -> Option<u64> {
+pub(crate) fn money(text: &str) -> Option<u64> {
     let number = text.trim().strip_suffix("USD")?.trim_end();
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     let good = decimals.len() <= 9

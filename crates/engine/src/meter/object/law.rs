@@ -6,7 +6,7 @@ use turnpike_policy::{LimitKind, Millis, Rate, Timestamp, Unit, Window};
 use crate::meter::Held;
 use crate::meter::gcra::Tat;
 use crate::meter::quota::{Used, over, span};
-use crate::meter::rolling::Rolled;
+use crate::meter::rolling::{self, Rolled};
 
 /// What is known under one law of one limit. Which one judges an ask is a matter of its numbers: see the
 /// parent module.
@@ -217,6 +217,40 @@ impl Law {
                 used: used.refund(length, start, amount),
             },
             rate @ Self::Rate { .. } => rate,
+        }
+    }
+
+    /// The same law after so much was given back of what is owed now.
+    pub(super) fn credit(self, now: Timestamp, amount: u64) -> Self {
+        match self {
+            Self::Rolling { unit, length, used } => Self::Rolling {
+                unit,
+                length,
+                used: used.credit(length, now, amount),
+            },
+            Self::Quota { window, used } => Self::Quota {
+                window,
+                used: used.refund(window, used.start, amount),
+            },
+            Self::Budget { unit, window, used } => Self::Budget {
+                unit,
+                window,
+                used: used.refund(window, used.start, amount),
+            },
+            rate @ Self::Rate { .. } => rate,
+        }
+    }
+
+    /// When what is owed now is forgotten.
+    pub(super) fn ends(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Quota { window, .. } | Self::Budget { window, .. } => {
+                over(*window, span(*window, now).start)
+            }
+            Self::Rolling { length, .. } => {
+                now.saturating_add(*length).saturating_add(rolling::part(*length))
+            }
+            Self::Rate { .. } => self.over(),
         }
     }
 

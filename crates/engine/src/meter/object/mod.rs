@@ -27,6 +27,7 @@
 
 mod holds;
 mod law;
+mod ledger;
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp};
@@ -35,6 +36,7 @@ use super::{
     Answer, Ask, Asked, Clock, Held, Judged, MeterError, Mode, Outcome, Settle, exactly, is_shadowed, judge,
     lease,
 };
+use crate::meter::correction::{Credited, Order};
 use holds::Hold;
 pub use holds::MAX_HELD;
 use law::Law;
@@ -52,7 +54,7 @@ const LEASED_AHEAD: u64 = 10_000;
 pub const LINGER: u64 = 600_000;
 
 /// The version of the state as bytes: their first byte.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The second byte: what the object has in memory, or what it has stored. They differ in meaning
 /// (of a rate: its TAT, or a mark ahead of it), so neither is taken for the other.
 const MEMORY: u8 = b'M';
@@ -96,6 +98,9 @@ struct State<'a> {
     holds: Vec<Hold<'a>>,
     /// Until when isolates may spend what they took in advance: a time that is not before it.
     leased: Timestamp,
+    /// What operators gave back, the oldest first.
+    #[serde(borrow)]
+    credits: Vec<Credited<'a>>,
 }
 
 /// What is known under one law of one limit.
@@ -118,7 +123,7 @@ pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
     seal(MEMORY, &open(STORED, persisted)?)
 }
 
-/// Decides one ask, or takes a settlement. `state` is what is in memory; none: nothing is, and nothing is
+/// Decides one ask, or takes a settlement or an operator's order. `state` is what is in memory; none: nothing is, and nothing is
 /// stored either.
 pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
     let mut state = match state {
@@ -128,14 +133,13 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     if let Some(settle) = Settle::decode(ask) {
         return settled(state, &settle?, now);
     }
+    if let Some(order) = Order::decode(ask) {
+        return ledger::take(state, &order?, now);
+    }
     let fingerprint = digest(ask);
     let ask = Ask::decode(ask)?;
 
-    let mut clock = Clock(state.seen);
-    let now = clock.at(now);
-    state.seen = now;
-    // The time seen is in all that is stored, so what is over stays over, after a crash too.
-    holds::expire(&mut state.holds, &mut state.records, now);
+    let now = reach(&mut state, now);
     prune(&mut state.records, now);
     if ask.mode == Mode::Confirm {
         // There is room for it: whatever came meanwhile was judged with it.
@@ -156,17 +160,6 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
             .iter()
             .any(|one| one.ask == fingerprint && one.request == ask.request);
 
-    let held = |state: &State<'_>, index: Option<usize>, asked: &Asked<'_>| match asked.kind {
-        LimitKind::Concurrency { .. } => Held::Places(holds::taken(&state.holds, asked.id)),
-        _ => index
-            .and_then(|index| state.records.get(index))
-            .map_or(Held::idle(&asked.kind), |record| {
-                record
-                    .law
-                    .book_rate(now, holds::tried(&state.holds, asked.id))
-                    .held()
-            }),
-    };
     let found: Vec<Held> = ask
         .limits
         .iter()
@@ -227,7 +220,22 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         shadowed,
         standings,
     };
-    closed(state, &answer, write.then_some(!through))
+    closed(state, answer.encode()?, write.then_some(!through))
+}
+
+/// What is held of a limit, by the record that judges it.
+fn held(state: &State<'_>, index: Option<usize>, asked: &Asked<'_>) -> Held {
+    match asked.kind {
+        LimitKind::Concurrency { .. } => Held::Places(holds::taken(&state.holds, asked.id)),
+        _ => index
+            .and_then(|index| state.records.get(index))
+            .map_or(Held::idle(&asked.kind), |record| {
+                record
+                    .law
+                    .book_rate(state.seen, holds::tried(&state.holds, asked.id))
+                    .held()
+            }),
+    }
 }
 
 /// Judges what is asked, with the lease if that passes too: what is held afterwards or the refusal, and how
@@ -253,12 +261,19 @@ fn judge_ask(
     (at_most(limits, ask.cost), 0)
 }
 
-/// Takes a settlement.
-fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<Decided, MeterError> {
-    let mut clock = Clock(state.seen);
-    let now = clock.at(now);
+/// Brings the state to an instant: forgets what is over by then. The time by the object's own clock.
+fn reach(state: &mut State<'_>, now: Timestamp) -> Timestamp {
+    let now = Clock(state.seen).at(now);
+    // It is in all that is stored, so what is over stays over, after a crash too.
     state.seen = now;
     holds::expire(&mut state.holds, &mut state.records, now);
+    state.credits.retain(|credit| credit.until > now);
+    now
+}
+
+/// Takes a settlement.
+fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<Decided, MeterError> {
+    let now = reach(&mut state, now);
     let found = holds::settle(&mut state.holds, &mut state.records, settle, now);
     prune(&mut state.records, now);
     let answer = Answer {
@@ -267,12 +282,12 @@ fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<
         shadowed: 0,
         standings: Vec::new(),
     };
-    closed(state, &answer, found.then_some(false))
+    closed(state, answer.encode()?, found.then_some(false))
 }
 
 /// What a call leads to. `write`: whether it must be stored, and then whether rates are stored by a mark
 /// that is ahead of them.
-fn closed(mut state: State<'_>, answer: &Answer, write: Option<bool>) -> Result<Decided, MeterError> {
+fn closed(mut state: State<'_>, answer: Vec<u8>, write: Option<bool>) -> Result<Decided, MeterError> {
     let now = state.seen;
     let (mut persist, mut alarm) = (None, None);
     if let Some(ahead) = write {
@@ -287,7 +302,7 @@ fn closed(mut state: State<'_>, answer: &Answer, write: Option<bool>) -> Result<
     }
     Ok(Decided {
         state: seal(MEMORY, &state)?,
-        answer: answer.encode()?,
+        answer,
         persist,
         alarm,
     })
@@ -319,10 +334,12 @@ fn prune(records: &mut Vec<Record<'_>>, now: Timestamp) {
     records.retain(|record| live.contains(&record.id));
 }
 
-/// When the last of these laws and holds may be forgotten.
+/// When the last of these laws, holds and credits may be forgotten.
 fn over(state: &State<'_>) -> Timestamp {
     let laws = state.records.iter().map(|record| record.law.over()).max();
-    laws.unwrap_or(0).max(holds::over(&state.holds))
+    laws.unwrap_or(0)
+        .max(holds::over(&state.holds))
+        .max(ledger::over(&state.credits))
 }
 
 /// The record of each limit that is asked, made where there is none; and whether one was made for
