@@ -35,16 +35,22 @@ struct Gateway {
     format: tree::Format,
 }
 
+const SHOW: &str = "\
+Example:
+  TURNPIKE_TOKEN=... turnpike limits show --url https://api.acme.example --consumer mobile-app";
+const CREDIT: &str = "\
+Examples:
+  turnpike limits credit --url https://api.acme.example --consumer mobile-app \\
+    --limit standard:tokens-day --amount 200_000 --reason 'retries of our outage, INC-4711'
+  turnpike limits credit ... --limit gold:spend-month --amount '12.50 USD' --reason 'as agreed'";
+
 /// Show how the limits of a consumer stand, and what operators gave back
 ///
-/// The credential is that of a consumer whose file says `operator: {}` or more:
-///
-///   TURNPIKE_TOKEN=... turnpike limits show --url https://api.acme.example --consumer mobile-app
-///
-/// Shown are the limits that count the consumer as a whole. Those with other subjects, and those that each
-/// isolate keeps for itself, nobody can see from outside.
+/// The credential is that of a consumer whose file says `operator: {}` or more. Shown are the limits that
+/// count the consumer as a whole: those with other subjects, and those that each isolate keeps for itself,
+/// nobody can see from outside.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = SHOW)]
 pub(crate) struct Show {
     #[command(flatten)]
     gateway: Gateway,
@@ -53,21 +59,17 @@ pub(crate) struct Show {
 /// Give back what a consumer has used of a quota or a budget
 ///
 /// At most what was used in the window that is open, and within what the policies let the operator give
-/// (`operator: { credit: ... }`). It is booked with its author and its reason, in the gateway and its log:
-///
-///   turnpike limits credit --url https://api.acme.example --consumer mobile-app \
-///     --limit standard:tokens-day --amount 200_000 --reason "retries of our outage, INC-4711"
-///
-/// If the answer is lost, the same command with the `--id` that was shown gives nothing twice.
+/// (`operator: { credit: ... }`). It is booked with its author and its reason, in the gateway and its log. If
+/// the answer is lost, the same command with the `--id` that was shown gives nothing twice.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = CREDIT)]
 pub(crate) struct Credit {
     #[command(flatten)]
     gateway: Gateway,
     /// Which limit, by its name in `limits show`
     #[arg(long, value_name = "ID")]
     limit: String,
-    /// How much, in the limit's unit: 200_000, or for money "12.50 USD"
+    /// How much, in the limit's unit: `200_000`, or for money `12.50 USD`
     #[arg(long, value_name = "AMOUNT")]
     amount: String,
     /// Why, in one line
@@ -137,13 +139,13 @@ fn read(base: &str, answer: &Answer) -> Result<Json, Failure> {
     let page: Option<Json> = serde_json::from_slice(&answer.body).ok();
     match (answer.status, page) {
         (200, Some(page)) if page.is_object() => Ok(page),
-        (status, Some(problem)) if problem["code"].is_string() => {
+        (status, Some(problem)) if of(&problem, "code").is_string() => {
             let wait = answer.header("retry-after");
             let wait = wait.map_or_else(String::new, |seconds| format!(" It may pass in {seconds} s."));
             Err(Failure::refused(format!(
                 "{base} answers {status} {}: {}{wait}",
-                text(&problem["code"]),
-                text(&problem["detail"])
+                text(of(&problem, "code")),
+                text(of(&problem, "detail"))
             )))
         }
         (status, _) => Err(Failure::refused(format!(
@@ -155,12 +157,15 @@ fn read(base: &str, answer: &Answer) -> Result<Json, Failure> {
 fn give(credit: &Credit) -> Result<(), Failure> {
     let gateway = &credit.gateway;
     let page = gateway.page()?;
-    let limits = page["limits"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let limits = of(&page, "limits")
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let limit = limits
         .iter()
-        .find(|limit| text(&limit["name"]) == credit.limit)
+        .find(|limit| text(of(limit, "name")) == credit.limit)
         .ok_or_else(|| {
-            let names: Vec<&str> = limits.iter().map(|limit| text(&limit["name"])).collect();
+            let names: Vec<&str> = limits.iter().map(|limit| text(of(limit, "name"))).collect();
             Failure::refused(format!(
                 "`{}` has no limit `{}` that counts it as a whole, but {}",
                 gateway.consumer,
@@ -172,7 +177,7 @@ fn give(credit: &Credit) -> Result<(), Failure> {
                 }
             ))
         })?;
-    let unit = text(&limit["unit"]);
+    let unit = text(of(limit, "unit"));
     let amount = amount(&credit.amount, unit)?;
     let id = match &credit.id {
         Some(id) => id.clone(),
@@ -197,18 +202,18 @@ fn give(credit: &Credit) -> Result<(), Failure> {
         return say::json(&given);
     }
     let number = |value: &Json| count(value.as_u64().unwrap_or(0), unit);
-    let less = if given["booked"] == given["asked"] {
+    let less = if of(&given, "booked") == of(&given, "asked") {
         ""
     } else {
         " (no more was used)"
     };
     say::out(&format!(
         "{} given back to {} of {}{less}; it has {} of {} left\n",
-        number(&given["booked"]),
+        number(of(&given, "booked")),
         gateway.consumer,
         credit.limit,
-        number(&given["now"]["remaining"]),
-        number(&given["now"]["limit"]),
+        number(of(of(&given, "now"), "remaining")),
+        number(of(of(&given, "now"), "limit")),
     ))
 }
 
@@ -233,30 +238,34 @@ fn amount(written: &str, unit: &str) -> Result<u64, Failure> {
 fn random() -> Result<String, Failure> {
     let mut bytes = [0_u8; 8];
     getrandom::fill(&mut bytes).map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
 }
 
 /// The page for people.
 fn shown(page: &Json) -> String {
-    let list = |name: &str| page[name].as_array().cloned().unwrap_or_default();
+    let list = |name: &str| of(page, name).as_array().cloned().unwrap_or_default();
     let mut table = Table::new(&["LIMIT", "KIND", "LEFT", "OF", "WINDOW", "MORE IN"]);
     let limits = list("limits");
     let unit_of = |name: &str| {
-        let limit = limits.iter().find(|limit| text(&limit["name"]) == name);
-        limit.map_or("", |limit| text(&limit["unit"])).to_owned()
+        let limit = limits.iter().find(|limit| text(of(limit, "name")) == name);
+        limit.map_or("", |limit| text(of(limit, "unit"))).to_owned()
     };
     for limit in &limits {
-        let unit = text(&limit["unit"]);
-        let number = |member: &str| count(limit[member].as_u64().unwrap_or(0), unit);
+        let unit = text(of(limit, "unit"));
+        let number = |member: &str| count(of(limit, member).as_u64().unwrap_or(0), unit);
         let time = |member: &str| {
-            limit[member].as_u64().map_or_else(String::new, |seconds| {
+            of(limit, member).as_u64().map_or_else(String::new, |seconds| {
                 words::duration(seconds.saturating_mul(1_000))
             })
         };
-        let shadow = if limit["shadow"] == true { " (shadow)" } else { "" };
+        let shadow = if of(limit, "shadow") == true {
+            " (shadow)"
+        } else {
+            ""
+        };
         table.row([
-            format!("{}{shadow}", text(&limit["name"])),
-            text(&limit["kind"]).to_owned(),
+            format!("{}{shadow}", text(of(limit, "name"))),
+            text(of(limit, "kind")).to_owned(),
             number("remaining"),
             number("limit"),
             time("window_seconds"),
@@ -265,8 +274,8 @@ fn shown(page: &Json) -> String {
     }
     let mut said = format!(
         "{}, on the plan {}\n{}",
-        say::bold(text(&page["consumer"])),
-        text(&page["plan"]),
+        say::bold(text(of(page, "consumer"))),
+        text(of(page, "plan")),
         table.text("  ")
     );
     let credits = list("credits");
@@ -275,14 +284,14 @@ fn shown(page: &Json) -> String {
         for credit in &credits {
             table.row([
                 count(
-                    credit["booked"].as_u64().unwrap_or(0),
-                    &unit_of(text(&credit["limit"])),
+                    of(credit, "booked").as_u64().unwrap_or(0),
+                    &unit_of(text(of(credit, "limit"))),
                 ),
-                text(&credit["limit"]).to_owned(),
-                text(&credit["by"]).to_owned(),
-                show_instant(credit["time"].as_u64().unwrap_or(0)),
-                text(&credit["id"]).to_owned(),
-                text(&credit["reason"]).to_owned(),
+                text(of(credit, "limit")).to_owned(),
+                text(of(credit, "by")).to_owned(),
+                show_instant(of(credit, "time").as_u64().unwrap_or(0)),
+                text(of(credit, "id")).to_owned(),
+                text(of(credit, "reason")).to_owned(),
             ]);
         }
         said.push('\n');
@@ -297,6 +306,11 @@ fn count(number: u64, unit: &str) -> String {
         "nano_usd" => format!("{} USD", words::usd(number)),
         unit => format!("{number} {}", unit.replace('_', " ")),
     }
+}
+
+/// A member of an object; null, where there is none.
+fn of<'a>(object: &'a Json, member: &str) -> &'a Json {
+    object.get(member).unwrap_or(&Json::Null)
 }
 
 /// A text of the gateway's, without what could steer a terminal.
