@@ -313,7 +313,7 @@ fn a_caller_sees_its_own_standing_and_pays_nothing_for_it() {
     );
     assert_eq!(
         world
-            .send(&Request::new("POST", "/_turnpike/limits").by("minute"))
+            .send(&Request::new("PUT", "/_turnpike/limits").by("minute"))
             .code(),
         "method_not_allowed"
     );
