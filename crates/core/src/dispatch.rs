@@ -343,6 +343,7 @@ impl Core {
                     1 => StreamEnd::Lost,
                     2 => StreamEnd::Late,
                     3 => StreamEnd::Abandoned,
+                    5 => StreamEnd::Busy,
                     _ => StreamEnd::TooLarge,
                 },
                 client_gone: reader.flag()?,

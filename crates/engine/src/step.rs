@@ -141,6 +141,8 @@ pub enum StreamEnd {
     Abandoned,
     /// More would have to be held back than may be.
     TooLarge,
+    /// This isolate holds as many bytes as it may, before the answer was the client's.
+    Busy,
 }
 
 /// The next thing to do.

@@ -558,6 +558,11 @@ impl Engine {
             let broken = look::broken("what is known of the stream cannot be read");
             return self.next(base, Err(broken), at.time);
         };
+        if end == StreamEnd::Busy && !committed && !client_gone {
+            // No fault of the upstream's: another would find no room either.
+            let outgoing = self.lost(answering, &mut base, Failure::Busy, at);
+            return self.next(base, outgoing, at.time);
+        }
         let settlement = match tracking.usage() {
             Some(usage) => Settlement::Counted(usage),
             // Where nothing came, nothing was used; but who was left alone may have been thinking.

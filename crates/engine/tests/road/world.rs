@@ -268,6 +268,8 @@ pub(crate) struct World {
     /// What each upstream does with its calls, by host.
     upstreams: BTreeMap<String, VecDeque<Does>>,
     meters: BTreeMap<String, Meter>,
+    /// The isolate has no room for what must be held back.
+    pub(crate) full: bool,
     pub(crate) meter_down: bool,
     /// One object that cannot be reached.
     pub(crate) down: Option<&'static str>,
@@ -310,6 +312,7 @@ impl World {
             secrets,
             upstreams: BTreeMap::new(),
             meters: BTreeMap::new(),
+            full: false,
             meter_down: false,
             down: None,
             objects: Vec::new(),
@@ -704,6 +707,10 @@ impl World {
             }
             held.extend_from_slice(if relay.filter { &passed } else { piece });
             if progress.failed && !committed {
+                break;
+            }
+            if !committed && self.full && !held.is_empty() {
+                how = Some(StreamEnd::Busy);
                 break;
             }
             if !committed && held.len() > relay.hold as usize {
