@@ -652,6 +652,14 @@ impl World {
         }
     }
 
+    /// Why so much cannot be held back, if it cannot.
+    fn no_room(&self, held: usize, most: usize) -> Option<StreamEnd> {
+        if held > most {
+            return Some(StreamEnd::TooLarge);
+        }
+        (self.full && held > 0).then_some(StreamEnd::Busy)
+    }
+
     /// Passes a stream on; gives the next step where somebody else may answer.
     fn relay(
         &mut self,
@@ -709,12 +717,8 @@ impl World {
             if progress.failed && !committed {
                 break;
             }
-            if !committed && self.full && !held.is_empty() {
-                how = Some(StreamEnd::Busy);
-                break;
-            }
-            if !committed && held.len() > relay.hold as usize {
-                how = Some(StreamEnd::TooLarge);
+            if !committed && let Some(end) = self.no_room(held.len(), relay.hold as usize) {
+                how = Some(end);
                 break;
             }
             if committed && !gone && !held.is_empty() {
