@@ -1,9 +1,9 @@
 //! Checks and compiles the policies, and tells the crate what it was built from.
 //!
-//! Serves the root package and `crates/core`. It writes `policy.bin` (the bundle, which the core
-//! embeds) and `facts.rs` (constants) into `OUT_DIR`. `POLICIES` names another tree than
-//! `policies/`, `TURNPIKE_ENV` another environment than `dev`, `TURNPIKE_AS_OF` another day than
-//! today to compare expiry dates with. Whatever is wrong with the tree is printed, all of it, and
+//! Serves the root package and `crates/core`. It writes `policy.bin` (the bundle, which the core embeds),
+//! `facts.rs` (constants) and `facts.json` (for `scripts/artifact.mjs`) into `OUT_DIR`. `POLICIES` names
+//! another tree than `policies/`, `TURNPIKE_ENV` another environment than `dev`, `TURNPIKE_AS_OF` another day
+//! than today to compare expiry dates with. Whatever is wrong with the tree is printed, all of it, and
 //! stops the build.
 //!
 //! Cargo runs it again when a policy changes, or Git's `HEAD`. Whether the work tree is dirty, no file
@@ -101,7 +101,30 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
     let (bundle, hash) = Bundle::write(&compiled, &stamp).map_err(|error| error.to_string())?;
     write(&out.join("policy.bin"), &bundle)?;
     let facts = facts(&hash, &stamp, &compiled).map_err(|error| error.to_string())?;
-    write(&out.join("facts.rs"), facts.as_bytes())
+    write(&out.join("facts.rs"), facts.as_bytes())?;
+    let facts = facts_for_scripts(&hash, &stamp, &compiled.gateway.environment);
+    write(&out.join("facts.json"), facts.as_bytes())
+}
+
+/// What was built, as JSON. A commit is hexadecimal, and environments are names: nothing is to be escaped,
+/// and what is not so is left out.
+fn facts_for_scripts(hash: &[u8; 32], stamp: &Stamp, environment: &str) -> String {
+    let commit = Some(stamp.commit.as_str()).filter(|commit| commit.bytes().all(|b| b.is_ascii_hexdigit()));
+    format!(
+        "{{\"bundle\":\"{}\",\"commit\":\"{}\",\"dirty\":{},\"environment\":\"{environment}\",\"built\":\"{}\"}}\n",
+        hexadecimal(hash),
+        or_unknown(commit.unwrap_or_default()),
+        stamp.dirty,
+        or_unknown(&stamp.built.map(source::show_instant).unwrap_or_default()),
+    )
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The constants that tell what was built.
@@ -124,11 +147,7 @@ fn facts(hash: &[u8; 32], stamp: &Stamp, compiled: &Compiled) -> Result<String, 
         text,
         "/// The SHA-256 of the policies in their canonical form, in hexadecimal."
     )?;
-    write!(text, "pub const POLICY_HASH: &str = \"")?;
-    for byte in hash {
-        write!(text, "{byte:02x}")?;
-    }
-    writeln!(text, "\";")?;
+    writeln!(text, "pub const POLICY_HASH: &str = \"{}\";", hexadecimal(hash))?;
     writeln!(
         text,
         "/// The environment that was built.\npub const ENVIRONMENT: &str = {environment:?};"

@@ -29,6 +29,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Checks, tests, explains and compares policies, and makes what they need.
 ///
 /// Turnpike is an edge gateway for AI and API traffic. What it does is written in a tree of policy

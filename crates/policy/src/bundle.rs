@@ -82,6 +82,16 @@ impl Bundle {
 
 #[cfg(feature = "source")]
 impl Bundle {
+    /// Reads a bundle that may have been damaged where it lay: one whose rules have another hash than is
+    /// written in it is [`BundleError::Damaged`].
+    pub fn verified(bytes: &[u8]) -> Result<Self, BundleError> {
+        let bundle = Self::from_bytes(bytes)?;
+        match Self::hash(&bundle.compiled) {
+            Ok(hash) if hash == bundle.hash => Ok(bundle),
+            _ => Err(BundleError::Damaged),
+        }
+    }
+
     /// The identity of the rules: SHA-256 of their canonical form.
     pub fn hash(compiled: &Compiled) -> Result<[u8; 32], postcard::Error> {
         use sha2::{Digest, Sha256};
