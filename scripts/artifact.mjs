@@ -5,12 +5,14 @@
 //
 //   cd turnpike-production-<hash>-<commit> && wrangler deploy --no-bundle --env production
 //
-// So a rollback deploys an older one. `policy.bundle` is for `turnpike diff`, `facts.json` for people and
-// pipelines; wrangler uploads neither.
+// So a rollback deploys an older one. `policy.bundle` is for `turnpike diff`, `manifest.json` for people
+// and pipelines: what was built, and the SHA-256 of each file. wrangler uploads neither. The same commit makes
+// the same tarball, byte for byte, with the same tools.
 //
 // TURNPIKE_ENV names the environment (default: dev), ARTIFACTS the folder to write into (default:
 // build/artifacts), TURNPIKE_BUILD how it is built (see scripts/build).
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
@@ -49,16 +51,22 @@ try {
   writeFileSync(join(stage, "wrangler.toml"), configuration());
   // Not called `.bin`: wrangler would upload it.
   cpSync(join(build, "policy.bin"), join(stage, "policy.bundle"));
-  cpSync(join(build, "facts.json"), join(stage, "facts.json"));
   chmodSync(stage, 0o755);
-  const facts = JSON.parse(readFileSync(join(stage, "facts.json"), "utf8"));
+  const facts = JSON.parse(readFileSync(join(build, "facts.json"), "utf8"));
   if (facts.environment !== environment) throw new Error(`build/ holds ${facts.environment}, not ${environment}`);
+  const hash = (name) => createHash("sha256").update(readFileSync(join(stage, name))).digest("hex");
+  const files = Object.fromEntries(readdirSync(stage).sort().map((name) => [name, hash(name)]));
+  writeFileSync(join(stage, "manifest.json"), `${JSON.stringify({ ...facts, files }, null, 2)}\n`);
   const dirty = facts.dirty ? "-dirty" : "";
   const name = `turnpike-${environment}-${facts.bundle.slice(0, 12)}-${facts.commit.slice(0, 12)}${dirty}`;
   const folder = join(artifacts, name);
   rmSync(folder, { recursive: true, force: true });
   renameSync(stage, folder);
-  run("tar", ["-czf", `${folder}.tar.gz`, "-C", dirname(folder), name]);
+  // Nothing in it is of this day or this person.
+  const date = facts.built === "unknown" ? "@0" : facts.built;
+  const same = ["--sort=name", `--mtime=${date}`, "--owner=0", "--group=0", "--numeric-owner", "--mode=u+rwX,go=rX"];
+  run("tar", [...same, "-cf", `${folder}.tar`, "-C", dirname(folder), name]);
+  run("gzip", ["--no-name", "--force", `${folder}.tar`]);
   console.log(`${folder}\n${folder}.tar.gz`);
 } catch (error) {
   rmSync(stage, { recursive: true, force: true });

@@ -10,6 +10,7 @@ import { ROOT, startGateway } from "./harness/gateway.mjs";
 import { copyProject, folder, start } from "./harness/wrangler.mjs";
 
 const WRANGLER = join(ROOT, "node_modules/.bin/wrangler");
+const sha256 = (content) => createHash("sha256").update(content).digest("hex");
 const KEY = "tpk_rollback_not-a-secret";
 
 const DOCUMENT = `openapi: 3.1.1
@@ -27,7 +28,7 @@ const tree = (quota, ...versions) => ({
   "consumers/reader.yaml": `consumer: reader
 owner: team
 plan: daily
-credentials: [{ key: { sha256: ${createHash("sha256").update(KEY).digest("hex")}, expires: 2099-01-01 } }]
+credentials: [{ key: { sha256: ${sha256(KEY)}, expires: 2099-01-01 } }]
 may: [{ apis: all }]
 `,
   "apis/notes/api.yaml": `api: notes\ntitle: Notes\nowner: team\npath: /notes\nversions:\n${
@@ -56,11 +57,18 @@ describe("what `make artifact` stores", () => {
     const head = start(t, "git", ["rev-parse", "HEAD"], project);
     assert.equal(await head.closed, 0, head.said);
     const env = { ...project.env, TURNPIKE_BUILD: "", ARTIFACTS: join(project.directory, "artifacts") };
-    const made = start(t, "make", ["artifact"], { ...project, env: { ...env, TURNPIKE_BUILD: "dev" } });
-    assert.equal(await made.closed, 0, made.said);
-    const path = /^(\/.*)\.tar\.gz$/m.exec(made.said)?.[1];
-    assert.ok(path, made.said);
-    const facts = JSON.parse(await readFile(join(path, "facts.json"), "utf8"));
+    const make = async () => {
+      const made = start(t, "make", ["artifact"], { ...project, env: { ...env, TURNPIKE_BUILD: "dev" } });
+      assert.equal(await made.closed, 0, made.said);
+      const written = /^(\/.*)\.tar\.gz$/m.exec(made.said)?.[1];
+      assert.ok(written, made.said);
+      return written;
+    };
+    const path = await make();
+    const hash = sha256(await readFile(`${path}.tar.gz`));
+    assert.equal(await make(), path);
+    assert.equal(sha256(await readFile(`${path}.tar.gz`)), hash, "the same commit makes the same bytes");
+    const facts = JSON.parse(await readFile(join(path, "manifest.json"), "utf8"));
     stored[name] = { path, facts, commit: head.said.trim() };
   }
 
@@ -82,6 +90,8 @@ describe("what `make artifact` stores", () => {
       assert.equal(facts.commit, commit);
       assert.deepEqual([facts.dirty, facts.environment], [false, "dev"]);
       assert.ok(path.endsWith(`/turnpike-dev-${facts.bundle.slice(0, 12)}-${commit.slice(0, 12)}`), path);
+      assert.equal(Object.keys(facts.files).filter((file) => /^(entry\.js|policy\.bundle|wrangler\.toml)$/.test(file)).length, 3);
+      for (const [file, hash] of Object.entries(facts.files)) assert.equal(sha256(await readFile(join(path, file))), hash, file);
       assert.ok((await stat(`${path}.tar.gz`)).size > 100_000);
     }
     assert.notEqual(stored.first.facts.bundle, stored.second.facts.bundle);
@@ -94,7 +104,7 @@ describe("what `make artifact` stores", () => {
     assert.match(run.said, /core\.wasm/);
     assert.match(run.said, /cold\.wasm/);
     assert.match(run.said, /METER/, "the binding of the limits' objects");
-    assert.doesNotMatch(run.said, /custom build|policy\.bundle|facts/);
+    assert.doesNotMatch(run.said, /custom build|policy\.bundle|manifest/);
     const uploaded = (await readdir(join(project.directory, "out"))).filter((name) => name.endsWith(".wasm"));
     assert.equal(uploaded.length, 2);
   });

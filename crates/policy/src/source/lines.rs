@@ -16,7 +16,7 @@ pub(crate) struct Source {
     /// As shown.
     pub(crate) path: Arc<str>,
     /// Its text, with what must not be shown masked.
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Arc<String>,
     /// The byte at which each line begins.
     lines: Arc<[usize]>,
     /// Up to which byte of which line characters were counted last, and how many: a long line is
@@ -51,7 +51,7 @@ impl Source {
             .map(|(at, _)| at + 1);
         Self {
             path: path.into(),
-            text: text.into(),
+            text: Arc::new(text.to_owned()),
             lines: std::iter::once(0).chain(breaks).collect(),
             counted: Mutex::default(),
         }
@@ -59,9 +59,8 @@ impl Source {
 
     /// Shows another text, of as many bytes and lines, in a place.
     pub(crate) fn replace(&mut self, place: Range<usize>, with: &str) {
-        let mut text = self.text.to_string();
-        text.replace_range(place, with);
-        self.text = text.into();
+        // Copied once at most, where a build for another environment has it too: a large file may have many.
+        Arc::make_mut(&mut self.text).replace_range(place, with);
         self.counted = Mutex::default();
     }
 
