@@ -23,6 +23,7 @@ pub mod lease;
 pub mod local;
 pub mod object;
 pub mod quota;
+pub mod shards;
 
 use gcra::Tat;
 use quota::Used;
