@@ -11,16 +11,19 @@
 //! ([`narrowed`]): in `w + life` it charges at most `B - ceil(R * life) + floor(R * (w + life))`, which is at most
 //! `B + floor(R * w)`. The isolate counts the life
 //! from before it asked, and is told by the object how long the window of a quota lasts: no clock needs to agree with
-//! another one.
+//! another one to spend a lease.
 //!
 //! # What is lost
 //! What an isolate has not spent when a lease ends is given back with its next ask (to quotas; rates pay it off by
-//! themselves). An isolate that vanishes gives nothing back: at most [`MOST`] requests of a quota for each of its leases.
+//! themselves). It must go to the window that was charged, which the isolate can tell by its own clock only: near to
+//! the edge of a window, where a clock that is off ([`SKEW`]) would name another one, nothing is given back.
+//! An isolate that vanishes gives nothing back: at most [`MOST`] requests of a quota for each of its leases.
 
 use std::collections::HashMap;
 
 use turnpike_policy::{LimitKind, Millis, Rate, Timestamp};
 
+use super::quota::span;
 use super::{Asked, LeaseAsk, Standing};
 
 /// How long a lease lasts at most, in milliseconds.
@@ -29,6 +32,8 @@ pub const LIFE: Millis = 1_000;
 pub const MOST: u32 = 256;
 /// How long others do not ask for a lease while one is being asked for, in milliseconds.
 const CLAIM: Millis = 2_000;
+/// By how much the clocks of an isolate and an object may differ, the way of an ask included, in milliseconds.
+pub const SKEW: Millis = 10_000;
 /// The most subjects with leases of one isolate.
 const CAPACITY: usize = 4_096;
 /// What is asked for first.
@@ -129,6 +134,16 @@ fn most(limits: &[Asked<'_>]) -> u32 {
     parts.min().unwrap_or(0).min(MOST)
 }
 
+/// Whether the windows that were charged by an ask of `taken` are those in which an ask of `now` is decided,
+/// whatever the object's clock says.
+fn same_windows(limits: &[Asked<'_>], taken: Timestamp, now: Timestamp) -> bool {
+    let (first, last) = (taken.saturating_sub(SKEW), now.saturating_add(SKEW));
+    limits.iter().all(|asked| match asked.kind {
+        LimitKind::Quota { window, .. } => span(window, first) == span(window, last),
+        _ => true,
+    })
+}
+
 impl Leases {
     /// Spends one request of the lease under `key`, or says what to ask the object for.
     pub fn spend(&mut self, key: &str, limits: &[Asked<'_>], now: Timestamp) -> Spent {
@@ -157,7 +172,9 @@ impl Leases {
                 unspent => lease.size.saturating_sub(unspent).max(1),
             }
             .min(most);
-            (ask.back, ask.taken) = (unspent, lease.taken);
+            if unspent > 0 && same_windows(limits, lease.taken, now) {
+                (ask.back, ask.taken) = (unspent, lease.taken);
+            }
             lease.claimed = now.saturating_add(CLAIM);
             return Spent::Ask(ask);
         }
@@ -233,7 +250,6 @@ mod tests {
     use turnpike_policy::Window;
 
     use super::*;
-    use crate::meter::quota::span;
     use crate::meter::{Answer, Ask, Outcome, object};
 
     const NOW: u64 = 1_800_000_000_000;
@@ -354,6 +370,27 @@ mod tests {
         // What one isolate does not use it gives back.
         assert_eq!(passed, 1_000);
         assert!(object.asks < 4_500);
+    }
+
+    #[test]
+    fn nothing_is_given_back_to_a_window_that_was_not_charged() {
+        let limits = asked(&[LimitKind::Quota {
+            count: 160,
+            window: Window::Minute,
+        }]);
+        let end = span(Window::Minute, NOW).end;
+        // A clock that is two seconds ahead sees the next window before the object does. (asked, what comes back)
+        for (at, back) in [(end - 1_500, 0), (end - 30_000, 3)] {
+            let (mut leases, mut object) = (Leases::default(), Object::default());
+            for _ in 0..2 {
+                assert!(send(&mut leases, &mut object, &limits, at, 2_000, 0));
+            }
+            // Of the lease of four three are left when it is over.
+            let Spent::Ask(ask) = leases.spend("s", &limits, at + 4_000) else {
+                panic!()
+            };
+            assert_eq!(ask.back, back, "{at}");
+        }
     }
 
     #[test]
