@@ -18,14 +18,14 @@ enum Check {
 
 /// Of one subject: what passed, judged by each of its limits.
 #[derive(Clone, Debug)]
-pub struct Checks {
+pub(crate) struct Checks {
     checks: Vec<Check>,
     last: u64,
 }
 
 impl Checks {
     /// Nothing has passed yet.
-    pub fn new<'a>(limits: impl Iterator<Item = &'a LimitKind>) -> Self {
+    pub(crate) fn new<'a>(limits: impl Iterator<Item = &'a LimitKind>) -> Self {
         let check = |kind: &LimitKind| match *kind {
             LimitKind::Rate(rate) => Check::Rate {
                 rate,
@@ -49,7 +49,7 @@ impl Checks {
     }
 
     /// A request passed; whether it should not have. `wall`: what the clock says by which windows end.
-    pub fn pass(&mut self, at: u64, wall: u64) -> bool {
+    pub(crate) fn pass(&mut self, at: u64, wall: u64) -> bool {
         assert!(at >= self.last, "they are looked at in order");
         self.last = at;
         let broken = self.checks.iter().any(|check| check.breaks(at, wall));
@@ -98,7 +98,7 @@ impl Check {
 
 /// The best possible limiter of one subject.
 #[derive(Clone, Debug)]
-pub struct Ideal(Vec<Tokens>);
+pub(crate) struct Ideal(Vec<Tokens>);
 
 #[derive(Clone, Debug)]
 struct Tokens {
@@ -110,7 +110,7 @@ struct Tokens {
 
 impl Ideal {
     /// Nothing is used.
-    pub fn new<'a>(limits: impl Iterator<Item = &'a LimitKind>) -> Self {
+    pub(crate) fn new<'a>(limits: impl Iterator<Item = &'a LimitKind>) -> Self {
         let tokens = |kind: &LimitKind| Tokens {
             kind: *kind,
             left: full(kind),
@@ -120,7 +120,7 @@ impl Ideal {
     }
 
     /// Whether a request that arrives now would pass.
-    pub fn take(&mut self, at: u64) -> bool {
+    pub(crate) fn take(&mut self, at: u64) -> bool {
         for tokens in &mut self.0 {
             tokens.refill(at);
         }

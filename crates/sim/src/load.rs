@@ -12,46 +12,46 @@ use crate::world::{Micros, World};
 
 /// A shape of load.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Its name in the tables.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Requests a second, over all.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// For how long, in seconds.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// How many subjects there are.
-    pub subjects: u32,
+    pub(crate) subjects: u32,
     /// The exponent of Zipf's law: how much of the load the first ones have.
-    pub skew: f64,
+    pub(crate) skew: f64,
     /// The share of a subject's requests that come to its own point of presence; the others come to any, by the
     /// people around it.
-    pub home: f64,
+    pub(crate) home: f64,
     /// How many requests come together on average.
-    pub burst: f64,
+    pub(crate) burst: f64,
     /// Whether each plan has a quota beside its rate, which is written through.
-    pub quota: bool,
+    pub(crate) quota: bool,
     /// The limit of every subject; none: what it has bought.
-    pub limit: Option<Rate>,
+    pub(crate) limit: Option<Rate>,
 }
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// When, in microseconds since the start.
-    pub at: Micros,
+    pub(crate) at: Micros,
     /// Whose.
-    pub subject: u32,
+    pub(crate) subject: u32,
     /// At which point of presence.
-    pub place: u16,
+    pub(crate) place: u16,
 }
 
 /// What is fixed for a subject.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub(crate) struct Person {
     /// Where most of its requests come from.
-    pub home: u16,
+    pub(crate) home: u16,
     /// Its limits.
-    pub limits: Vec<LimitKind>,
+    pub(crate) limits: Vec<LimitKind>,
 }
 
 /// Between the requests of one burst, on average, in microseconds.
@@ -67,7 +67,7 @@ const SMALLEST: f64 = 10.0;
 const BURSTS: [f64; 2] = [2.0, 10.0];
 
 /// Makes a shape's requests, in order.
-pub struct Load<'w> {
+pub(crate) struct Load<'w> {
     shape: Shape,
     world: &'w World,
     zipf: Option<Zipf<f64>>,
@@ -81,13 +81,15 @@ pub struct Load<'w> {
 
 impl<'w> Load<'w> {
     /// All of its randomness comes from `seed`.
-    pub fn new(shape: Shape, world: &'w World, seed: u64) -> Self {
+    pub(crate) fn new(shape: Shape, world: &'w World, seed: u64) -> Self {
         let many = shape.subjects > 1;
         Self {
             shape,
             world,
             zipf: many.then(|| Zipf::new(f64::from(shape.subjects), shape.skew).expect("a lawful skew")),
-            whole: (1..=shape.subjects).map(|rank| f64::from(rank).powf(-shape.skew)).sum(),
+            whole: (1..=shape.subjects)
+                .map(|rank| f64::from(rank).powf(-shape.skew))
+                .sum(),
             next: 0.0,
             waiting: BinaryHeap::new(),
             seed,
@@ -96,13 +98,14 @@ impl<'w> Load<'w> {
     }
 
     /// The requests a second of a subject.
-    pub fn demand(&self, subject: u32) -> f64 {
+    pub(crate) fn demand(&self, subject: u32) -> f64 {
         self.shape.rate * f64::from(subject + 1).powf(-self.shape.skew) / self.whole
     }
 
     /// What is fixed for a subject.
-    pub fn person(&self, subject: u32) -> Person {
-        let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ (u64::from(subject) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    pub(crate) fn person(&self, subject: u32) -> Person {
+        let mut random =
+            Pcg64Mcg::seed_from_u64(self.seed ^ (u64::from(subject) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let home = self.world.place(&mut random);
         let any = BOUGHT[random.random_range(0..BOUGHT.len())];
         let bought = if subject < LARGEST { LARGEST_BOUGHT } else { any };

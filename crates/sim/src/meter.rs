@@ -7,11 +7,11 @@ use turnpike_policy::LimitKind;
 
 /// The limits of a subject, or its shard's share of them.
 #[derive(Clone, Debug)]
-pub struct Limits(Vec<(String, LimitKind)>);
+pub(crate) struct Limits(Vec<(String, LimitKind)>);
 
 impl Limits {
     /// With ids as a compiled plan has them.
-    pub fn new(plan: &str, kinds: &[LimitKind]) -> Self {
+    pub(crate) fn new(plan: &str, kinds: &[LimitKind]) -> Self {
         let id = |kind: &LimitKind| match kind {
             LimitKind::Rate(rate) => format!("{plan}:rate-{}-{}ms", rate.count, rate.period),
             other => format!("{plan}:{other:?}").chars().take(40).collect(),
@@ -20,7 +20,7 @@ impl Limits {
     }
 
     /// The share of one shard; none where it has none.
-    pub fn share(&self, shard: u32, of: u32) -> Option<Self> {
+    pub(crate) fn share(&self, shard: u32, of: u32) -> Option<Self> {
         let shares = self
             .0
             .iter()
@@ -29,7 +29,7 @@ impl Limits {
     }
 
     /// What is limited.
-    pub fn kinds(&self) -> impl Iterator<Item = &LimitKind> {
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &LimitKind> {
         self.0.iter().map(|(_, kind)| kind)
     }
 
@@ -46,40 +46,40 @@ impl Limits {
 }
 
 /// What an isolate wants of an object on top of one request; none: it takes no leases.
-pub type Wish = Option<LeaseAsk>;
+pub(crate) type Wish = Option<LeaseAsk>;
 
 /// What an object said.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub(crate) struct Said {
     /// Whether the request passes.
-    pub admitted: bool,
+    pub(crate) admitted: bool,
     /// The whole of it.
     answer: Answer,
 }
 
 /// An object's state as its shell keeps it.
 #[derive(Debug, Default)]
-pub struct Object {
+pub(crate) struct Object {
     memory: Option<Vec<u8>>,
     stored: Option<Vec<u8>>,
 }
 
 /// What one call of an object leads to.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// What it said.
-    pub said: Said,
+    pub(crate) said: Said,
     /// How many bytes were written; none: nothing was.
-    pub wrote: Option<usize>,
+    pub(crate) wrote: Option<usize>,
     /// Whether its alarm was set.
-    pub alarm: bool,
+    pub(crate) alarm: bool,
     /// Whether its state was read from storage.
-    pub read: bool,
+    pub(crate) read: bool,
 }
 
 impl Object {
     /// Asks for one request.
-    pub fn ask(&mut self, limits: &Limits, request: u64, wish: Wish, now: u64) -> Call {
+    pub(crate) fn ask(&mut self, limits: &Limits, request: u64, wish: Wish, now: u64) -> Call {
         let request = format!("{request:032x}");
         let ask = Ask {
             request: &request,
@@ -114,26 +114,26 @@ impl Object {
     }
 
     /// Its memory is lost.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.memory = None;
     }
 
     /// How many bytes it has in memory.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.memory.as_ref().map_or(0, Vec::len)
     }
 }
 
 /// What an isolate keeps.
 #[derive(Default)]
-pub struct Isolate {
+pub(crate) struct Isolate {
     leases: Leases,
     local: Option<Local>,
 }
 
 impl Isolate {
     /// Spends one request of a lease; or what to ask the object for.
-    pub fn spend(&mut self, key: &str, limits: &Limits, now: u64) -> Result<(), LeaseAsk> {
+    pub(crate) fn spend(&mut self, key: &str, limits: &Limits, now: u64) -> Result<(), LeaseAsk> {
         match self.leases.spend(key, &limits.asked(), now) {
             Spent::Admitted(_) => Ok(()),
             Spent::Ask(ask) => Err(ask),
@@ -141,7 +141,14 @@ impl Isolate {
     }
 
     /// Keeps what was leased; `said`: none, if nobody answered. `asked`: when that was, by its own clock.
-    pub fn grant(&mut self, key: &str, limits: &Limits, asked: u64, ask: LeaseAsk, said: Option<&Said>) {
+    pub(crate) fn grant(
+        &mut self,
+        key: &str,
+        limits: &Limits,
+        asked: u64,
+        ask: LeaseAsk,
+        said: Option<&Said>,
+    ) {
         let limits = limits.asked();
         let taken = Taken {
             key,
@@ -156,7 +163,7 @@ impl Isolate {
     }
 
     /// Decides alone. `seed`: of its table.
-    pub fn alone(&mut self, key: &str, limits: &Limits, now: u64, seed: u64) -> bool {
+    pub(crate) fn alone(&mut self, key: &str, limits: &Limits, now: u64, seed: u64) -> bool {
         let local = self
             .local
             .get_or_insert_with(|| Local::for_plans(u128::from(seed).to_le_bytes()));

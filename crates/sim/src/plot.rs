@@ -12,34 +12,46 @@ const COLOURS: [&str; 6] = ["#1f5fa8", "#d9822b", "#4a9c5d", "#9c4a8f", "#6b6b6b
 
 /// What is drawn: for each series a name, and for each place on the x axis a value; none: there is nothing.
 #[derive(Clone, Debug)]
-pub struct Plot {
+pub(crate) struct Plot {
     /// Above it.
-    pub title: String,
+    pub(crate) title: String,
     /// Below the x axis.
-    pub x: String,
+    pub(crate) x: String,
     /// The places on it.
-    pub places: Vec<String>,
+    pub(crate) places: Vec<String>,
     /// The lines, or the bars of each place.
-    pub series: Vec<(String, Vec<Option<f64>>)>,
+    pub(crate) series: Vec<(String, Vec<Option<f64>>)>,
     /// The y axis: where it begins and ends, and whether by powers of ten.
-    pub from: f64,
+    pub(crate) from: f64,
     /// See `from`.
-    pub to: f64,
+    pub(crate) to: f64,
     /// See `from`.
-    pub logarithmic: bool,
+    pub(crate) logarithmic: bool,
     /// Bars, or lines.
-    pub bars: bool,
+    pub(crate) bars: bool,
 }
 
 impl Plot {
     /// As a picture.
-    pub fn svg(&self) -> String {
+    pub(crate) fn svg(&self) -> String {
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
              font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n"
         );
-        text(&mut out, LEFT, 20.0, "start", &format!("<tspan font-weight=\"bold\">{}</tspan>", self.title));
-        text(&mut out, f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 8.0, "middle", &self.x);
+        text(
+            &mut out,
+            LEFT,
+            20.0,
+            "start",
+            &format!("<tspan font-weight=\"bold\">{}</tspan>", self.title),
+        );
+        text(
+            &mut out,
+            f64::midpoint(LEFT, WIDTH - RIGHT),
+            HEIGHT - 8.0,
+            "middle",
+            &self.x,
+        );
         for tick in self.ticks() {
             let y = self.y(tick);
             let _ = writeln!(
@@ -57,7 +69,10 @@ impl Plot {
         let mut legend = LEFT;
         for (index, (name, values)) in self.series.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
-            let _ = writeln!(out, "<rect x=\"{legend}\" y=\"31\" width=\"11\" height=\"11\" fill=\"{colour}\"/>");
+            let _ = writeln!(
+                out,
+                "<rect x=\"{legend}\" y=\"31\" width=\"11\" height=\"11\" fill=\"{colour}\"/>"
+            );
             text(&mut out, legend + 16.0, 41.0, "start", name);
             legend += 40.0 + name.len() as f64 * 6.5;
             if self.bars {
@@ -92,7 +107,10 @@ impl Plot {
             let Some(value) = value else { continue };
             let (x, y) = (middle(place), self.y(*value));
             let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { "M" } else { "L" });
-            let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+            let _ = writeln!(
+                out,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"
+            );
         }
         let _ = writeln!(
             out,
@@ -109,7 +127,9 @@ impl Plot {
 
     fn ticks(&self) -> Vec<f64> {
         if !self.logarithmic {
-            return (0..=5).map(|tick| self.from + (self.to - self.from) * f64::from(tick) / 5.0).collect();
+            return (0..=5)
+                .map(|tick| self.from + (self.to - self.from) * f64::from(tick) / 5.0)
+                .collect();
         }
         let mut ticks = vec![self.from];
         while let Some(last) = ticks.last().filter(|last| **last < self.to * 0.99) {
@@ -120,11 +140,14 @@ impl Plot {
 }
 
 fn text(out: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
+    let _ = writeln!(
+        out,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+    );
 }
 
 /// With as many digits as tell something.
-pub fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = match value {
         value if value.abs() >= 99.95 || value == 0.0 => 0,
         value if value.abs() >= 9.995 => 1,
@@ -148,7 +171,10 @@ mod tests {
             title: "round trips".into(),
             x: "shape".into(),
             places: vec!["a".into(), "b".into()],
-            series: vec![("exact".into(), vec![Some(1_000.0), None]), ("leased".into(), vec![Some(3.0), Some(0.1)])],
+            series: vec![
+                ("exact".into(), vec![Some(1_000.0), None]),
+                ("leased".into(), vec![Some(3.0), Some(0.1)]),
+            ],
             from: 1.0,
             to: 1_000.0,
             logarithmic: true,
@@ -157,13 +183,26 @@ mod tests {
         let svg = plot.svg();
         assert_eq!(svg.matches("<circle").count(), 3);
         // The highest at the top; what is below the axis lies on it.
-        assert!(svg.contains("cy=\"56.0\"") && svg.contains("cy=\"276.0\""), "{svg}");
-        assert_eq!(Plot { bars: true, ..plot }.svg().matches("<rect").count(), 1 + 2 + 3);
+        assert!(
+            svg.contains("cy=\"56.0\"") && svg.contains("cy=\"276.0\""),
+            "{svg}"
+        );
+        assert_eq!(
+            Plot { bars: true, ..plot }.svg().matches("<rect").count(),
+            1 + 2 + 3
+        );
     }
 
     #[test]
     fn numbers() {
-        for (value, expected) in [(0.0, "0"), (0.1234, "0.12"), (1.0, "1"), (12.34, "12.3"), (123.4, "123"), (1e6, "1000000")] {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.1234, "0.12"),
+            (1.0, "1"),
+            (12.34, "12.3"),
+            (123.4, "123"),
+            (1e6, "1000000"),
+        ] {
             assert_eq!(number(value), expected);
         }
     }

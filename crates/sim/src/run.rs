@@ -8,24 +8,20 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, Exp1};
 use rand_pcg::Pcg64Mcg;
-use turnpike_engine::meter::shards;
-use turnpike_policy::LimitKind;
 
 use crate::law::{Checks, Ideal};
 use crate::load::{Arrival, Load, Shape};
 use crate::meter::{Isolate, Limits, Object, Said, Wish};
 use crate::outcome::Outcome;
+use crate::subject::{START, Shard, Subject, by_rule, lease_key, life, order, pass, wall, wall_of};
 use crate::world::{Micros, World};
 
-/// When everything starts, in Unix milliseconds: three seconds before a minute ends.
-const START: u64 = 1_800_000_057_000;
 /// How long an object works on a call that writes nothing, and on one that writes: a thousand, and three hundred
 /// a second.
-pub const SERVES: Micros = 1_000;
+pub(crate) const SERVES: Micros = 1_000;
 /// See [`SERVES`].
-pub const SERVES_WRITING: Micros = 3_333;
+pub(crate) const SERVES_WRITING: Micros = 3_333;
 /// How long the answer then waits until what was written is durable.
 const DURABLE: Micros = 5_000;
 /// How long a call may wait for its turn; those that would wait longer are turned away by the platform.
@@ -46,7 +42,7 @@ const OBJECT_SKEW: i64 = 50;
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub(crate) enum Precision {
     /// The subject's object, each time.
     Exact,
     /// The isolate, with what it took from the object in advance.
@@ -57,7 +53,7 @@ pub enum Precision {
 
 /// How subjects are split over objects.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Split {
+pub(crate) enum Split {
     /// Not at all.
     None,
     /// All of them over so many; how many of these a request asks at most.
@@ -68,49 +64,17 @@ pub enum Split {
 
 /// One run.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The load.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Who decides.
-    pub precision: Precision,
+    pub(crate) precision: Precision,
     /// How hot subjects are split.
-    pub split: Split,
+    pub(crate) split: Split,
     /// Whether isolates and objects are lost on the way.
-    pub faults: bool,
+    pub(crate) faults: bool,
     /// Where all randomness comes from.
-    pub seed: u64,
-}
-
-struct Subject {
-    name: String,
-    shards: Vec<Shard>,
-    tries: usize,
-    ideal: Ideal,
-    checks: Checks,
-    admitted: u64,
-    ideally: u64,
-}
-
-/// An object and its machine.
-struct Shard {
-    limits: Limits,
-    object: Object,
-    place: u16,
-    /// By how much its clock is off, in milliseconds.
-    off: i64,
-    queue: VecDeque<u32>,
-    busy: bool,
-    used: Micros,
-    restart: Micros,
-    /// In the second that is counted: its number, calls, and the time that they take.
-    second: u64,
-    calls: u32,
-    work: Micros,
-    /// The most calls in a second, and whether they were more than it could do.
-    most: u32,
-    over: bool,
-    /// The most bytes that it stored.
-    stored: usize,
+    pub(crate) seed: u64,
 }
 
 struct Machine {
@@ -149,7 +113,7 @@ enum Event {
 }
 
 /// Runs it.
-pub fn run(plan: &Plan) -> Outcome {
+pub(crate) fn run(plan: &Plan) -> Outcome {
     let world = World::new(plan.shape.rate);
     let mut load = Load::new(plan.shape, &world, plan.seed);
     let mut run = Run::new(plan, &world);
@@ -194,7 +158,8 @@ impl<'w> Run<'w> {
                 isolate: Isolate::default(),
                 generation: 0,
                 until: life(ISOLATE_LIFE, &mut random),
-                off: random.random_range(-ISOLATE_SKEW..=ISOLATE_SKEW) * 1_000 + random.random_range(0..1_000),
+                off: random.random_range(-ISOLATE_SKEW..=ISOLATE_SKEW) * 1_000
+                    + random.random_range(0..1_000),
                 local_seed: random.random(),
             })
             .collect();
@@ -366,9 +331,12 @@ impl<'w> Run<'w> {
             }
         }
         let wall = wall(self.now, shard.off * 1_000);
-        let mut call = shard
-            .object
-            .ask(&shard.limits, self.requests << 20 | u64::from(id), flight.wish, wall);
+        let mut call = shard.object.ask(
+            &shard.limits,
+            self.requests << 20 | u64::from(id),
+            flight.wish,
+            wall,
+        );
         let (mut serves, mut durable) = (SERVES, 0);
         if let Some(bytes) = call.wrote {
             (serves, durable) = (SERVES_WRITING, DURABLE);
@@ -414,7 +382,9 @@ impl<'w> Run<'w> {
         {
             let key = lease_key(subject, flight.shard);
             let limits = &subject.shards[flight.shard as usize].limits;
-            machine.isolate.grant(&key, limits, flight.asked, wish, said.as_ref());
+            machine
+                .isolate
+                .grant(&key, limits, flight.asked, wish, said.as_ref());
         }
         let again = flight.tried + 1;
         match said {
@@ -524,58 +494,4 @@ impl<'w> Run<'w> {
         outcome.latencies.sort_unstable();
         outcome
     }
-}
-
-impl Shard {
-    /// Whether each of its calls writes.
-    fn writes(&self) -> bool {
-        self.limits
-            .kinds()
-            .any(|kind| !matches!(kind, LimitKind::Rate(_)))
-    }
-}
-
-/// A request passes without having been asked for.
-fn pass(subject: &mut Subject, now: Micros, wall: u64, outcome: &mut Outcome) {
-    subject.admitted += 1;
-    outcome.admitted += 1;
-    outcome.over += u64::from(subject.checks.pass(wall_of(now), wall));
-}
-
-/// The order in which a request asks the shards.
-fn order(key: u64, subject: &Subject) -> Vec<u32> {
-    if subject.shards.len() == 1 {
-        return vec![0];
-    }
-    shards::order(&key.to_be_bytes(), subject.shards.len() as u32)
-}
-
-/// As many objects as let each have so many requests a second of the limit at most.
-pub fn by_rule(limits: &[LimitKind], each: f64) -> u32 {
-    let most = limits.iter().map(|limit| shards::at_most(limit, 1)).min();
-    let rates = limits.iter().filter_map(|limit| match limit {
-        LimitKind::Rate(rate) => Some(f64::from(rate.count) * 1_000.0 / rate.period as f64),
-        _ => None,
-    });
-    let rate = rates.fold(f64::INFINITY, f64::min);
-    ((rate / each).ceil() as u32).clamp(1, most.unwrap_or(1))
-}
-
-fn lease_key(subject: &Subject, shard: u32) -> String {
-    format!("{}#{shard}", subject.name)
-}
-
-/// What a clock says that is off by so much (in microseconds).
-fn wall(now: Micros, off: i64) -> u64 {
-    (START * 1_000).saturating_add(now).saturating_add_signed(off) / 1_000
-}
-
-fn wall_of(now: Micros) -> u64 {
-    wall(now, 0)
-}
-
-/// How long something lasts, in microseconds: it may end at any time.
-fn life(mean: f64, random: &mut Pcg64Mcg) -> Micros {
-    let life: f64 = Exp1.sample(random);
-    (life * mean) as Micros
 }

@@ -14,7 +14,7 @@ const SEED: u64 = 2_026;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
+pub(crate) enum Size {
     /// 10 million subjects, minutes.
     Full,
     /// A hundred thousand, seconds.
@@ -22,10 +22,10 @@ pub enum Size {
 }
 
 /// What runs came to, in the order of the plans.
-pub type Done = Vec<(Plan, Outcome)>;
+pub(crate) type Done = Vec<(Plan, Outcome)>;
 
 /// The shapes of load.
-pub fn shapes(size: Size) -> Vec<Shape> {
+pub(crate) fn shapes(size: Size) -> Vec<Shape> {
     let steady = Shape {
         name: "steady",
         rate: size.pick(40_000.0, 2_000.0),
@@ -63,19 +63,19 @@ pub fn shapes(size: Size) -> Vec<Shape> {
 }
 
 /// Each precision under each shape.
-pub fn precisions(size: Size) -> Vec<Plan> {
+pub(crate) fn precisions(size: Size) -> Vec<Plan> {
     let all = [Precision::Exact, Precision::Leased, Precision::Local];
     let of = |shape| all.map(|precision| plan(shape, precision, Split::None, true));
     shapes(size).into_iter().flat_map(of).collect()
 }
 
 /// The skews of [`skews`].
-pub const SKEWS: [f64; 4] = [0.8, 1.0, 1.2, 1.4];
+pub(crate) const SKEWS: [f64; 4] = [0.8, 1.0, 1.2, 1.4];
 /// How many requests a second of a limit one object is given by the rule.
-pub const EACH: f64 = 500.0;
+pub(crate) const EACH: f64 = 500.0;
 
 /// By skew: not split, and split by the rule.
-pub fn skews(size: Size) -> Vec<Plan> {
+pub(crate) fn skews(size: Size) -> Vec<Plan> {
     let steady = shapes(size)[0];
     SKEWS
         .into_iter()
@@ -95,16 +95,16 @@ pub fn skews(size: Size) -> Vec<Plan> {
 }
 
 /// The limit of the one subject of [`splits`], a second.
-pub const HOT: u32 = 4_000;
+pub(crate) const HOT: u32 = 4_000;
 /// Its demand, as a part of that.
-pub const DEMANDS: [f64; 4] = [0.5, 0.9, 1.0, 1.5];
+pub(crate) const DEMANDS: [f64; 4] = [0.5, 0.9, 1.0, 1.5];
 /// Over how many objects it is split.
-pub const PARTS: [u32; 5] = [1, 4, 8, 16, 32];
+pub(crate) const PARTS: [u32; 5] = [1, 4, 8, 16, 32];
 /// How many of them a request asks.
-pub const TRIES: [usize; 2] = [1, 2];
+pub(crate) const TRIES: [usize; 2] = [1, 2];
 
 /// One hot subject: by demand, parts, and how many of them a request asks.
-pub fn splits(size: Size) -> Vec<Plan> {
+pub(crate) fn splits(size: Size) -> Vec<Plan> {
     let mut plans = Vec::new();
     for demand in DEMANDS {
         for parts in PARTS {
@@ -132,9 +132,9 @@ pub fn splits(size: Size) -> Vec<Plan> {
 }
 
 /// The load of [`leases`], in requests a second.
-pub const LOADS: [u32; 4] = [1, 10, 100, 1_000];
+pub(crate) const LOADS: [u32; 4] = [1, 10, 100, 1_000];
 /// The shapes of [`leases`]: name, how many come together, and the part that comes to one point of presence.
-pub const LEASED: [(&str, f64, f64); 4] = [
+pub(crate) const LEASED: [(&str, f64, f64); 4] = [
     ("steady, one city", 1.0, 1.0),
     ("in bursts of 16, one city", 16.0, 1.0),
     ("steady, all cities", 1.0, 0.0),
@@ -142,7 +142,7 @@ pub const LEASED: [(&str, f64, f64); 4] = [
 ];
 
 /// One subject under leases: by load, bursts and how many isolates see it.
-pub fn leases(size: Size) -> Vec<Plan> {
+pub(crate) fn leases(size: Size) -> Vec<Plan> {
     let mut plans = Vec::new();
     for (_, burst, home) in LEASED {
         for load in LOADS {
@@ -189,7 +189,7 @@ impl Size {
 }
 
 /// Runs all of them, on so many threads.
-pub fn all(plans: Vec<Plan>, threads: usize) -> Done {
+pub(crate) fn all(plans: Vec<Plan>, threads: usize) -> Done {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<Outcome>>> = Mutex::new(plans.iter().map(|_| None).collect());
     std::thread::scope(|scope| {
@@ -217,8 +217,9 @@ mod tests {
 
     #[test]
     fn no_limit_is_exceeded_by_exact_and_leased_whatever_fails() {
-        let done = all(precisions(Size::Quick), 2);
-        assert_eq!(done.len(), 15);
+        let some = |plan: &Plan| matches!(plan.shape.name, "steady" | "bursty" | "quota");
+        let done = all(precisions(Size::Quick).into_iter().filter(some).collect(), 2);
+        assert_eq!(done.len(), 9);
         for (plan, outcome) in &done {
             let what = format!("{} {:?}", plan.shape.name, plan.precision);
             let of = |part: u64| part as f64 / outcome.requests as f64;
@@ -247,12 +248,21 @@ mod tests {
 
     #[test]
     fn shards_together_keep_the_limit() {
-        let plans = splits(Size::Quick).into_iter().filter(|plan| {
-            matches!(plan.split, Split::Into(4 | 16, _)) && plan.shape.rate >= f64::from(HOT)
+        let plans = splits(Size::Quick).into_iter().filter_map(|mut plan| {
+            // A burst that is soon used up.
+            plan.shape.limit.as_mut()?.burst = 400;
+            let some = matches!(plan.split, Split::Into(8 | 16, _)) && plan.shape.rate > f64::from(HOT);
+            some.then_some(plan)
         });
         for (plan, outcome) in all(plans.collect(), 2) {
             assert_eq!(outcome.over, 0, "{plan:?}");
-            assert!(outcome.admitted > 0 && outcome.refused > 0, "{plan:?}");
+            // Not much less than one limiter of all would let pass.
+            assert!(outcome.refused > 0, "{plan:?}");
+            assert!(
+                outcome.missed < outcome.ideally / 10 + outcome.unanswered,
+                "{plan:?}: {}",
+                outcome.missed
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use rand_distr::{Distribution, weighted::WeightedIndex};
 use rand_pcg::Pcg64Mcg;
 
 /// Microseconds.
-pub type Micros = u64;
+pub(crate) type Micros = u64;
 
 /// Name, latitude, longitude, and millions of people on line around it (a rough weight, nothing else).
 const CITIES: &str = include_str!("cities.csv");
@@ -24,7 +24,7 @@ const PER_ISOLATE: f64 = 150.0;
 const FEWEST: u32 = 3;
 
 /// The points of presence.
-pub struct World {
+pub(crate) struct World {
     /// One direction, from one to another, in microseconds.
     ways: Vec<Vec<u32>>,
     by_weight: WeightedIndex<f64>,
@@ -34,7 +34,7 @@ pub struct World {
 
 impl World {
     /// With so many requests a second over all.
-    pub fn new(rate: f64) -> Self {
+    pub(crate) fn new(rate: f64) -> Self {
         let cities: Vec<(f64, f64, f64)> = CITIES.lines().map(city).collect();
         let ways = cities
             .iter()
@@ -57,29 +57,24 @@ impl World {
         }
     }
 
-    /// How many points of presence there are.
-    pub fn places(&self) -> usize {
-        self.isolates.len()
-    }
-
     /// How many isolates there are.
-    pub fn isolates(&self) -> u32 {
+    pub(crate) fn isolates(&self) -> u32 {
         self.isolates.iter().map(|(_, count)| count).sum()
     }
 
     /// A point of presence, by the people around it.
-    pub fn place(&self, random: &mut Pcg64Mcg) -> u16 {
+    pub(crate) fn place(&self, random: &mut Pcg64Mcg) -> u16 {
         self.by_weight.sample(random) as u16
     }
 
     /// One of its isolates.
-    pub fn isolate(&self, place: u16, random: &mut Pcg64Mcg) -> u32 {
+    pub(crate) fn isolate(&self, place: u16, random: &mut Pcg64Mcg) -> u32 {
         let (first, count) = self.isolates[usize::from(place)];
         first + random.random_range(0..count)
     }
 
     /// How long a message takes from one to another, now.
-    pub fn way(&self, from: u16, to: u16, random: &mut Pcg64Mcg) -> Micros {
+    pub(crate) fn way(&self, from: u16, to: u16, random: &mut Pcg64Mcg) -> Micros {
         let way = Micros::from(self.ways[usize::from(from)][usize::from(to)]);
         // Some messages are late: mostly by little, one in a hundred by half as much again.
         let late = if random.random_ratio(1, 100) { 50 } else { 5 };
@@ -112,7 +107,7 @@ mod tests {
     #[test]
     fn there_are_300_places_and_light_is_not_outrun() {
         let world = World::new(1_000.0);
-        assert_eq!(world.places(), 300);
+        assert_eq!(world.ways.len(), 300);
         assert_eq!(world.isolates(), 900);
         let of = |name: &str| {
             CITIES
