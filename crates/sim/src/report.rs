@@ -6,7 +6,7 @@ use crate::bench::Row;
 use crate::outcome::{Outcome, prices};
 use crate::plot::{Plot, number};
 use crate::run::{Plan, Precision};
-use crate::study::{self, DEMANDS, Done, LEASED, LOADS, PARTS, SKEWS, TRIES};
+use crate::study::{self, BURSTS, DEMANDS, Done, LEASED, LOADS, PARTS, SKEWS, TRIES};
 
 /// Everything that was found.
 pub(crate) struct Findings {
@@ -186,32 +186,39 @@ impl Findings {
     }
 
     /// What one demand came to with so many parts.
-    fn split(&self, demand: usize, parts: usize, tries: usize) -> &Outcome {
-        &self.splits[(demand * PARTS.len() + parts) * TRIES.len() + tries].1
+    fn split(&self, burst: usize, demand: usize, tries: usize, parts: usize) -> &Outcome {
+        let row = (burst * DEMANDS.len() + demand) * TRIES.len() + tries;
+        &self.splits[row * PARTS.len() + parts].1
     }
 
     fn splits(&self) -> String {
-        let mut columns = vec!["demand".to_owned(), "asks".to_owned()];
+        let mut columns = vec!["burst".to_owned(), "demand".to_owned(), "asks".to_owned()];
         columns.extend(PARTS.iter().map(|parts| match parts {
             1 => "1 object".to_owned(),
             parts => format!("{parts} objects"),
         }));
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut out = head(&columns);
-        for (demand, part) in DEMANDS.iter().enumerate() {
-            for (tries, asks) in TRIES.iter().enumerate() {
-                let _ = write!(out, "| {}/s | {asks} |", number(part * f64::from(study::HOT)));
-                for parts in 0..PARTS.len() {
-                    let outcome = self.split(demand, parts, tries);
+        for (burst, most) in BURSTS.iter().enumerate() {
+            for (demand, part) in DEMANDS.iter().enumerate() {
+                for (tries, asks) in TRIES.iter().enumerate() {
                     let _ = write!(
                         out,
-                        " {} + {}; {}/s |",
-                        percent(outcome, wrongly(outcome)),
-                        percent(outcome, outcome.unanswered),
-                        outcome.busiest
+                        "| {most} | {}/s | {asks} |",
+                        number(part * f64::from(study::HOT))
                     );
+                    for parts in 0..PARTS.len() {
+                        let outcome = self.split(burst, demand, tries, parts);
+                        let _ = write!(
+                            out,
+                            " {} + {}; {}/s |",
+                            percent(outcome, wrongly(outcome)),
+                            percent(outcome, outcome.unanswered),
+                            outcome.busiest
+                        );
+                    }
+                    out.push('\n');
                 }
-                out.push('\n');
             }
         }
         out
@@ -324,7 +331,7 @@ impl Findings {
     fn plot_shards(&self) -> String {
         let series = |demand: usize| {
             let lost = |parts| {
-                let outcome = self.split(demand, parts, TRIES.len() - 1);
+                let outcome = self.split(0, demand, TRIES.len() - 1, parts);
                 outcome.percent(outcome.missed)
             };
             let name = format!("{}/s", number(DEMANDS[demand] * f64::from(study::HOT)));

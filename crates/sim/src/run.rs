@@ -5,16 +5,15 @@
 //! own code, and travels back. Clocks differ: each isolate's and each object's is off by an amount of its own.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::law::{Checks, Ideal};
 use crate::load::{Arrival, Load, Shape};
-use crate::meter::{Isolate, Limits, Object, Said, Wish};
+use crate::meter::{Isolate, Said, Wish};
 use crate::outcome::Outcome;
-use crate::subject::{START, Shard, Subject, by_rule, lease_key, life, order, pass, wall, wall_of};
+use crate::subject::{OBJECT_LIFE, START, Split, Subject, lease_key, life, order, pass, wall, wall_of};
 use crate::world::{Micros, World};
 
 /// How long an object works on a call that writes nothing, and on one that writes: a thousand, and three hundred
@@ -28,17 +27,16 @@ const DURABLE: Micros = 5_000;
 const PATIENCE: Micros = 1_000_000;
 /// How long an isolate waits for an object. As in the shell.
 const DEADLINE: Micros = 5_000_000;
+/// For how long an isolate asks one object only, after all that it may ask have refused.
+const FULL: Micros = 1_000_000;
 /// How long an idle object stays in memory.
 const IDLE: Micros = 10_000_000;
 /// How long an isolate lives, on average: far less than is seen in the field.
 const ISOLATE_LIFE: f64 = 60e6;
-/// How long until an object is restarted, on average: far less, too.
-const OBJECT_LIFE: f64 = 30e6;
 /// How long it takes; calls that come meanwhile are lost.
 const RESTARTS: Micros = 50_000;
-/// By how much clocks may be off, in milliseconds.
+/// By how much an isolate's clock may be off, in milliseconds.
 const ISOLATE_SKEW: i64 = 500;
-const OBJECT_SKEW: i64 = 50;
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +47,6 @@ pub(crate) enum Precision {
     Leased,
     /// The isolate alone.
     Local,
-}
-
-/// How subjects are split over objects.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Split {
-    /// Not at all.
-    None,
-    /// All of them over so many; how many of these a request asks at most.
-    Into(u32, usize),
-    /// As many as the rule says: one for so many requests a second of the limit.
-    ByRule(f64, usize),
 }
 
 /// One run.
@@ -79,6 +66,8 @@ pub(crate) struct Plan {
 
 struct Machine {
     isolate: Isolate,
+    /// Of subjects that were refused by all that a request may ask: until when only one is asked.
+    full: HashMap<u32, Micros>,
     generation: u32,
     until: Micros,
     off: i64,
@@ -156,6 +145,7 @@ impl<'w> Run<'w> {
         let machines = (0..world.isolates())
             .map(|_| Machine {
                 isolate: Isolate::default(),
+                full: HashMap::new(),
                 generation: 0,
                 until: life(ISOLATE_LIFE, &mut random),
                 off: random.random_range(-ISOLATE_SKEW..=ISOLATE_SKEW) * 1_000
@@ -199,6 +189,7 @@ impl<'w> Run<'w> {
         let machine = &mut self.machines[isolate as usize];
         if self.plan.faults && self.now >= machine.until {
             machine.isolate = Isolate::default();
+            machine.full.clear();
             machine.generation += 1;
             machine.until = self.now + life(ISOLATE_LIFE, &mut self.random);
         }
@@ -387,12 +378,16 @@ impl<'w> Run<'w> {
                 .grant(&key, limits, flight.asked, wish, said.as_ref());
         }
         let again = flight.tried + 1;
+        let full = machine
+            .full
+            .get(&flight.subject)
+            .is_some_and(|until| self.now < *until);
         match said {
             Some(said) if said.admitted => {
                 subject.admitted += 1;
                 self.outcome.admitted += 1;
             }
-            Some(_) if again < subject.tries => {
+            Some(_) if again < subject.tries && !full => {
                 // The next one may have something left.
                 let shard = order(flight.key, subject)[again];
                 let machine = &mut self.machines[flight.isolate as usize];
@@ -422,7 +417,12 @@ impl<'w> Run<'w> {
                 self.free.push(id);
                 return self.send(flight);
             }
-            Some(_) => self.outcome.refused += 1,
+            Some(_) => {
+                if subject.tries > 1 && !full {
+                    machine.full.insert(flight.subject, self.now + FULL);
+                }
+                self.outcome.refused += 1;
+            }
             None => self.outcome.unanswered += 1,
         }
         self.outcome.latencies.push(took.min(DEADLINE) as u32);
@@ -434,41 +434,14 @@ impl<'w> Run<'w> {
         if let Some(index) = self.known.get(&number) {
             return *index;
         }
-        let person = load.person(number);
-        let limits = Limits::new("plan", &person.limits);
-        let (of, tries) = match self.plan.split {
-            Split::None => (1, 1),
-            Split::Into(of, tries) => (of, tries),
-            Split::ByRule(each, tries) => (by_rule(&person.limits, each), tries),
-        };
-        let shards: Vec<Shard> = (0..of)
-            .map_while(|shard| limits.share(shard, of))
-            .map(|limits| Shard {
-                limits,
-                object: Object::default(),
-                place: person.home,
-                off: self.random.random_range(-OBJECT_SKEW..=OBJECT_SKEW),
-                queue: VecDeque::new(),
-                busy: false,
-                used: 0,
-                restart: self.now + life(OBJECT_LIFE, &mut self.random),
-                second: 0,
-                calls: 0,
-                work: 0,
-                most: 0,
-                over: false,
-                stored: 0,
-            })
-            .collect();
-        self.subjects.push(Subject {
-            name: format!("consumer-{number}"),
-            tries: tries.min(shards.len()),
-            shards,
-            ideal: Ideal::new(limits.kinds()),
-            checks: Checks::new(limits.kinds()),
-            admitted: 0,
-            ideally: 0,
-        });
+        let (split, random) = (self.plan.split, &mut self.random);
+        self.subjects.push(Subject::new(
+            number,
+            &load.person(number),
+            split,
+            self.now,
+            random,
+        ));
         let index = self.subjects.len() as u32 - 1;
         self.known.insert(number, index);
         index

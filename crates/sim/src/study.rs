@@ -7,7 +7,8 @@ use turnpike_policy::Rate;
 
 use crate::load::Shape;
 use crate::outcome::Outcome;
-use crate::run::{Plan, Precision, Split, run};
+use crate::run::{Plan, Precision, run};
+use crate::subject::Split;
 
 /// All runs have their randomness from it.
 const SEED: u64 = 2_026;
@@ -29,7 +30,7 @@ pub(crate) fn shapes(size: Size) -> Vec<Shape> {
     let steady = Shape {
         name: "steady",
         rate: size.pick(40_000.0, 2_000.0),
-        seconds: size.pick(70, 5),
+        seconds: size.pick(40, 5),
         subjects: size.pick(10_000_000, 100_000),
         skew: 1.0,
         home: 0.8,
@@ -83,7 +84,7 @@ pub(crate) fn skews(size: Size) -> Vec<Plan> {
             let shape = Shape {
                 name: "skew",
                 skew,
-                seconds: size.pick(30, 3),
+                seconds: size.pick(20, 3),
                 ..steady
             };
             [
@@ -97,17 +98,19 @@ pub(crate) fn skews(size: Size) -> Vec<Plan> {
 /// The limit of the one subject of [`splits`], a second.
 pub(crate) const HOT: u32 = 4_000;
 /// Its demand, as a part of that.
-pub(crate) const DEMANDS: [f64; 4] = [0.5, 0.9, 1.0, 1.5];
+pub(crate) const DEMANDS: [f64; 4] = [0.9, 1.0, 1.5, 3.0];
+/// Its burst: what comes in a second, and in a twentieth of one.
+pub(crate) const BURSTS: [u32; 2] = [HOT, HOT / 20];
 /// Over how many objects it is split.
 pub(crate) const PARTS: [u32; 5] = [1, 4, 8, 16, 32];
 /// How many of them a request asks.
 pub(crate) const TRIES: [usize; 2] = [1, 2];
 
-/// One hot subject: by demand, parts, and how many of them a request asks.
+/// One hot subject: by burst, demand, how many of its objects a request asks, and parts.
 pub(crate) fn splits(size: Size) -> Vec<Plan> {
     let mut plans = Vec::new();
-    for demand in DEMANDS {
-        for parts in PARTS {
+    for burst in BURSTS {
+        for demand in DEMANDS {
             for tries in TRIES {
                 let shape = Shape {
                     name: "one",
@@ -121,10 +124,11 @@ pub(crate) fn splits(size: Size) -> Vec<Plan> {
                     limit: Some(Rate {
                         count: HOT,
                         period: 1_000,
-                        burst: HOT,
+                        burst,
                     }),
                 };
-                plans.push(plan(shape, Precision::Exact, Split::Into(parts, tries), false));
+                let of = |parts| plan(shape, Precision::Exact, Split::Into(parts, tries), false);
+                plans.extend(PARTS.map(of));
             }
         }
     }
@@ -248,11 +252,9 @@ mod tests {
 
     #[test]
     fn shards_together_keep_the_limit() {
-        let plans = splits(Size::Quick).into_iter().filter_map(|mut plan| {
-            // A burst that is soon used up.
-            plan.shape.limit.as_mut()?.burst = 400;
-            let some = matches!(plan.split, Split::Into(8 | 16, _)) && plan.shape.rate > f64::from(HOT);
-            some.then_some(plan)
+        let plans = splits(Size::Quick).into_iter().filter(|plan| {
+            let small = plan.shape.limit.is_some_and(|limit| limit.burst < HOT);
+            small && matches!(plan.split, Split::Into(8 | 16, _)) && plan.shape.rate > f64::from(HOT)
         });
         for (plan, outcome) in all(plans.collect(), 2) {
             assert_eq!(outcome.over, 0, "{plan:?}");

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use rand::RngExt;
 use rand_distr::{Distribution, Exp1};
 use rand_pcg::Pcg64Mcg;
 use turnpike_engine::meter::shards;
 use turnpike_policy::LimitKind;
 
 use crate::law::{Checks, Ideal};
+use crate::load::Person;
 use crate::meter::{Limits, Object};
 use crate::outcome::Outcome;
 use crate::world::Micros;
@@ -45,6 +47,68 @@ pub(crate) struct Shard {
     pub(crate) over: bool,
     /// The most bytes that it stored.
     pub(crate) stored: usize,
+}
+
+/// How subjects are split over objects.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Split {
+    /// Not at all.
+    None,
+    /// All of them over so many; how many of these a request asks at most.
+    Into(u32, usize),
+    /// As many as the rule says: one for so many requests a second of the limit.
+    ByRule(f64, usize),
+}
+
+/// How long until an object is restarted, on average: far less, too.
+pub(crate) const OBJECT_LIFE: f64 = 30e6;
+/// By how much an object's clock may be off, in milliseconds.
+const OBJECT_SKEW: i64 = 50;
+
+impl Subject {
+    /// One that calls for the first time: its objects are where it is.
+    pub(crate) fn new(
+        number: u32,
+        person: &Person,
+        split: Split,
+        now: Micros,
+        random: &mut Pcg64Mcg,
+    ) -> Self {
+        let limits = Limits::new("plan", &person.limits);
+        let (of, tries) = match split {
+            Split::None => (1, 1),
+            Split::Into(of, tries) => (of, tries),
+            Split::ByRule(each, tries) => (by_rule(&person.limits, each), tries),
+        };
+        let shards: Vec<Shard> = (0..of)
+            .map_while(|shard| limits.share(shard, of))
+            .map(|limits| Shard {
+                limits,
+                object: Object::default(),
+                place: person.home,
+                off: random.random_range(-OBJECT_SKEW..=OBJECT_SKEW),
+                queue: VecDeque::new(),
+                busy: false,
+                used: 0,
+                restart: now + life(OBJECT_LIFE, random),
+                second: 0,
+                calls: 0,
+                work: 0,
+                most: 0,
+                over: false,
+                stored: 0,
+            })
+            .collect();
+        Self {
+            name: format!("consumer-{number}"),
+            tries: tries.min(shards.len()),
+            shards,
+            ideal: Ideal::new(limits.kinds()),
+            checks: Checks::new(limits.kinds()),
+            admitted: 0,
+            ideally: 0,
+        }
+    }
 }
 
 impl Shard {
