@@ -29,9 +29,14 @@ struct Row<'a> {
     reset_seconds: Option<u64>,
 }
 
-/// The page, as JSON. The limits of single APIs and models are not among them: calls of these say how they stand.
-pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[Standing]) -> Vec<u8> {
-    let rows = plan.limits.iter().zip(standings).map(|(limit, standing)| {
+/// The page, as JSON. What is counted for single APIs, operations, models and upstreams is not among it: calls
+/// of these say how they stand.
+pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[(u32, Standing)]) -> Vec<u8> {
+    let named = (0_u32..).zip(&plan.limits).filter_map(|(place, limit)| {
+        let (_, standing) = standings.iter().find(|(of, _)| *of == place)?;
+        (!limit.shadow).then_some((limit, standing))
+    });
+    let rows = named.map(|(limit, standing)| {
         let (kind, unit) = match limit.kind {
             LimitKind::Rate(_) => ("rate", "requests"),
             LimitKind::Quota { .. } => ("quota", "requests"),
@@ -40,6 +45,7 @@ pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[Standing]) -> 
                 Unit::InputTokens => ("tokens", "input_tokens"),
                 Unit::OutputTokens => ("tokens", "output_tokens"),
                 Unit::NanoUsd => ("spend", "nano_usd"),
+                Unit::Bytes => ("bytes", "bytes"),
             },
             LimitKind::Concurrency { .. } => ("concurrency", "requests"),
         };

@@ -201,7 +201,7 @@ pub enum Step {
         /// The log line.
         log: Option<String>,
         /// Whom to tell what was used.
-        settle: Option<Settled>,
+        settle: Vec<Settled>,
     },
     /// Hand the request to the half of the Worker that is off the hot path.
     Cold,
@@ -287,7 +287,7 @@ pub struct Finish {
     /// The log line.
     pub log: Option<String>,
     /// Whom to tell what was used, once the client has the last byte.
-    pub settle: Option<Settled>,
+    pub settle: Vec<Settled>,
 }
 
 /// The body of an answer to the client.

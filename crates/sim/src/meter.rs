@@ -2,7 +2,7 @@
 
 use turnpike_engine::meter::lease::{Leases, Spent, Taken};
 use turnpike_engine::meter::local::Local;
-use turnpike_engine::meter::{Answer, Ask, Asked, LeaseAsk, Outcome, object, shards};
+use turnpike_engine::meter::{Answer, Ask, Asked, LeaseAsk, Mode, Outcome, object, shards};
 use turnpike_policy::LimitKind;
 
 /// The limits of a subject, or its shard's share of them.
@@ -40,6 +40,7 @@ impl Limits {
                 id,
                 kind: *kind,
                 amount: 0,
+                shadow: false,
             })
             .collect()
     }
@@ -82,6 +83,7 @@ impl Object {
     pub(crate) fn ask(&mut self, limits: &Limits, request: u64, wish: Wish, now: u64) -> Call {
         let request = format!("{request:032x}");
         let ask = Ask {
+            mode: Mode::Charge,
             request: &request,
             part: 0,
             cost: 1,

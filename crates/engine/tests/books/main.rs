@@ -16,7 +16,7 @@ mod exact;
 mod leased;
 mod page;
 
-use turnpike_engine::meter::{Answer, Ask, Asked, LeaseAsk, MeterError, Outcome, Settle, object};
+use turnpike_engine::meter::{Answer, Ask, Asked, LeaseAsk, MeterError, Mode, Outcome, Settle, object};
 use turnpike_policy::{LimitKind, Rate, Window};
 
 /// The start of an hour.
@@ -75,12 +75,18 @@ fn rate(random: &mut Random) -> Rate {
 
 /// One limit of an ask.
 fn asked(id: &'static str, kind: LimitKind, amount: u64) -> Asked<'static> {
-    Asked { id, kind, amount }
+    Asked {
+        id,
+        kind,
+        amount,
+        shadow: false,
+    }
 }
 
 /// An ask as bytes.
 fn ask(request: &str, part: u32, cost: u32, lease: Option<LeaseAsk>, limits: Vec<Asked<'_>>) -> Vec<u8> {
     let ask = Ask {
+        mode: Mode::Charge,
         request,
         part,
         cost,

@@ -20,4 +20,6 @@ mod policy;
 mod properties;
 mod records;
 mod streams;
+mod subjects;
+mod windows;
 mod world;

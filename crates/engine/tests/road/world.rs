@@ -269,6 +269,10 @@ pub(crate) struct World {
     upstreams: BTreeMap<String, VecDeque<Does>>,
     meters: BTreeMap<String, Meter>,
     pub(crate) meter_down: bool,
+    /// One object that cannot be reached.
+    pub(crate) down: Option<&'static str>,
+    /// The objects that were asked or told, in order.
+    pub(crate) objects: Vec<String>,
     /// Asks of the limiter so far.
     pub(crate) asked: usize,
     /// The answer of the issuer's URL.
@@ -307,6 +311,8 @@ impl World {
             upstreams: BTreeMap::new(),
             meters: BTreeMap::new(),
             meter_down: false,
+            down: None,
+            objects: Vec::new(),
             asked: 0,
             keys: None,
             keys_fetched: 0,
@@ -508,7 +514,8 @@ impl World {
 
     pub(crate) fn decide(&mut self, object: &str, ask: &[u8]) -> Option<Vec<u8>> {
         self.asked += 1;
-        if self.meter_down {
+        self.objects.push(object.to_owned());
+        if self.meter_down || self.down.is_some_and(|down| object.starts_with(down)) {
             return None;
         }
         let meter = self.meters.entry(object.to_owned()).or_default();
@@ -747,7 +754,7 @@ impl World {
         answer.headers = owned(relay.set);
         answer.body = client;
         answer.note(log);
-        self.settle(settle.as_ref());
+        self.settle(&settle);
         None
     }
 
@@ -784,15 +791,15 @@ impl World {
             Reply::Held => held,
         };
         answer.note(finish.log);
-        self.settle(finish.settle.as_ref());
+        self.settle(&finish.settle);
     }
 
     /// Tells an object what was used.
-    pub(crate) fn settle(&mut self, settled: Option<&Settled>) {
-        if let Some(Settled { object, settle }) = settled {
+    pub(crate) fn settle(&mut self, settled: &[Settled]) {
+        for Settled { object, settle } in settled {
             self.settled += 1;
             if self.loses_settlements {
-                return;
+                continue;
             }
             let asked = self.asked;
             self.decide(object, settle);

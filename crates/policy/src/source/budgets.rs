@@ -16,9 +16,12 @@ struct Under<'a> {
 }
 
 impl<'a> Under<'a> {
-    fn note(&mut self, limits: &'a [Limit]) {
+    fn note(&mut self, limits: &'a [Limit], model: &str) {
         for limit in limits {
-            if let LimitKind::Budget { unit, .. } = limit.kind {
+            if let LimitKind::Budget { unit, .. } = limit.kind
+                && unit != Unit::Bytes
+                && (limit.models.is_empty() || limit.models.iter().any(|one| one == model))
+            {
                 self.any = self.any.or(Some(limit));
                 if unit == Unit::NanoUsd {
                     self.money = self.money.or(Some(limit));
@@ -38,14 +41,12 @@ pub(crate) fn check(compiled: &Compiled, known: &Known<'_>, checker: &mut Checke
             continue;
         };
         let mut under = Under::default();
-        under.note(&model.limits);
+        under.note(&model.limits, name);
         for consumer in compiled.consumers.iter().filter(|one| one.models.allows(index)) {
             let plan = usize::try_from(consumer.plan).ok();
             let plan = plan.and_then(|plan| known.plans.here.get(plan));
-            if let Some(plan) =
-                plan.and_then(|(name, _)| compiled.plans.iter().find(|plan| plan.name == *name))
-            {
-                under.note(&plan.limits);
+            if let Some(plan) = plan.and_then(|(of, _)| compiled.plans.iter().find(|plan| plan.name == *of)) {
+                under.note(&plan.limits, name);
             }
         }
         if let (Some(limit), None) = (under.any, model.max_output_tokens) {

@@ -25,12 +25,14 @@ mod governance;
 mod headers;
 mod issuers;
 mod json;
+mod limits;
 mod lines;
 mod mocks;
 mod models;
 mod names;
 mod narrowed;
 mod openapi;
+mod overlays;
 mod plans;
 mod providers;
 mod reader;
@@ -46,6 +48,7 @@ mod units;
 mod unused;
 mod versions;
 mod yaml;
+mod zones;
 
 use std::path::{Path, PathBuf};
 
@@ -56,7 +59,7 @@ pub use cases::{
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use governance::{RULES, Rule};
 
-use crate::{Bundle, Compiled, Timestamp};
+use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};
 use files::Files;
 
@@ -76,7 +79,8 @@ pub struct Options {
 /// What came of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The bundle and its hash; nothing if there is an error.
+    /// The bundle and its hash; nothing if there is an error. It has no stamp: what a build knows of where
+    /// it comes from, [`Bundle::write`] takes.
     pub bundle: Option<(Vec<u8>, [u8; 32])>,
     /// What the bundle holds; nothing if there is an error.
     pub compiled: Option<Compiled>,
@@ -101,7 +105,7 @@ pub fn build(root: &Path, options: &Options) -> Outcome {
     let (compiled, cases, mut report, files) = compile::compile(files, &tree, report, options);
     let mut bundle = None;
     if !report.failed() {
-        match Bundle::write(&compiled) {
+        match Bundle::write(&compiled, &Stamp::default()) {
             Ok(written) => bundle = Some(written),
             Err(error) => {
                 report.error(

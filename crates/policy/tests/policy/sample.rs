@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use turnpike_policy::{
-    Grant, Handler, LimitKind, Method, MockEnd, OnError, Precision, ProviderKind, Rate, Route, Surface,
-    Window,
+    Bundle, BundleError, FORMAT, Grant, Handler, LimitKind, Method, MockEnd, OnError, Precision,
+    ProviderKind, Rate, Route, Stamp, Surface, Window,
 };
 
 use crate::common::{build, build_at, lines, sample};
@@ -185,10 +185,10 @@ fn its_operations_are_mocked_and_routed() {
 fn a_bundle_is_read_as_it_was_written() {
     let outcome = build(&sample(), "dev");
     let (bytes, hash) = outcome.bundle.unwrap();
-    let bundle = turnpike_policy::Bundle::from_bytes(&bytes).unwrap();
+    let bundle = Bundle::from_bytes(&bytes).unwrap();
     assert_eq!((bundle.hash, Some(bundle.compiled)), (hash, outcome.compiled));
     for cut in 0..bytes.len() {
-        assert!(turnpike_policy::Bundle::from_bytes(&bytes[..cut]).is_err());
+        assert!(Bundle::from_bytes(&bytes[..cut]).is_err());
     }
     assert!(
         outcome
@@ -227,4 +227,39 @@ fn what_the_reference_shows_can_be_built() {
             ["BATCH_HMAC_KEY", "HOUSE_KEY", "OPENAI_API_KEY", "PETS_TOKEN"]
         );
     }
+}
+
+#[test]
+fn a_bundle_tells_where_it_comes_from_and_its_hash_does_not_cover_that() {
+    let compiled = build(&sample(), "dev").compiled.unwrap();
+    let stamp = Stamp {
+        commit: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+        dirty: true,
+        built: Some(1_795_380_311_000),
+    };
+    let (plain, hash) = Bundle::write(&compiled, &Stamp::default()).unwrap();
+    let (stamped, same) = Bundle::write(&compiled, &stamp).unwrap();
+    assert_eq!((hash, Bundle::hash(&compiled).unwrap()), (same, hash));
+    assert_ne!(plain, stamped);
+    assert_eq!((stamped.clone(), hash), Bundle::write(&compiled, &stamp).unwrap());
+    let read = Bundle::from_bytes(&stamped).unwrap();
+    assert_eq!(
+        (read.stamp, read.compiled.gateway.environment.as_str()),
+        (stamp, "dev")
+    );
+}
+
+#[test]
+fn a_bundle_of_another_format_is_refused_and_says_which() {
+    let compiled = build(&sample(), "dev").compiled.unwrap();
+    let (mut bytes, _) = Bundle::write(&compiled, &Stamp::default()).unwrap();
+    for found in [0, FORMAT - 1, FORMAT + 1, u16::MAX] {
+        bytes[4..6].copy_from_slice(&found.to_le_bytes());
+        let error = Bundle::from_bytes(&bytes).unwrap_err();
+        assert_eq!(error, BundleError::OtherFormat { found });
+        let said = error.to_string();
+        assert!(said.contains(&format!("of format {found}, this gateway reads format {FORMAT}")));
+    }
+    bytes[0] = b'X';
+    assert_eq!(Bundle::from_bytes(&bytes).unwrap_err(), BundleError::NotABundle);
 }

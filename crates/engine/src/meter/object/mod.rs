@@ -31,7 +31,10 @@ mod law;
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp};
 
-use super::{Answer, Ask, Asked, Clock, Held, MeterError, Outcome, Settle, exactly, judge, lease};
+use super::{
+    Answer, Ask, Asked, Clock, Held, Judged, MeterError, Mode, Outcome, Settle, exactly, is_shadowed, judge,
+    lease,
+};
 use holds::Hold;
 pub use holds::MAX_HELD;
 use law::Law;
@@ -49,9 +52,7 @@ const LEASED_AHEAD: u64 = 10_000;
 pub const LINGER: u64 = 600_000;
 
 /// The version of the state as bytes: their first byte.
-const VERSION: u8 = 2;
-/// The version before there were holds.
-const WITHOUT_HOLDS: u8 = 1;
+const VERSION: u8 = 3;
 /// The second byte: what the object has in memory, or what it has stored. They differ in meaning
 /// (of a rate: its TAT, or a mark ahead of it), so neither is taken for the other.
 const MEMORY: u8 = b'M';
@@ -97,17 +98,6 @@ struct State<'a> {
     leased: Timestamp,
 }
 
-/// As it was written before there were holds.
-#[derive(Deserialize)]
-struct Old<'a> {
-    seen: Timestamp,
-    armed: Timestamp,
-    #[serde(borrow)]
-    records: Vec<Record<'a>>,
-    #[serde(borrow)]
-    recent: Vec<Recent<'a>>,
-}
-
 /// What is known under one law of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record<'a> {
@@ -145,8 +135,12 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let now = clock.at(now);
     state.seen = now;
     // The time seen is in all that is stored, so what is over stays over, after a crash too.
+    holds::expire(&mut state.holds, &mut state.records, now);
     prune(&mut state.records, now);
-    holds::prune(&mut state.holds, now);
+    if ask.mode == Mode::Confirm {
+        // There is room for it: whatever came meanwhile was judged with it.
+        holds::release(&mut state.holds, &mut state.records, ask.request);
+    }
 
     if let Some(lease) = ask.lease.filter(|lease| lease.back > 0) {
         for record in &mut state.records {
@@ -166,7 +160,12 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         LimitKind::Concurrency { .. } => Held::Places(holds::taken(&state.holds, asked.id)),
         _ => index
             .and_then(|index| state.records.get(index))
-            .map_or(Held::idle(&asked.kind), |record| record.law.held()),
+            .map_or(Held::idle(&asked.kind), |record| {
+                record
+                    .law
+                    .book_rate(now, holds::tried(&state.holds, asked.id))
+                    .held()
+            }),
     };
     let found: Vec<Held> = ask
         .limits
@@ -187,19 +186,15 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         state.leased = until.saturating_add(LEASED_AHEAD);
         write = true;
     }
+    let mut shadowed = 0;
     let outcome = match judged {
         None => Outcome::Admitted,
         Some(Err(refused)) => refused,
-        Some(Ok(after)) => {
-            write |= charge(
-                &mut state.records,
-                &ask,
-                ask.cost.saturating_add(leased),
-                &chosen,
-                &after,
-                now,
-            );
-            holds::add(&mut state.holds, &ask, now)?;
+        Some(Ok(judged)) => {
+            shadowed = judged.shadowed;
+            let requests = ask.cost.saturating_add(leased);
+            write |= charge(&mut state.records, &ask, requests, &chosen, shadowed, now);
+            holds::add(&mut state.holds, &ask, shadowed, now)?;
             if !ask.request.is_empty() {
                 let surplus = (state.recent.len() + 1).saturating_sub(MAX_RECENT);
                 state.recent.drain(..surplus);
@@ -229,6 +224,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let answer = Answer {
         outcome,
         leased,
+        shadowed,
         standings,
     };
     closed(state, &answer, write.then_some(!through))
@@ -241,7 +237,7 @@ fn judge_ask(
     found: &[Held],
     leased: Timestamp,
     now: Timestamp,
-) -> (Result<Vec<Held>, Outcome>, u32) {
+) -> (Result<Judged, Outcome>, u32) {
     let at_most =
         |limits: &[Asked<'_>], requests: u32| judge(limits.iter().zip(found.iter().copied()), now, requests);
     // What was taken in advance passes later than it was charged: while any may be out, bursts are
@@ -262,12 +258,13 @@ fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<
     let mut clock = Clock(state.seen);
     let now = clock.at(now);
     state.seen = now;
-    holds::prune(&mut state.holds, now);
+    holds::expire(&mut state.holds, &mut state.records, now);
     let found = holds::settle(&mut state.holds, &mut state.records, settle, now);
     prune(&mut state.records, now);
     let answer = Answer {
         outcome: Outcome::Admitted,
         leased: 0,
+        shadowed: 0,
         standings: Vec::new(),
     };
     closed(state, &answer, found.then_some(false))
@@ -345,8 +342,11 @@ fn choose<'a>(
         let mut owed = 0;
         let mut laws = 0;
         let mut known = false;
-        for record in records.iter().filter(|record| record.id == asked.id) {
-            known |= record.law.judges(&asked.kind);
+        for record in records.iter_mut().filter(|record| record.id == asked.id) {
+            if record.law.judges(&asked.kind) {
+                record.law.adopt(&asked.kind);
+                known = true;
+            }
             if record.law.counts_for(&asked.kind) {
                 owed = owed.max(record.law.owed(now));
             }
@@ -400,25 +400,28 @@ fn charge(
     ask: &Ask<'_>,
     requests: u32,
     chosen: &[Option<usize>],
-    after: &[Held],
+    shadowed: u32,
     now: Timestamp,
 ) -> bool {
     let mut write = false;
-    for ((asked, index), held) in ask.limits.iter().zip(chosen).zip(after) {
+    for (at, (asked, index)) in ask.limits.iter().zip(chosen).enumerate() {
+        if is_shadowed(shadowed, at) {
+            continue;
+        }
         let Some(index) = index else {
             // The hold that is added must survive the memory.
             write |= ask.cost > 0;
             continue;
         };
         for (place, record) in records.iter_mut().enumerate() {
-            if place == *index {
-                record.law = record.law.with(*held);
-            } else if record.id == asked.id && record.law.counts_for(&asked.kind) {
-                record.law = record.law.book(now, asked.cost(requests));
-            } else {
+            // Rates cannot give back, so a trial is not charged to them.
+            if ask.mode == Mode::Try && record.law.is_rate() {
                 continue;
             }
-            write |= record.law.outran_storage();
+            if place == *index || (record.id == asked.id && record.law.counts_for(&asked.kind)) {
+                record.law = record.law.book(now, asked.cost(requests));
+                write |= record.law.outran_storage();
+            }
         }
     }
     write
@@ -444,25 +447,14 @@ fn seal(kind: u8, state: &State<'_>) -> Result<Vec<u8>, MeterError> {
 /// Reads a state, or nothing: a state that is not whole says nothing about what was used.
 fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
     let (content, digest_bytes) = bytes.split_last_chunk().ok_or(MeterError::State)?;
-    let (version, body) = match content {
-        [version, found, body @ ..] if *found == kind => (*version, body),
+    let body = match content {
+        [VERSION, found, body @ ..] if *found == kind => body,
         _ => return Err(MeterError::State),
     };
     if u64::from_le_bytes(*digest_bytes) != digest(content) {
         return Err(MeterError::State);
     }
-    let state = match version {
-        VERSION => exactly::<State<'_>>(body),
-        WITHOUT_HOLDS => exactly::<Old<'_>>(body).map(|old| State {
-            seen: old.seen,
-            armed: old.armed,
-            records: old.records,
-            recent: old.recent,
-            ..State::default()
-        }),
-        _ => None,
-    };
-    let state = state.ok_or(MeterError::State)?;
+    let state = exactly::<State<'_>>(body).ok_or(MeterError::State)?;
     if state.records.iter().all(|record| record.law.sound()) {
         Ok(state)
     } else {
