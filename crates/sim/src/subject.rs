@@ -137,13 +137,26 @@ pub(crate) fn order(key: u64, subject: &Subject) -> Vec<u32> {
 
 /// As many objects as let each have so many requests a second of the limit at most.
 pub(crate) fn by_rule(limits: &[LimitKind], each: f64) -> u32 {
-    let most = limits.iter().map(|limit| shards::at_most(limit, 1)).min();
+    let most = limits.iter().map(worth).min();
     let rates = limits.iter().filter_map(|limit| match limit {
         LimitKind::Rate(rate) => Some(f64::from(rate.count) * 1_000.0 / rate.period as f64),
         _ => None,
     });
     let rate = rates.fold(f64::INFINITY, f64::min);
     ((rate / each).ceil() as u32).clamp(1, most.unwrap_or(1))
+}
+
+/// The most parts of a limit of which each is worth having, as the policy language has it.
+fn worth(limit: &LimitKind) -> u32 {
+    let whole = match *limit {
+        LimitKind::Rate(rate) => u64::from(rate.burst),
+        LimitKind::Quota { count, .. } | LimitKind::Budget { count, .. } => count,
+        LimitKind::Concurrency { count } => count.into(),
+    };
+    let parts = whole / turnpike_policy::Split::LEAST;
+    u32::try_from(parts)
+        .unwrap_or(shards::MOST)
+        .clamp(1, shards::MOST)
 }
 
 pub(crate) fn lease_key(subject: &Subject, shard: u32) -> String {

@@ -17,10 +17,17 @@
 //! smaller (the same objects, a larger `of`), then the objects that are new are asked. Two versions that run side
 //! by side then never hand out more than the whole: an object books what it let pass under one law to the other.
 
-use turnpike_policy::{LimitKind, Rate};
+use turnpike_policy::{LimitKind, Rate, Split, Window};
+
+use super::Standing;
 
 /// The most parts that a limit is divided into.
-pub const MOST: u32 = 64;
+pub const MOST: u32 = Split::MOST as u32;
+/// A limit that lets nothing pass: a part that is not there.
+pub(crate) const NOTHING: LimitKind = LimitKind::Quota {
+    count: 0,
+    window: Window::Minute,
+};
 
 /// What shard `shard` (from 0) may let pass of a limit that is divided into `of` parts, at most [`MOST`]. None:
 /// there is no such part, or it would be nothing.
@@ -55,16 +62,24 @@ pub fn share(limit: &LimitKind, shard: u32, of: u32) -> Option<LimitKind> {
     })
 }
 
-/// The most parts of a limit of which each is worth having: requests may cost up to `charge` of it at once, and a
-/// part that is smaller than that would refuse what the whole admits. At least 1.
-pub fn at_most(limit: &LimitKind, charge: u64) -> u32 {
-    let whole = match *limit {
-        LimitKind::Rate(rate) => u64::from(rate.burst),
-        LimitKind::Quota { count, .. } | LimitKind::Budget { count, .. } => count,
-        LimitKind::Concurrency { count } => count.into(),
+/// What the standing of one part says of the whole limit, of which so many of all parts are in use: as if the others
+/// stood like it.
+pub fn whole(limit: &LimitKind, part: Standing, objects: u32, parts: u32) -> Standing {
+    let (count, most, window_ms) = match *limit {
+        LimitKind::Rate(rate) => (rate.count.into(), rate.burst.into(), rate.period),
+        LimitKind::Quota { count, .. } | LimitKind::Budget { count, .. } => (count, count, part.window_ms),
+        LimitKind::Concurrency { count } => (count.into(), count.into(), part.window_ms),
     };
-    let parts = whole / charge.max(1);
-    u32::try_from(parts).unwrap_or(MOST).clamp(1, MOST)
+    let in_use = |whole: u64| {
+        let in_use = u128::from(whole) * u128::from(objects) / u128::from(parts.max(1));
+        u64::try_from(in_use).unwrap_or(whole)
+    };
+    Standing {
+        limit: in_use(count),
+        window_ms,
+        remaining: part.remaining.saturating_mul(objects.into()).min(in_use(most)),
+        reset_ms: part.reset_ms,
+    }
 }
 
 /// The shards in the order in which a request (or the isolate that takes leases) asks them: that of their hashes
@@ -140,26 +155,43 @@ mod tests {
     }
 
     #[test]
-    fn no_part_is_smaller_than_what_a_request_costs() {
-        for (limit, charge, expected) in [
-            (rate(600, 60_000, 50), 1, 50),
-            (rate(600, 60_000, 5_000), 1, MOST),
-            (LimitKind::Concurrency { count: 3 }, 1, 3),
+    fn a_part_tells_of_the_whole() {
+        let stands = |limit, window_ms, remaining| Standing {
+            limit,
+            window_ms,
+            remaining,
+            reset_ms: 7,
+        };
+        let quota = LimitKind::Quota {
+            count: 1_000,
+            window: Window::Day,
+        };
+        for (limit, part, objects, parts, expected) in [
+            // The first part has one request more than most.
             (
-                LimitKind::Budget {
-                    count: 1_000,
-                    window: Window::Day,
-                    unit: Unit::Tokens,
-                },
-                300,
+                rate(5, 1_000, 50),
+                stands(5, 3_000, 17),
                 3,
+                3,
+                stands(5, 1_000, 50),
             ),
-            (rate(1, 1, 1), 9, 1),
-            (rate(1, 1, 1), 0, 1),
+            (
+                rate(600, 60_000, 50),
+                stands(150, 60_000, 3),
+                4,
+                4,
+                stands(600, 60_000, 12),
+            ),
+            (quota, stands(125, 9, 100), 4, 8, stands(500, 9, 400)),
+            (
+                LimitKind::Concurrency { count: 40 },
+                stands(20, 0, 0),
+                2,
+                2,
+                stands(40, 0, 0),
+            ),
         ] {
-            let most = at_most(&limit, charge);
-            assert_eq!(most, expected, "{limit:?}");
-            assert!((0..most).all(|shard| share(&limit, shard, most).is_some()));
+            assert_eq!(whole(&limit, part, objects, parts), expected, "{limit:?}");
         }
     }
 

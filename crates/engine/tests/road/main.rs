@@ -19,6 +19,7 @@ mod models;
 mod policy;
 mod properties;
 mod records;
+mod shards;
 mod streams;
 mod subjects;
 mod windows;
