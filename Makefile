@@ -15,8 +15,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Native cargo commands go without: the Wasm compiler may be another one.
 TOOLS := set -euo pipefail; environment=$$(scripts/bootstrap --env); eval "$$environment";
 
-.PHONY: help dev test build artifact cli fuzz tree real-documents bench bench-tree size lint fmt dry-run clean
-.PHONY: test-native test-policies test-wasm test-e2e
+.PHONY: help dev test build artifact cli fuzz tree real-documents bench bench-tree scale size lint fmt dry-run clean
+.PHONY: test-native test-books test-policies test-wasm test-e2e
 
 help: ## List these commands
 	@echo 'Turnpike. Commands (each sets up by itself what it needs):'
@@ -39,6 +39,9 @@ test: ## Run every test, natively, in Wasm and end to end, and check the size
 
 test-native: ## Only the tests that need no Wasm: cargo test --workspace
 	cargo test --workspace
+
+test-books: ## The meter against its books, 2,000,000 operations (cargo test runs 100,000)
+	BOOKS=$${BOOKS:-1000000} cargo test --package turnpike-engine --profile cli --test books -- --nocapture
 
 test-policies: ## Only the tests of the policies (policies/tests), as `turnpike test` runs them
 	@$(MAKE) cli
@@ -84,6 +87,9 @@ bench: ## Measure it beside the platform's floor and its peers (bench/README.md)
 
 bench-tree: ## Measure what a tree of 1,000 APIs costs to check, to build, to start and to run (APIS=1000)
 	@$(TOOLS) node bench/tree.mjs
+
+scale: ## Simulate it past one machine, and write docs/scale.md (some 6 minutes; QUICK=1: seconds, and nothing is written)
+	cargo run --package turnpike-sim --profile cli -- $(if $(QUICK),--quick,docs)
 
 size: ## Measure the Worker's size and start-up time; fails above the budget
 	@# `make dev` leaves a build there that is quick to make, and larger than what is deployed.

@@ -47,8 +47,8 @@ Examples:
 /// Show how the limits of a consumer stand, and what operators gave back
 ///
 /// The credential is that of a consumer whose file says `operator: {}` or more. Shown are the limits that
-/// count the consumer as a whole: those with other subjects, and those that each isolate keeps for itself,
-/// nobody can see from outside.
+/// count the consumer as a whole: those with other subjects, those that are spread over several objects, and
+/// those that each isolate keeps for itself, are not among them.
 #[derive(Debug, Args)]
 #[command(after_help = SHOW)]
 pub(crate) struct Show {

@@ -52,6 +52,12 @@ pub(crate) fn limit(limit: &Limit) -> String {
     if !limit.models.is_empty() {
         let _ = write!(text, " for {}", limit.models.join(", "));
     }
+    if let Some(split) = limit.split {
+        let _ = match split.objects {
+            all if all == split.parts => write!(text, " over {all} objects"),
+            some => write!(text, " over {some} of {} objects", split.parts),
+        };
+    }
     if limit.shadow {
         text.push_str(" (shadow)");
     }

@@ -79,6 +79,7 @@ fn compiled() -> Compiled {
                 subject: vec![turnpike_policy::SubjectPart::Consumer],
                 models: Vec::new(),
                 precision: turnpike_policy::Precision::Exact,
+                split: None,
                 shadow: false,
                 zone: None,
                 id: "plan:two".to_owned(),

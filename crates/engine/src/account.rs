@@ -79,8 +79,8 @@ pub(crate) fn first(limit: &Limit, attempt: Attempt<'_>, bytes: u64) -> u64 {
 }
 
 impl Account {
-    /// Of a call that was admitted, or tried, with these limits of an object.
-    pub(crate) fn of(group: &Group<'_>, attempt: Attempt<'_>, hold: Millis) -> Self {
+    /// Of a call that was admitted, or tried, with these limits of an object of a subject.
+    pub(crate) fn of(group: &Group<'_>, shard: u32, attempt: Attempt<'_>, hold: Millis) -> Self {
         let entries = group
             .limits
             .iter()
@@ -98,7 +98,7 @@ impl Account {
                 _ => None,
             });
         Self {
-            object: group.object.clone(),
+            object: group.object_of(shard),
             hold,
             entries: entries.collect(),
         }

@@ -79,6 +79,7 @@ impl Engine {
             memory: admit::Memory {
                 local: meter::local::Local::for_plans(seed),
                 leases: meter::lease::Leases::default(),
+                spread: admit::Spread::new(seed),
             },
             policy,
         }

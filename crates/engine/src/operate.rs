@@ -155,8 +155,8 @@ fn named(policy: &Compiled, name: &str) -> Result<u32, Refusal> {
         })
 }
 
-/// The limits that count a consumer as a whole, and are kept in its object: those of its plan, then those of
-/// what it may call. In the memory of isolates nobody can look.
+/// The limits that count a consumer as a whole, and are kept in its one object: those of its plan, then those of
+/// what it may call. In the memory of isolates nobody can look, and what is spread lies in no one place.
 fn limits_of<'a>(policy: &'a Compiled, consumer: &'a Consumer) -> Result<Vec<&'a Limit>, Refusal> {
     let plan = look::plan(policy, consumer.plan)?;
     let models = (0_u32..)
@@ -175,7 +175,8 @@ fn limits_of<'a>(policy: &'a Compiled, consumer: &'a Consumer) -> Result<Vec<&'a
     for limit in all {
         // Versions of an API share its limits.
         let known = limits.iter().any(|known| known.id == limit.id);
-        if !known && limit.subject == [SubjectPart::Consumer] && limit.precision != Precision::Local {
+        let kept = limit.precision != Precision::Local && limit.split.is_none();
+        if !known && kept && limit.subject == [SubjectPart::Consumer] {
             limits.push(limit);
         }
     }

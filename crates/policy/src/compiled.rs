@@ -206,10 +206,29 @@ pub struct Limit {
     pub models: Vec<String>,
     /// How exactly it is kept.
     pub precision: Precision,
+    /// Over which objects it is spread; none: it has one. Never of budgets, and not where isolates count alone.
+    pub split: Option<Split>,
     /// It is counted and reported, and holds nobody back.
     pub shadow: bool,
     /// Where it was written: `policies/plans/free.yaml:4`.
     pub origin: String,
+}
+
+/// How a limit is spread over objects, each of which keeps one equal part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Split {
+    /// How many parts are in use, each in an object of its own: 1 to `parts`.
+    pub objects: u8,
+    /// How many equal parts the limit is divided into: 2 to [`Self::MOST`].
+    pub parts: u8,
+}
+
+impl Split {
+    /// The most parts.
+    pub const MOST: u8 = 64;
+    /// The least that a part may be, in requests: where it is less, chance alone empties one beside another
+    /// that is full.
+    pub const LEAST: u64 = 8;
 }
 
 /// A part of what a limit counts separately.

@@ -216,7 +216,10 @@ fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
 pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
     // The kind with its numbers left out.
     let kind = |limit: &Limit| {
-        let shown = words::limit(limit);
+        let shown = words::limit(&Limit {
+            split: None,
+            ..limit.clone()
+        });
         let what = match &limit.kind {
             LimitKind::Rate(rate) => format!("rate {} {:?} {}", rate.period, limit.models, limit.shadow),
             _ => shown
@@ -234,6 +237,13 @@ pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
         number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
     };
     for (_, old, new) in pairs(was, is, kind) {
+        if let (Some(old), Some(new)) = (old, new)
+            && old.split != new.split
+        {
+            let now = named(new);
+            let said = format!("limit {now} lies in other objects now: what was used may count anew");
+            changes.add(Class::Risky, &new.origin, said);
+        }
         match (old, new) {
             (Some(old), Some(new)) => match (&old.kind, &new.kind) {
                 (LimitKind::Rate(was), LimitKind::Rate(is)) => rate(changes, &new.origin, "limit", was, is),

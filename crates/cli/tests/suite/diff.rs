@@ -141,6 +141,12 @@ const CASES: &[Case] = &[
         &["loosening   limit 1000/day (quota) is removed"],
     ),
     (
+        "plans/gold.yaml",
+        "{ quota: 1_000/day }",
+        "{ quota: 1_000/day, shards: 4 }",
+        &["risky       limit 1000/day (quota) over 4 objects lies in other objects now"],
+    ),
+    (
         "plans/free.yaml",
         "plan: free",
         "plan: free\non_error: open",

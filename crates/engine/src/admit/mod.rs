@@ -10,6 +10,7 @@
 //! refused anywhere was charged nowhere; what was tried when an isolate was lost is given back by itself.
 
 pub(crate) mod more;
+mod spread;
 pub(crate) mod subject;
 mod uses;
 mod verdict;
@@ -27,6 +28,7 @@ use crate::look;
 use crate::meter::lease::{Leases, Spent, Taken};
 use crate::meter::local::Local;
 use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed};
+pub use spread::Spread;
 use subject::{Call, Group};
 pub use uses::{Asks, Uses};
 
@@ -64,8 +66,8 @@ pub struct Asked {
     uses: Uses,
     /// The groups of limits that objects are asked for, by their places.
     todo: Vec<Todo>,
-    /// Those that were paid out of leases.
-    leased: Vec<u32>,
+    /// Those that were paid out of leases, and of which of their objects these were.
+    leased: Vec<(u32, u32)>,
     /// Which of them is asked now.
     turn: Turn,
     standings: Vec<(u32, Standing)>,
@@ -76,6 +78,10 @@ pub struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Todo {
     group: u32,
+    /// The objects of its subject that are left to ask; the first one is asked now.
+    shards: Vec<u32>,
+    /// What the one before said that refused: the limit's place in the group, and how long to wait.
+    refused: Option<(u32, u64)>,
     /// What is asked for in advance.
     lease: Option<Lease>,
 }
@@ -104,6 +110,8 @@ pub struct Memory {
     pub local: Local,
     /// What it took in advance.
     pub leases: Leases,
+    /// Subjects with several objects.
+    pub spread: Spread,
 }
 
 /// What admission came to.
@@ -174,7 +182,9 @@ pub fn begin(
         unlimited: false,
     };
     for (place, group) in (0_u32..).zip(&round.groups) {
-        let limits = round.asked(group, &asked.uses);
+        let shards = memory.spread.shards(group, round.asks.request, now);
+        let shard = shards.first().copied().unwrap_or(0);
+        let limits = round.asked(group, shard, &asked.uses);
         let lease = match group.kept {
             Precision::Local => {
                 let answer = memory.local.decide(&group.object, &limits, round.cost, now);
@@ -186,7 +196,7 @@ pub fn begin(
                 continue;
             }
             Precision::Leased if round.cost > 0 => {
-                let key = lease_key(group);
+                let key = lease_key(group, shard);
                 match memory.leases.spend(&key, &limits, now) {
                     Spent::Admitted(standings) => {
                         let answer = Answer {
@@ -196,7 +206,7 @@ pub fn begin(
                             standings,
                         };
                         asked.note(group, &answer);
-                        asked.leased.push(place);
+                        asked.leased.push((place, shard));
                         continue;
                     }
                     Spent::Ask(ask) => Some(Lease { key, at: now, ask }),
@@ -204,7 +214,12 @@ pub fn begin(
             }
             Precision::Leased | Precision::Exact => None,
         };
-        asked.todo.push(Todo { group: place, lease });
+        asked.todo.push(Todo {
+            group: place,
+            shards,
+            refused: None,
+            lease,
+        });
     }
     round.ask_or_admit(policy, permit, asked)
 }
@@ -229,7 +244,7 @@ pub fn metered(
         .as_ref()
         .filter(|_| asked.mode(round.cost) != Mode::Try)
     {
-        let limits = round.asked(group, &asked.uses);
+        let limits = round.asked(group, todo.shard(), &asked.uses);
         let taken = Taken {
             key,
             limits: &limits,
@@ -241,23 +256,28 @@ pub fn metered(
             None => memory.leases.grant(&taken, 0, &[]),
         }
     }
-    let failed = |refusal: Refusal, upto: usize, memory: &mut Memory| {
-        round.undo(&asked, u32::MAX, memory, now);
-        Unmetered {
-            refusal: Box::new(refusal),
-            accounts: round.accounts(&asked, upto, false),
-        }
-    };
     match answer {
         Some(answer) => {
-            if let Outcome::Refused { .. } = answer.outcome {
+            if let Outcome::Refused {
+                limit,
+                retry_after_ms,
+            } = answer.outcome
+            {
+                let before = todo.refused;
+                if asked.asks_another((limit, retry_after_ms)) {
+                    return Ok(round.ask_or_admit(policy, permit, asked)?);
+                }
+                if before.is_some() {
+                    memory.spread.refused(group, now);
+                }
+                let answer = spread::sooner(answer, before);
                 let refusal = verdict::refused(&permit, &round, group, &answer, &asked);
                 // What was charged in the end keeps its place until it is settled; the rest was only tried.
                 let upto = match asked.turn {
                     Turn::Reserve(_) => place,
                     Turn::Confirm(_) => asked.todo.len(),
                 };
-                return Err(failed(refusal, upto, memory));
+                return Err(round.failed(&asked, refusal, upto, memory));
             }
             asked.note(group, &answer);
         }
@@ -268,7 +288,7 @@ pub fn metered(
                 Turn::Reserve(_) => place.saturating_add(1),
                 Turn::Confirm(_) => asked.todo.len(),
             };
-            return Err(failed(verdict::unavailable(), upto, memory));
+            return Err(round.failed(&asked, verdict::unavailable(), upto, memory));
         }
     }
     asked.turn = match asked.turn {
@@ -279,11 +299,34 @@ pub fn metered(
     Ok(round.ask_or_admit(policy, permit, asked)?)
 }
 
+impl Todo {
+    /// The object of its subject that is asked now.
+    fn shard(&self) -> u32 {
+        self.shards.first().copied().unwrap_or(0)
+    }
+}
+
 impl Asked {
     /// Which of the groups to do is asked now.
     fn place(&self) -> usize {
         let (Turn::Reserve(turn) | Turn::Confirm(turn)) = self.turn;
         usize::try_from(turn).unwrap_or(usize::MAX)
+    }
+
+    /// Goes on to another object of the subject that is asked now, where this one refused so; whether there is one.
+    fn asks_another(&mut self, refused: (u32, u64)) -> bool {
+        let place = self.place();
+        let reserves = matches!(self.turn, Turn::Reserve(_));
+        let Some(todo) = self
+            .todo
+            .get_mut(place)
+            .filter(|todo| reserves && todo.shards.len() > 1)
+        else {
+            return false;
+        };
+        todo.shards.remove(0);
+        (todo.refused, todo.lease) = (Some(refused), None);
+        true
     }
 
     /// How it is asked.
@@ -308,7 +351,8 @@ impl Asked {
     fn note(&mut self, group: &Group<'_>, answer: &Answer) {
         for (at, (counted, standing)) in group.limits.iter().zip(&answer.standings).enumerate() {
             self.standings.retain(|(place, _)| *place != counted.place);
-            self.standings.push((counted.place, *standing));
+            let standing = group.whole(counted.limit, *standing);
+            self.standings.push((counted.place, standing));
             if is_shadowed(answer.shadowed, at) && !self.shadowed.contains(&counted.place) {
                 self.shadowed.push(counted.place);
             }
@@ -338,8 +382,8 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// The limits of a group, as they are asked.
-    fn asked<'g>(&self, group: &'g Group<'_>, uses: &Uses) -> Vec<AskedLimit<'g>> {
+    /// The limits of a group, as one of its objects is asked for them.
+    fn asked<'g>(&self, group: &'g Group<'_>, shard: u32, uses: &Uses) -> Vec<AskedLimit<'g>> {
         let amount = |limit: &Limit| match self.cost {
             0 => 0,
             _ => account::first(limit, uses.attempt(), uses.bytes),
@@ -348,7 +392,8 @@ impl<'a> Round<'a> {
         limits
             .map(|counted| {
                 let amount = amount(counted.limit);
-                AskedLimit::new(&counted.id, counted.limit, self.zones, amount, self.now)
+                let asked = AskedLimit::new(&counted.id, counted.limit, self.zones, amount, self.now);
+                group.part(asked, shard)
             })
             .collect()
     }
@@ -378,13 +423,13 @@ impl<'a> Round<'a> {
             cost: self.cost,
             hold: if held { asked.uses.hold } else { 0 },
             lease: lease.filter(|ask| ask.life > 0 && mode != Mode::Try),
-            limits: self.asked(group, &asked.uses),
+            limits: self.asked(group, todo.shard(), &asked.uses),
         };
         let ask = ask
             .encode()
             .map_err(|_| look::broken("the ask cannot be written"))?;
         Ok(Admission::Ask {
-            object: group.object.clone(),
+            object: group.object_of(todo.shard()),
             ask,
             permit,
             asked,
@@ -418,24 +463,33 @@ impl<'a> Round<'a> {
             .todo
             .iter()
             .take(upto)
-            .filter_map(|todo| self.group(todo).ok());
+            .filter_map(|todo| Some((self.group(todo).ok()?, todo.shard())));
         groups
             // One that is asked alone is never tried.
-            .filter(|group| {
+            .filter(|(group, _)| {
                 (!held && !alone) || group.limits.iter().any(|counted| account::is_held(counted.limit))
             })
-            .map(|group| Account::of(group, asked.uses.attempt(), asked.uses.hold))
+            .map(|(group, shard)| Account::of(group, shard, asked.uses.attempt(), asked.uses.hold))
             .collect()
+    }
+
+    /// Why there is no reservation; the first so many objects may keep something for the call.
+    fn failed(&self, asked: &Asked, refusal: Refusal, upto: usize, memory: &mut Memory) -> Unmetered {
+        self.undo(asked, u32::MAX, memory, self.now);
+        Unmetered {
+            refusal: Box::new(refusal),
+            accounts: self.accounts(asked, upto, false),
+        }
     }
 
     /// Takes back what this isolate charged to the groups before a place by itself.
     fn undo(&self, asked: &Asked, before: u32, memory: &mut Memory, now: u64) {
         for (place, group) in (0..before).zip(&self.groups) {
             if group.kept == Precision::Local {
-                let limits = self.asked(group, &asked.uses);
+                let limits = self.asked(group, 0, &asked.uses);
                 memory.local.undo(&group.object, &limits, self.cost, now);
-            } else if asked.leased.contains(&place) {
-                memory.leases.give_back(&lease_key(group), now);
+            } else if let Some((_, shard)) = asked.leased.iter().find(|(of, _)| *of == place) {
+                memory.leases.give_back(&lease_key(group, *shard), now);
             }
         }
     }
@@ -462,8 +516,8 @@ pub(crate) fn call<'a, 'c>(
 }
 
 /// Leases are for one subject and one set of limits.
-fn lease_key(group: &Group<'_>) -> String {
-    let mut key = group.object.clone();
+fn lease_key(group: &Group<'_>, shard: u32) -> String {
+    let mut key = group.object_of(shard);
     for counted in &group.limits {
         // Nothing that a name may hold.
         key.push('\n');

@@ -80,13 +80,16 @@ pub(crate) fn next(
         group
             .limits
             .retain(|counted| counted.limit.subject.contains(&SubjectPart::Upstream));
-        let known = |(of, object): &(u32, String)| *of == provider && *object == group.object;
+        let shard = group.first_of(reserved.request.as_bytes());
+        let object = group.object_of(shard);
+        let known = |(of, known): &(u32, String)| *of == provider && *known == object;
         if group.limits.is_empty() || reserved.upstreams.iter().any(known) {
             continue;
         }
         let limits = group.limits.iter().map(|counted| {
             let amount = account::first(counted.limit, attempt, reserved.uses.bytes);
-            Asked::new(&counted.id, counted.limit, &policy.zones, amount, now)
+            let asked = Asked::new(&counted.id, counted.limit, &policy.zones, amount, now);
+            group.part(asked, shard)
         });
         // One more request there.
         let ask = Ask {
@@ -100,9 +103,9 @@ pub(crate) fn next(
         };
         let ask = ask.encode().map_err(unwritten)?;
         let held = group.limits.iter().any(|counted| account::is_held(counted.limit));
-        let account = held.then(|| Account::of(&group, attempt, reserved.uses.hold));
+        let account = held.then(|| Account::of(&group, shard, attempt, reserved.uses.hold));
         return Ok(Some(More {
-            object: group.object,
+            object,
             ask,
             need: Need::Upstream(account),
         }));

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
-use turnpike_policy::{Compiled, Consumer, Limit, LimitKind, Precision, SubjectPart, Unit};
+use turnpike_policy::{Compiled, Consumer, Limit, LimitKind, Precision, Split, SubjectPart, Unit};
 
 use crate::accept::hex;
 use crate::authorize::Permitted;
@@ -36,8 +36,10 @@ pub(crate) struct Call<'a, 'c> {
 /// Limits of a call that are kept in one place.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'a> {
-    /// The name of the object.
+    /// The name of the object, or what those of several objects begin with.
     pub(crate) object: String,
+    /// Over which objects they are spread.
+    pub(crate) split: Option<Split>,
     /// How: as exactly as the most exact of them.
     pub(crate) kept: Precision,
     pub(crate) limits: Vec<Counted<'a>>,
@@ -74,8 +76,11 @@ impl<'a> Call<'a, '_> {
             };
             let alone = limit.precision == Precision::Local;
             let counted = Counted { id, limit, place };
-            let same =
-                |group: &&mut Group<'_>| group.object == *object && (group.kept == Precision::Local) == alone;
+            let same = |group: &&mut Group<'_>| {
+                group.object == *object
+                    && group.split == limit.split
+                    && (group.kept == Precision::Local) == alone
+            };
             match groups.iter_mut().find(same) {
                 Some(group) => {
                     if limit.precision == Precision::Exact {
@@ -85,6 +90,7 @@ impl<'a> Call<'a, '_> {
                 }
                 None => groups.push(Group {
                     object: object.into_owned(),
+                    split: limit.split,
                     kept: limit.precision,
                     limits: vec![counted],
                 }),
@@ -93,7 +99,10 @@ impl<'a> Call<'a, '_> {
         if groups.len() > 1 {
             groups.sort_by(|a, b| {
                 let key = |group: &Group<'_>| group.kept != Precision::Local;
-                key(a).cmp(&key(b)).then_with(|| a.object.cmp(&b.object))
+                key(a)
+                    .cmp(&key(b))
+                    .then_with(|| a.object.cmp(&b.object))
+                    .then_with(|| a.split.cmp(&b.split))
             });
         }
         Ok(groups)

@@ -2,7 +2,8 @@
 //!
 //! A lease is a number of requests that the subject's object has charged to all limits of a request at once. For
 //! as long as it lasts the isolate admits as many without asking. An empty or ended lease asks the object; it
-//! never refuses by itself.
+//! never refuses by itself. An isolate that sees a subject less often than a lease lasts takes none: what it took
+//! would be missed elsewhere.
 //!
 //! # Why the law of a rate holds
 //! A request that passes at `s` was charged at some instant in `[s - life, s]`. So those that pass in an interval
@@ -11,16 +12,19 @@
 //! ([`narrowed`]): in `w + life` it charges at most `B - ceil(R * life) + floor(R * (w + life))`, which is at most
 //! `B + floor(R * w)`. The isolate counts the life
 //! from before it asked, and is told by the object how long the window of a quota lasts: no clock needs to agree with
-//! another one.
+//! another one to spend a lease.
 //!
 //! # What is lost
 //! What an isolate has not spent when a lease ends is given back with its next ask (to quotas; rates pay it off by
-//! themselves). An isolate that vanishes gives nothing back: at most [`MOST`] requests of a quota for each of its leases.
+//! themselves). It must go to the window that was charged, which the isolate can tell by its own clock only: near to
+//! the edge of a window, where a clock that is off ([`SKEW`]) would name another one, nothing is given back.
+//! An isolate that vanishes gives nothing back: at most [`MOST`] requests of a quota for each of its leases.
 
 use std::collections::HashMap;
 
 use turnpike_policy::{LimitKind, Millis, Rate, Timestamp};
 
+use super::quota::span;
 use super::{Asked, LeaseAsk, Standing};
 
 /// How long a lease lasts at most, in milliseconds.
@@ -29,6 +33,8 @@ pub const LIFE: Millis = 1_000;
 pub const MOST: u32 = 256;
 /// How long others do not ask for a lease while one is being asked for, in milliseconds.
 const CLAIM: Millis = 2_000;
+/// By how much the clocks of an isolate and an object may differ, the way of an ask included, in milliseconds.
+pub const SKEW: Millis = 10_000;
 /// The most subjects with leases of one isolate.
 const CAPACITY: usize = 4_096;
 /// What is asked for first.
@@ -129,6 +135,16 @@ fn most(limits: &[Asked<'_>]) -> u32 {
     parts.min().unwrap_or(0).min(MOST)
 }
 
+/// Whether the windows that were charged by an ask of `taken` are those in which an ask of `now` is decided,
+/// whatever the object's clock says.
+fn same_windows(limits: &[Asked<'_>], taken: Timestamp, now: Timestamp) -> bool {
+    let (first, last) = (taken.saturating_sub(SKEW), now.saturating_add(SKEW));
+    limits.iter().all(|asked| match asked.kind {
+        LimitKind::Quota { window, .. } => span(window, first) == span(window, last),
+        _ => true,
+    })
+}
+
 impl Leases {
     /// Spends one request of the lease under `key`, or says what to ask the object for.
     pub fn spend(&mut self, key: &str, limits: &[Asked<'_>], now: Timestamp) -> Spent {
@@ -151,26 +167,33 @@ impl Leases {
                 return Spent::Ask(ask);
             }
             let unspent = std::mem::take(&mut lease.left);
-            // What was used up wants more; of what was not, as much as was spent.
+            // What was used up wants more; of what was not, as much as was spent. Who comes again only after that
+            // long would waste what it took.
             ask.wish = match unspent {
+                0 if now < lease.taken || now >= lease.taken.saturating_add(life) => 0,
                 0 => lease.size.saturating_mul(2).max(FIRST),
-                unspent => lease.size.saturating_sub(unspent).max(1),
+                unspent => lease.size.saturating_sub(unspent),
             }
             .min(most);
-            (ask.back, ask.taken) = (unspent, lease.taken);
-            lease.claimed = now.saturating_add(CLAIM);
+            if unspent > 0 && same_windows(limits, lease.taken, now) {
+                (ask.back, ask.taken) = (unspent, lease.taken);
+            }
+            if ask.wish > 0 {
+                lease.claimed = now.saturating_add(CLAIM);
+            } else {
+                (lease.taken, lease.until, lease.size) = (now, now, 0);
+            }
             return Spent::Ask(ask);
         }
         if self.entries.len() >= CAPACITY {
             self.entries
-                .retain(|_, lease| lease.until > now || lease.claimed > now);
+                .retain(|_, lease| lease.until.saturating_add(LIFE) > now || lease.claimed > now);
         }
         // Where there is no room, there is no lease.
         if self.entries.len() < CAPACITY {
-            ask.wish = FIRST.min(most);
-            let claimed = now.saturating_add(CLAIM);
             let lease = Lease {
-                claimed,
+                taken: now,
+                until: now,
                 ..Lease::default()
             };
             self.entries.insert(key.to_owned(), lease);
@@ -243,7 +266,6 @@ mod tests {
     use turnpike_policy::Window;
 
     use super::*;
-    use crate::meter::quota::span;
     use crate::meter::{Answer, Ask, Mode, Outcome, object};
 
     const NOW: u64 = 1_800_000_000_000;
@@ -369,9 +391,49 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_given_back_to_a_window_that_was_not_charged() {
+        let limits = asked(&[LimitKind::Quota {
+            count: 160,
+            window: Window::Minute,
+        }]);
+        let end = span(Window::Minute, NOW).end;
+        // A clock that is two seconds ahead sees the next window before the object does. (asked, what comes back)
+        for (at, back) in [(end - 1_500, 0), (end - 30_000, 3)] {
+            let (mut leases, mut object) = (Leases::default(), Object::default());
+            for _ in 0..3 {
+                assert!(send(&mut leases, &mut object, &limits, at, 2_000, 0));
+            }
+            // Of the lease of four three are left when it is over.
+            let Spent::Ask(ask) = leases.spend("s", &limits, at + 4_000) else {
+                panic!()
+            };
+            assert_eq!(ask.back, back, "{at}");
+        }
+    }
+
+    #[test]
+    fn who_comes_seldom_takes_nothing_in_advance() {
+        let limits = asked(&[rate(120, 60_000, 120)]);
+        let (mut isolates, mut object) = ([(); 30].map(|()| Leases::default()), Object::default());
+        // One request a second over thirty isolates: half of what the limit allows. All of them pass.
+        for step in 0..3_000_u64 {
+            let isolate = &mut isolates[usize::try_from(step % 30).unwrap()];
+            assert!(
+                send(isolate, &mut object, &limits, NOW + step * 1_000, 0, 0),
+                "{step}"
+            );
+        }
+    }
+
+    #[test]
     fn one_asks_for_a_lease_while_others_only_ask() {
         let limits = asked(&[rate(600, 60_000, 600)]);
         let mut leases = Leases::default();
+        // Who comes once needs no lease.
+        let Spent::Ask(once) = leases.spend("s", &limits, NOW) else {
+            panic!()
+        };
+        assert_eq!(once.wish, 0);
         let Spent::Ask(first) = leases.spend("s", &limits, NOW) else {
             panic!()
         };
@@ -380,10 +442,11 @@ mod tests {
         };
         assert_eq!((first.wish > 0, second.wish), (true, 0));
         // Who asked never came back.
-        let Spent::Ask(third) = leases.spend("s", &limits, NOW + CLAIM) else {
-            panic!()
-        };
-        assert!(third.wish > 0);
+        let wishes = [0, 1].map(|later| match leases.spend("s", &limits, NOW + CLAIM + later) {
+            Spent::Ask(ask) => ask.wish,
+            Spent::Admitted(_) => panic!(),
+        });
+        assert_eq!(wishes, [0, FIRST]);
     }
 
     proptest! {

@@ -25,6 +25,7 @@ pub mod local;
 pub mod object;
 pub mod quota;
 pub mod rolling;
+pub mod shards;
 
 use gcra::Tat;
 use quota::Used;

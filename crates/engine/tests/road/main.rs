@@ -20,6 +20,7 @@ mod operators;
 mod policy;
 mod properties;
 mod records;
+mod shards;
 mod streams;
 mod subjects;
 mod windows;

@@ -57,6 +57,7 @@ pub(crate) fn limit(id: &str, kind: LimitKind) -> Limit {
         subject: vec![SubjectPart::Consumer],
         models: Vec::new(),
         precision: Precision::Exact,
+        split: None,
         shadow: false,
         zone: None,
         id: id.to_owned(),

@@ -13,6 +13,7 @@ use super::reader::{Read, Reader, Scalar, Spanned};
 use super::scalars::{BytesPerWindow, Flag, MoneyPerWindow, Name, Number, PerPeriod, PerWindow};
 use super::schema;
 use super::secrets::quote;
+use super::shards::{self, Shards};
 use super::yaml::{Node, Value};
 use super::zones::{self, ZoneName};
 use crate::{Limit, LimitKind, Millis, Precision, SubjectPart, Unit, Window, Zone};
@@ -56,6 +57,10 @@ record! {
         models: default "[]" List<Name>,
         /// As the plan's, for this limit alone.
         precision: optional Precision,
+        /// Over how many objects a subject is spread that is too hot for one: from some 500 requests a second,
+        /// from 150 where each of them writes. Each has an equal part of the limit. `4 of 8`: of eight parts
+        /// four are in use.
+        shards: optional Shards,
         /// Whether it is only counted and reported in the log, and holds nobody back.
         shadow: default "false" Flag,
         /// Its name, if the one that is made from its values will not do. What was spent is kept
@@ -144,6 +149,7 @@ pub(crate) fn of(
         let subject = subject(item, kind, prefix, checker);
         let precision = item.precision.as_ref().map_or(precision, |own| own.value);
         check_precision(item, precision, checker);
+        let split = shards::split(item, kind, precision, checker);
         let own = item.id.as_ref().map(|id| id.0.clone());
         let id = format!("{prefix}:{}", own.unwrap_or_else(|| default_id(kind, &subject)));
         if let Some((_, first)) = limits.get(&id) {
@@ -190,6 +196,7 @@ pub(crate) fn of(
             subject,
             models,
             precision,
+            split,
             shadow,
             origin,
         };

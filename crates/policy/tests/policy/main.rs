@@ -29,6 +29,7 @@ mod mutations;
 mod overlays;
 #[cfg(test)]
 mod sample;
+mod shards;
 #[cfg(test)]
 mod syntax;
 #[cfg(test)]
