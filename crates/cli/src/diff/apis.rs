@@ -133,10 +133,20 @@ fn operations(
 ) {
     let breaks = ending(old_api, now);
     let (old, new) = (of(was.0, old_api), of(is.0, new_api));
+    let mut same = BTreeMap::new();
     for (id, old, new) in pairs(&old, &new, |operation| operation.id.clone()) {
         match (old, new) {
             (Some(old), Some(new)) => {
                 operation(old, new, breaks, changes);
+                // Most documents are what they were: those need not be taken apart.
+                let files = (file(&old.origin), file(&new.origin));
+                let same = same.entry(files).or_insert_with(|| {
+                    let before = was.1.text(&old.origin);
+                    before.is_some() && before == is.1.text(&new.origin)
+                });
+                if *same {
+                    continue;
+                }
                 let documents = (
                     document(before, was.1, &old.origin),
                     document(after, is.1, &new.origin),
@@ -156,11 +166,15 @@ fn operations(
     }
 }
 
+/// The file of a place.
+fn file(origin: &str) -> &str {
+    origin.rsplit_once(':').map_or(origin, |(file, _)| file)
+}
+
 /// The document in which an operation is written.
 fn document<'d>(documents: &'d mut Documents, side: &Side, origin: &str) -> Option<&'d Json> {
-    let file = origin.rsplit_once(':').map_or(origin, |(file, _)| file);
     documents
-        .entry(file.to_owned())
+        .entry(file(origin).to_owned())
         .or_insert_with(|| {
             side.text(origin)
                 .and_then(|text| serde_saphyr::from_str(&text).ok())

@@ -1,5 +1,7 @@
 //! The gateway as a whole, its issuers and its plans.
 
+use std::collections::BTreeMap;
+
 use turnpike_policy::{
     Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate, SubjectPart,
 };
@@ -40,20 +42,20 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
 }
 
 /// What two lists have, by name.
-pub(super) fn pairs<'a, T, K: Ord + Clone>(
+pub(super) fn pairs<'a, T, K: Ord>(
     was: &'a [T],
     is: &'a [T],
     key: impl Fn(&T) -> K,
 ) -> Vec<(K, Option<&'a T>, Option<&'a T>)> {
-    let mut all: Vec<K> = was.iter().chain(is).map(&key).collect();
-    all.sort();
-    all.dedup();
+    let mut all: BTreeMap<K, (Option<&T>, Option<&T>)> = BTreeMap::new();
+    for item in was {
+        all.entry(key(item)).or_default().0.get_or_insert(item);
+    }
+    for item in is {
+        all.entry(key(item)).or_default().1.get_or_insert(item);
+    }
     all.into_iter()
-        .map(|name| {
-            let of = |list: &'a [T]| list.iter().find(|item| key(item) == name);
-            let (old, new) = (of(was), of(is));
-            (name, old, new)
-        })
+        .map(|(name, (old, new))| (name, old, new))
         .collect()
 }
 
