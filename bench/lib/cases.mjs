@@ -13,6 +13,9 @@ export const CASES = [
     method: "POST", body: (model) => chatBody(model, STREAM_WITH_USAGE) },
   { name: "stream", title: "(c) stream of 200 chunks, usage not asked for", kind: "stream", usage: false,
     method: "POST", body: (model) => chatBody(model, STREAM) },
+  // The floor of these rows answers what the upstream does, the object what it decided.
+  { name: "object", title: "(d) one object of the limiter, asked directly", kind: "api", method: "GET", body: () => null,
+    right: (text) => text === "admitted" || text === PETS },
 ];
 
 // One line of the table: a system, perhaps with the token of a certain consumer, and its cases.
@@ -20,9 +23,14 @@ export const CONTENDERS = [
   { label: "bare", system: "bare", cases: CASES.map((entry) => entry.name) },
   // The same duties towards the platform as Turnpike's, and no decision.
   { label: "floor", system: "floor", cases: ["api", "chat", "chat-19k"] },
+  { label: "turnpike, no limit", system: "turnpike", consumer: "bench-none", cases: ["api"] },
   { label: "turnpike, local limit", system: "turnpike", consumer: "bench-local", cases: ["api"] },
   { label: "turnpike, leased limit", system: "turnpike", consumer: "bench-leased", cases: ["api"] },
   { label: "turnpike, exact limit", system: "turnpike", consumer: "bench-exact", cases: ["api"] },
+  { label: "turnpike, exact, written", system: "turnpike", consumer: "bench-written", cases: ["api"] },
+  { label: "turnpike, exact, 8 objects", system: "turnpike", consumer: "bench-split", cases: ["api"] },
+  { label: "object, in memory", system: "object", consumer: "bench-exact", cases: ["object"] },
+  { label: "object, written", system: "object", consumer: "bench-written", cases: ["object"] },
   { label: "turnpike", system: "turnpike", consumer: "bench-local", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
   { label: "portkey (Node)", system: "portkey", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
   { label: "litellm", system: "litellm", cases: ["chat", "chat-19k", "stream-usage", "stream"] },

@@ -80,6 +80,23 @@ export const turnpike = {
   request: workerRequest,
 };
 
+// The object of Turnpike's limiter alone.
+export const object = {
+  name: "object",
+  ports: ["plain", "stream"],
+  async prepare({ folder }) {
+    cpSync(join(BENCH, "object.js"), join(folder, "object.js"));
+    this.modules = [{ name: "object.js", kind: "esModule", file: "object.js" }, ...(await turnpikeModules(folder))];
+  },
+  async start({ workerd, folder, ports, upstreams }) {
+    return startWorker({
+      name: "object", modules: this.modules, bindings: secrets(), workerd, folder, ports, upstreams,
+      object: { binding: "METER", className: "Meter", storage: objectStorage(folder) },
+    });
+  },
+  request: workerRequest,
+};
+
 export const portkey = {
   name: "portkey",
   ports: ["all"],
@@ -142,4 +159,4 @@ ${model("fast", upstreams.plain)}${model("fast-stream", upstreams.stream)}litell
   }),
 };
 
-export const SYSTEMS = [bare, floor, portkey, litellm, turnpike];
+export const SYSTEMS = [bare, floor, portkey, litellm, turnpike, object];

@@ -20,8 +20,15 @@ function filesIn(folder, under = "") {
   });
 }
 
-// Puts Turnpike's modules into FOLDER/turnpike, and lists them, the entry first.
-export async function turnpikeModules(folder) {
+let modules = null;
+
+// Puts Turnpike's modules into FOLDER/turnpike, once, and lists them, the entry first.
+export function turnpikeModules(folder) {
+  modules ??= modulesIn(folder);
+  return modules;
+}
+
+async function modulesIn(folder) {
   const target = join(folder, "turnpike");
   mkdirSync(target);
   if (process.env.TURNPIKE_DIR) cpSync(process.env.TURNPIKE_DIR, target, { recursive: true });

@@ -1,0 +1,233 @@
+// What limits are worth when their objects fail, when there are several isolates, and when a subject has several
+// objects. The entry is the Worker eight times, with objects that fail when they are told to.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { key, startE2e } from "./harness/e2e.mjs";
+import { parseList } from "./harness/fields.mjs";
+import { PORTS, completion, json, startUpstream } from "./harness/upstream.mjs";
+
+const DAY = 24 * 60 * 60 * 1000;
+const ISOLATES = 8;
+// What a call of 200 bytes reserves: its bytes, what a provider may put around them, and its answer.
+const RESERVED = 200 + 512 + 100;
+const TOKENS = 30_100;
+let day = Date.UTC(2042, 4, 6, 9);
+
+let gateway;
+let upstream;
+before(async () => {
+  upstream = await startUpstream(PORTS.chat, null);
+  gateway = await startE2e({ entry: "tests/harness/entry-limiter.js" });
+});
+after(async () => {
+  await gateway?.stop();
+  await upstream?.stop();
+});
+// Each test has a day, and so a window, of its own.
+beforeEach(async () => {
+  day += DAY;
+  await gateway.clock(day);
+  await calls();
+});
+afterEach(() => fails("throw", 0));
+
+const fails = (fault, count) => gateway.fetch(`/__meter?fault=${fault}&count=${count}`);
+const seen = async () => (await gateway.fetch("/__meter")).json();
+const calls = async () => (await seen()).calls;
+const restart = (name) => gateway.fetch(`/__meter?restart=${encodeURIComponent(name)}`);
+
+let addresses = 0;
+async function pets(as, isolate = 0) {
+  const response = await gateway.fetch("/petstore/v2/pets", {
+    headers: {
+      "x-api-key": key(as),
+      "x-test-isolate": String(isolate),
+      "cf-connecting-ip": `203.0.113.${1 + (addresses++ % 250)}`,
+    },
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: JSON.parse(text) };
+}
+// So many at once, spread over the isolates; how many passed.
+async function flood(as, count, isolates = ISOLATES) {
+  const answers = await Promise.all(Array.from({ length: count }, (_, i) => pets(as, i % isolates)));
+  for (const { status, body } of answers) if (status !== 200) assert.equal(status, 429, JSON.stringify(body));
+  return answers.filter(({ status }) => status === 200).length;
+}
+
+async function ask() {
+  const build = (content) => JSON.stringify({ model: "priced", messages: [{ role: "user", content }] });
+  const response = await gateway.fetch("/v1/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-api-key": key("tokens") },
+    body: build("x".repeat(200 - build("").length)),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: JSON.parse(text) };
+}
+const used = (tokens) => (request, response) => {
+  json(response, completion("priced-model", "ok", { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens }));
+};
+// What is left of the tokens of the day when all is settled; the call that finds out is not charged.
+async function left() {
+  const before = upstream.answer;
+  upstream.answer = (request, response) => json(response, { error: { message: "no", type: "invalid_request_error" } }, 400);
+  await sleep(100);
+  const answer = await ask();
+  assert.equal(answer.status, 400, JSON.stringify(answer.body));
+  upstream.answer = before;
+  await sleep(100);
+  return parseList(answer.headers.get("ratelimit"))[0].r + RESERVED;
+}
+
+describe("an object that fails", () => {
+  for (const fault of ["throw", "lose"]) {
+    test(`on_error, when it does ${fault}: closed refuses and says when to come again, open passes and says so in the log`, async () => {
+      await fails(fault, 2);
+      const closed = await pets("closed");
+      assert.deepEqual([closed.status, closed.body.code, closed.headers.get("retry-after")], [503, "limiter_unavailable", "1"]);
+      const open = await pets("open");
+      assert.equal(open.status, 200);
+      assert.equal((await gateway.line(open.headers.get("x-request-id"))).unlimited, true);
+      // It was asked once for each: what it may have charged is not known, and nobody asks again.
+      assert.deepEqual(await calls(), { "consumer:closed": 1, "consumer:open": 1 });
+      assert.equal((await pets("closed")).status, 200, "the next one is asked anew");
+    });
+  }
+
+  test("hangs: it is waited for as long as a decision may take, and no longer", async () => {
+    await fails("hang", 2);
+    const began = Date.now();
+    const [closed, open] = await Promise.all([pets("closed"), pets("open")]);
+    const took = Date.now() - began;
+    assert.deepEqual([closed.status, open.status], [503, 200]);
+    assert.ok(took >= 4_900 && took < 6_800, `${took} ms`);
+    assert.equal((await pets("closed")).status, 200);
+  });
+
+  test("loses the answer of a reservation: nothing is called, and what was reserved is given back", async () => {
+    upstream.answer = used(10);
+    const before = upstream.requests.length;
+    await fails("lose", 1);
+    const answer = await ask();
+    assert.deepEqual([answer.status, answer.body.error.code], [503, "limiter_unavailable"]);
+    assert.equal(upstream.requests.length, before);
+    assert.equal(await left(), TOKENS);
+  });
+
+  test("fails once when it is told what was used: it is told again, and the books balance", async () => {
+    for (const fault of ["throw", "lose"]) {
+      const before = await left();
+      upstream.answer = async (request, response) => {
+        await fails(fault, 1);
+        used(10)(request, response);
+      };
+      assert.equal((await ask()).status, 200);
+      assert.equal(await left(), before - 10, fault);
+    }
+  });
+
+  test("fails for good when it is told what was used: the reservation is charged in full, and stays so", async () => {
+    upstream.answer = async (request, response) => {
+      await fails("throw", 2);
+      used(10)(request, response);
+    };
+    assert.equal((await ask()).status, 200);
+    assert.equal(await left(), TOKENS - RESERVED);
+    await gateway.clock(day + 3 * 60 * 60 * 1000);
+    assert.equal(await left(), TOKENS - RESERVED);
+    assert.ok(gateway.logs.some(({ event }) => event === "settlement_lost"));
+  });
+
+  test("restarts between a reservation and its settlement: the reservation is kept, and settled", async () => {
+    let held = 0;
+    upstream.answer = async (request, response) => {
+      held += 1;
+      // What is reserved is known after the restart too: nobody else gets it.
+      await restart("consumer:tokens");
+      used(10)(request, response);
+    };
+    const answers = await Promise.all(Array.from({ length: 5 }, ask));
+    assert.deepEqual(answers.map(({ status }) => status).filter((status) => ![200, 503].includes(status)), []);
+    const passed = answers.filter(({ status }) => status === 200).length;
+    assert.ok(passed >= 1 && held >= passed, `${passed}`);
+    const rest = await left();
+    assert.equal(rest, TOKENS - 10 * held, "each is charged what it used");
+    assert.ok((await seen()).begun["consumer:tokens"] >= 2, "it was restarted");
+  });
+
+  test("restarts all the time under a rate: never more than the limit passes, and hardly less", async () => {
+    let passed = 0;
+    for (let i = 0; i < 15; i++) {
+      const [one] = await Promise.all([flood("minute-a", 10), sleep(5)]);
+      passed += one;
+      await restart("consumer:minute-a");
+    }
+    // Each restart may lose what was stored ahead: what the rate emits in a second.
+    assert.ok(passed <= 100 && passed >= 60, `${passed}`);
+    assert.ok((await seen()).begun["consumer:minute-a"] >= 10, "it was restarted");
+  });
+});
+
+describe("eight isolates that take portions in advance", () => {
+  test("of a rate, 1,022 requests at once: never more than the limit, in any interval", async () => {
+    let passed = await flood("leased", 1022);
+    assert.ok(passed <= 600 && passed >= 450, `${passed}`);
+    for (const seconds of [1, 2, 5, 20]) {
+      await gateway.clock(day + seconds * 1000);
+      passed += await flood("leased", 300);
+      assert.ok(passed <= 600 + 10 * seconds, `${passed} after ${seconds} s`);
+    }
+  });
+
+  test("of a quota: what one does not use the others get, to the last request and no further", async () => {
+    let passed = 0;
+    for (let second = 0; second < 24; second++) {
+      await gateway.clock(day + second * 1500);
+      // The load moves from isolate to isolate.
+      const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => pets("portions", (second + (i % 3)) % ISOLATES)));
+      passed += answers.filter(({ status }) => status === 200).length;
+      assert.ok(passed <= 1000, `${passed}`);
+    }
+    for (let round = 0; round < 3; round++) {
+      await gateway.clock(day + 60_000 + round * 3000);
+      passed += await flood("portions", 80);
+    }
+    assert.equal(passed, 1000);
+  });
+
+  test("one after another: most ask nobody", async () => {
+    await calls();
+    for (let i = 0; i < 200; i++) assert.equal((await pets("leased", i % 2)).status, 200);
+    const asked = (await calls())["consumer:leased"];
+    assert.ok(asked < 40, `${asked} of 200`);
+  });
+});
+
+describe("a subject with several objects", () => {
+  const own = (asked) => Object.entries(asked).filter(([name]) => name.startsWith("consumer:hot|shard:"));
+
+  test("1,022 requests at once against 800 a minute over eight: never more, and all of them are found", async () => {
+    const passed = await flood("hot", 1022);
+    const asked = own(await calls());
+    assert.equal(asked.length, 8);
+    assert.ok(asked.every(([, count]) => count < 300), JSON.stringify(asked));
+    assert.ok(passed <= 800 && passed >= 780, `${passed}`);
+    const rest = await flood("hot", 400);
+    assert.ok(passed + rest <= 800, `${passed} and ${rest}`);
+    await gateway.clock(day + 60_000 + 600);
+    const later = await flood("hot", 1022);
+    assert.ok(later <= 800 && later >= 780, `${later}`);
+  });
+
+  test("one that fails is not followed by another, and the others go on", async () => {
+    await fails("throw", 1);
+    const failed = await pets("hot");
+    assert.deepEqual([failed.status, failed.body.code], [503, "limiter_unavailable"]);
+    assert.equal(own(await calls()).length, 1);
+    const passed = await flood("hot", 400);
+    assert.equal(passed, 400);
+  });
+});
