@@ -16,6 +16,7 @@ mod new_key;
 mod outline;
 mod play;
 mod say;
+mod schema;
 mod show;
 mod table;
 mod test;
@@ -54,6 +55,7 @@ enum Command {
     Show(show::Arguments),
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
     /// Make something new in the policies
     #[command(subcommand)]
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Fmt(arguments) => fmt::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments),
         Command::New(New::Api(arguments)) => new::api::run(arguments),
         Command::New(New::Model(arguments)) => new::model::run(arguments),
         Command::New(New::Consumer(arguments)) => new::consumer::run(arguments),

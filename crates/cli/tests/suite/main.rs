@@ -12,5 +12,7 @@ mod diff_sides;
 mod explain;
 mod fmt;
 mod new;
+mod schema;
 mod show;
 mod test;
+mod wrangler;
