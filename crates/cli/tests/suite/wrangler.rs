@@ -54,7 +54,10 @@ fn what_agrees_is_not_spoken_of() {
     assert_eq!(found(&Tree::new()), Vec::<Value>::new());
     // This repository's own.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = finish(command(&root, &["check"]));
+    let mut check = command(&root, &["check"]);
+    let key = tempfile::tempdir().unwrap();
+    check.env("TURNPIKE_DEVELOPMENT_KEY", key.path().join("issuer.json"));
+    let output = finish(check);
     assert_eq!(output.code, 0, "{}{}", output.out, output.err);
     assert!(!output.out.contains("[P2"), "{}", output.out);
 }
@@ -115,14 +118,14 @@ fn each_disagreement() {
         (
             "[triggers]",
             "[[migrations]]\ntag = \"v2\"\ndeleted_classes = [\"Meter\"]\n[triggers]",
-            &["P2306", "P2006"],
+            &["P2006", "P2006"],
             20,
             "creates the class Meter",
         ),
         (
             "[triggers]",
             "[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{ from = \"Meter\", to = \"Other\" }]\n[triggers]",
-            &["P2306", "P2006"],
+            &["P2006", "P2006"],
             20,
             "creates",
         ),

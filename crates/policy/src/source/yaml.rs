@@ -14,7 +14,7 @@ use super::{secrets, syntax};
 /// How deep lists and maps may nest.
 const MAX_DEPTH: usize = 64;
 /// How many nodes one file may have, aliases written out.
-const MAX_NODES: usize = 400_000;
+const MAX_NODES: usize = 1_500_000;
 
 /// A value, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

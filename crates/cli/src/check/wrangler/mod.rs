@@ -1,7 +1,9 @@
 //! Whether `wrangler.toml`, beside the tree's folder, deploys what the tree needs.
 //!
 //! What wrangler inherits from the top of its file into an environment, and what it does not, is
-//! kept in one place each ([`inherited`], [`own`]): bindings and `vars` are an environment's own.
+//! kept in one place each ([`Place`]): bindings and `vars` are an environment's own.
+
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,6 +15,8 @@ use toml::de::{DeTable, DeValue};
 use turnpike_policy::Compiled;
 use turnpike_policy::source::beside::{self, Remark};
 use turnpike_policy::source::{Code, Diagnostic, Severity};
+
+use place::{Place, classes, routes};
 
 /// By which name the Worker reaches the objects of the limits, and their class.
 const METER: (&str, &str) = ("METER", "Meter");
@@ -92,63 +96,6 @@ fn remark(
         message,
         help: help.into(),
     }
-}
-
-/// One environment of wrangler; the top of the file is one, too.
-struct Place<'a> {
-    name: Option<&'a str>,
-    /// Where it begins.
-    span: Range<usize>,
-    top: &'a DeTable<'a>,
-    table: &'a DeTable<'a>,
-}
-
-impl<'a> Place<'a> {
-    /// A value that an environment inherits from the top.
-    fn inherited(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.table.get(key).or_else(|| self.top.get(key))
-    }
-
-    /// A value that every environment has for itself.
-    fn own(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.table.get(key)
-    }
-
-    fn shown(&self) -> String {
-        match self.name {
-            Some(name) => format!("`env.{name}`"),
-            None => "the top of the file".to_owned(),
-        }
-    }
-
-    /// Which environment of the tree it builds, and where that is said.
-    fn builds(&self) -> (String, Range<usize>) {
-        let command = self
-            .inherited("build")
-            .and_then(|build| build.get_ref().get("command"));
-        let text = command.and_then(|command| command.get_ref().as_str());
-        let span = command
-            .map(Spanned::span)
-            .filter(|_| self.table.get("build").is_some());
-        let name = text.and_then(named).unwrap_or("dev");
-        (name.to_owned(), span.unwrap_or_else(|| self.span.clone()))
-    }
-}
-
-/// The environment that a build command names.
-fn named(command: &str) -> Option<&str> {
-    let mut words = command.split_whitespace();
-    let mut found = None;
-    while let Some(word) = words.next() {
-        let name = match word {
-            "--env" => words.next(),
-            _ => word
-                .strip_prefix("--env=")
-                .or_else(|| word.strip_prefix("TURNPIKE_ENV=")),
-        };
-        found = name.or(found);
-    }
-    found.map(|name| name.trim_matches(['"', '\'']))
 }
 
 struct Check<'a> {
@@ -406,76 +353,6 @@ impl Check<'_> {
                     );
                 }
             }
-        }
-    }
-}
-
-/// The classes that migrations leave.
-fn classes(place: &Place<'_>) -> BTreeSet<String> {
-    let migrations = place
-        .inherited("migrations")
-        .and_then(|all| all.get_ref().as_array());
-    let mut classes = BTreeSet::new();
-    for migration in migrations.into_iter().flatten() {
-        let list = |key: &str| {
-            let list = migration
-                .get_ref()
-                .get(key)
-                .and_then(|list| list.get_ref().as_array());
-            list.into_iter().flatten().map(Spanned::get_ref)
-        };
-        let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
-        classes.extend(
-            list("new_sqlite_classes")
-                .chain(list("new_classes"))
-                .filter_map(text),
-        );
-        for renamed in list("renamed_classes") {
-            let end = |key: &str| renamed.get(key).and_then(|value| text(value.get_ref()));
-            if let Some(from) = end("from") {
-                classes.remove(&from);
-            }
-            classes.extend(end("to"));
-        }
-        for gone in list("deleted_classes").filter_map(text) {
-            classes.remove(&gone);
-        }
-    }
-    classes
-}
-
-/// The patterns of the routes, with their places: `route`, and `routes` of texts or tables.
-fn routes(place: &Place<'_>) -> Vec<(String, Range<usize>)> {
-    let one = place.inherited("route").into_iter();
-    let more = place
-        .inherited("routes")
-        .and_then(|routes| routes.get_ref().as_array());
-    one.chain(more.into_iter().flatten())
-        .filter_map(|route| {
-            let value = route.get_ref();
-            let pattern = match value.as_str() {
-                Some(pattern) => pattern.to_owned(),
-                None => value.get("pattern")?.get_ref().as_str()?.to_owned(),
-            };
-            Some((pattern, route.span()))
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_command_builds() {
-        for (command, environment) in [
-            ("scripts/build", None),
-            ("scripts/build --env staging", Some("staging")),
-            ("scripts/build --env=staging --dev", Some("staging")),
-            ("TURNPIKE_ENV=\"production\" scripts/build", Some("production")),
-            ("TURNPIKE_ENV=a scripts/build --env b", Some("b")),
-        ] {
-            assert_eq!(named(command), environment, "{command}");
         }
     }
 }
