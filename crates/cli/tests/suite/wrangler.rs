@@ -119,14 +119,14 @@ fn each_disagreement() {
             "[triggers]",
             "[[migrations]]\ntag = \"v2\"\ndeleted_classes = [\"Meter\"]\n[triggers]",
             &["P2006", "P2006"],
-            20,
+            23,
             "creates the class Meter",
         ),
         (
             "[triggers]",
             "[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{ from = \"Meter\", to = \"Other\" }]\n[triggers]",
             &["P2006", "P2006"],
-            20,
+            23,
             "creates",
         ),
         (

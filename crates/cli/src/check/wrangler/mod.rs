@@ -118,7 +118,7 @@ impl Check<'_> {
     }
 
     fn file(&mut self, top: &DeTable<'_>) {
-        let start = top.keys().map(|key| key.span()).min_by_key(|span| span.start);
+        let start = top.keys().map(Spanned::span).min_by_key(|span| span.start);
         let mut places = vec![Place {
             name: None,
             span: start.unwrap_or(0..0),
@@ -311,7 +311,7 @@ impl Check<'_> {
             // A pattern for many hosts leads at least one of them here.
             let fits = match host.strip_prefix('*') {
                 Some(end) => hosts.iter().any(|known| known.ends_with(end)),
-                None => hosts.iter().any(|known| *known == host),
+                None => hosts.contains(&host),
             };
             if !fits {
                 self.say(
