@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod compliance;
 mod diff;
 mod edit;
 mod effective;
@@ -23,6 +24,7 @@ mod table;
 mod test;
 mod token;
 mod tree;
+mod verify;
 mod web;
 mod words;
 
@@ -59,6 +61,7 @@ enum Command {
     Token(token::Arguments),
     Show(show::Arguments),
     Diff(diff::Arguments),
+    Verify(verify::Arguments),
     Fmt(fmt::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Command::Token(arguments) => token::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Show(arguments) => show::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Fmt(arguments) => fmt::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Limits(what) => limits::run(what),

@@ -1,6 +1,8 @@
 //! The `turnpike` command as people run it: the built binary, a tree of policies, what it says.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::too_many_lines,
     reason = "a test fails by panicking; a table is as long as it is"
 )]
@@ -15,4 +17,5 @@ mod new;
 mod schema;
 mod show;
 mod test;
+mod verify;
 mod wrangler;
