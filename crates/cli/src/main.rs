@@ -12,6 +12,7 @@ mod effective;
 mod explain;
 mod fmt;
 mod git;
+mod import;
 mod limits;
 mod new;
 mod new_key;
@@ -62,6 +63,7 @@ enum Command {
     Show(show::Arguments),
     Diff(diff::Arguments),
     Verify(verify::Arguments),
+    Import(import::Arguments),
     Fmt(fmt::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Token(arguments) => token::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Show(arguments) => show::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Fmt(arguments) => fmt::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),

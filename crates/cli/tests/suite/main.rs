@@ -13,6 +13,7 @@ mod diff;
 mod diff_sides;
 mod explain;
 mod fmt;
+mod import;
 mod new;
 mod schema;
 mod show;
