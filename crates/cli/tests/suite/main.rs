@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod ci;
 mod common;
 mod diff;
 mod diff_sides;
