@@ -14,6 +14,7 @@ mod diff;
 mod diff_sides;
 mod explain;
 mod fmt;
+mod guide;
 mod import;
 mod new;
 mod schema;
