@@ -5,18 +5,17 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ROOT } from "./harness/gateway.mjs";
 import { copyProject, start } from "./harness/wrangler.mjs";
-
-const WRANGLER = join(ROOT, "node_modules/.bin/wrangler");
 
 test("wrangler deploy --dry-run takes the Worker, for each environment", async (t) => {
   const { directory, env } = await copyProject(t);
   for (const environment of ["staging", "production"]) {
-    const out = join(directory, "out", environment);
-    const args = ["deploy", "--dry-run", "--env", environment, "--outdir", out];
-    // By the Node that runs this: wrangler is particular about it, and the system's may be older.
-    const run = start(t, process.execPath, [WRANGLER, ...args], { directory, env: { ...env, TURNPIKE_BUILD: "dev" } });
+    // As a pipeline does it (docs/ci.md).
+    const out = join(directory, "build/dry-run", environment);
+    const run = start(t, "scripts/ci", ["deploy", environment, "--dry-run"], {
+      directory,
+      env: { ...env, TURNPIKE: "true", TURNPIKE_BUILD: "dev" },
+    });
     assert.equal(await run.closed, 0, run.said);
     assert.match(run.said, /METER/, "the binding of the limits' objects");
     assert.match(run.said, /--dry-run: exiting now/);

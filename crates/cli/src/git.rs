@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -124,6 +124,80 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
         .unpack(folder.path().join(name))
         .map_err(|error| wrong(format!("it cannot be unpacked: {error}")))?;
     Ok(folder)
+}
+
+/// The commit that a folder stands at; nothing where Git does not know.
+pub(crate) fn head(folder: &Path) -> Option<String> {
+    let commit = git(folder, ["rev-parse", "HEAD"]).ok()?;
+    Some(commit.trim().to_owned())
+}
+
+/// Whether a text is the hash of a commit that is known here.
+pub(crate) fn knows(folder: &Path, commit: &str) -> bool {
+    let hash = commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = format!("{commit}^{{commit}}");
+    hash && git(folder, ["cat-file", "-e", name.as_str()]).is_ok()
+}
+
+/// Whether something below a folder is not committed.
+pub(crate) fn uncommitted(folder: &Path) -> bool {
+    git(folder, ["status", "--porcelain", "--", "."]).is_ok_and(|changed| !changed.trim().is_empty())
+}
+
+/// Since which commit each line of each file below a folder is as it is.
+#[derive(Debug)]
+pub(crate) struct Blame {
+    root: PathBuf,
+    /// The commits of the lines of a file; none of one that Git does not know.
+    files: BTreeMap<String, Vec<Commit>>,
+}
+
+impl Blame {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Since when a line (from 1) of a file is as it is; nothing where Git does not know.
+    pub(crate) fn line(&mut self, file: &str, line: usize) -> Option<Commit> {
+        if !self.files.contains_key(file) {
+            let said = git(&self.root, ["blame", "--porcelain", "--", file]).unwrap_or_default();
+            self.files.insert(file.to_owned(), blamed(&said));
+        }
+        self.files.get(file)?.get(line.checked_sub(1)?).cloned()
+    }
+}
+
+/// The commit of each line, in the porcelain format of `git blame`.
+fn blamed(said: &str) -> Vec<Commit> {
+    let mut dates: BTreeMap<&str, String> = BTreeMap::new();
+    let mut hashes = Vec::new();
+    let mut hash = "";
+    for line in said.lines() {
+        let first = line.split(' ').next().unwrap_or_default();
+        if line.starts_with('\t') {
+            hashes.push(hash);
+        } else if first.len() >= 40 && first.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            hash = first;
+        } else if let Some(time) = line.strip_prefix("committer-time ") {
+            let seconds: u64 = time.parse().unwrap_or(0);
+            dates.insert(hash, crate::words::day(seconds.saturating_mul(1000)));
+        }
+    }
+    let commit = |hash: &str| {
+        // Git calls what is not committed the commit of noughts.
+        let committed = hash.bytes().any(|byte| byte != b'0');
+        Commit {
+            hash: hash
+                .get(..if committed { 9 } else { 0 })
+                .unwrap_or_default()
+                .to_owned(),
+            date: dates.get(hash).filter(|_| committed).cloned().unwrap_or_default(),
+        }
+    };
+    hashes.into_iter().map(commit).collect()
 }
 
 /// Runs git in a folder and gives what it says.

@@ -5,23 +5,27 @@
 
 mod check;
 mod completions;
+mod compliance;
 mod diff;
 mod edit;
 mod effective;
 mod explain;
 mod fmt;
 mod git;
+mod import;
 mod limits;
 mod new;
 mod new_key;
 mod outline;
 mod play;
 mod say;
+mod schema;
 mod show;
 mod table;
 mod test;
 mod token;
 mod tree;
+mod verify;
 mod web;
 mod words;
 
@@ -58,7 +62,10 @@ enum Command {
     Token(token::Arguments),
     Show(show::Arguments),
     Diff(diff::Arguments),
+    Verify(verify::Arguments),
+    Import(import::Arguments),
     Fmt(fmt::Arguments),
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
     /// Look at the limits of a gateway that runs, and give back what was used
     #[command(subcommand)]
@@ -111,7 +118,10 @@ fn main() -> ExitCode {
         Command::Token(arguments) => token::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Show(arguments) => show::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Fmt(arguments) => fmt::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments),
         Command::Limits(what) => limits::run(what),
         Command::New(New::Api(arguments)) => new::api::run(arguments),
         Command::New(New::Model(arguments)) => new::model::run(arguments),

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 use turnpike_policy::{Compiled, Limit, Operation, SubjectPart};
 
+use crate::compliance;
 use crate::effective;
 use crate::explain::facts_table;
 use crate::git::{Changes, Commit};
@@ -21,6 +22,7 @@ Examples:
   turnpike show effective petstore/v1#listPets --as demo    all that holds for one operation
   turnpike show effective smart                             all that holds for one model
   turnpike show inventory --format json > inventory.json    every route, for the record
+  turnpike show compliance --env production > compliance.md          for an auditor
 
 Exit codes: 0 shown, 1 the policies have errors, 2 there is no such thing to show")]
 pub(crate) struct Arguments {
@@ -58,6 +60,8 @@ enum What {
     Limits,
     /// Every route with owner, state, authentication, limits and last change
     Inventory,
+    /// For an auditor: which rule each route and model meets, by which line, since which commit (Markdown)
+    Compliance,
 }
 
 /// A table, and the same as JSON.
@@ -85,9 +89,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     let root = arguments.policies.root()?;
+    if arguments.what == What::Compliance {
+        let as_of = arguments.as_of.as_ref();
+        return compliance::show(&root, &arguments.env, as_of, arguments.format);
+    }
     let compiled = tree::compiled(&root, &arguments.env, arguments.as_of.as_ref(), "then look again")?;
     let shown = match arguments.what {
         What::Effective => return effective(arguments, &compiled),
+        What::Compliance => return Ok(()),
         What::Routes => routes(&compiled),
         What::Consumers => consumers(&compiled),
         What::Limits => limits(&compiled),

@@ -9,7 +9,7 @@ use clap::Args;
 use turnpike_policy::Timestamp;
 use turnpike_policy::source::{self, Loaded, Options, Outcome, development};
 
-use crate::{Failure, say};
+use crate::{Failure, say, words};
 
 /// Where the policies are.
 #[derive(Debug, Args)]
@@ -232,6 +232,12 @@ pub(crate) fn date(text: &str) -> Result<Date, String> {
         text: text.to_owned(),
         at,
     })
+}
+
+/// The day that comes so many days after today, as it is written.
+pub(crate) fn date_after(days: u64) -> Result<String, Failure> {
+    const DAY: Timestamp = 86_400_000;
+    Ok(words::day(now()?.saturating_add(days.saturating_mul(DAY))))
 }
 
 /// Reads a span of time, in seconds: `90s`, `30m`, `1h`, `7d`.

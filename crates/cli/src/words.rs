@@ -229,6 +229,12 @@ pub(crate) fn date(at: u64) -> String {
     turnpike_policy::source::show_instant(at)
 }
 
+/// The day of an instant, in UTC.
+pub(crate) fn day(at: u64) -> String {
+    let text = date(at - at % 86_400_000);
+    text.split('T').next().unwrap_or_default().to_owned()
+}
+
 /// What an index of the bundle stands for.
 pub(crate) fn at<T>(list: &[T], index: u32) -> Option<&T> {
     list.get(usize::try_from(index).ok()?)

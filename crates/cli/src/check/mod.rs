@@ -1,6 +1,7 @@
 //! `turnpike check`: everything that the build would say about the policies, without building.
 
 mod machine;
+mod wrangler;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +15,8 @@ use crate::{Failure, say, tree, words};
 /// Check the policies, as the build does
 ///
 /// Shows every error and warning at once. Without --env, every environment of gateway.yaml is
-/// checked; what is wrong in some of them only says in which. `turnpike explain P0301` says what a
+/// checked; what is wrong in some of them only says in which. A `wrangler.toml` beside the folder of the
+/// policies is checked with them: it must deploy what they need. `turnpike explain P0301` says what a
 /// code means.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -81,19 +83,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // By place, each once however many environments it is found in.
     let mut found: BTreeMap<_, Finding> = BTreeMap::new();
     let mut files = BTreeSet::new();
+    let mut checked = BTreeMap::new();
     let outcomes = tree::build_all(&loaded, &environments, arguments.as_of.as_ref())?;
     for (environment, outcome) in environments.iter().zip(outcomes) {
         files.extend(outcome.files);
+        checked.insert(environment.clone(), outcome.compiled);
         for diagnostic in outcome.diagnostics {
-            let Diagnostic {
-                file, line, column, ..
-            } = &diagnostic;
-            let key = (file.clone(), *line, *column, diagnostic.to_string());
-            let finding = found.entry(key).or_insert_with(|| Finding {
+            let finding = found.entry(place(&diagnostic)).or_insert_with(|| Finding {
                 diagnostic,
                 environments: Vec::new(),
             });
             finding.environments.push(environment.clone());
+        }
+    }
+    if let Some(beside) = wrangler::check(&root, &tree::environments_of(&loaded), &checked) {
+        files.insert(beside.file);
+        for diagnostic in beside.diagnostics {
+            let finding = Finding {
+                diagnostic,
+                environments: environments.clone(),
+            };
+            found.insert(place(&finding.diagnostic), finding);
         }
     }
     // The process ends soon: what it holds of a large tree need not be taken apart first.
@@ -114,6 +124,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         Err(Failure::Findings)
     }
+}
+
+/// What findings are ordered by, and known again by in another environment.
+fn place(diagnostic: &Diagnostic) -> (String, u32, u32, String) {
+    let Diagnostic {
+        file, line, column, ..
+    } = diagnostic;
+    (file.clone(), *line, *column, diagnostic.to_string())
 }
 
 fn text(findings: &[Finding], environments: &[String], files: usize) -> String {

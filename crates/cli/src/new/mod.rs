@@ -81,6 +81,11 @@ impl Change {
 
 /// Writes files, and keeps them if the policies are right with them.
 fn keep(root: &Path, files: &[(PathBuf, String)]) -> Result<(), Failure> {
+    say::out(&kept(root, files)?.concat())
+}
+
+/// As [`keep`], and gives the lines that say so.
+pub(crate) fn kept(root: &Path, files: &[(PathBuf, String)]) -> Result<Vec<String>, Failure> {
     let mut change = Change::default();
     let written = files
         .iter()
@@ -93,11 +98,11 @@ fn keep(root: &Path, files: &[(PathBuf, String)]) -> Result<(), Failure> {
         }
         return Err(failure);
     }
-    for (file, before) in &change.files {
+    let lines = change.files.iter().map(|(file, before)| {
         let what = if before.is_some() { "changed" } else { "wrote" };
-        say::out(&format!("{what} {}\n", file.display()))?;
-    }
-    Ok(())
+        format!("{what} {}\n", file.display())
+    });
+    Ok(lines.collect())
 }
 
 /// Whether the policies are right in every environment.

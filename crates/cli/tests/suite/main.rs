@@ -1,16 +1,24 @@
 //! The `turnpike` command as people run it: the built binary, a tree of policies, what it says.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::too_many_lines,
     reason = "a test fails by panicking; a table is as long as it is"
 )]
 
 mod check;
+mod ci;
 mod common;
 mod diff;
 mod diff_sides;
 mod explain;
 mod fmt;
+mod guide;
+mod import;
 mod new;
+mod schema;
 mod show;
 mod test;
+mod verify;
+mod wrangler;

@@ -150,6 +150,98 @@ fn one_more_version_keeps_what_is_there() {
     );
 }
 
+#[test]
+fn an_api_that_builds_on_a_template() {
+    let tree = with_document();
+    tree.write(
+        "templates/standard.yaml",
+        "template: standard\nparameters:\n  body: { type: size }\n  rate: { type: rate, default: 5/s }\n  \"on\": { type: text, default: x }\napi:\n  max_body: ${body}\n  limits: [{ rate: \"${rate}\" }]\n",
+    );
+    let new = |name: &str, more: &[&str]| {
+        let fixed = [
+            "new",
+            "api",
+            name,
+            "--from",
+            "orders.yaml",
+            "--owner",
+            "team",
+            "--upstream",
+            "https://orders.internal.example",
+        ];
+        tree.run(&[&fixed, more].concat())
+    };
+    let output = new(
+        "orders",
+        &[
+            "--template",
+            "standard",
+            "--set",
+            "body=64KiB",
+            "--set",
+            "rate=2/s",
+            "--environments",
+            "dev",
+        ],
+    );
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert_eq!(
+        tree.read("apis/orders/api.yaml"),
+        "api: orders\ntitle: \"Orders: all of them\"\nowner: team\npath: /orders\nenvironments: [dev]\ntemplate: standard\nwith: { body: \"64KiB\", rate: \"2/s\" }\nversions:\n  v1:\n    openapi: v1.yaml\n    state: active\n    upstream: https://orders.internal.example\n"
+    );
+    tree.good(&["check"]);
+    tree.good(&["fmt", "--check"]);
+    let effective = tree.good(&["show", "effective", "orders/v1#listOrders"]);
+    assert!(effective.contains("2/s for each caller"), "{effective}");
+
+    for (more, code, said) in [
+        (&["--template", "standard"][..], 1, "`body`"),
+        (
+            &["--template", "standart", "--set", "body=1KiB"],
+            1,
+            "did you mean `standard`?",
+        ),
+        (&["--template", "standard", "--set", "body=many"], 1, "many"),
+        (
+            &[
+                "--template",
+                "standard",
+                "--set",
+                "body=1KiB",
+                "--set",
+                "bdy=1KiB",
+            ],
+            1,
+            "bdy",
+        ),
+        (
+            &[
+                "--template",
+                "standard",
+                "--set",
+                "body=1KiB",
+                "--set",
+                "body=2KiB",
+            ],
+            2,
+            "`body` twice",
+        ),
+        (
+            &["--template", "standard", "--set", "body"],
+            2,
+            "write NAME=VALUE",
+        ),
+        (&["--set", "body=1KiB"], 2, "--template"),
+    ] {
+        let output = new("more", more);
+        assert_eq!(output.code, code, "{more:?}\n{}", output.err);
+        assert!(output.err.contains(said), "{more:?}: {said}\n{}", output.err);
+        assert!(!tree.path("apis/more").exists(), "{more:?}");
+    }
+    let output = new("orders", &["--version", "v2", "--template", "standard"]);
+    assert_eq!(output.code, 2);
+}
+
 /// Either the policies are right with it, or nothing was changed.
 #[test]
 fn nothing_is_left_of_what_is_wrong() {

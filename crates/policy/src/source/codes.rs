@@ -221,6 +221,18 @@ codes! {
     Placeholder "P1802" "A text was left to be written later."
 
     CustomRule "P1901" "A rule of `governance/` is not met."
+
+    // `wrangler.toml` beside the tree: found by `turnpike check`, not by the build.
+    NotToml "P2001" "`wrangler.toml` is not TOML, or cannot be read."
+    NotDeployed "P2002" "No environment of `wrangler.toml` builds an environment of the tree (a warning)."
+    DeploysUnknown "P2003" "`wrangler.toml` builds an environment that the tree does not have."
+    DeploysOther "P2004" "An environment of `wrangler.toml` builds another one of the tree than it is called after."
+    NoBinding "P2005" "The objects of the limits are not bound in an environment of `wrangler.toml`."
+    NoMigration "P2006" "The class of the limits' objects is never created by a migration."
+    OpenWorkersDev "P2007" "What forbids mocks is reached at workers.dev, too (a warning)."
+    NoCron "P2008" "Nothing looks for secrets that went missing (a warning)."
+    SecretInVars "P2009" "A secret stands in `vars`, where everybody reads it."
+    OtherHost "P2010" "A route of `wrangler.toml` leads a host here that the gateway does not answer (a warning)."
 }
 
 impl Code {

@@ -4,6 +4,7 @@
 //! first fault: a tree with 500 of them gets 500 diagnostics.
 
 mod apis;
+pub mod beside;
 mod budgets;
 #[cfg(test)]
 mod canonical_tests;

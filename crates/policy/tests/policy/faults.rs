@@ -296,11 +296,11 @@ fn every_fault_is_named_and_nothing_else() {
     let elsewhere = [
         "P0001", "P0002", "P0003", "P0004", "P0009", "P0011", "P0104", "P0408", "P0411",
     ];
-    // Rules of good practice have theirs in `governance.rs`.
+    // Rules of good practice have theirs in `governance.rs`; what is beside the tree, in the command's.
     let codes = Code::ALL
         .iter()
         .map(|code| code.number())
-        .filter(|code| !code.starts_with("P1"));
+        .filter(|code| !code.starts_with("P1") && !code.starts_with("P2"));
     let missing: Vec<_> = codes
         .filter(|code| !seen.contains(code) && !elsewhere.contains(code))
         .collect();

@@ -1,0 +1,358 @@
+//! Whether `wrangler.toml`, beside the tree's folder, deploys what the tree needs.
+//!
+//! What wrangler inherits from the top of its file into an environment, and what it does not, is
+//! kept in one place each ([`Place`]): bindings and `vars` are an environment's own.
+
+mod place;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use turnpike_policy::Compiled;
+use turnpike_policy::source::beside::{self, Remark};
+use turnpike_policy::source::{Code, Diagnostic, Severity};
+
+use place::{Place, classes, routes};
+
+/// By which name the Worker reaches the objects of the limits, and their class.
+const METER: (&str, &str) = ("METER", "Meter");
+
+/// What is said of the file, if there is one.
+pub(super) struct Checked {
+    pub(super) file: PathBuf,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks the file beside a tree against the environments that are checked; those with errors of
+/// their own are `None`, and only their names count. `all` are those that the tree has.
+pub(super) fn check(
+    root: &Path,
+    all: &[String],
+    checked: &BTreeMap<String, Option<Compiled>>,
+) -> Option<Checked> {
+    let file = beside_of(root)?;
+    let path = file.to_string_lossy().into_owned();
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            let remark = remark(
+                Code::NotToml,
+                Severity::Error,
+                0..0,
+                format!("it cannot be read: {error}"),
+                "make it text in UTF-8 that can be read",
+            );
+            return Some(Checked {
+                file,
+                diagnostics: beside::diagnostics(&path, "", vec![remark], &[]),
+            });
+        }
+    };
+    let mut check = Check {
+        all,
+        checked,
+        remarks: Vec::new(),
+        masked: Vec::new(),
+    };
+    match DeTable::parse(&text) {
+        Ok(table) => check.file(table.get_ref()),
+        Err(error) => check.remarks.push(remark(
+            Code::NotToml,
+            Severity::Error,
+            error.span().unwrap_or(0..0),
+            error.message().lines().collect::<Vec<_>>().join(" "),
+            "mend the syntax: https://toml.io",
+        )),
+    }
+    let diagnostics = beside::diagnostics(&path, &text, check.remarks, &check.masked);
+    Some(Checked { file, diagnostics })
+}
+
+/// The file in the folder that the tree's folder lies in.
+fn beside_of(root: &Path) -> Option<PathBuf> {
+    let folder = match (root.file_name(), root.parent()) {
+        (Some(_), Some(parent)) => parent.to_owned(),
+        // `.` and `..` have no name: where they are says what lies around them.
+        _ => root.canonicalize().ok()?.parent()?.to_owned(),
+    };
+    Some(folder.join("wrangler.toml")).filter(|file| file.is_file())
+}
+
+fn remark(
+    code: Code,
+    severity: Severity,
+    span: Range<usize>,
+    message: String,
+    help: impl Into<String>,
+) -> Remark {
+    Remark {
+        code,
+        severity,
+        span,
+        message,
+        help: help.into(),
+    }
+}
+
+struct Check<'a> {
+    all: &'a [String],
+    checked: &'a BTreeMap<String, Option<Compiled>>,
+    remarks: Vec<Remark>,
+    masked: Vec<Range<usize>>,
+}
+
+impl Check<'_> {
+    fn say(
+        &mut self,
+        code: Code,
+        severity: Severity,
+        span: Range<usize>,
+        message: String,
+        help: impl Into<String>,
+    ) {
+        self.remarks.push(remark(code, severity, span, message, help));
+    }
+
+    fn file(&mut self, top: &DeTable<'_>) {
+        let start = top.keys().map(Spanned::span).min_by_key(|span| span.start);
+        let mut places = vec![Place {
+            name: None,
+            span: start.unwrap_or(0..0),
+            top,
+            table: top,
+        }];
+        let environments = top.get("env").and_then(|env| env.get_ref().as_table());
+        for (name, value) in environments.into_iter().flatten() {
+            if let Some(table) = value.get_ref().as_table() {
+                places.push(Place {
+                    name: Some(name.get_ref()),
+                    span: name.span(),
+                    top,
+                    table,
+                });
+            }
+        }
+        let mut built = BTreeSet::new();
+        for place in &places {
+            let (name, span) = place.builds();
+            self.mapping(place, &name, span);
+            if let Some(compiled) = self.checked.get(&name) {
+                self.place(place, compiled.as_ref());
+            }
+            built.insert(name);
+        }
+        let checked = self.checked;
+        for name in checked.keys().filter(|name| !built.contains(*name)) {
+            let span = top.get_key_value("env").map_or(0..0, |(key, _)| key.span());
+            self.say(
+                Code::NotDeployed,
+                Severity::Warning,
+                span,
+                format!("nothing here builds the environment `{name}`"),
+                format!("add [env.{name}] with build.command = \"scripts/build --env {name}\" and its own bindings"),
+            );
+        }
+        self.vars(&places);
+    }
+
+    /// Whether an environment of wrangler builds what its name says.
+    fn mapping(&mut self, place: &Place<'_>, builds: &str, span: Range<usize>) {
+        let known = |name: &str| self.all.iter().any(|known| known == name);
+        // A file with environments may leave its top to nobody.
+        if !known(builds) && (place.name.is_some() || place.own("build").is_some()) {
+            self.say(
+                Code::DeploysUnknown,
+                Severity::Error,
+                span,
+                format!(
+                    "{} builds the environment `{builds}`, which gateway.yaml does not list",
+                    place.shown()
+                ),
+                format!("it lists: {}", self.all.join(", ")),
+            );
+        } else if let Some(name) = place.name
+            && name != builds
+            && known(name)
+        {
+            self.say(
+                Code::DeploysOther,
+                Severity::Error,
+                span,
+                format!("`env.{name}` builds the policies of `{builds}`"),
+                format!("write in it: build.command = \"scripts/build --env {name}\""),
+            );
+        }
+    }
+
+    /// Whether an environment has what the Worker needs there.
+    fn place(&mut self, place: &Place<'_>, compiled: Option<&Compiled>) {
+        self.binding(place);
+        let Some(compiled) = compiled else {
+            return;
+        };
+        self.workers_dev(place, compiled);
+        self.hosts(place, compiled);
+        let crons = place
+            .inherited("triggers")
+            .and_then(|triggers| triggers.get_ref().get("crons"));
+        let any = crons
+            .and_then(|crons| crons.get_ref().as_array())
+            .is_some_and(|crons| !crons.is_empty());
+        if !any && !compiled.secrets.is_empty() {
+            let span = crons.map_or_else(|| place.span.clone(), Spanned::span);
+            self.say(
+                Code::NoCron,
+                Severity::Warning,
+                span,
+                format!(
+                    "{} has no cron trigger, so a secret that goes missing is noticed by callers first",
+                    place.shown()
+                ),
+                "write triggers.crons = [\"17 * * * *\"]",
+            );
+        }
+    }
+
+    fn binding(&mut self, place: &Place<'_>) {
+        let (name, class) = METER;
+        let bindings = place
+            .own("durable_objects")
+            .and_then(|objects| objects.get_ref().get("bindings"));
+        let list = bindings.and_then(|bindings| bindings.get_ref().as_array());
+        let text = |binding: &Spanned<DeValue<'_>>, key: &str| {
+            binding
+                .get_ref()
+                .get(key)
+                .and_then(|value| value.get_ref().as_str().map(str::to_owned))
+        };
+        let meter = list
+            .into_iter()
+            .flatten()
+            .find(|binding| text(binding, "name").as_deref() == Some(name));
+        let right = format!("durable_objects.bindings = [{{ name = \"{name}\", class_name = \"{class}\" }}]");
+        let Some(meter) = meter else {
+            let span = bindings.map_or_else(|| place.span.clone(), Spanned::span);
+            self.say(
+                Code::NoBinding,
+                Severity::Error,
+                span,
+                format!("{} does not bind {name}, which counts the limits", place.shown()),
+                format!("write in it: {right} (bindings are not inherited)"),
+            );
+            return;
+        };
+        // Objects of another script are created by its own migrations.
+        if meter.get_ref().get("script_name").is_some() {
+            return;
+        }
+        if text(meter, "class_name").as_deref() != Some(class) {
+            self.say(
+                Code::NoBinding,
+                Severity::Error,
+                meter.span(),
+                format!("{name} of {} is not of the class {class}", place.shown()),
+                format!("write: {right}"),
+            );
+        } else if !classes(place).contains(class) {
+            let span = place
+                .own("migrations")
+                .map_or_else(|| meter.span(), Spanned::span);
+            self.say(
+                Code::NoMigration,
+                Severity::Error,
+                span,
+                format!("no migration of {} creates the class {class}", place.shown()),
+                format!("write [[migrations]] with tag = \"v1\" and new_sqlite_classes = [\"{class}\"]"),
+            );
+        }
+    }
+
+    fn workers_dev(&mut self, place: &Place<'_>, compiled: &Compiled) {
+        // Mocks are what no production has.
+        if compiled.gateway.mocks {
+            return;
+        }
+        let written = place.inherited("workers_dev");
+        let open = match written.and_then(|value| value.get_ref().as_bool()) {
+            Some(open) => open,
+            // wrangler's own rule where nothing is written.
+            None => routes(place).is_empty(),
+        };
+        if open {
+            let span = written.map_or_else(|| place.span.clone(), Spanned::span);
+            self.say(
+                Code::OpenWorkersDev,
+                Severity::Warning,
+                span,
+                format!(
+                    "{} builds `{}`, which forbids mocks, and is reached at workers.dev",
+                    place.shown(),
+                    compiled.gateway.environment
+                ),
+                "write in it: workers_dev = false, and the routes by which it is reached",
+            );
+        }
+    }
+
+    fn hosts(&mut self, place: &Place<'_>, compiled: &Compiled) {
+        let hosts = &compiled.gateway.hosts;
+        if hosts.is_empty() {
+            return;
+        }
+        for (pattern, span) in routes(place) {
+            let bare = pattern
+                .split_once("://")
+                .map_or(pattern.as_str(), |(_, rest)| rest);
+            let host = bare.split('/').next().unwrap_or_default().to_ascii_lowercase();
+            // A pattern for many hosts leads at least one of them here.
+            let fits = match host.strip_prefix('*') {
+                Some(end) => hosts.iter().any(|known| known.ends_with(end)),
+                None => hosts.contains(&host),
+            };
+            if !fits {
+                self.say(
+                    Code::OtherHost,
+                    Severity::Warning,
+                    span,
+                    format!(
+                        "`{host}` is not among the hosts of gateway.yaml, so each of its requests is refused"
+                    ),
+                    format!("it lists: {}", hosts.join(", ")),
+                );
+            }
+        }
+    }
+
+    /// Secrets of any environment in the `vars` of any: they are plain text.
+    fn vars(&mut self, places: &[Place<'_>]) {
+        let checked = self.checked;
+        let secrets: BTreeSet<&str> = checked
+            .values()
+            .flatten()
+            .flat_map(|compiled| compiled.secrets.iter().map(String::as_str))
+            .collect();
+        for place in places {
+            let vars = place.own("vars").and_then(|vars| vars.get_ref().as_table());
+            for (name, value) in vars.into_iter().flatten() {
+                let name_text: &str = name.get_ref();
+                if secrets.contains(name_text) {
+                    self.masked.push(value.span());
+                    let environment = place
+                        .name
+                        .map_or_else(String::new, |name| format!(" --env {name}"));
+                    self.say(
+                        Code::SecretInVars,
+                        Severity::Error,
+                        name.span(),
+                        format!("the secret `{name_text}` stands in `vars`, which is plain text"),
+                        format!("take it out, make a new one, and set it: wrangler secret put {name_text}{environment}"),
+                    );
+                }
+            }
+        }
+    }
+}

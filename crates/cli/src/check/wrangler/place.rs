@@ -1,0 +1,134 @@
+//! One environment of a `wrangler.toml`: what it inherits, what it has for itself, and what it builds.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One environment of wrangler; the top of the file is one, too.
+pub(super) struct Place<'a> {
+    pub(super) name: Option<&'a str>,
+    /// Where it begins.
+    pub(super) span: Range<usize>,
+    pub(super) top: &'a DeTable<'a>,
+    pub(super) table: &'a DeTable<'a>,
+}
+
+impl<'a> Place<'a> {
+    /// A value that an environment inherits from the top.
+    pub(super) fn inherited(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table.get(key).or_else(|| self.top.get(key))
+    }
+
+    /// A value that every environment has for itself.
+    pub(super) fn own(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table.get(key)
+    }
+
+    pub(super) fn shown(&self) -> String {
+        match self.name {
+            Some(name) => format!("`env.{name}`"),
+            None => "the top of the file".to_owned(),
+        }
+    }
+
+    /// Which environment of the tree it builds, and where that is said.
+    pub(super) fn builds(&self) -> (String, Range<usize>) {
+        let command = self
+            .inherited("build")
+            .and_then(|build| build.get_ref().get("command"));
+        let text = command.and_then(|command| command.get_ref().as_str());
+        let span = command
+            .map(Spanned::span)
+            .filter(|_| self.table.get("build").is_some());
+        let name = text.and_then(named).unwrap_or("dev");
+        (name.to_owned(), span.unwrap_or_else(|| self.span.clone()))
+    }
+}
+
+/// The environment that a build command names.
+fn named(command: &str) -> Option<&str> {
+    let mut words = command.split_whitespace();
+    let mut found = None;
+    while let Some(word) = words.next() {
+        let name = match word {
+            "--env" => words.next(),
+            _ => word
+                .strip_prefix("--env=")
+                .or_else(|| word.strip_prefix("TURNPIKE_ENV=")),
+        };
+        found = name.or(found);
+    }
+    found.map(|name| name.trim_matches(['"', '\'']))
+}
+
+/// The classes that migrations leave.
+pub(super) fn classes(place: &Place<'_>) -> BTreeSet<String> {
+    let migrations = place
+        .inherited("migrations")
+        .and_then(|all| all.get_ref().as_array());
+    let mut classes = BTreeSet::new();
+    for migration in migrations.into_iter().flatten() {
+        let list = |key: &str| {
+            let list = migration
+                .get_ref()
+                .get(key)
+                .and_then(|list| list.get_ref().as_array());
+            list.into_iter().flatten().map(Spanned::get_ref)
+        };
+        let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+        classes.extend(
+            list("new_sqlite_classes")
+                .chain(list("new_classes"))
+                .filter_map(text),
+        );
+        for renamed in list("renamed_classes") {
+            let end = |key: &str| renamed.get(key).and_then(|value| text(value.get_ref()));
+            if let Some(from) = end("from") {
+                classes.remove(&from);
+            }
+            classes.extend(end("to"));
+        }
+        for gone in list("deleted_classes").filter_map(text) {
+            classes.remove(&gone);
+        }
+    }
+    classes
+}
+
+/// The patterns of the routes, with their places: `route`, and `routes` of texts or tables.
+pub(super) fn routes(place: &Place<'_>) -> Vec<(String, Range<usize>)> {
+    let one = place.inherited("route").into_iter();
+    let more = place
+        .inherited("routes")
+        .and_then(|routes| routes.get_ref().as_array());
+    one.chain(more.into_iter().flatten())
+        .filter_map(|route| {
+            let value = route.get_ref();
+            let pattern = match value.as_str() {
+                Some(pattern) => pattern.to_owned(),
+                None => value.get("pattern")?.get_ref().as_str()?.to_owned(),
+            };
+            Some((pattern, route.span()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_builds() {
+        for (command, environment) in [
+            ("scripts/build", None),
+            ("scripts/build --env staging", Some("staging")),
+            ("scripts/build --env=staging --dev", Some("staging")),
+            ("TURNPIKE_ENV=\"production\" scripts/build", Some("production")),
+            ("TURNPIKE_ENV=a scripts/build --env b", Some("b")),
+        ] {
+            assert_eq!(named(command), environment, "{command}");
+        }
+    }
+}

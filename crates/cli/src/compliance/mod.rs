@@ -1,0 +1,460 @@
+//! `turnpike show compliance`: for an auditor, what each route and model is held to, by which line of the
+//! policies, and since which commit that line says so.
+//!
+//! Nothing here judges anew. What holds is what the build compiled, what is not met is what the check
+//! found, and since when is what Git says of the line.
+
+mod written;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+use turnpike_engine::accept::hex;
+use turnpike_policy::source::{Diagnostic, RULES};
+use turnpike_policy::{Compiled, Consumer, Handler, ProviderKind};
+
+use crate::effective::{self, Fact};
+use crate::git::{self, Blame, Commit};
+use crate::outline::{Node, outline};
+use crate::words::{self, at};
+use crate::{Failure, say, tree};
+use written::{Exception, written};
+
+/// What of an operation's or a model's facts is a rule that it is held to.
+const RULES_OF_ROUTES: [&str; 11] = [
+    "owner",
+    "state",
+    "deprecated",
+    "sunset",
+    "authentication",
+    "scopes",
+    "limit",
+    "body",
+    "output",
+    "timeout",
+    "timeouts",
+];
+
+/// How many consumers are named at a route.
+const MOST_GRANTS: usize = 20;
+
+/// The record of one tree in one environment.
+struct Record<'a> {
+    root: &'a Path,
+    compiled: &'a Compiled,
+    blame: RefCell<Blame>,
+    /// The files of APIs and models, to find the lines of single fields in them.
+    files: RefCell<BTreeMap<String, Option<(String, Node)>>>,
+    exceptions: Vec<Exception>,
+    /// Rules of governance that are off, and the place that says so.
+    off: Vec<(String, String)>,
+    findings: Vec<&'a Diagnostic>,
+}
+
+/// One rule, as one route or model is held to it.
+struct Row {
+    rule: String,
+    met: &'static str,
+    by: String,
+    /// A place as the bundle names it; empty: it holds whatever is written.
+    origin: String,
+}
+
+pub(crate) fn show(
+    root: &Path,
+    environment: &str,
+    as_of: Option<&tree::Date>,
+    format: tree::Format,
+) -> Result<(), Failure> {
+    tree::has_environment(root, environment)?;
+    let outcome = tree::build(root, environment, as_of)?;
+    let (Some(compiled), Some((_, hash))) = (&outcome.compiled, &outcome.bundle) else {
+        say::findings(&outcome.diagnostics);
+        say::error(&format!(
+            "the policies have errors in `{environment}`: mend these first, then look again"
+        ));
+        return Err(Failure::Findings);
+    };
+    let at = match as_of {
+        Some(date) => date.at,
+        None => tree::now()?,
+    };
+    let (exceptions, off) = written(root, environment);
+    let record = Record {
+        root,
+        compiled,
+        blame: RefCell::new(Blame::new(root)),
+        files: RefCell::default(),
+        exceptions,
+        off,
+        findings: outcome
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.code.rule().is_some())
+            .collect(),
+    };
+    let head = json!({
+        "gateway": compiled.gateway.name,
+        "environment": environment,
+        "as_of": words::day(at),
+        "commit": git::head(root),
+        "uncommitted": git::uncommitted(root),
+        "bundle": hex(hash),
+    });
+    let things = record.things();
+    match format {
+        tree::Format::Json => say::json(&record.json(&head, &things)),
+        tree::Format::Text => say::out(&record.markdown(&head, &things)),
+    }
+}
+
+/// A route or a model, and its rows.
+struct Thing {
+    name: String,
+    title: String,
+    rows: Vec<Row>,
+}
+
+impl Record<'_> {
+    fn things(&self) -> Vec<Thing> {
+        let operations = indices(self.compiled.operations.len()).filter_map(|index| {
+            let operation = at(&self.compiled.operations, index)?;
+            let api = at(&self.compiled.apis, operation.api)?;
+            let name = words::operation(self.compiled, index)?;
+            let facts = effective::operation(self.compiled, index, None);
+            let version = Some(("versions", api.version.as_str()));
+            let mut rows = self.rows(&facts, &format!("apis/{}", api.name), &api.origin, version);
+            rows.extend(self.granted(|consumer| consumer.operations.allows(index)));
+            rows.push(match &operation.handler {
+                Handler::Mock(_) => Row::met("upstream", "none: the document's examples answer", &api.origin),
+                Handler::Proxy { url, .. } => self.encrypted(&format!("apis/{}", api.name), url, &api.origin),
+            });
+            let folder = api.origin.rsplit_once('/').map_or("", |(folder, _)| folder);
+            rows.extend(self.governance(&format!("{folder}/")));
+            Some(Thing {
+                title: format!("{} {}{}", operation.method.name(), api.base, operation.path),
+                name,
+                rows,
+            })
+        });
+        let models = indices(self.compiled.models.len()).filter_map(|index| {
+            let model = at(&self.compiled.models, index)?;
+            let facts = effective::model(self.compiled, index, None);
+            let mut rows = self.rows(&facts, "", &model.origin, None);
+            rows.extend(self.granted(|consumer| consumer.models.allows(index)));
+            for target in model.targets.iter().chain(&model.fallback) {
+                if let Some(provider) = at(&self.compiled.providers, target.provider)
+                    && let ProviderKind::OpenAi { base_url, .. } = &provider.kind
+                {
+                    rows.push(self.encrypted(
+                        &format!("providers/{}", provider.name),
+                        base_url,
+                        &provider.origin,
+                    ));
+                }
+            }
+            let file = model.origin.rsplit_once(':').map_or("", |(file, _)| file);
+            rows.extend(self.governance(file));
+            Some(Thing {
+                title: format!("model {}", model.name),
+                name: model.name.clone(),
+                rows,
+            })
+        });
+        operations.chain(models).collect()
+    }
+
+    /// The facts that are rules.
+    fn rows(&self, facts: &[Fact], target: &str, file: &str, version: Option<(&str, &str)>) -> Vec<Row> {
+        let shield = Row::met(
+            "shield",
+            &format!(
+                "{} for each client address",
+                words::rate(&self.compiled.gateway.shield)
+            ),
+            "",
+        );
+        let facts = facts.iter().filter(|fact| RULES_OF_ROUTES.contains(&fact.name));
+        let rows = facts.map(|fact| {
+            let open = fact.name == "authentication" && fact.value != "required";
+            match self.exception("authentication", target).filter(|_| open) {
+                Some(exception) => exception.row("authentication", &fact.value),
+                None => {
+                    let (of_version, field) = match fact.name {
+                        "scopes" if !fact.origin.is_empty() => (false, "authorize"),
+                        "state" | "deprecated" | "sunset" => (true, fact.name),
+                        "timeout" => (true, "timeouts"),
+                        "body" if fact.value.contains("at most") => (false, "max_body"),
+                        "output" => (false, "max_output_tokens"),
+                        "owner" | "timeouts" => (false, fact.name),
+                        _ => return Row::met(fact.name, &fact.value, &fact.origin),
+                    };
+                    let path: Vec<&str> = version
+                        .filter(|_| of_version)
+                        .into_iter()
+                        .flat_map(|(list, name)| [list, name])
+                        .chain([field])
+                        .collect();
+                    let origin = self.line_of(file, &path).unwrap_or_else(|| fact.origin.clone());
+                    Row::met(fact.name, &fact.value, &origin)
+                }
+            }
+        });
+        std::iter::once(shield).chain(rows).collect()
+    }
+
+    /// The line of a field in the file of an API or a model; nothing where the file does not say it itself.
+    fn line_of(&self, origin: &str, path: &[&str]) -> Option<String> {
+        let (file, _) = origin.split_once('/')?.1.rsplit_once(':')?;
+        let mut files = self.files.borrow_mut();
+        let read = files.entry(file.to_owned()).or_insert_with(|| {
+            let text = fs::read_to_string(self.root.join(file)).ok()?;
+            let node = outline(&text)?;
+            Some((text, node))
+        });
+        let (text, root) = read.as_ref()?;
+        let mut node = root;
+        let mut place = None;
+        for name in path {
+            let mut entries = node.entries().iter();
+            let (key, value) = entries.find(|(key, _)| key.text() == Some(name))?;
+            place = Some(key.bytes.start);
+            node = value;
+        }
+        let line = text.get(..place?)?.matches('\n').count() + 1;
+        Some(format!("policies/{file}:{line}"))
+    }
+
+    /// Who may call, each with the line of the grant.
+    fn granted(&self, allows: impl Fn(&Consumer) -> bool) -> Vec<Row> {
+        let granted: Vec<_> = self
+            .compiled
+            .consumers
+            .iter()
+            .filter(|consumer| allows(consumer))
+            .collect();
+        let rows = granted.iter().take(MOST_GRANTS);
+        let mut rows: Vec<_> = rows
+            .map(|consumer| Row::met("granted to", &consumer.name, &consumer.origin))
+            .collect();
+        match granted.len().saturating_sub(MOST_GRANTS) {
+            0 if granted.is_empty() => rows.push(Row::met("granted to", "nobody", "")),
+            0 => {}
+            more => rows.push(Row::met(
+                "granted to",
+                &format!("{more} more: `turnpike show consumers` lists them"),
+                "",
+            )),
+        }
+        rows
+    }
+
+    fn encrypted(&self, target: &str, url: &str, origin: &str) -> Row {
+        if url.starts_with("https://") {
+            return Row::met("upstream with TLS", url, origin);
+        }
+        match self.exception("upstreams", target) {
+            Some(exception) => exception.row("upstream with TLS", url),
+            None => Row {
+                rule: "upstream with TLS".to_owned(),
+                met: "no",
+                by: format!("{url}: the environment allows it (`http_upstreams`)"),
+                origin: origin.to_owned(),
+            },
+        }
+    }
+
+    fn exception(&self, rule: &str, target: &str) -> Option<&Exception> {
+        self.exceptions
+            .iter()
+            .find(|exception| exception.rule == rule && exception.target == target)
+    }
+
+    /// What the rules of governance say of the files below a place.
+    fn governance(&self, place: &str) -> Vec<Row> {
+        let shown = tree::place(self.root, place);
+        let shown = shown.strip_prefix("./").unwrap_or(&shown);
+        let found: Vec<_> = self
+            .findings
+            .iter()
+            .filter(|finding| {
+                finding.file == shown || (shown.ends_with('/') && finding.file.starts_with(shown))
+            })
+            .collect();
+        let mut broken: Vec<&str> = found.iter().map(|finding| finding.code.number()).collect();
+        broken.sort_unstable();
+        broken.dedup();
+        let judged = RULES
+            .iter()
+            .filter(|rule| !self.off.iter().any(|(code, _)| code == rule.code.number()))
+            .count();
+        let met = judged.saturating_sub(broken.len());
+        let mut rows = vec![Row::met("governance", &format!("{met} of {judged} rules"), "")];
+        rows.extend(found.into_iter().map(|finding| Row {
+            rule: format!("{} ({})", finding.code.number(), finding.severity),
+            met: "no",
+            by: finding.message.clone(),
+            origin: self.origin(&finding.file, finding.line),
+        }));
+        rows
+    }
+
+    /// A place as the bundle names it, of a file as it is shown.
+    fn origin(&self, file: &str, line: u32) -> String {
+        let root = self.root.to_string_lossy();
+        let root = root.strip_prefix("./").unwrap_or(&root).trim_end_matches('/');
+        let below = file.strip_prefix(root).unwrap_or(file);
+        format!("policies/{}:{line}", below.trim_start_matches('/'))
+    }
+
+    fn since(&self, origin: &str) -> Option<Commit> {
+        let (file, line) = origin.split_once('/')?.1.rsplit_once(':')?;
+        self.blame.borrow_mut().line(file, line.parse().ok()?)
+    }
+
+    fn line(&self, origin: &str) -> String {
+        if origin.is_empty() {
+            "built in".to_owned()
+        } else {
+            format!("`{}`", tree::place(self.root, origin))
+        }
+    }
+
+    fn json(&self, head: &Json, things: &[Thing]) -> Json {
+        let since = |origin: &str| match self.since(origin) {
+            Some(Commit { hash, .. }) if hash.is_empty() => json!("uncommitted"),
+            Some(Commit { hash, date }) => json!({ "commit": hash, "date": date }),
+            None => Json::Null,
+        };
+        let place = |origin: &str| match origin {
+            "" => Json::Null,
+            origin => tree::place(self.root, origin).into(),
+        };
+        let mut json = head.clone();
+        if let Some(map) = json.as_object_mut() {
+            let exceptions = self.exceptions.iter().map(|one| {
+                json!({
+                    "rule": one.rule, "for": one.target, "reason": one.reason, "until": one.until,
+                    "line": place(&one.origin), "since": since(&one.origin),
+                })
+            });
+            map.insert("exceptions".to_owned(), exceptions.collect());
+            let off = self
+                .off
+                .iter()
+                .map(|(code, origin)| json!({ "rule": code, "line": place(origin), "since": since(origin) }));
+            map.insert("not_judged".to_owned(), off.collect());
+            let routes = things.iter().map(|thing| {
+                let rules = thing.rows.iter().map(|row| {
+                    json!({
+                        "rule": row.rule, "met": row.met, "by": row.by,
+                        "line": place(&row.origin), "since": since(&row.origin),
+                    })
+                });
+                json!({ "name": thing.name, "route": thing.title, "rules": rules.collect::<Json>() })
+            });
+            map.insert("routes".to_owned(), routes.collect());
+        }
+        json
+    }
+
+    fn markdown(&self, head: &Json, things: &[Thing]) -> String {
+        let text = |name: &str| head.get(name).and_then(Json::as_str).unwrap_or("none");
+        let since = |origin: &str| match self.since(origin) {
+            Some(Commit { hash, .. }) if hash.is_empty() => "not committed".to_owned(),
+            Some(Commit { hash, date }) => format!("{date} {hash}"),
+            None => String::new(),
+        };
+        let changed = if head.get("uncommitted") == Some(&Json::Bool(true)) {
+            ", with changes that are not committed"
+        } else {
+            ""
+        };
+        let mut out = format!(
+            "# Compliance of {} in {}\n\nAs of {}. Commit {}{changed}; bundle {}.\n\n## Exceptions\n\n",
+            text("gateway"),
+            text("environment"),
+            text("as_of"),
+            text("commit"),
+            text("bundle"),
+        );
+        if self.exceptions.is_empty() {
+            out.push_str("None.\n");
+        } else {
+            out.push_str("| rule | for | reason | until | line | since |\n|---|---|---|---|---|---|\n");
+        }
+        for one in &self.exceptions {
+            let cells = [&one.rule, &one.target, &one.reason, &one.until].map(|text| cell(text));
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} |",
+                cells.join(" | "),
+                self.line(&one.origin),
+                since(&one.origin)
+            );
+        }
+        out.push_str("\n## Rules of governance that are not judged\n\n");
+        if self.off.is_empty() {
+            out.push_str("None.\n");
+        } else {
+            out.push_str("| rule | line | since |\n|---|---|---|\n");
+        }
+        for (code, origin) in &self.off {
+            let _ = writeln!(out, "| {code} | {} | {} |", self.line(origin), since(origin));
+        }
+        for thing in things {
+            let _ = write!(
+                out,
+                "\n## {}\n\n`{}`\n\n| rule | met | by | line | since |\n|---|---|---|---|---|\n",
+                thing.title, thing.name
+            );
+            for row in &thing.rows {
+                let _ = writeln!(
+                    out,
+                    "| {} | {} | {} | {} | {} |",
+                    row.rule,
+                    row.met,
+                    cell(&row.by),
+                    self.line(&row.origin),
+                    since(&row.origin)
+                );
+            }
+        }
+        out
+    }
+}
+
+impl Row {
+    fn met(rule: &str, by: &str, origin: &str) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            met: "yes",
+            by: by.to_owned(),
+            origin: origin.to_owned(),
+        }
+    }
+}
+
+impl Exception {
+    fn row(&self, rule: &str, what: &str) -> Row {
+        Row {
+            rule: rule.to_owned(),
+            met: "by exception",
+            by: format!("{what}: {} (until {})", self.reason, self.until),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+/// A text within a table of Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+fn indices(length: usize) -> impl Iterator<Item = u32> {
+    0..u32::try_from(length).unwrap_or(u32::MAX)
+}

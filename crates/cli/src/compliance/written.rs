@@ -1,0 +1,74 @@
+//! What `gateway.yaml` itself says of exceptions and of rules that are off: with reasons and lines, which the
+//! bundle does not hold.
+
+use std::fs;
+use std::path::Path;
+
+use crate::outline::{Kind, Node, outline};
+
+/// An exception to the floor, as it is written.
+pub(super) struct Exception {
+    pub(super) rule: String,
+    pub(super) target: String,
+    pub(super) reason: String,
+    pub(super) until: String,
+    pub(super) origin: String,
+}
+
+/// The exceptions of an environment, and the rules that it does not judge, as `gateway.yaml` writes them.
+pub(super) fn written(root: &Path, environment: &str) -> (Vec<Exception>, Vec<(String, String)>) {
+    let found = ["yaml", "yml", "json"].into_iter().find_map(|ending| {
+        let name = format!("gateway.{ending}");
+        Some((fs::read_to_string(root.join(&name)).ok()?, name))
+    });
+    let Some((text, name)) = found else {
+        return (Vec::new(), Vec::new());
+    };
+    let Some(node) = outline(&text) else {
+        return (Vec::new(), Vec::new());
+    };
+    let origin = |node: &Node| {
+        let before = text.get(..node.bytes.start).unwrap_or_default();
+        format!("policies/{name}:{}", before.matches('\n').count() + 1)
+    };
+    let mut exceptions = Vec::new();
+    if let Some(Kind::List { items, .. }) = field(&node, "exceptions").map(|list| &list.kind) {
+        for item in items.iter().filter(|item| holds(item, environment)) {
+            let value = |name: &str| {
+                field(item, name)
+                    .and_then(Node::text)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            exceptions.push(Exception {
+                rule: value("rule"),
+                target: value("for"),
+                reason: value("reason"),
+                until: value("until"),
+                origin: origin(item),
+            });
+        }
+    }
+    let levels = field(&node, "governance").map(Node::entries).unwrap_or_default();
+    let off = levels
+        .iter()
+        .filter(|(_, level)| level.text() == Some("off"))
+        .filter_map(|(code, _)| Some((code.text()?.to_owned(), origin(code))))
+        .collect();
+    (exceptions, off)
+}
+
+fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    let mut entries = node.entries().iter();
+    entries
+        .find(|(key, _)| key.text() == Some(name))
+        .map(|(_, value)| value)
+}
+
+/// Whether an item exists in an environment.
+fn holds(item: &Node, environment: &str) -> bool {
+    match field(item, "environments").map(|list| &list.kind) {
+        Some(Kind::List { items, .. }) => items.iter().any(|name| name.text() == Some(environment)),
+        _ => true,
+    }
+}

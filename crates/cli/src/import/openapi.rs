@@ -1,0 +1,92 @@
+//! An OpenAPI document: an API by itself, whose upstream is the document's server.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::{Api, Import, items, named, shown, text, versioned};
+
+pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), String> {
+    if text(json, "openapi").is_none() {
+        return Err("it is no OpenAPI document: it does not say `openapi: 3...`".to_owned());
+    }
+    let none = Json::Null;
+    let info = json.get("info").unwrap_or(&none);
+    let title = text(info, "title").unwrap_or("API");
+    let servers = items(json, "servers");
+    let absolute = |server: &&Json| {
+        text(server, "url").is_some_and(|url| {
+            (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(['{', '?', '#'])
+        })
+    };
+    let Some(server) = servers.iter().find(absolute) else {
+        return Err(
+            "it names no server with a plain address, to be the upstream: add one to `servers`, or use \
+             `turnpike new api NAME --from FILE --upstream URL`"
+                .to_owned(),
+        );
+    };
+    let url = text(server, "url")
+        .unwrap_or_default()
+        .trim_end_matches('/')
+        .to_owned();
+    for (index, other) in servers.iter().enumerate() {
+        if !std::ptr::eq(other, server) {
+            let url = shown(text(other, "url").unwrap_or_default());
+            import.leave(
+                format!("servers[{index}]"),
+                format!(
+                    "`{url}` is not called: each environment has one upstream, in `upstreams` of its file"
+                ),
+            );
+        }
+    }
+    let schemes = json
+        .pointer("/components/securitySchemes")
+        .and_then(Json::as_object);
+    for (name, _) in schemes.into_iter().flatten() {
+        import.leave(
+            format!("components.securitySchemes.{}", shown(name)),
+            "callers identify to the gateway, by its issuers and keys; what the upstream wants is its \
+             `upstream_credential`",
+        );
+    }
+    let mut names = BTreeSet::new();
+    let name = named(title, &mut names);
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    let version =
+        versioned(&format!("/{name}{path}")).map_or_else(|| "v1".to_owned(), |(_, version)| version);
+    if whole.trim_start().starts_with('{') {
+        import
+            .apis
+            .push(api(name, title, version, url, (whole.to_owned(), "json")));
+    } else {
+        import
+            .apis
+            .push(api(name, title, version, url, (whole.to_owned(), "yaml")));
+    }
+    import.leave(
+        "who may call",
+        "an OpenAPI document knows no consumers: write each with `turnpike new consumer`",
+    );
+    Ok(())
+}
+
+fn api(
+    name: String,
+    title: &str,
+    version: String,
+    upstream: String,
+    document: (String, &'static str),
+) -> Api {
+    Api {
+        title: shown(title),
+        path: format!("/{name}"),
+        name,
+        version,
+        upstream,
+        document: Some(document),
+        ..Api::default()
+    }
+}

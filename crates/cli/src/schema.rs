@@ -1,0 +1,83 @@
+//! `turnpike schema`: the JSON Schemas of the policy files, for editors.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+use turnpike_policy::source::schema;
+
+use crate::{Failure, say, tree};
+
+/// Print the JSON Schema of a kind of policy file, for editors
+///
+/// An editor with a YAML language server completes and checks policy files by them. They are of the
+/// version of this command; what only the whole tree can tell is for `turnpike check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike schema                            which kinds there are
+  turnpike schema plans                      the schema of plans/*.yaml
+  turnpike schema --out schemas              all of them, one file each
+  turnpike schema --out schemas --check      whether that folder is of this version
+
+Exit codes: 0 done, 1 with --check: a schema is missing or of another version, 2 there is no such kind")]
+pub(crate) struct Arguments {
+    /// Of this kind: plans, apis, ... [default: list the kinds; with --out, every one]
+    #[arg(value_name = "KIND")]
+    kind: Option<String>,
+    /// Write KIND.json into this folder instead
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Write nothing; fail (1) if what --out holds is not what would be written
+    #[arg(long, requires = "out")]
+    check: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut all = schema::all();
+    let names: Vec<String> = all
+        .iter()
+        .map(|(file, _)| file.trim_end_matches(".json").to_owned())
+        .collect();
+    if let Some(kind) = &arguments.kind {
+        let names = names.iter().map(String::as_str);
+        tree::find(kind, "kind of policy file", names, "that has a schema")?;
+        all.retain(|(file, _)| file.strip_suffix(".json") == Some(kind));
+    }
+    let Some(folder) = &arguments.out else {
+        return match &arguments.kind {
+            Some(_) => all.iter().try_for_each(|(_, text)| say::out(text)),
+            None => say::out(&format!("{}\n", names.join("\n"))),
+        };
+    };
+    if !arguments.check {
+        fs::create_dir_all(folder)
+            .map_err(|error| Failure::refused(format!("cannot make {}: {error}", folder.display())))?;
+    }
+    let mut stale = false;
+    for (name, text) in &all {
+        let file = folder.join(name);
+        let path = file.display();
+        let now = fs::read_to_string(&file);
+        if now.as_ref().is_ok_and(|now| now == text) {
+            continue;
+        }
+        if arguments.check {
+            let what = if now.is_ok() {
+                "of another version"
+            } else {
+                "missing"
+            };
+            say::error(&format!(
+                "{path} is {what}: run `turnpike schema --out {}`",
+                folder.display()
+            ));
+            stale = true;
+        } else {
+            fs::write(&file, text)
+                .map_err(|error| Failure::refused(format!("cannot write {path}: {error}")))?;
+            say::out(&format!("wrote {path}\n"))?;
+        }
+    }
+    if stale { Err(Failure::Findings) } else { Ok(()) }
+}

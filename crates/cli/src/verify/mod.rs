@@ -1,0 +1,285 @@
+//! `turnpike verify`: whether a gateway that runs is the one that these policies describe.
+//!
+//! Two questions, and neither is left to trust. Which bundle it serves, it says itself; that it refuses
+//! whom it must is tried: each route is called with credentials that are none, and the answer is compared
+//! with that of the engine, which plays the same request here.
+
+mod probe;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+use turnpike_engine::accept::hex;
+use turnpike_policy::Compiled;
+
+use crate::play::Request;
+use crate::{Failure, git, say, tree, web, words};
+
+/// How long to wait between two looks, with --wait.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Compare a gateway that runs with the policies
+///
+/// Asks it which bundle it serves, of which environment and commit, and whether it is ready. Then calls
+/// each route with no credential, a malformed one, one that nobody was given and one that somebody forged:
+/// each must be refused as the policies say. Where the gateway serves other policies than these, only
+/// routes that read (GET, HEAD) are called. No credential is needed, and nothing reaches an upstream
+/// unless a route does not refuse.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike verify https://api.acme.example --env production
+  turnpike verify https://api.acme.example --env production --wait 2m      right after a deployment
+  turnpike verify http://127.0.0.1:8787 --format json
+
+Exit codes: 0 it serves these policies and refuses as they say, 1 it does not, 2 it could not be asked")]
+pub(crate) struct Arguments {
+    /// The gateway's address
+    #[arg(value_name = "URL")]
+    url: String,
+    #[command(flatten)]
+    policies: tree::Policies,
+    /// Which environment it is to serve [default: the one that it says]
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Wait so long for it to serve these policies (90s, 2m)
+    #[arg(long, value_name = "TIME", value_parser = tree::seconds)]
+    wait: Option<u64>,
+    /// How to say what was found
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
+}
+
+/// What a gateway says of itself.
+struct Version {
+    gateway: String,
+    bundle: String,
+    commit: String,
+    dirty: bool,
+    environment: String,
+    built: String,
+    json: Json,
+}
+
+/// The policies that it is compared with.
+struct Mine {
+    compiled: Compiled,
+    hash: String,
+    commit: Option<String>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Verdict {
+    good: Vec<String>,
+    wrong: Vec<String>,
+    skipped: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = arguments.policies.root()?;
+    let base = web::address(&arguments.url)?;
+    // Before anything is asked: a wrong tree has nothing to be compared with.
+    if let Some(environment) = &arguments.env {
+        tree::has_environment(&root, environment)?;
+    }
+    let mut version = Version::ask(&base)?;
+    let environment = arguments
+        .env
+        .clone()
+        .unwrap_or_else(|| version.environment.clone());
+    let mine = Mine::build(&root, &environment)?;
+    if let Some(wait) = arguments.wait {
+        let until = tree::now()?.saturating_add(wait.saturating_mul(1000));
+        while version.bundle != mine.hash && tree::now()? < until {
+            thread::sleep(PAUSE);
+            version = Version::ask(&base)?;
+        }
+    }
+    mine.answers(&base)?;
+    let mut verdict = Verdict::default();
+    let same = verdict.version(&version, &mine, &environment, &root);
+    verdict.health(&base)?;
+    probe::probe(&base, &mine.compiled, same, &mut verdict)?;
+    match arguments.format {
+        tree::Format::Text => say::out(&verdict.text(&base, &version))?,
+        tree::Format::Json => say::json(&json!({
+            "gateway": version.json,
+            "tree": { "bundle": mine.hash, "environment": environment, "commit": mine.commit },
+            "same": same,
+            "right": verdict.good,
+            "wrong": verdict.wrong,
+            "skipped": verdict.skipped,
+        }))?,
+    }
+    if verdict.wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Findings)
+    }
+}
+
+impl Version {
+    fn ask(base: &str) -> Result<Self, Failure> {
+        let answer = ask(base, "/_turnpike/version")?;
+        let json = answer.json().unwrap_or_default();
+        let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
+        let read = || {
+            Some(Self {
+                gateway: text("gateway")?,
+                bundle: text("bundle")?,
+                commit: text("commit")?,
+                dirty: json.get("dirty")?.as_bool()?,
+                environment: text("environment")?,
+                built: text("built")?,
+                json: json.clone(),
+            })
+        };
+        read().filter(|_| answer.status == 200).ok_or_else(|| {
+            Failure::refused(format!(
+                "{base}/_turnpike/version answers {}, and not as this gateway does: is it the right address?",
+                answer.status
+            ))
+        })
+    }
+}
+
+fn ask(base: &str, path: &str) -> Result<crate::play::Answer, Failure> {
+    let request = Request {
+        method: "GET".to_owned(),
+        url: format!("{base}{path}"),
+        ..Request::default()
+    };
+    web::send(&request).map_err(|why| Failure::refused(format!("{base}: {why}")))
+}
+
+impl Mine {
+    fn build(root: &Path, environment: &str) -> Result<Self, Failure> {
+        tree::has_environment(root, environment)?;
+        let outcome = tree::build(root, environment, None)?;
+        match (outcome.compiled, outcome.bundle) {
+            (Some(compiled), Some((_, hash))) => Ok(Self {
+                compiled,
+                hash: hex(&hash),
+                commit: git::head(root),
+            }),
+            _ => {
+                say::findings(&outcome.diagnostics);
+                say::error(&format!(
+                    "the policies have errors in `{environment}`: mend these first, then verify"
+                ));
+                Err(Failure::Findings)
+            }
+        }
+    }
+}
+
+impl Mine {
+    /// Whether they answer at this address at all; else each call would be refused, and show nothing.
+    fn answers(&self, base: &str) -> Result<(), Failure> {
+        let hosts = &self.compiled.gateway.hosts;
+        let authority = base.split_once("://").map_or(base, |(_, rest)| rest);
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        if hosts.is_empty() || hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            return Ok(());
+        }
+        Err(Failure::refused(format!(
+            "`{host}` is not among the hosts that the policies answer, so that each call would be refused\n\
+             ask at one of these: {}",
+            hosts.join(", ")
+        )))
+    }
+}
+
+impl Verdict {
+    /// Whether it serves these policies.
+    fn version(&mut self, theirs: &Version, mine: &Mine, environment: &str, root: &Path) -> bool {
+        let short = |hash: &str| hash.chars().take(12).collect::<String>();
+        if theirs.environment != environment {
+            self.wrong.push(format!(
+                "it serves the environment `{}`, not `{environment}`",
+                theirs.environment
+            ));
+        }
+        if theirs.gateway != mine.compiled.gateway.name {
+            self.wrong.push(format!(
+                "it is the gateway `{}`, not `{}`",
+                theirs.gateway, mine.compiled.gateway.name
+            ));
+        }
+        let same = theirs.bundle == mine.hash;
+        if same {
+            self.good.push(format!(
+                "it serves the policies of {} ({})",
+                root.display(),
+                short(&mine.hash)
+            ));
+        } else {
+            let how = if theirs.dirty {
+                "; it was built with changes that were not committed"
+            } else {
+                ""
+            };
+            let seen = if git::knows(root, &theirs.commit) {
+                format!(": `turnpike diff {}` shows what differs", short(&theirs.commit))
+            } else {
+                String::new()
+            };
+            self.wrong.push(format!(
+                "it serves other policies ({}) than {} ({}){how}{seen}",
+                short(&theirs.bundle),
+                root.display(),
+                short(&mine.hash),
+            ));
+        }
+        same
+    }
+
+    /// Whether it can do what its policies say.
+    fn health(&mut self, base: &str) -> Result<(), Failure> {
+        let answer = ask(base, "/_turnpike/health")?;
+        if answer.status == 200 {
+            self.good.push("it is ready: no secret is missing".to_owned());
+        } else {
+            let why = answer.detail().or_else(|| answer.code()).unwrap_or_default();
+            self.wrong
+                .push(format!("it is not ready ({}): {why}", answer.status));
+        }
+        Ok(())
+    }
+
+    fn text(&self, base: &str, version: &Version) -> String {
+        let commit = match version.commit.as_str() {
+            "" => "of no commit".to_owned(),
+            commit => format!("of {}", commit.chars().take(12).collect::<String>()),
+        };
+        let mut text = format!(
+            "{} is {} in {}, {commit}, built {}\n",
+            say::bold(base),
+            version.gateway,
+            version.environment,
+            version.built
+        );
+        for (mark, lines) in [
+            (say::good("ok  "), &self.good),
+            (say::warn("skip"), &self.skipped),
+            (say::bad("FAIL"), &self.wrong),
+        ] {
+            for line in lines {
+                let _ = writeln!(text, "  {mark}  {line}");
+            }
+        }
+        let end = match self.wrong.len() {
+            0 => "it is as the policies say".to_owned(),
+            some => format!("{} with these policies", words::count(some, "disagreement")),
+        };
+        format!("{text}\n{end}\n")
+    }
+}

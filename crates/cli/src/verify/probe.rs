@@ -1,0 +1,322 @@
+//! Calls that must be refused.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde_json::json;
+use turnpike_policy::{Compiled, Timestamp};
+
+use super::Verdict;
+use crate::play::{Answer, Mint, Request, World};
+use crate::words::{self, at};
+use crate::{Failure, tree, web};
+
+/// How many calls are under way at one time.
+const AT_ONCE: usize = 8;
+/// How often a call that met the shield is sent again.
+const TRIES: usize = 10;
+/// What stands for parameters of paths.
+const PLACEHOLDER: &str = "turnpike-verify";
+
+/// One call, what it shows, and what the policies answer.
+struct Probe {
+    route: String,
+    with: &'static str,
+    request: Request,
+    status: u16,
+    code: Option<String>,
+}
+
+/// Calls every route with credentials that are none, and says what was not refused as it must be.
+pub(super) fn probe(
+    base: &str,
+    compiled: &Compiled,
+    same: bool,
+    verdict: &mut Verdict,
+) -> Result<(), Failure> {
+    let now = tree::now()?;
+    let mut unread = 0_usize;
+    let mut probes = Vec::new();
+    let mut count = 0_usize;
+    let credentials = credentials(compiled, now)?;
+    let mut world = World::new(compiled, Mint::new(compiled).map_err(Failure::refused)?);
+    for route in routes(compiled) {
+        if let Some(until) = route.open_until.filter(|until| now < *until) {
+            verdict.skipped.push(format!(
+                "{}: open to everybody until {}, by an exception",
+                route.name,
+                words::date(until)
+            ));
+            continue;
+        }
+        // What a gateway does that is not known may be anything: nothing is called that could change something.
+        if !same && !matches!(route.method.as_str(), "GET" | "HEAD") {
+            unread += 1;
+            continue;
+        }
+        count += 1;
+        for (with, credential) in &credentials {
+            let request = Request {
+                method: route.method.clone(),
+                url: format!("{base}{}", route.path),
+                headers: Vec::from_iter(
+                    credential
+                        .as_ref()
+                        .map(|credential| ("authorization".to_owned(), format!("Bearer {credential}"))),
+                ),
+                ..Request::default()
+            };
+            let mut played = request.clone();
+            // Each from an address of its own, so that none meets the shield.
+            played
+                .headers
+                .push(("cf-connecting-ip".to_owned(), address(probes.len())));
+            let answer = world.play(&[(now, played)]).map_err(Failure::refused)?.pop();
+            let answer = answer.filter(|answer| !answer.cold).ok_or_else(|| {
+                Failure::refused(format!(
+                    "{} is no route of the policies: this is a fault of turnpike",
+                    route.name
+                ))
+            })?;
+            probes.push(Probe {
+                route: route.name.clone(),
+                with,
+                request,
+                status: answer.status,
+                code: answer.code(),
+            });
+        }
+    }
+    if unread > 0 {
+        verdict.skipped.push(format!(
+            "{} that may change something: what it would do there is not known, as it serves other policies",
+            words::count(unread, "route")
+        ));
+    }
+    judge(&send(base, &probes)?, probes.len(), count, verdict);
+    Ok(())
+}
+
+/// What each probe did that it should not, by route.
+fn judge(wrong: &BTreeMap<usize, (String, String)>, sent: usize, routes: usize, verdict: &mut Verdict) {
+    for (route, what) in wrong.values() {
+        verdict.wrong.push(format!("{route}: {what}"));
+    }
+    if wrong.is_empty() && sent > 0 {
+        verdict.good.push(format!(
+            "{} refused as the policies say, on {}",
+            words::count(sent, "call"),
+            words::count(routes, "route")
+        ));
+    }
+}
+
+/// Sends them, several at one time.
+fn send(base: &str, probes: &[Probe]) -> Result<BTreeMap<usize, (String, String)>, Failure> {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(BTreeMap::new());
+    let lost = Mutex::new(None);
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(probes.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(probe) = probes.get(index) else {
+                        break;
+                    };
+                    match patient(probe) {
+                        Ok(answer) => {
+                            if let (Some(what), Ok(mut wrong)) = (differs(probe, &answer), wrong.lock()) {
+                                wrong.insert(index, (probe.route.clone(), what));
+                            }
+                        }
+                        Err(why) => {
+                            if let Ok(mut lost) = lost.lock() {
+                                lost.get_or_insert(why);
+                            }
+                            next.store(probes.len(), Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    match lost.into_inner() {
+        Ok(None) => wrong
+            .into_inner()
+            .map_err(|_| Failure::refused("a probe was lost: this is a fault of turnpike")),
+        Ok(Some(why)) => Err(Failure::refused(format!("{base}: {why}"))),
+        Err(_) => Err(Failure::refused("a probe was lost: this is a fault of turnpike")),
+    }
+}
+
+/// Sends one, and again once the shield lets it.
+fn patient(probe: &Probe) -> Result<Answer, String> {
+    let mut answer = web::send(&probe.request)?;
+    for _ in 1..TRIES {
+        if answer.status != 429 || probe.status == 429 {
+            break;
+        }
+        let wait = answer
+            .header("retry-after")
+            .and_then(|seconds| seconds.parse().ok());
+        thread::sleep(Duration::from_secs(wait.unwrap_or(1).clamp(1, 10)));
+        answer = web::send(&probe.request)?;
+    }
+    Ok(answer)
+}
+
+fn differs(probe: &Probe, answer: &Answer) -> Option<String> {
+    let Probe {
+        with, status, code, ..
+    } = probe;
+    let shown = |status: u16, code: Option<&str>| match code {
+        Some(code) => format!("{status} {code}"),
+        None => status.to_string(),
+    };
+    // An answer to HEAD has no body to say its code.
+    let theirs = answer.code();
+    let unsaid = probe.request.method == "HEAD";
+    if answer.status == *status && (unsaid || theirs == *code) {
+        return None;
+    }
+    let right = shown(*status, code.as_deref());
+    Some(if answer.status < 400 {
+        format!(
+            "with {with} it answers {}; it must refuse, with {right}",
+            answer.status
+        )
+    } else {
+        format!(
+            "with {with} it refuses with {}; the policies say {right}",
+            shown(answer.status, theirs.as_deref())
+        )
+    })
+}
+
+struct Route {
+    name: String,
+    method: String,
+    path: String,
+    open_until: Option<Timestamp>,
+}
+
+/// Everything that asks for a credential.
+fn routes(compiled: &Compiled) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for operation in &compiled.operations {
+        let Some(api) = at(&compiled.apis, operation.api) else {
+            continue;
+        };
+        routes.push(Route {
+            name: format!("{} {}{}", operation.method.name(), api.base, operation.path),
+            method: operation.method.name().to_owned(),
+            path: filled(&format!("{}{}", api.base, operation.path)),
+            open_until: operation.open_until,
+        });
+    }
+    let mut own = |method: &str, path: &str| {
+        routes.push(Route {
+            name: format!("{method} {path}"),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            open_until: None,
+        });
+    };
+    if !compiled.models.is_empty() {
+        own("POST", "/v1/chat/completions");
+        own("GET", "/v1/models");
+    }
+    if compiled
+        .consumers
+        .iter()
+        .any(|consumer| consumer.operator.is_some())
+    {
+        own("GET", "/_turnpike/limits");
+    }
+    routes
+}
+
+/// A path with something in the place of its parameters.
+fn filled(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        if segment.contains('{') {
+            PLACEHOLDER
+        } else {
+            segment
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// Credentials that nobody was given.
+fn credentials(compiled: &Compiled, now: Timestamp) -> Result<Vec<(&'static str, Option<String>)>, Failure> {
+    let mut random = [0_u8; 64];
+    getrandom::fill(&mut random).map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
+    let text = Base64UrlUnpadded::encode_string(&random);
+    let mut all = vec![
+        ("no credential", None),
+        (
+            "a malformed credential",
+            Some("eyJhbGciOiJub25lIn0.e30".to_owned()),
+        ),
+        (
+            "a key that nobody has",
+            Some(format!("tpk_{}", text.chars().take(43).collect::<String>())),
+        ),
+    ];
+    // In the name of an issuer that is trusted, where there is one; signed by nobody it knows.
+    let token = |issuer: &str, audience: &str, claim: &str, algorithm: &str| {
+        let seconds = now / 1000;
+        let part = |json: serde_json::Value| Base64UrlUnpadded::encode_string(json.to_string().as_bytes());
+        let header = part(json!({ "alg": algorithm, "typ": "at+jwt" }));
+        let claims = part(json!({
+            "iss": issuer, "aud": audience, claim: "turnpike-verify", "sub": "turnpike-verify",
+            "iat": seconds, "exp": seconds + 60,
+        }));
+        format!("{header}.{claims}.{text}")
+    };
+    all.push((
+        "a token of a foreign issuer",
+        Some(token("https://foreign.invalid/", "foreign", "client_id", "ES256")),
+    ));
+    if let Some(issuer) = compiled.issuers.first()
+        && let Some(algorithm) = issuer.algorithms.first()
+    {
+        let audience = issuer.audience.first().map_or("", String::as_str);
+        all.push((
+            "a forged token",
+            Some(token(
+                &issuer.issuer,
+                audience,
+                &issuer.consumer_claim,
+                algorithm.name(),
+            )),
+        ));
+    }
+    Ok(all)
+}
+
+/// An address for each number.
+fn address(number: usize) -> String {
+    let byte = |shift: usize| (number >> shift) & 0xFF;
+    format!("10.{}.{}.{}", byte(16), byte(8), byte(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_filled() {
+        assert_eq!(
+            filled("/pets/v1/pets/{petId}/a"),
+            "/pets/v1/pets/turnpike-verify/a"
+        );
+        assert_eq!(address(0x1_02_03), "10.1.2.3");
+    }
+}

@@ -1,0 +1,236 @@
+//! `turnpike check` and the `wrangler.toml` beside the tree.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use turnpike_policy::source::Code;
+
+use crate::common::{Tree, command, finish};
+
+const GOOD: &str = r#"
+name = "edge"
+main = "src/entry.js"
+
+[[durable_objects.bindings]]
+name = "METER"
+class_name = "Meter"
+
+[[migrations]]
+tag = "v1"
+new_sqlite_classes = ["Meter"]
+
+[triggers]
+crons = ["17 * * * *"]
+
+[env.production]
+workers_dev = false
+routes = [{ pattern = "api.acme.example", custom_domain = true }]
+build.command = "scripts/build --env production"
+durable_objects.bindings = [{ name = "METER", class_name = "Meter" }]
+vars = { REGION = "eu" }
+"#;
+
+fn with(toml: &str) -> Tree {
+    let tree = Tree::new();
+    fs::write(tree.folder.path().join("wrangler.toml"), toml).unwrap();
+    tree
+}
+
+fn found(tree: &Tree) -> Vec<Value> {
+    let output = tree.run(&["check", "--format", "json"]);
+    let report: Value = serde_json::from_str(&output.out).unwrap();
+    let all = report["findings"].as_array().unwrap().iter();
+    all.filter(|finding| finding["code"].as_str().unwrap().starts_with("P2"))
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn what_agrees_is_not_spoken_of() {
+    assert_eq!(found(&with(GOOD)), Vec::<Value>::new());
+    // Nor is one that is not there.
+    assert_eq!(found(&Tree::new()), Vec::<Value>::new());
+    // This repository's own.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut check = command(&root, &["check"]);
+    let key = tempfile::tempdir().unwrap();
+    check.env("TURNPIKE_DEVELOPMENT_KEY", key.path().join("issuer.json"));
+    let output = finish(check);
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert!(!output.out.contains("[P2"), "{}", output.out);
+}
+
+#[test]
+fn each_disagreement() {
+    let bound = "durable_objects.bindings = [{ name = \"METER\", class_name = \"Meter\" }]";
+    let build = "build.command = \"scripts/build --env production\"\n";
+    let mut tripped = BTreeSet::new();
+    for (from, to, codes, line, said) in [
+        ("name = \"edge\"", "name = edge", &["P2001"][..], 2, "edge"),
+        ("[env.production]", "[env.live]", &[], 0, ""),
+        (build, "", &["P2002", "P2004"], 16, "builds the policies of `dev`"),
+        ("--env production", "--env=production", &[], 0, ""),
+        (
+            "scripts/build --env production",
+            "TURNPIKE_ENV=production scripts/build",
+            &[],
+            0,
+            "",
+        ),
+        (
+            "--env production",
+            "--env prod",
+            &["P2002", "P2003"],
+            19,
+            "`prod`, which gateway.yaml does not list",
+        ),
+        (bound, "", &["P2005"], 16, "does not bind METER"),
+        (
+            bound,
+            "durable_objects.bindings = [{ name = \"METER\", class_name = \"Metre\" }]",
+            &["P2005"],
+            20,
+            "not of the class Meter",
+        ),
+        (
+            bound,
+            "durable_objects.bindings = [{ name = \"METER\", class_name = \"Meter\", script_name = \"other\" }]",
+            &[],
+            0,
+            "",
+        ),
+        (
+            "new_sqlite_classes = [\"Meter\"]",
+            "new_sqlite_classes = []",
+            &["P2006", "P2006"],
+            20,
+            "no migration",
+        ),
+        (
+            build,
+            "build.command = \"scripts/build --env production\"\nmigrations = []\n",
+            &["P2006"],
+            20,
+            "no migration of `env.production`",
+        ),
+        (
+            "[triggers]",
+            "[[migrations]]\ntag = \"v2\"\ndeleted_classes = [\"Meter\"]\n[triggers]",
+            &["P2006", "P2006"],
+            23,
+            "creates the class Meter",
+        ),
+        (
+            "[triggers]",
+            "[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{ from = \"Meter\", to = \"Other\" }]\n[triggers]",
+            &["P2006", "P2006"],
+            23,
+            "creates",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = true",
+            &["P2007"],
+            17,
+            "is reached at workers.dev",
+        ),
+        (
+            "workers_dev = false\nroutes = [{ pattern = \"api.acme.example\", custom_domain = true }]",
+            "",
+            &["P2007"],
+            16,
+            "workers.dev",
+        ),
+        ("workers_dev = false", "", &[], 0, ""),
+        (
+            "[\"17 * * * *\"]",
+            "[]",
+            &["P2008", "P2008"],
+            14,
+            "no cron trigger",
+        ),
+        (
+            "REGION = \"eu\"",
+            "OPENAI_KEY = \"sk-1234\"",
+            &["P2009"],
+            21,
+            "`OPENAI_KEY` stands in `vars`",
+        ),
+        (
+            "[triggers]",
+            "[vars]\nPETS_TOKEN = \"sk-1234\"\n[triggers]",
+            &["P2009"],
+            14,
+            "wrangler secret put PETS_TOKEN",
+        ),
+        (
+            "pattern = \"api.acme.example\"",
+            "pattern = \"https://www.acme.example/*\"",
+            &["P2010"],
+            18,
+            "`www.acme.example` is not among",
+        ),
+        (
+            "pattern = \"api.acme.example\"",
+            "pattern = \"*.acme.example/*\"",
+            &[],
+            0,
+            "",
+        ),
+    ] {
+        assert_eq!(GOOD.matches(from).count(), 1, "{from}");
+        let tree = with(&GOOD.replace(from, to));
+        let all = found(&tree);
+        let here: Vec<_> = all
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap())
+            .collect();
+        let mut sorted = here.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, codes, "{to}: {all:#?}");
+        tripped.extend(here.iter().map(|code| (*code).to_owned()));
+        let text = tree.run(&["check"]);
+        assert!(
+            !text.out.contains("sk-1234") && !text.err.contains("sk-1234"),
+            "{}",
+            text.out
+        );
+        if codes.is_empty() {
+            assert_eq!(text.code, 0, "{to}");
+            continue;
+        }
+        assert!(
+            all.iter()
+                .any(|finding| finding["line"] == line && finding["file"] == "wrangler.toml"),
+            "{to}: {all:#?}"
+        );
+        let whole = format!("{}{}", text.out, Value::from(all.clone()));
+        assert!(whole.contains(said), "{to}: {said}\n{whole}");
+        let error = all.iter().any(|finding| finding["severity"] == "error");
+        assert_eq!(text.code, i32::from(error), "{to}");
+    }
+    let mut codes = Code::ALL.iter().map(|code| code.number());
+    assert!(
+        codes.all(|code| !code.starts_with("P2") || tripped.contains(code)),
+        "{tripped:?}"
+    );
+}
+
+#[test]
+fn one_environment_and_its_own() {
+    let tree = with(&GOOD.replace("workers_dev = false", "workers_dev = true"));
+    assert!(!tree.good(&["check", "--env", "dev"]).contains("P2007"));
+    let out = tree.good(&["check", "--env", "production"]);
+    assert!(
+        out.contains("warning[P2007]") && out.contains("--> wrangler.toml:17:15"),
+        "{out}"
+    );
+    let sarif = tree.good(&["check", "--format", "sarif"]);
+    assert!(sarif.contains("\"P2007\""));
+    assert_eq!(tree.run(&["check", "--deny", "warnings"]).code, 1);
+    // From within the folder, the file is still the one beside it.
+    let output = finish(command(&tree.path(""), &["check", "--policies", "."]));
+    assert!(output.out.contains("P2007"), "{}{}", output.out, output.err);
+}
