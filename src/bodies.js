@@ -9,10 +9,9 @@ export const FAILURE = { UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSIN
 // at most one at a time (with its edits, or while its pieces are put together), and the core has room
 // for one more.
 const MAX_HELD = 40 * 1024 * 1024;
-// A body of unknown length is counted in steps of this size.
-const STEP = 64 * 1024;
-// So is one that is longer than this: what is only announced takes no room from others.
-const EAGER = 256 * 1024;
+// A body of up to this length takes its room at once. Of a longer one, and of one of unknown length, only what has
+// come is counted: what is announced and never sent takes no room from others.
+const EAGER = 16 * 1024;
 
 let held = 0;
 
@@ -73,7 +72,6 @@ async function readCounted(stream, max, deadline, hold) {
   const reader = stream.getReader();
   const chunks = [];
   let length = 0;
-  let room = 0;
   const stop = (why) => {
     reader.cancel(why).catch(() => {});
     return why;
@@ -84,10 +82,7 @@ async function readCounted(stream, max, deadline, hold) {
     if (read.done) break;
     length += read.value.length;
     if (length > max) return stop("large");
-    while (room < length) {
-      if (!hold.reserve(STEP)) return stop("busy");
-      room += STEP;
-    }
+    if (!hold.reserve(read.value.length)) return stop("busy");
     chunks.push(read.value);
   }
   const whole = new Uint8Array(length);

@@ -10,10 +10,16 @@ import { settle } from "./settle.js";
 import { createWatch } from "./watch.js";
 import { TELL } from "./wire.js";
 
-// How long a client may take to send a body that must be read, in milliseconds.
+// How long a client may take to send a body that must be read, in milliseconds; a short one, less.
 const UPLOAD = 60_000;
-// After how many milliseconds an answer that nobody takes is settled.
+const SHORT_UPLOAD = 10_000;
+// What a short one is, in bytes.
+const SHORT = 16 * 1024;
+// After how many milliseconds an answer that nobody takes is settled, and ended: what is given back is over.
 const UNTAKEN = 15_000;
+// How long an answer that holds a place may last at the most, in milliseconds: as long as its object keeps the
+// place (`PLACE` in crates/engine/src/admit/uses.rs).
+const LONGEST = 15 * 60_000;
 // How long an object may take to decide, and an issuer to send its keys, in milliseconds.
 const DECIDE = 5_000;
 const KEYS = 5_000;
@@ -174,7 +180,8 @@ export function createGateway(core, cold, log) {
     const length = call.request.headers.get("content-length");
     const announced = length === null ? null : Number(length);
     call.hold ??= createHold();
-    const read = await readWhole(call.request, announced, step.max, UPLOAD, call.hold, call.watch);
+    const within = announced !== null && announced <= SHORT ? SHORT_UPLOAD : UPLOAD;
+    const read = await readWhole(call.request, announced, step.max, within, call.hold, call.watch);
     if (typeof read === "string") return resume(call).body(step.flight, BODY_FAILURES[read], null);
     call.body = read;
     return resume(call).body(step.flight, 0, read);
@@ -360,16 +367,20 @@ export function createGateway(core, cold, log) {
     const pump = async () => {
       const reader = body.getReader();
       const writer = writable.getWriter();
-      // A client that leaves while nothing comes is noticed by this alone.
-      call.signal?.addEventListener("abort", () => {
+      // The place goes back, so the stream must not go on: it would be one too many.
+      const end = (why) => {
         tell();
         reader.cancel().catch(() => {});
-      });
+        writer.abort(new Error(why)).catch(() => {});
+      };
+      // A client that leaves while nothing comes is noticed by this alone.
+      call.signal?.addEventListener("abort", () => end("the client has left"));
+      const longest = setTimeout(() => end("it took longer than a place is kept"), LONGEST);
       try {
         for (;;) {
           const { done, value } = await reader.read();
           if (done) break;
-          const timer = setTimeout(tell, UNTAKEN);
+          const timer = setTimeout(() => end("nobody takes it"), UNTAKEN);
           try {
             await writer.write(value);
           } finally {
@@ -381,6 +392,7 @@ export function createGateway(core, cold, log) {
         reader.cancel().catch(() => {});
         writer.abort(error).catch(() => {});
       } finally {
+        clearTimeout(longest);
         tell();
       }
     };

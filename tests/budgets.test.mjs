@@ -302,6 +302,43 @@ test("places of an API: a client that leaves gives its place back", async (t) =>
   await Promise.all(answers.map((answer) => answer.text()));
 });
 
+test("a client that stalls does not keep its place, nor its stream", async (t) => {
+  const big = Buffer.alloc(48 * 1024 * 1024, "x");
+  const rest = await startUpstream(PORTS.rest, (request, response) => {
+    response.writeHead(200, { "content-type": "application/json", "content-length": big.length });
+    response.end(big);
+  });
+  t.after(() => rest.stop());
+  const headers = { "x-api-key": key("places") };
+  const begin = () => {
+    const call = open(gateway.url, { path: "/orders/v1/orders", headers });
+    call.request.on("error", () => {});
+    call.request.end();
+    return call.response;
+  };
+  const stalled = [await begin(), await begin(), await begin()];
+  assert.deepEqual(stalled.map(({ statusCode }) => statusCode), [200, 200, 200]);
+  for (const answer of stalled) answer.pause();
+  const turned = await begin();
+  assert.equal(turned.statusCode, 429);
+  turned.resume();
+  await sleep(18_000);
+  const next = await begin();
+  assert.equal(next.statusCode, 200, "its place is another's");
+  // Who reads on finds that the answer has ended, and not whole.
+  for (const answer of stalled) {
+    let length = 0;
+    const ended = new Promise((resolve) => {
+      answer.on("error", () => resolve("cut")).on("close", () => resolve("cut")).on("end", () => resolve("whole"));
+    });
+    answer.on("data", (chunk) => { length += chunk.length; });
+    assert.equal(await ended, "cut");
+    assert.ok(length < big.length, `${length}`);
+  }
+  next.on("error", () => {});
+  next.destroy();
+});
+
 test("the official SDK raises its own exception, and does not try again", async () => {
   const before = upstream.requests.length;
   upstream.answer = (request, response) => json(response, completion("priced-model", "ok", usageOf({ input: 30_000, cached: 0, output: 50 })));

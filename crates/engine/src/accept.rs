@@ -234,6 +234,8 @@ fn decode_needless(path: &str) -> Result<String, Refusal> {
                 return Err(refuse("The path holds an encoded separator."));
             }
             0..=0x1f | 0x7f => return Err(refuse("The path holds an encoded control character.")),
+            // Some servers cut a segment at it: `..;` is `..` to them.
+            b';' => return Err(refuse("The path holds an encoded semicolon.")),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 canonical.push(char::from(byte));
             }
@@ -350,6 +352,8 @@ mod tests {
             "/a%2fb",
             "/a%2Fb",
             "/a%5cb",
+            "/a/..%3b",
+            "/a%3Bb/c",
             "/a\\b",
             "/%00",
             "/%",

@@ -31,7 +31,7 @@ pub(crate) fn preflight(
 ) -> Result<Finish, Refusal> {
     let Some(cors) = cors.filter(|cors| allows(Some(cors), origin)) else {
         let detail = format!("Pages of {} may not call.", shown(origin));
-        return Err(Refusal::new(Code::OriginNotAllowed, detail).header("vary", "Origin"));
+        return Err(Refusal::new(Code::OriginNotAllowed, detail));
     };
     let allow = methods.allow();
     let known = Method::from_name(wanted)

@@ -207,7 +207,12 @@ impl Engine {
                 base.judged(at.time, head.status, None);
                 let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
-                let set = base.answer_headers(self);
+                let mut set = base.answer_headers(self);
+                if base.consumer.is_some() {
+                    // A cache between the gateway and its client knows by `Authorization` alone that an answer may
+                    // be for one caller (RFC 9111, 3.5).
+                    set.push((Cow::Borrowed("vary"), "authorization, x-api-key, api-key".to_owned()));
+                }
                 let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {
                     status: head.status,
@@ -685,6 +690,8 @@ impl Engine {
     pub(super) fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
         let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
+        // It is this caller's alone.
+        set.push((Cow::Borrowed("cache-control"), "private, no-store".to_owned()));
         let body = if base.head_only {
             Reply::None
         } else {

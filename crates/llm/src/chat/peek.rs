@@ -131,7 +131,7 @@ const NAMES: [&str; 9] = [
 
 /// Members by which some upstreams let a caller choose models, upstreams or credentials: nothing that
 /// a gateway's client may decide.
-const STEERING: [&str; 13] = [
+const STEERING: [&str; 18] = [
     "models",
     "route",
     "provider",
@@ -145,6 +145,11 @@ const STEERING: [&str; 13] = [
     "api_key",
     "api_version",
     "extra_headers",
+    "extra_body",
+    "headers",
+    "litellm_params",
+    "client_side_fallbacks",
+    "organization",
 ];
 
 impl<'a> Members<'a> {
