@@ -13,10 +13,12 @@ use crate::words::{self, at};
 const LISTED: usize = 8;
 
 pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+    // What is gone altogether is said where it was.
+    let there = everything(is);
     for (name, old, new) in pairs(&was.consumers, &is.consumers, |consumer| consumer.name.clone()) {
         changes.begin(format!("consumer {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => consumer((was, old), (is, new), changes),
+            (Some(old), Some(new)) => consumer((was, old), (is, new), &there, changes),
             (None, Some(new)) => {
                 changes.add(
                     Class::Loosening,
@@ -33,7 +35,12 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
     }
 }
 
-fn consumer((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer), changes: &mut Changes) {
+fn consumer(
+    (was, old): (&Compiled, &Consumer),
+    (is, new): (&Compiled, &Consumer),
+    there: &BTreeSet<String>,
+    changes: &mut Changes,
+) {
     let origin = &new.origin;
     changes.value(
         Class::Safe,
@@ -52,8 +59,6 @@ fn consumer((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer
     operators((old, new), changes);
     let (had, has) = (granted(was, old), granted(is, new));
     gains(&had, &has, origin, changes);
-    // What is gone altogether is said where it was.
-    let there = everything(is);
     let lost: Vec<_> = had
         .iter()
         .filter(|item| !has.contains(*item) && there.contains(*item))
