@@ -1,7 +1,8 @@
 //! `turnpike schema`: the JSON Schemas of the policy files, for editors.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use turnpike_policy::source::schema;
@@ -28,9 +29,12 @@ pub(crate) struct Arguments {
     /// Write KIND.json into this folder instead
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write nothing; fail (1) if what --out holds is not what would be written
+    /// Write nothing; fail (1) if what --out holds is not what would be written, or a policy file names
+    /// (`# yaml-language-server: $schema=...`) a schema that is not there or not of its kind
     #[arg(long, requires = "out")]
     check: bool,
+    #[command(flatten)]
+    policies: tree::Policies,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -79,5 +83,68 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             say::out(&format!("wrote {path}\n"))?;
         }
     }
+    if arguments.check
+        && let Ok(root) = arguments.policies.root()
+    {
+        for wrong in comments(&root) {
+            say::error(&wrong);
+            stale = true;
+        }
+    }
     if stale { Err(Failure::Findings) } else { Ok(()) }
+}
+
+/// The policy files whose first lines name a schema that is not there, or not that of their kind.
+fn comments(root: &Path) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let listed = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        files
+    };
+    let mut files = vec![("gateway", root.join("gateway.yaml"))];
+    let kinds = schema::all();
+    for (name, _) in &kinds {
+        let kind = name.trim_end_matches(".json");
+        for entry in listed(&root.join(kind)) {
+            // Beside an `api.yaml` lie documents, which are not of this language.
+            let file = if kind == "apis" {
+                entry.join("api.yaml")
+            } else {
+                entry
+            };
+            files.push((kind, file));
+        }
+    }
+    for (kind, file) in files {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let named = text
+            .lines()
+            .take_while(|line| line.starts_with('#'))
+            .find_map(|line| {
+                line.trim_start_matches('#')
+                    .trim()
+                    .strip_prefix("yaml-language-server: $schema=")
+            });
+        // What is fetched from elsewhere is not known here.
+        let Some(named) = named.map(str::trim).filter(|named| !named.contains("://")) else {
+            continue;
+        };
+        let path = file.parent().unwrap_or(root).join(named);
+        let right = path.file_name().and_then(OsStr::to_str) == Some(&format!("{kind}.json"));
+        let shown: String = named.chars().filter(|c| !c.is_control()).take(80).collect();
+        if !right {
+            wrong.push(format!(
+                "{}: the schema of such a file is {kind}.json, not {shown}",
+                file.display()
+            ));
+        } else if !path.is_file() {
+            wrong.push(format!(
+                "{}: there is no {shown}, seen from there",
+                file.display()
+            ));
+        }
+    }
+    wrong
 }

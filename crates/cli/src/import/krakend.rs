@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::{Api, Call, Cors, Import, Issuer, id, items, named, place, plain, shown, text, texts, versioned};
+use super::{
+    Api, Call, Cors, Import, Issuer, id, items, named, place, plain, reachable, shown, text, texts, versioned,
+};
 
 /// Headers that pass by themselves (the floor), or never do.
 const PASS: [&str; 5] = [
@@ -377,7 +379,7 @@ fn api(host: &str, endpoints: Vec<Endpoint>, names: &mut BTreeSet<String>, impor
         name,
         path,
         version,
-        upstream: host.to_owned(),
+        upstream: reachable(host, &shown(host), import),
         first_byte: endpoints.iter().filter_map(|one| one.first_byte).max(),
         ..Api::default()
     };

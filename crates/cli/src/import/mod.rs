@@ -345,6 +345,37 @@ fn id(method: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
     free
 }
 
+/// Where an upstream is. Names that only some network of its own knows (`orders_service`) cannot be reached from the
+/// edge: a name that leads nowhere stands for them, until somebody says where it is.
+fn reachable(url: &str, at: &str, import: &mut Import) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if host.split('.').all(label) && port.parse::<u16>().is_ok() {
+        return url.to_owned();
+    }
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    let path = if path.is_empty() || plain(path) { path } else { "" };
+    let instead = format!("https://{}.invalid{path}", named(host, &mut BTreeSet::new()));
+    import.leave(
+        at,
+        format!(
+            "`{}` is no host on the Internet: {instead} stands for it, until you say where it is",
+            shown(host)
+        ),
+    );
+    instead
+}
+
 /// Where something of a list stands, with its name: `services[0] (orders)`.
 fn place(before: &str, list: &str, index: usize, item: &Json) -> String {
     let names = ["name", "username", "endpoint", "id"];

@@ -33,7 +33,7 @@ services:
       - name: request-transformer
         config: { add: { headers: ["x-a:1"] } }
   - name: items
-    url: https://items.internal.example
+    url: http://items_service:3000/a
     routes:
       - name: one
         paths: ["~/items/v3/(?<id>\\d+)$"]
@@ -44,7 +44,7 @@ services:
         methods: [GET]
         strip_path: false
   - name: status
-    host: status.internal.example
+    host: pool
     port: 8080
     routes:
       - paths: [/status]
@@ -164,7 +164,8 @@ fn kong() {
         "GET /status is called as /status/v1/ here",
         "config.origins: origins are written exactly",
         "consumers[1] (other).basicauth_credentials: ",
-        "the file.upstreams: ",
+        "upstreams[0] (pool): an upstream is one address",
+        "`items_service` is no host on the Internet: https://items-service.invalid/a stands for it",
         "plans/imported.yaml: consumers had no limit",
     ] {
         assert!(left.contains(part), "{part}\n{left}");
@@ -211,7 +212,7 @@ fn kong() {
     for part in [
         "GET     /orders/v2/ ",
         "/items/v3/{id} ",
-        "https://items.internal.example/items/v3",
+        "https://items-service.invalid/a/items/v3",
         "/status/v1/",
     ] {
         assert!(routes.contains(part), "{part}\n{routes}");

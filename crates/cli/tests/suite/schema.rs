@@ -58,3 +58,46 @@ fn one_or_all_of_them() {
     assert_eq!(output.code, 2);
     assert!(output.err.contains("did you mean `plans`?"), "{}", output.err);
 }
+
+/// What editors are told in the files themselves.
+#[test]
+fn comments_for_editors() {
+    let tree = Tree::new();
+    tree.good(&["schema", "--out", "schemas"]);
+    let check = ["schema", "--out", "schemas", "--check"];
+    for (file, named, said) in [
+        ("plans/gold.yaml", "../../schemas/plans.json", ""),
+        ("apis/pets/api.yaml", "../../../schemas/apis.json", ""),
+        ("plans/gold.yaml", "https://a.example/plans.json", ""),
+        (
+            "plans/gold.yaml",
+            "../schemas/plans.json",
+            "there is no ../schemas/plans.json",
+        ),
+        (
+            "gateway.yaml",
+            "../schemas/plans.json",
+            "the schema of such a file is gateway.json",
+        ),
+        (
+            "apis/pets/api.yaml",
+            "../../schemas/apis.json",
+            "there is no ../../schemas/apis.json",
+        ),
+    ] {
+        let before = tree.read(file);
+        tree.write(
+            file,
+            &format!("# yaml-language-server: $schema={named}\n{before}"),
+        );
+        let output = tree.run(&check);
+        assert_eq!(
+            output.code,
+            i32::from(!said.is_empty()),
+            "{file} {named}: {}",
+            output.err
+        );
+        assert!(output.err.contains(said), "{file} {named}: {}", output.err);
+        tree.write(file, &before);
+    }
+}

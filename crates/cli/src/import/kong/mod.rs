@@ -16,7 +16,7 @@ use consumers::consumers;
 use plugins::{cors, limits};
 use routes::lay;
 
-use super::{Api, Import, items, named, place, shown, text, texts};
+use super::{Api, Import, items, named, place, reachable, shown, text, texts};
 
 /// Members that say nothing about what is done.
 const IDLE: [&str; 7] = [
@@ -63,12 +63,20 @@ pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
             "plugins",
             "consumers",
             "routes",
+            "upstreams",
         ],
     );
     for (index, route) in items(json, "routes").iter().enumerate() {
         import.leave(
             place("", "routes", index, route),
             "it is written outside of its service: put it below the service (`deck gateway dump` does)",
+        );
+    }
+    let pools = items(json, "upstreams");
+    for (index, pool) in pools.iter().enumerate() {
+        import.leave(
+            place("", "upstreams", index, pool),
+            "an upstream is one address: that of the first target was written, without health checks",
         );
     }
     let mut names = BTreeSet::new();
@@ -87,7 +95,7 @@ pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
     }
     for (index, service) in items(json, "services").iter().enumerate() {
         let at = place("", "services", index, service);
-        if let Some((api, its)) = self::service(&at, service, open, &mut names, import) {
+        if let Some((api, its)) = self::service(&at, service, open, pools, &mut names, import) {
             groups.insert(api.name.clone(), its);
             import.apis.push(api);
         }
@@ -131,6 +139,7 @@ fn service(
     at: &str,
     service: &Json,
     open: bool,
+    pools: &[Json],
     names: &mut BTreeSet<String>,
     import: &mut Import,
 ) -> Option<(Api, Groups)> {
@@ -150,10 +159,11 @@ fn service(
         import.leave(at, "it is disabled");
         return None;
     }
-    let Some(upstream) = upstream(service) else {
+    let Some(upstream) = upstream(service, pools) else {
         import.leave(at, "it has no address that begins with http:// or https://");
         return None;
     };
+    let upstream = reachable(&upstream, at, import);
     let title = text(service, "name").unwrap_or("Service").to_owned();
     let mut api = Api {
         name: named(&title, names),
@@ -208,7 +218,8 @@ fn service(
     Some((api, groups))
 }
 
-fn upstream(service: &Json) -> Option<String> {
+/// Its address; of a pool, that of the first target.
+fn upstream(service: &Json, pools: &[Json]) -> Option<String> {
     let url = match text(service, "url") {
         Some(url) => url.to_owned(),
         None => {
@@ -219,7 +230,17 @@ fn upstream(service: &Json) -> Option<String> {
                 .filter(|port| *port != usual)
                 .map_or_else(String::new, |port| format!(":{port}"));
             let path = text(service, "path").unwrap_or_default();
-            format!("{protocol}://{}{port}{path}", text(service, "host")?)
+            let host = text(service, "host")?;
+            let pool = pools.iter().find(|pool| text(pool, "name") == Some(host));
+            let target = pool.and_then(|pool| text(items(pool, "targets").first()?, "target"));
+            if let Some(target) = target {
+                return Some(
+                    format!("{protocol}://{target}{path}")
+                        .trim_end_matches('/')
+                        .to_owned(),
+                );
+            }
+            format!("{protocol}://{host}{port}{path}")
         }
     };
     let url = url.trim_end_matches('/').to_owned();
