@@ -40,6 +40,8 @@ pub enum Phase {
     FetchingKeys {
         /// The issuer (index into the policy's list).
         issuer: u32,
+        /// What of it is being fetched.
+        part: identify::Part,
         /// What the client presented, which is looked at again afterwards.
         presented: Presented,
     },

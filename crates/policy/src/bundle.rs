@@ -12,7 +12,7 @@ const HEADER: usize = 4 + 2 + 32;
 
 /// The version of the format that this build writes and reads. It changes with every change of
 /// [`Compiled`] that would make old bytes mean something else.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;
 
 /// A compiled tree and its hash.
 #[derive(Clone, Debug, PartialEq)]

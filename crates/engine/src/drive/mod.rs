@@ -107,10 +107,17 @@ impl Engine {
                     Err(refusal) => Err(unidentified(&refusal)),
                 }
             }
-            (Phase::FetchingKeys { issuer, presented }, Event::Keys(keys)) => {
+            (
+                Phase::FetchingKeys {
+                    issuer,
+                    part,
+                    presented,
+                },
+                Event::Keys(keys),
+            ) => {
                 let presented = presented.borrow();
                 let (policy, store) = (&self.policy, &mut self.identities);
-                let outcome = identify::keys_fetched(policy, store, issuer, keys, &presented, now);
+                let outcome = identify::keys_fetched(policy, store, (issuer, part), keys, &presented, now);
                 self.identity(outcome, &presented, &mut base, at)
             }
             (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
@@ -276,6 +283,7 @@ impl Engine {
                 },
                 Phase::FetchingKeys {
                     issuer: ask.issuer,
+                    part: ask.part,
                     presented: presented.into(),
                 },
             )),

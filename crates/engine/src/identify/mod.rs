@@ -20,6 +20,7 @@ mod flow;
 mod jwk;
 mod key_store;
 mod keys;
+mod metadata;
 mod refusal;
 mod token;
 
@@ -31,6 +32,7 @@ use turnpike_policy::Timestamp;
 
 pub use credential::Presented;
 pub use flow::{KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, keys_fetched, verified};
+pub use key_store::Part;
 pub use keys::MAX_SET;
 pub use refusal::Refusal;
 

@@ -186,6 +186,7 @@ fn issuers() -> Vec<Issuer> {
         consumer_claim: "client_id".to_owned(),
         clock_skew: 30,
         max_lifetime: Some(3600),
+        access_tokens: false,
         keys,
     };
     vec![
@@ -623,6 +624,7 @@ fn made() -> Compiled {
     let consumers = consumers(&plans, &models);
     let identity = |issuer| Identity {
         issuer,
+        client: None,
         value: "app".to_owned(),
         consumer: 0,
     };
