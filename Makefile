@@ -15,7 +15,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Native cargo commands go without: the Wasm compiler may be another one.
 TOOLS := set -euo pipefail; environment=$$(scripts/bootstrap --env); eval "$$environment";
 
-.PHONY: help dev test build cli bench size lint fmt dry-run clean
+.PHONY: help dev test build artifact cli fuzz tree real-documents bench bench-tree size lint fmt dry-run clean
 .PHONY: test-native test-policies test-wasm test-e2e
 
 help: ## List these commands
@@ -57,15 +57,33 @@ test-e2e: ## Only the end-to-end tests, against what `make build` built (TESTS=t
 build: ## Build the Worker for deployment into build/
 	@scripts/build
 
+# `wrangler deploy --no-bundle` takes it, also when the commit it came from is long gone: that is a rollback.
+artifact: ## Build what can be deployed, and deployed again later (TURNPIKE_ENV=production)
+	@$(TOOLS) node scripts/artifact.mjs
+
 cli: ## Build the `turnpike` command: target/release/turnpike
 	cargo build --package turnpike-cli --profile cli
 	@mkdir -p $(TARGET)/release && cp $(TARGET)/cli/turnpike $(TARGET)/release/turnpike
 	@echo '$(TARGET)/release/turnpike'
 
+fuzz: ## Damage policy trees at random and look what comes of it (MINUTES=10)
+	FUZZ_MINUTES=$${MINUTES:-10} FUZZ_SEED=$${SEED:-$$(date +%s)} \
+		cargo test --package turnpike-policy --profile cli --test fuzz -- --nocapture
+
+tree: ## Write a large policy tree to measure with (APIS=1000 OUT=dir)
+	@$(TOOLS) node scripts/tree.mjs --apis "$${APIS:-1000}" --out "$${OUT:?name a folder: make tree OUT=dir}" --seed "$${SEED:-1}"
+
+real-documents: ## Read large OpenAPI documents that others wrote, from packages of the npm registry
+	@$(MAKE) cli
+	@$(TOOLS) FETCH=1 node --test --test-reporter=spec tests/documents.test.mjs
+
 bench: ## Measure it beside the platform's floor and its peers (bench/README.md)
 	@scripts/bootstrap build
 	@$(MAKE) cli
 	@$(TOOLS) node bench/run.mjs
+
+bench-tree: ## Measure what a tree of 1,000 APIs costs to check, to build, to start and to run (APIS=1000)
+	@$(TOOLS) node bench/tree.mjs
 
 size: ## Measure the Worker's size and start-up time; fails above the budget
 	@# `make dev` leaves a build there that is quick to make, and larger than what is deployed.

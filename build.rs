@@ -1,10 +1,14 @@
 //! Checks and compiles the policies, and tells the crate what it was built from.
 //!
-//! Serves the root package and `crates/core`. It writes `policy.bin` (the bundle, which the core
-//! embeds) and `facts.rs` (constants) into `OUT_DIR`. `POLICIES` names another tree than
-//! `policies/`, `TURNPIKE_ENV` another environment than `dev`, `TURNPIKE_AS_OF` another day than
-//! today to compare expiry dates with. Whatever is wrong with the tree is printed, all of it, and
+//! Serves the root package and `crates/core`. It writes `policy.bin` (the bundle, which the core embeds),
+//! `facts.rs` (constants) and `facts.json` (for `scripts/artifact.mjs`) into `OUT_DIR`. `POLICIES` names
+//! another tree than `policies/`, `TURNPIKE_ENV` another environment than `dev`, `TURNPIKE_AS_OF` another day
+//! than today to compare expiry dates with. Whatever is wrong with the tree is printed, all of it, and
 //! stops the build.
+//!
+//! Cargo runs it again when a policy changes, or Git's `HEAD`. Whether the work tree is dirty, no file
+//! tells: `scripts/build` asks Git before every build, and says it in `TURNPIKE_COMMIT` and
+//! `TURNPIKE_DIRTY`, so that what has not changed is not built. They also serve where there is no Git.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,9 +17,15 @@ use std::process::Command;
 use std::{env, fs};
 
 use turnpike_policy::source::{self, Options, Severity, development};
-use turnpike_policy::{Compiled, State};
+use turnpike_policy::{Bundle, Compiled, Stamp, State};
 
-fn main() {
+/// The commit of the policies, where Git shall not be asked.
+const COMMIT: &str = "TURNPIKE_COMMIT";
+/// Whether there are changes in no commit, `true` or `false`, where Git shall not be asked.
+const DIRTY: &str = "TURNPIKE_DIRTY";
+
+// Not private, so that a test can be cargo (crates/core/tests/build_script.rs).
+pub(crate) fn main() {
     let mut lines = Vec::new();
     if let Err(why) = run(&mut lines) {
         lines.push(format!("cargo::error={}", why.replace('\n', " ")));
@@ -40,6 +50,8 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
         "POLICIES",
         "TURNPIKE_ENV",
         "TURNPIKE_AS_OF",
+        COMMIT,
+        DIRTY,
         "SOURCE_DATE_EPOCH",
         development::VARIABLE,
     ] {
@@ -82,17 +94,41 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
                 .map(|line| format!("cargo::{directive}={line}")),
         );
     }
-    let (Some((bundle, hash)), Some(compiled)) = (outcome.bundle, outcome.compiled) else {
+    let Some(compiled) = outcome.compiled else {
         return Ok(());
     };
+    let stamp = Git(&root).stamp(lines)?;
+    let (bundle, hash) = Bundle::write(&compiled, &stamp).map_err(|error| error.to_string())?;
     write(&out.join("policy.bin"), &bundle)?;
-    let git = Git::ask(lines);
-    let facts = facts(&hash, &git, &compiled).map_err(|error| error.to_string())?;
-    write(&out.join("facts.rs"), facts.as_bytes())
+    let facts = facts(&hash, &stamp, &compiled).map_err(|error| error.to_string())?;
+    write(&out.join("facts.rs"), facts.as_bytes())?;
+    let facts = facts_for_scripts(&hash, &stamp, &compiled.gateway.environment);
+    write(&out.join("facts.json"), facts.as_bytes())
+}
+
+/// What was built, as JSON. A commit is hexadecimal, and environments are names: nothing is to be escaped,
+/// and what is not so is left out.
+fn facts_for_scripts(hash: &[u8; 32], stamp: &Stamp, environment: &str) -> String {
+    let commit = Some(stamp.commit.as_str()).filter(|commit| commit.bytes().all(|b| b.is_ascii_hexdigit()));
+    format!(
+        "{{\"bundle\":\"{}\",\"commit\":\"{}\",\"dirty\":{},\"environment\":\"{environment}\",\"built\":\"{}\"}}\n",
+        hexadecimal(hash),
+        or_unknown(commit.unwrap_or_default()),
+        stamp.dirty,
+        or_unknown(&stamp.built.map(source::show_instant).unwrap_or_default()),
+    )
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The constants that tell what was built.
-fn facts(hash: &[u8; 32], git: &Git, compiled: &Compiled) -> Result<String, std::fmt::Error> {
+fn facts(hash: &[u8; 32], stamp: &Stamp, compiled: &Compiled) -> Result<String, std::fmt::Error> {
     let Compiled {
         gateway,
         apis,
@@ -100,6 +136,7 @@ fn facts(hash: &[u8; 32], git: &Git, compiled: &Compiled) -> Result<String, std:
         ..
     } = compiled;
     let (environment, explain) = (&gateway.environment, gateway.explain);
+    let built = stamp.built.map(source::show_instant).unwrap_or_default();
     let mut text = String::new();
     writeln!(
         text,
@@ -110,11 +147,7 @@ fn facts(hash: &[u8; 32], git: &Git, compiled: &Compiled) -> Result<String, std:
         text,
         "/// The SHA-256 of the policies in their canonical form, in hexadecimal."
     )?;
-    write!(text, "pub const POLICY_HASH: &str = \"")?;
-    for byte in hash {
-        write!(text, "{byte:02x}")?;
-    }
-    writeln!(text, "\";")?;
+    writeln!(text, "pub const POLICY_HASH: &str = \"{}\";", hexadecimal(hash))?;
     writeln!(
         text,
         "/// The environment that was built.\npub const ENVIRONMENT: &str = {environment:?};"
@@ -122,17 +155,17 @@ fn facts(hash: &[u8; 32], git: &Git, compiled: &Compiled) -> Result<String, std:
     writeln!(
         text,
         "/// The commit that was built, or `unknown`.\npub const COMMIT: &str = {:?};",
-        git.commit
+        or_unknown(&stamp.commit)
     )?;
     writeln!(
         text,
         "/// Whether the work tree held changes that are in no commit.\npub const DIRTY: bool = {};",
-        git.dirty
+        stamp.dirty
     )?;
     writeln!(
         text,
         "/// The date of `SOURCE_DATE_EPOCH`, or else of the commit, or `unknown`.\npub const BUILT: &str = {:?};",
-        git.date
+        or_unknown(&built)
     )?;
     writeln!(
         text,
@@ -160,47 +193,76 @@ fn facts(hash: &[u8; 32], git: &Git, compiled: &Compiled) -> Result<String, std:
         text,
         "/// Whether what is missing or refused may be explained to whoever asks.\npub const EXPLAIN: bool = {explain};"
     )?;
+    writeln!(
+        text,
+        "/// Whether every answer carries the hash of the policies.\npub const SHOW_HASH: bool = {};",
+        gateway.show_hash
+    )?;
     Ok(text)
 }
 
-/// What Git knows about the work tree.
-struct Git {
-    commit: String,
-    dirty: bool,
-    date: String,
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
 }
 
-impl Git {
-    fn ask(lines: &mut Vec<String>) -> Self {
-        for name in ["HEAD", "index", "logs/HEAD"] {
-            let path = git(&["rev-parse", "--git-path", name]);
-            if let Some(path) = path
-                .filter(|path| Path::new(path).exists())
-                .and_then(|path| fs::canonicalize(path).ok())
-            {
+/// The work tree that a folder of policies belongs to, if it does.
+struct Git<'a>(&'a Path);
+
+impl Git<'_> {
+    /// What is known of where the policies come from.
+    fn stamp(&self, lines: &mut Vec<String>) -> Result<Stamp, String> {
+        let commit = match variable(COMMIT) {
+            Some(told) => told,
+            None => {
+                self.watch(lines);
+                self.ask(&["rev-parse", "--verify", "--quiet", "HEAD"])
+                    .unwrap_or_default()
+            }
+        };
+        let dirty = match variable(DIRTY).as_deref() {
+            Some("true") => true,
+            Some("false") => false,
+            Some(other) => return Err(format!("{DIRTY} is `true` or `false`, not {other:?}")),
+            // Looking must not touch the index: others may be at work.
+            None => self
+                .ask(&["--no-optional-locks", "status", "--porcelain"])
+                .is_some_and(|changes| !changes.is_empty()),
+        };
+        let epoch = match variable("SOURCE_DATE_EPOCH") {
+            Some(epoch) => Some(epoch),
+            None => self.ask(&["log", "-1", "--format=%ct", &commit]),
+        };
+        let built = epoch.and_then(|seconds| seconds.parse::<u64>().ok());
+        Ok(Stamp {
+            commit,
+            dirty,
+            built: built.map(|seconds| seconds.saturating_mul(1000)),
+        })
+    }
+
+    /// Has cargo look at what changes when `HEAD` moves: it is set to another branch, or its branch to
+    /// another commit.
+    fn watch(&self, lines: &mut Vec<String>) {
+        let branch = self.ask(&["symbolic-ref", "--quiet", "HEAD"]);
+        for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
+            let path = self.ask(&["rev-parse", "--git-path", name]);
+            // Git writes it as seen from the folder it was asked in.
+            if let Some(path) = path.and_then(|path| fs::canonicalize(self.0.join(path)).ok()) {
                 lines.push(format!("cargo::rerun-if-changed={}", path.display()));
             }
         }
-        let commit = git(&["rev-parse", "--verify", "--quiet", "HEAD"]);
-        let epoch = variable("SOURCE_DATE_EPOCH").or_else(|| git(&["log", "-1", "--format=%ct"]));
-        let date = epoch
-            .and_then(|seconds| seconds.parse::<u64>().ok())
-            .map(|seconds| source::show_instant(seconds.saturating_mul(1000)));
-        Self {
-            dirty: git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty()),
-            commit: commit.unwrap_or_else(|| "unknown".to_owned()),
-            date: date.unwrap_or_else(|| "unknown".to_owned()),
-        }
     }
-}
 
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    fn ask(&self, arguments: &[&str]) -> Option<String> {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(self.0)
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    }
 }
 
 /// The instant that expiry dates are compared with, in milliseconds since the epoch.

@@ -1,11 +1,12 @@
-// What a deployment weighs, and what it costs to start: node scripts/size.mjs
+// What a deployment weighs, and what it costs to start: node scripts/size.mjs [--project DIR] [--json]
 //
 // The sizes are of the files that `wrangler deploy` would upload, as it makes them (--dry-run). The
 // start-up time is that of workerd from its start to its first answer with these files, less the same with
 // an empty Worker: compiling and instantiating the Wasm, the Worker's global scope, and the first request.
 // It is measured in turns, and the median is given; on a busy machine it is a guess.
 //
-// Fails when all that is uploaded is larger, compressed, than the budget.
+// Fails when all that is uploaded is larger, compressed, than the budget. With --json nothing is judged: it
+// prints one line for a program (bench/tree.mjs). --project names another folder with wrangler.toml, src and build.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request } from "node:http";
@@ -13,13 +14,15 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
 // In bytes. A KB is 1,000 bytes here, as in everything that is said about size.
 const BUDGET = 450_000;
 const RUNS = 7;
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const { values } = parseArgs({ options: { project: { type: "string" }, json: { type: "boolean", default: false } } });
+const root = resolve(values.project ?? join(dirname(fileURLToPath(import.meta.url)), ".."));
 const bundle = join(root, "build/deploy/dev");
 
 function prepare() {
@@ -159,24 +162,31 @@ const files = names.map((name) => {
   return { name: name.replace(/^[0-9a-f]{40}-/, ""), raw: content.length, gzip: gzipSync(content).length };
 });
 const sum = { raw: 0, gzip: 0 };
-row("what wrangler would upload", "KB", "KB gzip");
-for (const { name, raw, gzip } of files) {
-  row(`  ${name}`, kb(raw), kb(gzip));
+for (const { raw, gzip } of files) {
   sum.raw += raw;
   sum.gzip += gzip;
 }
-row("  in all", kb(sum.raw), kb(sum.gzip));
-row("  budget", "", kb(BUDGET));
 
-const { full, empty } = await startUp(names);
-console.log();
-row("start of workerd to first answer", "ms");
-row("  this Worker", full.toFixed(1));
-row("  an empty Worker", empty.toFixed(1));
-row("  the difference", (full - empty).toFixed(1));
+function table({ full, empty }) {
+  row("what wrangler would upload", "KB", "KB gzip");
+  for (const { name, raw, gzip } of files) row(`  ${name}`, kb(raw), kb(gzip));
+  row("  in all", kb(sum.raw), kb(sum.gzip));
+  row("  budget", "", kb(BUDGET));
+  console.log();
+  row("start of workerd to first answer", "ms");
+  row("  this Worker", full.toFixed(1));
+  row("  an empty Worker", empty.toFixed(1));
+  row("  the difference", (full - empty).toFixed(1));
+}
 
-if (sum.gzip > BUDGET) {
-  console.error(`\nToo large: ${kb(sum.gzip)} KB compressed; the budget is ${kb(BUDGET)} KB (scripts/size.mjs).`);
-  console.error("What grew? For Wasm, cargo tree tells of a new dependency; compare with the table of an older commit.");
-  process.exit(1);
+const times = await startUp(names);
+if (values.json) {
+  console.log(JSON.stringify({ files, ...sum, start_ms: times.full, empty_start_ms: times.empty }));
+} else {
+  table(times);
+  if (sum.gzip > BUDGET) {
+    console.error(`\nToo large: ${kb(sum.gzip)} KB compressed; the budget is ${kb(BUDGET)} KB (scripts/size.mjs).`);
+    console.error("What grew? For Wasm, cargo tree tells of a new dependency; compare with the table of an older commit.");
+    process.exit(1);
+  }
 }

@@ -375,8 +375,11 @@ function readStep(kind, wire) {
 
 // Whom to tell what was used; null: nobody.
 function readSettle(wire) {
-  const object = wire.readText();
-  return object === null ? null : { object, ask: wire.readData() };
+  let settled = null;
+  for (let object = wire.readText(); object !== null; object = wire.readText()) {
+    (settled ??= []).push({ object, ask: wire.readData() });
+  }
+  return settled;
 }
 
 function readAttempt(step, wire) {

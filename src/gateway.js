@@ -38,7 +38,10 @@ export function createGateway(core, cold, log) {
       noted: null,
       answer: null,
       controller: null,
-      hold: createHold(),
+      // What the body takes of an isolate's room, and what answers take: that of an attempt that failed is given
+      // back before the next one.
+      hold: null,
+      answers: null,
       watch: createWatch(() => hasLeft(call)),
       // Set while the request is carried on with or without its client.
       settle: null,
@@ -52,7 +55,8 @@ export function createGateway(core, cold, log) {
       return lost(error, call);
     } finally {
       call.watch.stop();
-      call.hold.release();
+      call.hold?.release();
+      call.answers?.release();
       if (call.settle !== null) call.settle();
     }
   }
@@ -68,6 +72,8 @@ export function createGateway(core, cold, log) {
         case TELL.ATTEMPT: {
           // An earlier answer that is not used any more.
           if (call.response !== null) discard(call);
+          call.answer = null;
+          call.answers?.release();
           call.controller = null;
           const began = core.now();
           const failure = await (step.mock ? mocked(step, call) : reach(step, call));
@@ -167,6 +173,7 @@ export function createGateway(core, cold, log) {
     if (call.body !== null) return resume(call).body(step.flight, 0, call.body);
     const length = call.request.headers.get("content-length");
     const announced = length === null ? null : Number(length);
+    call.hold ??= createHold();
     const read = await readWhole(call.request, announced, step.max, UPLOAD, call.hold, call.watch);
     if (typeof read === "string") return resume(call).body(step.flight, BODY_FAILURES[read], null);
     call.body = read;
@@ -182,7 +189,8 @@ export function createGateway(core, cold, log) {
     // A decoded answer is longer than what was announced.
     const plain = length !== undefined && /^\d+$/.test(length);
     const announced = plain && encoding === undefined ? Number(length) : null;
-    return readWhole(call.response, announced, max, within, call.hold, call.watch, call.controller);
+    call.answers ??= createHold();
+    return readWhole(call.response, announced, max, within, call.answers, call.watch, call.controller);
   }
 
   // Plays a scripted answer; 0, or why there is none.
@@ -219,9 +227,11 @@ export function createGateway(core, cold, log) {
           call.response = response;
           resolve(0);
         },
-        () => {
+        (error) => {
           if (late) return;
           call.watch.over();
+          // The client is told that, not why; the host alone, as a query may hold what is nobody's business.
+          log(JSON.stringify({ event: "fetch_failed", host: new URL(step.url).host, message: String(error) }));
           resolve(FAILURE.UNREACHABLE);
         },
       );

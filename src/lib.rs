@@ -144,6 +144,9 @@ fn respond(answer: &Answer, method: &str, id: &str) -> worker::Result<Response> 
     headers.set("cache-control", answer.cache_control)?;
     headers.set("x-content-type-options", "nosniff")?;
     headers.set("x-request-id", id)?;
+    if facts::SHOW_HASH {
+        headers.set("x-turnpike-policy", facts::POLICY_HASH)?;
+    }
     if let Some((name, value)) = answer.header {
         headers.set(name, value)?;
     }

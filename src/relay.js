@@ -5,13 +5,14 @@
 // be left out goes through the core, chunk by chunk. Either way the client's stream is closed only
 // when the core has said how it ends: with nothing, or with an error event.
 
+import { createHold } from "./bodies.js";
 import { Fault } from "./core.js";
 import { settle } from "./settle.js";
 import { TELL } from "./wire.js";
 
 const COMMIT = { HEAD: 0, FIRST_TOKEN: 1, WHOLE: 2 };
 const STALLED = Symbol("stalled");
-const END = { CLOSED: 0, LOST: 1, LATE: 2, ABANDONED: 3, TOO_LARGE: 4 };
+const END = { CLOSED: 0, LOST: 1, LATE: 2, ABANDONED: 3, TOO_LARGE: 4, BUSY: 5 };
 
 // How often a stream that is passed on untouched is looked at, in milliseconds, and in pieces of
 // which size. Its end wakes at once; only what goes wrong in between is noticed so much later.
@@ -107,11 +108,12 @@ function createStream(core, step, call, log, resolve) {
       return signal.aborted;
     },
 
-    // Counts bytes that wait until the answer is the client's; false when they may not.
+    // Counts bytes that wait until the answer is the client's. They may be too many, or there is no room.
     keep(length) {
-      if (kept + length > step.hold || !call.hold.reserve(length)) return false;
-      kept += length;
-      return true;
+      if (kept + length > step.hold) stream.end ??= END.TOO_LARGE;
+      else if (!(call.answers ??= createHold()).reserve(length)) stream.end ??= END.BUSY;
+      else kept += length;
+      return stream.end === null;
     },
 
     // Shows the core one more chunk; returns what the client gets of it.
@@ -230,7 +232,7 @@ async function untouched(stream) {
         open();
       }
       if (progress.failed && !stream.committed) break;
-      if (!stream.committed && !stream.keep(chunk.length)) stream.end ??= END.TOO_LARGE;
+      if (!stream.committed) stream.keep(chunk.length);
       // Look again when there is more to see: at once, where there is more than was taken; otherwise
       // after a while, or at the end.
       const more = chunk.length === PIECE;
@@ -340,7 +342,6 @@ async function filtered(stream) {
         await pass(progress.passed);
       } else if (progress.passed.length > 0) {
         if (stream.keep(progress.passed.length)) held.push(progress.passed);
-        else stream.end ??= END.TOO_LARGE;
       }
     }
   } catch (error) {

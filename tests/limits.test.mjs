@@ -51,6 +51,37 @@ describe("with the clock held", () => {
     assert.equal(passed(await send(gateway, "minute-b", 50)), 50);
   });
 
+  test("limits in two objects, 300 requests at once from three addresses: each keeps its own, and refusals cost nothing", async () => {
+    await gateway.clock(nextDay());
+    const from = (address, count, path) => send(gateway, "shared", count, { path, init: { headers: { "cf-connecting-ip": address } } });
+    const answers = await Promise.all(["203.0.113.1", "203.0.113.2", "203.0.113.3"].map((address) => from(address, 100)));
+    for (const each of answers) assert.ok(passed(each) <= 40, `${passed(each)}`);
+    const all = passed(answers.flat());
+    assert.ok(all <= 70, `${all}`);
+    // What was tried while others came may have kept them out; nothing of it is left when all is decided.
+    await sleep(200);
+    const rest = [];
+    for (const address of ["203.0.113.1", "203.0.113.2", "203.0.113.3"]) rest.push(...await from(address, 1).then((one) => (one[0].status === 200 ? from(address, 40) : one)));
+    for (let i = 0; i < 70; i++) rest.push(...await from("203.0.113.4", 1));
+    const codes = new Set(rest.filter(({ status }) => status !== 200).map(({ body }) => body.code));
+    assert.ok(codes.has("quota_exceeded"), [...codes].join());
+    // The quota is at its end, exactly: whoever comes is refused for it, and from no address is anything gone.
+    const looked = await from("203.0.113.9", 1, "/_turnpike/limits");
+    const left = Object.fromEntries(looked[0].body.limits.map(({ name, remaining }) => [name, remaining]));
+    assert.deepEqual([left["shared:quota-70-day"], left["shared:rate-40-60s-address"]], [0, 40]);
+  });
+
+  test("a limit in the shadow is in the log, and holds nobody back", async () => {
+    await gateway.clock(nextDay());
+    const answers = await send(gateway, "shared", 8);
+    assert.equal(passed(answers), 8);
+    const lines = await Promise.all(answers.map(({ headers }) => gateway.line(headers.get("x-request-id"))));
+    const reported = lines.filter(({ shadow_limits: named }) => named !== undefined);
+    assert.equal(reported.length, 3);
+    assert.deepEqual(reported[0].shadow_limits, ["shared:rate-5-60s-consumer-operation"]);
+    assert.ok(!answers[0].headers.get("ratelimit").includes("operation"));
+  });
+
   test("1,022 requests at once against 600 a minute, of which portions are taken in advance: never more", async () => {
     const now = nextDay();
     await gateway.clock(now);

@@ -5,6 +5,7 @@
 //   const gateway = await startGateway({
 //     build: "build",              // a folder made by scripts/build: absolute, or in the repository
 //     entry: "src/entry.js",       // or one of tests/harness/entry-*.js
+//     artifact: directory,         // instead of both: a folder that `make artifact` wrote
 //     secrets: { NAME: "value" },  // Worker secrets
 //     persist: directory,          // keeps Durable Objects there; left out: in memory only
 //     log: true,                   // also prints what the Worker logs (TEST_LOG=1 does so everywhere)
@@ -19,7 +20,7 @@
 // A client's address is what it says in `cf-connecting-ip`; left out: 127.0.0.1. So a test can be as
 // many clients as it likes, and one that sends a flood from one address meets the shield.
 
-import { readFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as bundle } from "esbuild";
@@ -76,8 +77,18 @@ async function modules(entry, build) {
   return list;
 }
 
+// The modules of a Worker that `make artifact` has stored.
+async function stored(folder) {
+  const list = [{ type: "ESModule", path: "entry.js", contents: await readFile(join(folder, "entry.js"), "utf8") }];
+  for (const path of (await readdir(folder)).filter((name) => name.endsWith(".wasm"))) {
+    list.push({ type: "CompiledWasm", path, contents: await readFile(join(folder, path)) });
+  }
+  return list;
+}
+
 export async function startGateway({
   build = "build",
+  artifact,
   entry = "src/entry.js",
   bindings = {},
   secrets = {},
@@ -106,7 +117,7 @@ export async function startGateway({
     name: "turnpike",
     host: "127.0.0.1",
     port,
-    modules: await modules(entry, resolve(ROOT, build)),
+    modules: artifact === undefined ? await modules(entry, resolve(ROOT, build)) : await stored(artifact),
     ...(await compatibility()),
     bindings: { ...bindings, ...secrets },
     durableObjects: { METER: { className: "Meter", useSQLite: true } },

@@ -2,7 +2,9 @@
 //! gateway's floor to the limits of its own.
 
 use serde_json::{Value as Json, json};
-use turnpike_policy::{Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, ProviderKind};
+use turnpike_policy::{
+    Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, ProviderKind, SubjectPart,
+};
 
 use crate::words::{self, at};
 
@@ -165,7 +167,10 @@ fn limits(compiled: &Compiled, own: &[Limit], consumer: Option<u32>) -> Vec<Fact
     let fact = |limit: &Limit, whose: &str| {
         Fact::new(
             "limit",
-            format!("{} {whose}", words::limit(&limit.kind)),
+            match &*limit.subject {
+                [SubjectPart::Consumer] => format!("{} {whose}", words::limit(limit)),
+                _ => format!("{} {whose}, each {}", words::limit(limit), words::subject(limit)),
+            },
             &limit.origin,
         )
     };

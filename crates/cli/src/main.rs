@@ -11,6 +11,7 @@ mod effective;
 mod explain;
 mod fmt;
 mod git;
+mod limits;
 mod new;
 mod new_key;
 mod outline;
@@ -21,11 +22,15 @@ mod table;
 mod test;
 mod token;
 mod tree;
+mod web;
 mod words;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Checks, tests, explains and compares policies, and makes what they need.
 ///
@@ -55,6 +60,9 @@ enum Command {
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
     Completions(completions::Arguments),
+    /// Look at the limits of a gateway that runs, and give back what was used
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// Make something new in the policies
     #[command(subcommand)]
     New(New),
@@ -104,6 +112,7 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Fmt(arguments) => fmt::run(arguments),
+        Command::Limits(what) => limits::run(what),
         Command::New(New::Api(arguments)) => new::api::run(arguments),
         Command::New(New::Model(arguments)) => new::model::run(arguments),
         Command::New(New::Consumer(arguments)) => new::consumer::run(arguments),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
-use turnpike_policy::{Compiled, Limit, Operation};
+use turnpike_policy::{Compiled, Limit, Operation, SubjectPart};
 
 use crate::effective;
 use crate::explain::facts_table;
@@ -226,7 +226,10 @@ fn consumers(compiled: &Compiled) -> Shown {
             some => format!("{some} of {all}"),
         };
         shown.table.row([
-            consumer.name.clone(),
+            match consumer.operator {
+                Some(_) => format!("{} (operator)", consumer.name),
+                None => consumer.name.clone(),
+            },
             consumer.owner.clone(),
             plan.to_owned(),
             or_none(known.join(", ")),
@@ -240,6 +243,7 @@ fn consumers(compiled: &Compiled) -> Shown {
             "known_by": known,
             "operations": operations,
             "models": models,
+            "operator": words::operator(consumer),
             "origin": consumer.origin,
         }));
     }
@@ -258,11 +262,14 @@ fn limits(compiled: &Compiled) -> Shown {
     add("gateway".to_owned(), shield, "each client address (shield)", "");
     for plan in &compiled.plans {
         for limit in &plan.limits {
-            let whose = "each consumer on it";
+            let whose = match &*limit.subject {
+                [SubjectPart::Consumer] => "each consumer on it".to_owned(),
+                _ => format!("each {}", words::subject(limit)),
+            };
             add(
                 format!("plan {}", plan.name),
-                words::limit(&limit.kind),
-                whose,
+                words::limit(limit),
+                &whose,
                 &limit.origin,
             );
         }
@@ -270,18 +277,21 @@ fn limits(compiled: &Compiled) -> Shown {
     for api in &compiled.apis {
         for limit in &api.limits {
             let of = format!("{}/{}", api.name, api.version);
-            add(
-                of,
-                words::limit(&limit.kind),
-                "each caller, over all versions",
-                &limit.origin,
-            );
+            let whose = match &*limit.subject {
+                [SubjectPart::Consumer] => "each caller, over all versions".to_owned(),
+                _ => format!("each {}", words::subject(limit)),
+            };
+            add(of, words::limit(limit), &whose, &limit.origin);
         }
     }
     for model in &compiled.models {
         for limit in &model.limits {
             let of = format!("model {}", model.name);
-            add(of, words::limit(&limit.kind), "each caller", &limit.origin);
+            let whose = match &*limit.subject {
+                [SubjectPart::Consumer] => "each caller".to_owned(),
+                _ => format!("each {}", words::subject(limit)),
+            };
+            add(of, words::limit(limit), &whose, &limit.origin);
         }
     }
     shown
@@ -304,7 +314,7 @@ fn inventory(compiled: &Compiled, root: &Path) -> Shown {
                    authentication: &str,
                    limits: &[Limit],
                    change: Option<Commit>| {
-        let own: Vec<_> = limits.iter().map(|limit| words::limit(&limit.kind)).collect();
+        let own: Vec<_> = limits.iter().map(words::limit).collect();
         let all: Vec<_> = own
             .into_iter()
             .chain((authentication == "required").then(|| "the caller's plan".to_owned()))

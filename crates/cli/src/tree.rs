@@ -2,11 +2,12 @@
 //! them. Also the words in which people name days, spans of time and scopes.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use turnpike_policy::Timestamp;
-use turnpike_policy::source::{self, Options, Outcome, development};
+use turnpike_policy::source::{self, Loaded, Options, Outcome, development};
 
 use crate::{Failure, say};
 
@@ -41,7 +42,15 @@ impl Policies {
 /// The environments that `gateway.yaml` names. Where it names none, or cannot be read, one that
 /// makes the build say so.
 pub(crate) fn environments(root: &Path) -> Vec<String> {
-    let names = source::environments(root);
+    or_one(source::environments(root))
+}
+
+/// As [`environments`], of a tree that was read.
+pub(crate) fn environments_of(tree: &Loaded) -> Vec<String> {
+    or_one(tree.environments())
+}
+
+fn or_one(names: Vec<String>) -> Vec<String> {
     if names.is_empty() {
         vec!["dev".to_owned()]
     } else {
@@ -65,22 +74,53 @@ pub(crate) fn has_environment(root: &Path, name: &str) -> Result<(), Failure> {
 /// The development key is made here if, and only if, an issuer of this environment needs it: as
 /// the build does.
 pub(crate) fn build(root: &Path, environment: &str, as_of: Option<&Date>) -> Result<Outcome, Failure> {
+    let loaded = Loaded::read(root);
+    Ok(loaded.build(&options(&loaded, environment, as_of)?))
+}
+
+/// What the build makes of policies that were read in each of these environments, in their order.
+pub(crate) fn build_all(
+    loaded: &Loaded,
+    environments: &[String],
+    as_of: Option<&Date>,
+) -> Result<Vec<Outcome>, Failure> {
+    let all: Result<Vec<_>, _> = environments
+        .iter()
+        .map(|environment| options(loaded, environment, as_of))
+        .collect();
+    let all = all?;
+    thread::scope(|scope| {
+        let started: Vec<_> = all
+            .iter()
+            .map(|options| scope.spawn(|| loaded.build(options)))
+            .collect();
+        started
+            .into_iter()
+            .map(|one| {
+                one.join().map_err(|_| {
+                    Failure::refused("the policies could not be checked: this is a fault of turnpike")
+                })
+            })
+            .collect()
+    })
+}
+
+fn options(loaded: &Loaded, environment: &str, as_of: Option<&Date>) -> Result<Options, Failure> {
     let as_of = match as_of {
         Some(date) => date.at,
         None => now()?,
     };
-    let needs_key = source::needs_development_key(root, environment);
+    let needs_key = loaded.needs_development_key(environment);
     let development_key = if needs_key {
         Some(key()?.public_jwk())
     } else {
         None
     };
-    let options = Options {
+    Ok(Options {
         environment: environment.to_owned(),
         as_of,
         development_key,
-    };
-    Ok(source::build(root, &options))
+    })
 }
 
 /// How a command says what it found.

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use turnpike_policy::{
-    Compiled, Consumer, Handler, LimitKind, Millis, ProviderKind, Rate, Reason, State, Target, Unit, Window,
+    Allowance, Compiled, Consumer, Creditable, Handler, Limit, LimitKind, Millis, ProviderKind, Rate, Reason,
+    State, SubjectPart, Target, Unit, Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -42,8 +43,37 @@ pub(crate) fn rate(rate: &Rate) -> String {
     text
 }
 
+/// A limit, with what is unusual about it: `600/min, burst 50 for smart (shadow)`.
+pub(crate) fn limit(limit: &Limit) -> String {
+    let mut text = kind(&limit.kind);
+    if let Some(zone) = &limit.zone {
+        let _ = write!(text, " in {zone}");
+    }
+    if !limit.models.is_empty() {
+        let _ = write!(text, " for {}", limit.models.join(", "));
+    }
+    if limit.shadow {
+        text.push_str(" (shadow)");
+    }
+    text
+}
+
+/// Whom a limit counts: `consumer`, `operation of a consumer`.
+pub(crate) fn subject(limit: &Limit) -> String {
+    let parts = limit.subject.iter().rev().map(|part| match part {
+        SubjectPart::Consumer => "consumer",
+        SubjectPart::Credential => "credential",
+        SubjectPart::Address => "address",
+        SubjectPart::Api => "API",
+        SubjectPart::Operation => "operation",
+        SubjectPart::Model => "model",
+        SubjectPart::Upstream => "upstream",
+    });
+    parts.collect::<Vec<_>>().join(" and ")
+}
+
 /// `600/min, burst 50`, `1000/month (quota)`.
-pub(crate) fn limit(kind: &LimitKind) -> String {
+fn kind(kind: &LimitKind) -> String {
     match kind {
         LimitKind::Rate(rate) => self::rate(rate),
         LimitKind::Quota { count, window } => {
@@ -56,6 +86,7 @@ pub(crate) fn limit(kind: &LimitKind) -> String {
                 Unit::InputTokens => format!("{count}/{window} (input tokens)"),
                 Unit::OutputTokens => format!("{count}/{window} (output tokens)"),
                 Unit::NanoUsd => format!("{} USD/{window} (spend)", usd(*count)),
+                Unit::Bytes => format!("{count}/{window} (bytes)"),
             }
         }
         LimitKind::Concurrency { count } => format!("{count} at one time"),
@@ -66,8 +97,12 @@ const fn window(window: Window) -> &'static str {
     match window {
         Window::Minute => "min",
         Window::Hour => "h",
-        Window::Day => "day",
-        Window::Month => "month",
+        Window::Day | Window::DayAt(_) => "day",
+        Window::Month | Window::MonthAt(_) => "month",
+        Window::Rolling(60_000) => "any min",
+        Window::Rolling(3_600_000) => "any h",
+        Window::Rolling(86_400_000) => "any day",
+        Window::Rolling(_) => "any 30 days",
     }
 }
 
@@ -75,6 +110,26 @@ const fn window(window: Window) -> &'static str {
 pub(crate) fn usd(nano: u64) -> String {
     let text = format!("{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What a consumer may do as an operator; none: it is none.
+pub(crate) fn operator(consumer: &Consumer) -> Option<Vec<String>> {
+    let operator = consumer.operator.as_ref()?;
+    let credit = operator.credit.iter().map(|allowance| {
+        let Allowance { of, count, window } = *allowance;
+        let much = match of {
+            Creditable::Requests => format!("{count} requests"),
+            Creditable::Tokens => format!("{count} tokens"),
+            Creditable::NanoUsd => format!("{} USD", usd(count)),
+            Creditable::Bytes => format!("{count} bytes"),
+        };
+        format!("give back {much} in {}", self::window(window))
+    });
+    Some(
+        std::iter::once("see every consumer's limits".to_owned())
+            .chain(credit)
+            .collect(),
+    )
 }
 
 pub(crate) const fn state(state: State) -> &'static str {

@@ -343,6 +343,7 @@ impl Core {
                     1 => StreamEnd::Lost,
                     2 => StreamEnd::Late,
                     3 => StreamEnd::Abandoned,
+                    5 => StreamEnd::Busy,
                     _ => StreamEnd::TooLarge,
                 },
                 client_gone: reader.flag()?,
@@ -465,13 +466,13 @@ fn tell_next(next: &Next, out: &mut Writer) {
                 Reply::Held => out.u8(3),
             }
             out.optional_text(finish.log.as_deref());
-            tell_settled(finish.settle.as_ref(), out);
+            tell_settled(&finish.settle, out);
         }
         Step::End { tail, log, settle } => {
             out.u8(tell::END);
             out.bytes(tail);
             out.optional_text(log.as_deref());
-            tell_settled(settle.as_ref(), out);
+            tell_settled(settle, out);
         }
         Step::Cold => {
             out.u8(tell::COLD);
@@ -485,11 +486,12 @@ fn tell_next(next: &Next, out: &mut Writer) {
     }
 }
 
-fn tell_settled(settled: Option<&Settled>, out: &mut Writer) {
-    out.optional_text(settled.map(|settled| settled.object.as_str()));
-    if let Some(settled) = settled {
-        out.bytes(&settled.settle);
+fn tell_settled(settled: &[Settled], out: &mut Writer) {
+    for one in settled {
+        out.optional_text(Some(&one.object));
+        out.bytes(&one.settle);
     }
+    out.optional_text(None);
 }
 
 fn tell_attempt(attempt: &Attempt, out: &mut Writer) {

@@ -8,7 +8,7 @@ use turnpike_engine::step::HEAD_NAMES;
 use turnpike_policy::{
     Compiled, Consumer, FORMAT, Gateway, Grant, Handler, KeyCredential, Lifecycle, Limit, LimitKind, Method,
     MockResponse, Model, OnError, Operation, Plan, Precision, Provider, ProviderKind, Rate, Retry, Route,
-    RouteNode, Routes, State, Surface, Target, Timeouts,
+    RouteNode, Routes, Stamp, State, Surface, Target, Timeouts,
 };
 
 const NOW: u64 = 1_800_000_000_000;
@@ -76,6 +76,11 @@ fn compiled() -> Compiled {
         plans: vec![Plan {
             name: "plan".to_owned(),
             limits: vec![Limit {
+                subject: vec![turnpike_policy::SubjectPart::Consumer],
+                models: Vec::new(),
+                precision: turnpike_policy::Precision::Exact,
+                shadow: false,
+                zone: None,
                 id: "plan:two".to_owned(),
                 kind: LimitKind::Rate(Rate {
                     count: 2,
@@ -94,6 +99,7 @@ fn compiled() -> Compiled {
             plan: 0,
             operations: Grant::All,
             models: Grant::All,
+            operator: None,
             origin: String::new(),
         }],
         keys: vec![KeyCredential {
@@ -171,7 +177,7 @@ fn compiled() -> Compiled {
 }
 
 fn bundle() -> Vec<u8> {
-    let body = postcard::to_allocvec(&compiled()).unwrap();
+    let body = postcard::to_allocvec(&(Stamp::default(), compiled())).unwrap();
     [b"TPKB".as_slice(), &FORMAT.to_le_bytes(), &[5; 32], &body].concat()
 }
 
@@ -207,7 +213,8 @@ impl Shell {
             raw(out, &[7; 16]);
             out.u32(0);
         });
-        assert_eq!(Reader::new(&answer).u8(), Some(tell::DATA));
+        let told = Reader::new(&answer).u8();
+        assert_eq!(told, Some(tell::DATA), "{}", String::from_utf8_lossy(&answer));
     }
 
     fn ask(&mut self, op: u8, write: impl FnOnce(&mut Writer)) -> Vec<u8> {

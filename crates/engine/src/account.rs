@@ -1,4 +1,4 @@
-//! What was reserved for one call, what its attempts came to, and what is settled at its end.
+//! What objects keep for one call, what its attempts came to, and what is settled at its end.
 //!
 //! An object has charged the upper bound of the first attempt when the call was admitted. An attempt that
 //! failed and may yet be billed keeps its part of the reservation, so the next one needs more: it is
@@ -6,19 +6,18 @@
 //! used ([`Account::settlement`]).
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Limit, LimitKind, Millis, Price, Unit};
+use turnpike_policy::{Limit, LimitKind, Millis, Price, SubjectPart, Timestamp, Unit, Zone};
 
-use crate::meter::{Ask, Asked, MeterError, Settle, amount};
+use crate::admit::subject::{Counted, Group};
+use crate::meter::{Ask, Asked, MeterError, Mode, Settle, amount};
 use crate::settle::{Bound, Settlement};
 
-/// The reservation of one call.
+/// What one object keeps for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The object that keeps it.
+    /// The object.
     object: String,
-    /// What one attempt can use at the most.
-    bound: Bound,
-    /// How long the object keeps it, in milliseconds.
+    /// How long it keeps it, in milliseconds.
     hold: Millis,
     /// One for each budget, in the order of the limits.
     entries: Vec<Entry>,
@@ -26,12 +25,28 @@ pub struct Account {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
+    /// The limit's name in the object.
     id: String,
+    /// Its place among the limits of the call.
+    place: u32,
     unit: Unit,
+    /// The provider whose calls it counts (index into the policy's list); none: all of them.
+    provider: Option<u32>,
     /// What the object has charged.
     reserved: u64,
     /// What attempts that failed may be billed.
     billed: u64,
+}
+
+/// What one attempt may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attempt<'a> {
+    /// Of tokens, at the most.
+    pub(crate) bound: Bound,
+    /// What they cost.
+    pub(crate) price: Option<&'a Price>,
+    /// Where it is made (index into the policy's list of providers).
+    pub(crate) provider: Option<u32>,
 }
 
 /// What an object is told at the end of a call.
@@ -45,55 +60,48 @@ pub struct Settled {
 
 /// Whether a limit's charge may be corrected, or its place given back.
 pub(crate) fn is_held(limit: &Limit) -> bool {
-    matches!(
-        limit.kind,
-        LimitKind::Budget { .. } | LimitKind::Concurrency { .. }
-    )
+    match limit.kind {
+        LimitKind::Budget { unit, .. } => unit != Unit::Bytes,
+        LimitKind::Concurrency { .. } => true,
+        LimitKind::Rate(_) | LimitKind::Quota { .. } => false,
+    }
 }
 
-/// How much of a limit a first attempt at `price` may use.
-pub(crate) fn first(limit: &Limit, bound: Bound, price: Option<&Price>) -> u64 {
+/// How much of a limit a call may use whose body has so many bytes, at its first attempt.
+pub(crate) fn first(limit: &Limit, attempt: Attempt<'_>, bytes: u64) -> u64 {
     match limit.kind {
-        LimitKind::Budget { unit, .. } => amount::at_most(bound, unit, price),
+        LimitKind::Budget {
+            unit: Unit::Bytes, ..
+        } => bytes,
+        LimitKind::Budget { unit, .. } => amount::at_most(attempt.bound, unit, attempt.price),
         _ => 0,
     }
 }
 
 impl Account {
-    /// Of a call that was admitted with these limits; none: nothing is held for it.
-    pub(crate) fn open(
-        object: String,
-        limits: &[&Limit],
-        bound: Bound,
-        price: Option<&Price>,
-        hold: Millis,
-    ) -> Option<Self> {
-        if !limits.iter().any(|limit| is_held(limit)) {
-            return None;
-        }
-        let entries = limits
+    /// Of a call that was admitted, or tried, with these limits of an object.
+    pub(crate) fn of(group: &Group<'_>, attempt: Attempt<'_>, hold: Millis) -> Self {
+        let entries = group
+            .limits
             .iter()
-            .filter_map(|limit| match limit.kind {
-                LimitKind::Budget { unit, .. } => Some(Entry {
-                    id: limit.id.clone(),
+            .filter_map(|Counted { id, limit, place }| match limit.kind {
+                LimitKind::Budget { unit, .. } if is_held(limit) => Some(Entry {
+                    id: id.to_string(),
+                    place: *place,
                     unit,
-                    reserved: first(limit, bound, price),
+                    provider: attempt
+                        .provider
+                        .filter(|_| limit.subject.contains(&SubjectPart::Upstream)),
+                    reserved: first(limit, attempt, 0),
                     billed: 0,
                 }),
                 _ => None,
-            })
-            .collect();
-        Some(Self {
-            object,
-            bound,
+            });
+        Self {
+            object: group.object.clone(),
             hold,
-            entries,
-        })
-    }
-
-    /// What one attempt can use at the most.
-    pub(crate) const fn bound(&self) -> Bound {
-        self.bound
+            entries: entries.collect(),
+        }
     }
 
     /// The object that keeps it.
@@ -101,36 +109,46 @@ impl Account {
         &self.object
     }
 
-    /// Notes that an attempt at `price` has failed and may be billed so much.
-    pub(crate) fn bill(&mut self, settlement: Settlement, price: Option<&Price>) {
-        for entry in &mut self.entries {
-            let used = amount::settled(settlement, entry.unit, price);
+    /// Takes over what another one says of the same object.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+
+    /// Notes that an attempt has failed and may be billed so much.
+    pub(crate) fn bill(&mut self, settlement: Settlement, attempt: Attempt<'_>) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.counts(attempt)) {
+            let used = amount::settled(settlement, entry.unit, attempt.price);
             entry.billed = entry.billed.saturating_add(used);
         }
     }
 
-    /// What must be reserved on top before another attempt at `price` may be made, as an object is asked
+    /// What must be reserved on top before another attempt may be made, as an object is asked
     /// for it; none: enough is reserved. `part` tells it from what was asked before.
     pub(crate) fn lacks(
         &self,
         request: &str,
         part: u32,
-        limits: &[&Limit],
-        price: Option<&Price>,
+        (limits, zones): (&[&Limit], &[Zone]),
+        attempt: Attempt<'_>,
+        now: Timestamp,
     ) -> Result<Option<Vec<u8>>, MeterError> {
         let asked: Vec<Asked<'_>> = self
             .entries
             .iter()
+            .filter(|entry| entry.counts(attempt))
             .filter_map(|entry| {
-                let more = entry.needs(self.bound, price).saturating_sub(entry.reserved);
-                let limit = limits.iter().find(|limit| limit.id == entry.id)?;
-                (more > 0).then(|| Asked::new(limit, more))
+                let more = entry.needs(attempt).saturating_sub(entry.reserved);
+                let limit = usize::try_from(entry.place)
+                    .ok()
+                    .and_then(|place| limits.get(place))?;
+                (more > 0).then(|| Asked::new(&entry.id, limit, zones, more, now))
             })
             .collect();
         if asked.is_empty() {
             return Ok(None);
         }
         let ask = Ask {
+            mode: Mode::Charge,
             request,
             part,
             cost: 0,
@@ -141,26 +159,30 @@ impl Account {
         ask.encode().map(Some)
     }
 
-    /// Notes that what another attempt at `price` lacks was reserved.
-    pub(crate) fn topped_up(&mut self, price: Option<&Price>) {
-        for entry in &mut self.entries {
-            entry.reserved = entry.reserved.max(entry.needs(self.bound, price));
+    /// Notes that what another attempt lacks was reserved.
+    pub(crate) fn topped_up(&mut self, attempt: Attempt<'_>) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.counts(attempt)) {
+            entry.reserved = entry.reserved.max(entry.needs(attempt));
         }
     }
 
-    /// What the object is told when the call is over and its last attempt, at `price`, came to this.
+    /// What the object is told when the call is over and its last attempt came to this.
     pub(crate) fn settlement(
         &self,
         request: &str,
         last: Settlement,
-        price: Option<&Price>,
+        attempt: Attempt<'_>,
     ) -> Result<Settled, MeterError> {
         let used = self
             .entries
             .iter()
             .map(|entry| {
-                let used = amount::settled(last, entry.unit, price).saturating_add(entry.billed);
-                (entry.id.as_str(), used)
+                let last = if entry.counts(attempt) {
+                    amount::settled(last, entry.unit, attempt.price)
+                } else {
+                    0
+                };
+                (entry.id.as_str(), last.saturating_add(entry.billed))
             })
             .collect();
         Ok(Settled {
@@ -171,8 +193,13 @@ impl Account {
 }
 
 impl Entry {
-    /// What must be reserved for another attempt at `price`.
-    fn needs(&self, bound: Bound, price: Option<&Price>) -> u64 {
-        amount::at_most(bound, self.unit, price).saturating_add(self.billed)
+    /// Whether an attempt is charged to it.
+    fn counts(&self, attempt: Attempt<'_>) -> bool {
+        self.provider.is_none() || self.provider == attempt.provider
+    }
+
+    /// What must be reserved for another attempt.
+    fn needs(&self, attempt: Attempt<'_>) -> u64 {
+        amount::at_most(attempt.bound, self.unit, attempt.price).saturating_add(self.billed)
     }
 }

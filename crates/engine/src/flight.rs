@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use turnpike_policy::{Compiled, Price, Route, Surface, Unit};
 
 use crate::accept::{Trace, hex};
-use crate::account::{Account, Settled};
+use crate::account::{Account, Attempt, Settled};
 use crate::admit::Asked;
 use crate::answer::Answering;
 use crate::authorize::Permit;
@@ -18,7 +18,8 @@ use crate::identify;
 use crate::inspect::{Announced, Body};
 use crate::matching::Destination;
 use crate::meter::amount;
-use crate::settle::{self, AttemptRecord, Record, Settlement};
+use crate::operate::{Note, Order};
+use crate::settle::{self, AttemptRecord, Bound, Record, Settlement};
 use crate::step::{Finish, Reply, Step};
 use crate::{Engine, cors, look};
 
@@ -66,6 +67,12 @@ pub enum Phase {
         /// What was asked.
         asked: Asked,
     },
+    /// The order of an operator is being read.
+    ReadingOrder(identify::Principal),
+    /// An operator is being charged what it gives back.
+    Bounding(Order),
+    /// The object of the consumer is being asked that an operator's order is about.
+    Operating(Order),
     /// The upstream of an operation (its index) is being asked; there is no other to ask.
     Proxied(u32),
     /// It is being answered by a model's target, or by the next one.
@@ -148,8 +155,18 @@ pub struct Base {
     pub attempts: Vec<AttemptRecord>,
     /// What the target costs that was tried last.
     pub price: Option<Price>,
-    /// What is held for it until it is over.
-    pub account: Option<Account>,
+    /// Where it is tried (index into the policy's list of providers).
+    pub provider: Option<u32>,
+    /// What one attempt can use at the most.
+    pub bound: Bound,
+    /// What objects keep for it until it is over.
+    pub accounts: Vec<Account>,
+    /// The objects that have admitted it for upstreams other than its first, by provider.
+    pub upstreams: Vec<(u32, String)>,
+    /// The limits in the shadow that would have held it back, by their names.
+    pub shadowed: Vec<String>,
+    /// What it gave back, as an operator.
+    pub credit: Option<Note>,
     /// What its last attempt came to, when it ends with that.
     #[serde(skip)]
     pub last: Settlement,
@@ -173,8 +190,18 @@ impl Base {
         }
     }
 
+    /// What the attempt that was made last could use.
+    pub(crate) fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            bound: self.bound,
+            price: self.price.as_ref(),
+            provider: self.provider,
+        }
+    }
+
     /// The headers that every answer carries.
-    pub fn answer_headers(&self, policy: &Compiled) -> Vec<(Cow<'static, str>, String)> {
+    pub fn answer_headers(&self, engine: &Engine) -> Vec<(Cow<'static, str>, String)> {
+        let policy = &engine.policy;
         let mut set = Vec::with_capacity(6);
         set.push((Cow::Borrowed("x-request-id"), self.id_text()));
         set.extend(self.limits.iter().cloned());
@@ -183,6 +210,9 @@ impl Base {
         }
         if let Some(Destination::Route(Route::Operation(index))) = self.to {
             lifecycle_headers(policy, index, &mut set);
+        }
+        if policy.gateway.show_hash {
+            set.push((Cow::Borrowed("x-turnpike-policy"), engine.hash.clone()));
         }
         set
     }
@@ -209,6 +239,7 @@ impl Base {
             Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => Some("models".to_owned()),
             Destination::Operator => Some(self.path.clone()),
             Destination::Limits => Some("limits".to_owned()),
+            Destination::Credits => Some("limits.credit".to_owned()),
             Destination::Options => None,
         }
     }
@@ -271,20 +302,20 @@ pub struct Closing {
     /// The line to log.
     pub log: Option<String>,
     /// Whom to tell what was used.
-    pub settle: Option<Settled>,
+    pub settle: Vec<Settled>,
 }
 
 impl Engine {
     /// Closes the books of a request that is over.
     pub(crate) fn close(&self, base: &Base, now: u64, outcome: &Outcome<'_>) -> Closing {
         let id = base.id_text();
-        let account = base.account.as_ref();
-        let settle = account.and_then(|account| {
-            // It always fits; if it did not, the charge would stand.
-            account
-                .settlement(&id, outcome.settlement, base.price.as_ref())
-                .ok()
-        });
+        let settlement = |account: &Account| account.settlement(&id, outcome.settlement, base.attempt());
+        // It always fits; if it did not, the charge would stand.
+        let settle = base
+            .accounts
+            .iter()
+            .filter_map(|account| settlement(account).ok())
+            .collect();
         Closing {
             log: self.log(base, now, outcome, &id),
             settle,
@@ -303,7 +334,7 @@ impl Engine {
             .map(|price| amount::settled(outcome.settlement, Unit::NanoUsd, Some(price)));
         settle::line(&Record {
             policy: &self.policy,
-            bundle: &self.bundle,
+            bundle: self.hash.get(..16).unwrap_or_default(),
             began: base.began,
             now,
             request: id,
@@ -318,6 +349,8 @@ impl Engine {
             reason: outcome.reason,
             line: outcome.line,
             unlimited: base.unlimited,
+            shadowed: &base.shadowed,
+            credit: base.credit.as_ref(),
             client_gone: outcome.client_gone,
             attempts: &base.attempts,
             settlement: outcome.settlement,
@@ -344,7 +377,7 @@ impl Engine {
         let explained = self.policy.gateway.explain.then(|| refusal.explained()).flatten();
         let said = explained.as_ref().unwrap_or(refusal);
         let (kind, body) = render(said, base.shape(), &base.id_text(), shown);
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), kind.to_owned()));
         set.push((Cow::Borrowed("cache-control"), "no-store".to_owned()));
         for (name, value) in &refusal.headers {

@@ -33,6 +33,7 @@ pub mod inspect;
 mod look;
 pub mod matching;
 pub mod meter;
+mod operate;
 pub mod relay;
 pub mod settle;
 pub mod shield;
@@ -50,8 +51,8 @@ pub use step::{Event, Head, Step};
 /// tokens, key sets, local limits) may vanish at any time.
 pub struct Engine {
     policy: Compiled,
-    /// The first half of the bundle's hash, for logs.
-    bundle: String,
+    /// The bundle's hash, in hexadecimal digits.
+    hash: String,
     identities: identify::Store,
     shield: shield::Shield,
     memory: admit::Memory,
@@ -72,7 +73,7 @@ impl Engine {
     pub fn new(bundle: Bundle, seed: [u8; 16], secret: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
         let policy = bundle.compiled;
         Self {
-            bundle: accept::hex(bundle.hash.get(..8).unwrap_or_default()),
+            hash: accept::hex(&bundle.hash),
             identities: identify::Store::new(&policy, &bundle.hash, secret),
             shield: shield::Shield::new(policy.gateway.shield, seed),
             memory: admit::Memory {

@@ -1,7 +1,7 @@
 //! Look-ups by index. The compiler only writes indices that exist; should one not, the request ends
 //! with `internal` instead of a panic.
 
-use turnpike_policy::{Compiled, Consumer, Model, Operation, Plan, Provider};
+use turnpike_policy::{Compiled, Consumer, Issuer, Model, Operation, Plan, Provider};
 
 use crate::error::{Code, Refusal};
 
@@ -15,6 +15,11 @@ fn at<'a, T>(list: &'a [T], index: u32, what: &'static str) -> Result<&'a T, Ref
 /// The refusal for a bundle that contradicts itself.
 pub(crate) fn broken(what: &'static str) -> Refusal {
     Refusal::new(Code::Internal, "The gateway failed.").because(what)
+}
+
+/// An issuer.
+pub(crate) fn issuer(policy: &Compiled, index: u32) -> Result<&Issuer, Refusal> {
+    at(&policy.issuers, index, "the bundle has no such issuer")
 }
 
 /// A consumer.

@@ -27,8 +27,10 @@ pub enum Destination {
     Route(Route),
     /// A page of the gateway's own.
     Operator,
-    /// What the caller may still do.
+    /// What the caller may still do, or, for operators, what another may.
     Limits,
+    /// What an operator gives back.
+    Credits,
     /// Nobody but the question which methods there are (`OPTIONS`).
     Options,
 }
@@ -65,8 +67,11 @@ pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, 
         if matches!(request.method, Method::Get | Method::Head) {
             return Ok(matched(Destination::Limits));
         }
-        let detail = "/_turnpike/limits takes GET, HEAD.";
-        return Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", "GET, HEAD"));
+        if request.method == Method::Post {
+            return Ok(matched(Destination::Credits));
+        }
+        let detail = "/_turnpike/limits takes GET, HEAD, POST.";
+        return Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", "GET, HEAD, POST"));
     }
     if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
         return Ok(matched(Destination::Operator));

@@ -8,6 +8,7 @@ use turnpike_llm::usage::Usage;
 use turnpike_policy::{Compiled, LogRequests, Reason};
 
 use crate::error::Code;
+use crate::operate::Note;
 use crate::step::Failure;
 
 /// What one attempt came to.
@@ -118,6 +119,10 @@ pub struct Record<'a> {
     pub line: Option<&'a str>,
     /// The limiter could not be asked, and the plan lets pass then.
     pub unlimited: bool,
+    /// The limits in the shadow that would have held it back.
+    pub shadowed: &'a [String],
+    /// What it gave back, as an operator.
+    pub credit: Option<&'a Note>,
     /// The client had gone before the end.
     pub client_gone: bool,
     /// What was tried.
@@ -157,6 +162,10 @@ struct Line<'a> {
     policy_line: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     unlimited: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shadow_limits: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credit: Option<&'a Note>,
     #[serde(skip_serializing_if = "is_false")]
     client_gone: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -202,7 +211,11 @@ const LINE: usize = 640;
 /// The log line of a request; none, where the policy wants none.
 pub fn line(record: &Record<'_>) -> Option<String> {
     let failed = record.status >= 400 || record.code.is_some();
-    if record.policy.gateway.log == LogRequests::Failures && !failed {
+    if record.policy.gateway.log == LogRequests::Failures
+        && !failed
+        && record.shadowed.is_empty()
+        && record.credit.is_none()
+    {
         return None;
     }
     let attempts = record
@@ -235,6 +248,8 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         reason: record.reason,
         policy_line: record.line,
         unlimited: record.unlimited,
+        shadow_limits: record.shadowed,
+        credit: record.credit,
         client_gone: record.client_gone,
         attempts,
         usage: usage(record.settlement),

@@ -1,21 +1,26 @@
-//! What a caller sees of its own limits: `GET /_turnpike/limits`.
+//! How limits stand, as their caller and operators see it: `GET` and `POST /_turnpike/limits`.
 
 use serde::Serialize;
-use turnpike_policy::{Consumer, LimitKind, Plan, Unit};
+use turnpike_policy::{Consumer, Limit, LimitKind, Plan, Unit};
 
 use crate::meter::Standing;
+use crate::meter::correction::{Credited, Report};
+use crate::operate::Note;
 
 #[derive(Serialize)]
 struct Page<'a> {
     consumer: &'a str,
     plan: &'a str,
     limits: Vec<Row<'a>>,
+    /// What operators gave back; for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credits: Option<Vec<CreditRow<'a>>>,
 }
 
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a str,
-    /// `rate`, `quota`, `tokens`, `spend` or `concurrency`, as in the policy.
+    /// `rate`, `quota`, `tokens`, `spend`, `bytes` or `concurrency`, as in the policy.
     kind: &'static str,
     /// What the numbers count.
     unit: &'static str,
@@ -27,11 +32,33 @@ struct Row<'a> {
     /// When more is there than now; nothing, where nothing is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset_seconds: Option<u64>,
+    /// It holds nobody back; for operators.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
-/// The page, as JSON. The limits of single APIs and models are not among them: calls of these say how they stand.
-pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[Standing]) -> Vec<u8> {
-    let rows = plan.limits.iter().zip(standings).map(|(limit, standing)| {
+#[derive(Serialize)]
+struct CreditRow<'a> {
+    id: &'a str,
+    limit: &'a str,
+    asked: u64,
+    booked: u64,
+    /// Unix milliseconds, as all times of the log.
+    time: u64,
+    by: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct CreditPage<'a> {
+    #[serde(flatten)]
+    credit: &'a Note,
+    /// How the limit stands now.
+    now: Option<Row<'a>>,
+}
+
+impl<'a> Row<'a> {
+    fn new(limit: &'a Limit, standing: &Standing) -> Self {
         let (kind, unit) = match limit.kind {
             LimitKind::Rate(_) => ("rate", "requests"),
             LimitKind::Quota { .. } => ("quota", "requests"),
@@ -40,11 +67,12 @@ pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[Standing]) -> 
                 Unit::InputTokens => ("tokens", "input_tokens"),
                 Unit::OutputTokens => ("tokens", "output_tokens"),
                 Unit::NanoUsd => ("spend", "nano_usd"),
+                Unit::Bytes => ("bytes", "bytes"),
             },
             LimitKind::Concurrency { .. } => ("concurrency", "requests"),
         };
         let seconds = |ms: u64| (ms > 0).then(|| ms.div_ceil(1_000));
-        Row {
+        Self {
             name: &limit.id,
             kind,
             unit,
@@ -52,13 +80,66 @@ pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[Standing]) -> 
             remaining: standing.remaining,
             window_seconds: seconds(standing.window_ms),
             reset_seconds: seconds(standing.reset_ms),
+            shadow: limit.shadow,
         }
+    }
+}
+
+impl<'a> CreditRow<'a> {
+    const fn new(credit: &Credited<'a>) -> Self {
+        Self {
+            id: credit.id,
+            limit: credit.limit,
+            asked: credit.asked,
+            booked: credit.booked,
+            time: credit.at,
+            by: credit.by,
+            reason: credit.reason,
+        }
+    }
+}
+
+/// The page of a caller, as JSON. What is counted for single APIs, operations, models and upstreams is not
+/// among it: calls of these say how they stand.
+pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[(u32, Standing)]) -> Vec<u8> {
+    let rows = (0_u32..).zip(&plan.limits).filter_map(|(place, limit)| {
+        let (_, standing) = standings.iter().find(|(of, _)| *of == place)?;
+        (!limit.shadow).then(|| Row::new(limit, standing))
     });
-    let page = Page {
+    write(&Page {
         consumer: &consumer.name,
         plan: &plan.name,
         limits: rows.collect(),
-    };
+        credits: None,
+    })
+}
+
+/// The page of a consumer for an operator.
+pub(crate) fn operators_page(
+    consumer: &Consumer,
+    plan: &Plan,
+    limits: &[&Limit],
+    report: &Report<'_>,
+) -> Vec<u8> {
+    let rows = limits.iter().zip(&report.standings);
+    write(&Page {
+        consumer: &consumer.name,
+        plan: &plan.name,
+        limits: rows.map(|(limit, standing)| Row::new(limit, standing)).collect(),
+        credits: Some(report.credits.iter().map(CreditRow::new).collect()),
+    })
+}
+
+/// What an operator is told of a credit that was booked.
+pub(crate) fn credit_page(note: &Note, limits: &[&Limit], report: &Report<'_>) -> Vec<u8> {
+    let now = limits.first().zip(report.standings.first());
+    write(&CreditPage {
+        credit: note,
+        now: now.map(|(limit, standing)| Row::new(limit, standing)),
+    })
+}
+
+fn write(page: &impl Serialize) -> Vec<u8> {
     // Strings and numbers always serialize.
-    serde_json::to_vec(&page).unwrap_or_default()
+    serde_json::to_vec(page).unwrap_or_default()
 }

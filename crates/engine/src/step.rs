@@ -141,6 +141,8 @@ pub enum StreamEnd {
     Abandoned,
     /// More would have to be held back than may be.
     TooLarge,
+    /// This isolate holds as many bytes as it may, before the answer was the client's.
+    Busy,
 }
 
 /// The next thing to do.
@@ -201,7 +203,7 @@ pub enum Step {
         /// The log line.
         log: Option<String>,
         /// Whom to tell what was used.
-        settle: Option<Settled>,
+        settle: Vec<Settled>,
     },
     /// Hand the request to the half of the Worker that is off the hot path.
     Cold,
@@ -287,7 +289,7 @@ pub struct Finish {
     /// The log line.
     pub log: Option<String>,
     /// Whom to tell what was used, once the client has the last byte.
-    pub settle: Option<Settled>,
+    pub settle: Vec<Settled>,
 }
 
 /// The body of an answer to the client.

@@ -1,24 +1,41 @@
 //! The bundle: a compiled tree as bytes, with the format it is written in and its hash.
 //!
-//! Layout: the magic `TPKB`, the format's version (two bytes, little endian), the hash, the body
-//! (postcard). The hash is the identity of a policy: diff, caches, logs and the version endpoint
+//! Layout: the magic `TPKB`, the format's version (two bytes, little endian), the hash, the stamp and
+//! the body (postcard). The hash is the identity of a policy: diff, caches, logs and the version endpoint
 //! speak of it. It is the SHA-256 of the body with every `origin` left empty: where a rule stands is
-//! kept for explanations, but a comment above it, which moves it down a line, changes no rule.
+//! kept for explanations, but a comment above it, which moves it down a line, changes no rule. The stamp
+//! is no part of it: the same rules from another commit are the same rules.
 
-use crate::Compiled;
+use serde::{Deserialize, Serialize};
+
+use crate::{Compiled, Timestamp};
 
 const MAGIC: &[u8; 4] = b"TPKB";
 const HEADER: usize = 4 + 2 + 32;
 
 /// The version of the format that this build writes and reads. It changes with every change of
 /// [`Compiled`] that would make old bytes mean something else.
-pub const FORMAT: u16 = 3;
+pub const FORMAT: u16 = 6;
 
-/// A compiled tree and its hash.
+/// Where a bundle comes from. The environment is in [`crate::Gateway::environment`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The Git commit of the policies, as Git writes it; empty: not known.
+    pub commit: String,
+    /// Whether its work tree held changes that are in no commit.
+    pub dirty: bool,
+    /// The build's date: `SOURCE_DATE_EPOCH`, or else the commit's, so that the same source gives the same
+    /// bytes.
+    pub built: Option<Timestamp>,
+}
+
+/// A compiled tree, its hash, and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     /// SHA-256 of the rules in their canonical form.
     pub hash: [u8; 32],
+    /// Where it comes from.
+    pub stamp: Stamp,
     /// What the gateway runs.
     pub compiled: Compiled,
 }
@@ -49,9 +66,14 @@ impl Bundle {
             return Err(BundleError::OtherFormat { found });
         }
         let hash = hash.try_into().map_err(|_| BundleError::NotABundle)?;
+        let (stamp, body) = postcard::take_from_bytes(body).map_err(|_| BundleError::Damaged)?;
         let (compiled, rest) = postcard::take_from_bytes(body).map_err(|_| BundleError::Damaged)?;
         if rest.is_empty() {
-            Ok(Self { hash, compiled })
+            Ok(Self {
+                hash,
+                stamp,
+                compiled,
+            })
         } else {
             Err(BundleError::Damaged)
         }
@@ -60,19 +82,32 @@ impl Bundle {
 
 #[cfg(feature = "source")]
 impl Bundle {
-    /// Writes a bundle; gives its bytes and its hash.
-    pub fn write(compiled: &Compiled) -> Result<(Vec<u8>, [u8; 32]), postcard::Error> {
+    /// Reads a bundle that may have been damaged where it lay: one whose rules have another hash than is
+    /// written in it is [`BundleError::Damaged`].
+    pub fn verified(bytes: &[u8]) -> Result<Self, BundleError> {
+        let bundle = Self::from_bytes(bytes)?;
+        match Self::hash(&bundle.compiled) {
+            Ok(hash) if hash == bundle.hash => Ok(bundle),
+            _ => Err(BundleError::Damaged),
+        }
+    }
+
+    /// The identity of the rules: SHA-256 of their canonical form.
+    pub fn hash(compiled: &Compiled) -> Result<[u8; 32], postcard::Error> {
         use sha2::{Digest, Sha256};
 
         let rules = postcard::to_stdvec(&without_origins(compiled.clone()))?;
-        let hash: [u8; 32] = Sha256::digest(&rules).into();
-        let body = postcard::to_stdvec(compiled)?;
-        let mut bytes = Vec::with_capacity(HEADER + body.len());
-        bytes.extend_from_slice(MAGIC);
+        Ok(Sha256::digest(&rules).into())
+    }
+
+    /// Writes a bundle; gives its bytes and its hash.
+    pub fn write(compiled: &Compiled, stamp: &Stamp) -> Result<(Vec<u8>, [u8; 32]), postcard::Error> {
+        let hash = Self::hash(compiled)?;
+        let mut bytes = Vec::from(MAGIC);
         bytes.extend_from_slice(&FORMAT.to_le_bytes());
         bytes.extend_from_slice(&hash);
-        bytes.extend_from_slice(&body);
-        Ok((bytes, hash))
+        let bytes = postcard::to_extend(stamp, bytes)?;
+        Ok((postcard::to_extend(compiled, bytes)?, hash))
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Compiled {
     pub providers: Vec<Provider>,
     /// Scripted answers of mock providers, sorted by name.
     pub mocks: Vec<Mock>,
+    /// The time zones that limits name, sorted by name.
+    pub zones: Vec<Zone>,
     /// Names of the Worker secrets that something in this tree needs, sorted, each once.
     pub secrets: Vec<String>,
 }
@@ -61,12 +63,16 @@ pub struct Gateway {
     pub answer_headers: Vec<String>,
     /// Cross-origin rules; none: browsers of other origins are refused.
     pub cors: Option<Cors>,
+    /// Whether answers say how the caller's limits stand; else only those do that a limit refused.
+    pub limit_headers: bool,
     /// Which requests leave a log line.
     pub log: LogRequests,
     /// Whether refusals name the policy line that decided (environments that allow it).
     pub explain: bool,
     /// Whether a request may steer a mock by `Prefer` (environments that allow mocks).
     pub mocks: bool,
+    /// Whether every answer names the hash of the policies (`x-turnpike-policy`).
+    pub show_hash: bool,
 }
 
 /// Which requests leave a log line.
@@ -270,8 +276,37 @@ pub struct Limit {
     pub id: String,
     /// What is limited.
     pub kind: LimitKind,
+    /// Where its days and months are counted: a name in [`Compiled::zones`]; none: in UTC.
+    pub zone: Option<String>,
+    /// What is counted separately: sorted, each once, never empty.
+    pub subject: Vec<SubjectPart>,
+    /// The models that it is for, by name, sorted; none: all, and APIs too.
+    pub models: Vec<String>,
+    /// How exactly it is kept.
+    pub precision: Precision,
+    /// It is counted and reported, and holds nobody back.
+    pub shadow: bool,
     /// Where it was written: `policies/plans/free.yaml:4`.
     pub origin: String,
+}
+
+/// A part of what a limit counts separately.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SubjectPart {
+    /// Each consumer; of a call that is open to everybody, each address.
+    Consumer,
+    /// Each credential: an API key, or the subject of an issuer's tokens.
+    Credential,
+    /// Each client address: IPv4 whole, IPv6 by its first 64 bits.
+    Address,
+    /// Each API, all its versions together; calls of APIs alone are counted.
+    Api,
+    /// Each operation of a version of an API; calls of APIs alone are counted.
+    Operation,
+    /// Each model; calls of models alone are counted.
+    Model,
+    /// Each provider that a model is called at, and each version of an API.
+    Upstream,
 }
 
 /// What is limited.
@@ -314,6 +349,8 @@ pub enum Unit {
     OutputTokens,
     /// Money: thousand-millionths of a US dollar.
     NanoUsd,
+    /// Bytes of request bodies; of APIs' calls too, and never corrected.
+    Bytes,
 }
 
 /// What a model's tokens cost at a target, each in nano-USD for a million.
@@ -349,14 +386,41 @@ impl Default for Rate {
     }
 }
 
-/// A calendar window in UTC.
+/// In which time something is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Window {
+    /// A minute of the calendar.
     Minute,
+    /// An hour of it, in UTC.
     Hour,
+    /// A day, in UTC.
     Day,
+    /// A month, in UTC.
     Month,
+    /// A day where clocks are so many seconds ahead of UTC. In a policy 0: see [`Limit::zone`].
+    DayAt(i32),
+    /// A month there.
+    MonthAt(i32),
+    /// The last so many milliseconds, at every instant anew.
+    Rolling(Millis),
+}
+
+/// How clocks are set somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its name in the time zone database: `Europe/Berlin`.
+    pub name: String,
+    /// From when on clocks are how many seconds ahead of UTC; sorted, never empty.
+    pub offsets: Vec<(Timestamp, i32)>,
+}
+
+impl Zone {
+    /// How many seconds clocks there are ahead of UTC.
+    pub fn offset(&self, at: Timestamp) -> i32 {
+        let after = self.offsets.partition_point(|(since, _)| *since <= at);
+        let known = self.offsets.get(after.saturating_sub(1));
+        known.map_or(0, |(_, offset)| *offset)
+    }
 }
 
 /// How exactly a limit is kept.
@@ -395,8 +459,66 @@ pub struct Consumer {
     pub operations: Grant,
     /// Models it may call (indices into [`Compiled::models`]).
     pub models: Grant,
+    /// What it may do as an operator of the gateway; none: it is none.
+    pub operator: Option<Operator>,
     /// Where its grants were written (its `may`); without any, where it was.
     pub origin: String,
+}
+
+/// What an operator may do: look at the limits of every consumer, and give back what was used of some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// How much it may give back; of what is not listed, nothing.
+    pub credit: Vec<Allowance>,
+}
+
+/// Up to how much an operator may give back in a window of the calendar, to all consumers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// Of what.
+    pub of: Creditable,
+    /// How much, in its unit.
+    pub count: u64,
+    /// In which time.
+    pub window: Window,
+}
+
+/// What can be given back. Rates pay themselves off, and places come back by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Creditable {
+    /// Requests of a quota.
+    Requests,
+    /// Tokens, whichever are counted.
+    Tokens,
+    /// Money, in nano-USD.
+    NanoUsd,
+    /// Bytes of bodies.
+    Bytes,
+}
+
+impl Creditable {
+    /// What is given back of such a limit; none: nothing can be.
+    pub const fn of(kind: &LimitKind) -> Option<Self> {
+        match kind {
+            LimitKind::Quota { .. } => Some(Self::Requests),
+            LimitKind::Budget { unit, .. } => Some(match unit {
+                Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => Self::Tokens,
+                Unit::NanoUsd => Self::NanoUsd,
+                Unit::Bytes => Self::Bytes,
+            }),
+            LimitKind::Rate(_) | LimitKind::Concurrency { .. } => None,
+        }
+    }
+
+    /// As policies call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::NanoUsd => "spend",
+            Self::Bytes => "bytes",
+        }
+    }
 }
 
 /// What a consumer may use of one kind.

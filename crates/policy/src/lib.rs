@@ -10,5 +10,5 @@ mod compiled;
 #[cfg(feature = "source")]
 pub mod source;
 
-pub use bundle::{Bundle, BundleError, FORMAT};
+pub use bundle::{Bundle, BundleError, FORMAT, Stamp};
 pub use compiled::*;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
-use turnpike_policy::source::{Diagnostic, Severity};
+use turnpike_policy::source::{Diagnostic, Loaded, Severity};
 
 use crate::words::list;
 use crate::{Failure, say, tree, words};
@@ -70,18 +70,19 @@ struct Finding {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
+    let loaded = Loaded::read(&root);
     let environments = match &arguments.env {
         Some(environment) => {
             tree::has_environment(&root, environment)?;
             vec![environment.clone()]
         }
-        None => tree::environments(&root),
+        None => tree::environments_of(&loaded),
     };
     // By place, each once however many environments it is found in.
     let mut found: BTreeMap<_, Finding> = BTreeMap::new();
     let mut files = BTreeSet::new();
-    for environment in &environments {
-        let outcome = tree::build(&root, environment, arguments.as_of.as_ref())?;
+    let outcomes = tree::build_all(&loaded, &environments, arguments.as_of.as_ref())?;
+    for (environment, outcome) in environments.iter().zip(outcomes) {
         files.extend(outcome.files);
         for diagnostic in outcome.diagnostics {
             let Diagnostic {
@@ -95,6 +96,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             finding.environments.push(environment.clone());
         }
     }
+    // The process ends soon: what it holds of a large tree need not be taken apart first.
+    std::mem::forget(loaded);
     let findings: Vec<Finding> = found.into_values().collect();
     match arguments.format {
         Format::Text => say::out(&text(&findings, &environments, files.len()))?,

@@ -49,6 +49,7 @@ fn consumer((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer
         (&plan(was, old), &plan(is, new)),
         Clone::clone,
     );
+    operators((old, new), changes);
     let (had, has) = (granted(was, old), granted(is, new));
     gains(&had, &has, origin, changes);
     // What is gone altogether is said where it was.
@@ -61,6 +62,25 @@ fn consumer((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer
         changes.add(Class::Tightening, origin, format!("loses {}", listed(&lost)));
     }
     credentials((was, old), (is, new), changes);
+}
+
+/// What operators may do more, or less.
+fn operators((old, new): (&Consumer, &Consumer), changes: &mut Changes) {
+    let may = |consumer| words::operator(consumer).unwrap_or_default();
+    let (had, has) = (may(old), may(new));
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        let without = these.iter().filter(|one| !those.contains(one));
+        without.cloned().collect()
+    };
+    let (gained, lost) = (only(&has, &had), only(&had, &has));
+    if !gained.is_empty() {
+        let what = format!("may as an operator {}", gained.join(", "));
+        changes.add(Class::Loosening, &new.origin, what);
+    }
+    if !lost.is_empty() {
+        let what = format!("may as an operator no longer {}", lost.join(", "));
+        changes.add(Class::Tightening, &new.origin, what);
+    }
 }
 
 fn gains(had: &BTreeSet<String>, has: &BTreeSet<String>, origin: &str, changes: &mut Changes) {

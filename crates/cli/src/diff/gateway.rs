@@ -1,6 +1,8 @@
 //! The gateway as a whole, its issuers and its plans.
 
-use turnpike_policy::{Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate};
+use turnpike_policy::{
+    Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate, SubjectPart,
+};
 
 use super::change::{Changes, Class};
 use crate::words;
@@ -104,6 +106,13 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Chang
             changes.add(class, "", format!("{what}: {now} now"));
         }
     }
+    changes.value(
+        Class::Safe,
+        "",
+        "policy_hash",
+        (&was.show_hash, &is.show_hash),
+        |shown| if *shown { "shown" } else { "hidden" }.to_owned(),
+    );
 }
 
 fn cors(was: Option<&Cors>, is: Option<&Cors>, changes: &mut Changes) {
@@ -224,14 +233,19 @@ fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
 /// quota of the same window.
 pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
     // The kind with its numbers left out.
-    let kind = |limit: &Limit| match &limit.kind {
-        LimitKind::Rate(rate) => format!("rate {}", rate.period),
-        other => {
-            let shown = words::limit(other);
-            shown
+    let kind = |limit: &Limit| {
+        let shown = words::limit(limit);
+        let what = match &limit.kind {
+            LimitKind::Rate(rate) => format!("rate {} {:?} {}", rate.period, limit.models, limit.shadow),
+            _ => shown
                 .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-                .to_owned()
-        }
+                .to_owned(),
+        };
+        format!("{what} {:?}", limit.subject)
+    };
+    let named = |limit: &Limit| match &*limit.subject {
+        [SubjectPart::Consumer] => words::limit(limit),
+        _ => format!("{} for each {}", words::limit(limit), words::subject(limit)),
     };
     let first = |shown: &str| -> f64 {
         let number = shown.split(|c: char| !c.is_ascii_digit() && c != '.').next();
@@ -242,7 +256,7 @@ pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
             (Some(old), Some(new)) => match (&old.kind, &new.kind) {
                 (LimitKind::Rate(was), LimitKind::Rate(is)) => rate(changes, &new.origin, "limit", was, is),
                 (was, is) if was != is => {
-                    let (was, is) = (words::limit(was), words::limit(is));
+                    let (was, is) = (named(old), named(new));
                     let class = if first(&is) > first(&was) {
                         Class::Loosening
                     } else {
@@ -255,12 +269,12 @@ pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
             (None, Some(new)) => changes.add(
                 Class::Tightening,
                 &new.origin,
-                format!("limit {} is added", words::limit(&new.kind)),
+                format!("limit {} is added", named(new)),
             ),
             (Some(old), None) => changes.add(
                 Class::Loosening,
                 &old.origin,
-                format!("limit {} is removed", words::limit(&old.kind)),
+                format!("limit {} is removed", named(old)),
             ),
             (None, None) => {}
         }

@@ -73,7 +73,7 @@ enum Format {
 
 /// The identity of the rules; nothing, should they not fit into a bundle.
 fn hash(compiled: &Compiled) -> Option<[u8; 32]> {
-    Bundle::write(compiled).ok().map(|(_, hash)| hash)
+    Bundle::hash(compiled).ok()
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {

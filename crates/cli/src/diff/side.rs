@@ -42,7 +42,7 @@ impl Side {
             let bytes =
                 fs::read(path).map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))?;
             let bundle =
-                Bundle::from_bytes(&bytes).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
+                Bundle::verified(&bytes).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
             return Ok(Self {
                 name: name.to_owned(),
                 kind: Kind::Bundle(Box::new(bundle.compiled)),

@@ -59,11 +59,17 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::InvalidJson
         | C::InvalidRequest
         | C::Overloaded => "inspect",
-        C::OperationNotAllowed | C::InsufficientScope | C::ModelNotAllowed | C::ModelNotFound => "authorize",
+        C::OperationNotAllowed
+        | C::InsufficientScope
+        | C::ModelNotAllowed
+        | C::ModelNotFound
+        | C::OperatorRequired => "authorize",
         C::RateLimited
         | C::QuotaExceeded
         | C::BudgetExceeded
         | C::ConcurrencyLimited
+        | C::CreditExceeded
+        | C::CreditConflict
         | C::LimiterUnavailable => "admit",
         C::PreferenceInvalid
         | C::UpstreamUnreachable

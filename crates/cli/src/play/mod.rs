@@ -20,7 +20,7 @@ use turnpike_engine::step::{
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_policy::source::ScriptedAnswer;
-use turnpike_policy::{Bundle, Compiled, Timestamp};
+use turnpike_policy::{Bundle, Compiled, Stamp, Timestamp};
 
 pub(crate) use client::{Answer, Request, Sent, json_holds};
 pub(crate) use credential::Mint;
@@ -84,6 +84,7 @@ impl World {
         mint.take_over(&mut compiled);
         let bundle = Bundle {
             hash: [0; 32],
+            stamp: Stamp::default(),
             compiled,
         };
         Self {
@@ -261,7 +262,7 @@ impl World {
             }
             Step::Finish(finish) => {
                 one.answer.took = now.saturating_sub(one.began);
-                if let Some(Settled { object, settle }) = &finish.settle {
+                for Settled { object, settle } in &finish.settle {
                     self.decide(object, settle, now)?;
                 }
                 let allowed = &self.engine.policy().gateway.answer_headers;
@@ -271,7 +272,7 @@ impl World {
             }
             Step::End { tail, log, settle } => {
                 one.answer.took = now.saturating_sub(one.began);
-                if let Some(Settled { object, settle }) = &settle {
+                for Settled { object, settle } in &settle {
                     self.decide(object, settle, now)?;
                 }
                 one.answer.end(&tail, log.as_deref());

@@ -7,7 +7,8 @@ use turnpike_llm::chat::Peek;
 use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
 
 use super::{Now, Outgoing, done};
-use crate::account::Account;
+use crate::account::{Account, Attempt};
+use crate::admit::more::{More, Need, Reserved};
 use crate::admit::{self, Reservation};
 use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
 use crate::authorize::Permitted;
@@ -60,7 +61,7 @@ impl Engine {
         match &operation.handler {
             Handler::Mock(responses) => {
                 let (example, applied) = answer::example(responses, base.prefer.as_deref())?;
-                let mut set = base.answer_headers(&self.policy);
+                let mut set = base.answer_headers(self);
                 if !example.content_type.is_empty() {
                     set.push((Cow::Borrowed("content-type"), example.content_type.clone()));
                 }
@@ -105,17 +106,12 @@ impl Engine {
     fn attempt(&self, mut answering: Answering, base: &mut Base, at: Now<'_>) -> Outgoing {
         let (model, peek) = self.call(&answering.reservation)?;
         let target = target(model, answering.target)?;
-        if let Some(account) = &base.account {
-            let limits = admit::limits_of(&self.policy, answering.reservation.permit())?;
-            let part = u32::try_from(base.attempts.len()).unwrap_or(u32::MAX);
-            let lacks = account.lacks(&base.id_text(), part, &limits, target.price.as_ref());
-            let lacks = lacks.map_err(|_| look::broken("the ask cannot be written"))?;
-            if let Some(ask) = lacks {
-                let object = account.object().to_owned();
-                answering.stage = Stage::Reserving;
-                return Ok((Step::Meter { object, ask }, Phase::Answering(Box::new(answering))));
-            }
+        if let Some(more) = self.more(&answering, target, base, at)? {
+            answering.stage = Stage::Reserving;
+            let (object, ask) = (more.object, more.ask);
+            return Ok((Step::Meter { object, ask }, Phase::Answering(Box::new(answering))));
         }
+        base.provider = Some(target.provider);
         base.price = target.price;
         answering.status = 0;
         let provider = answer::provider_of(&self.policy, target)?;
@@ -211,7 +207,7 @@ impl Engine {
                 base.judged(at.time, head.status, None);
                 let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
-                let set = base.answer_headers(&self.policy);
+                let set = base.answer_headers(self);
                 let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {
                     status: head.status,
@@ -297,7 +293,7 @@ impl Engine {
         let asked = base.attempts.last().map_or(at.time, |attempt| attempt.began);
         let filter = !peek.usage_wanted;
         let tracking = Tracking::new(filter, &model.timeouts, asked, answering.deadline);
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((
             Cow::Borrowed("content-type"),
             "text/event-stream; charset=utf-8".to_owned(),
@@ -324,7 +320,7 @@ impl Engine {
             None => {
                 base.gone = failure == Failure::Abandoned;
                 if answering.begun() || base.gone {
-                    base.last = self.at_bound(&answering, base)?;
+                    base.last = Settlement::AtBound(base.bound);
                 }
                 base.judged(at.time, 0, Some(AttemptFailure::Transport(failure)));
                 let (model, _) = self.call(&answering.reservation)?;
@@ -344,7 +340,14 @@ impl Engine {
         at: Now<'_>,
     ) -> Outgoing {
         let (model, _) = self.call(&answering.reservation)?;
-        let price = target(model, answering.target)?.price;
+        let target = target(model, answering.target)?;
+        let (price, provider) = (target.price, target.provider);
+        let attempt = Attempt {
+            bound: base.bound,
+            price: price.as_ref(),
+            provider: Some(provider),
+        };
+        let more = self.more(&answering, target, base, at)?;
         let admitted = answer
             .and_then(|answer| Answer::decode(answer).ok())
             .is_some_and(|answer| answer.outcome == Metered::Admitted);
@@ -359,19 +362,62 @@ impl Engine {
                 .because("another attempt could not be reserved for")
                 .by(&model.origin));
         }
-        if let Some(account) = &mut base.account {
-            account.topped_up(price.as_ref());
+        match more.map(|more| (more.object, more.need)) {
+            Some((_, Need::TopUp(place))) => {
+                if let Some(account) = base.accounts.get_mut(place) {
+                    account.topped_up(attempt);
+                }
+            }
+            Some((object, Need::Upstream(account))) => {
+                base.upstreams.push((provider, object));
+                let known = |account: &Account| {
+                    base.accounts
+                        .iter()
+                        .position(|one| one.object() == account.object())
+                };
+                match account.map(|account| (known(&account), account)) {
+                    Some((Some(place), account)) => {
+                        if let Some(one) = base.accounts.get_mut(place) {
+                            one.absorb(account);
+                        }
+                    }
+                    Some((None, account)) => base.accounts.push(account),
+                    None => {}
+                }
+            }
+            None => {}
         }
         self.attempt(answering, base, at)
     }
 
-    /// What an attempt is settled at of which no more is known.
-    fn at_bound(&self, answering: &Answering, base: &Base) -> Result<Settlement, Refusal> {
-        let (model, peek) = self.call(&answering.reservation)?;
-        let account = base.account.as_ref().map(Account::bound);
-        Ok(Settlement::AtBound(
-            account.unwrap_or_else(|| answer::bound(model, peek)),
-        ))
+    /// What must be asked before a target may be tried.
+    fn more(
+        &self,
+        answering: &Answering,
+        target: &Target,
+        base: &Base,
+        at: Now<'_>,
+    ) -> Result<Option<More>, Refusal> {
+        let Reservation { uses, .. } = &answering.reservation;
+        // Nearly all calls: nothing is held, and no other upstream is asked.
+        if base.accounts.is_empty() && uses.provider == Some(target.provider) {
+            return Ok(None);
+        }
+        let attempt = Attempt {
+            bound: base.bound,
+            price: target.price.as_ref(),
+            provider: Some(target.provider),
+        };
+        let reserved = Reserved {
+            permit: answering.reservation.permit(),
+            uses,
+            request: &base.id_text(),
+            address: &base.address,
+            accounts: &base.accounts,
+            upstreams: &base.upstreams,
+        };
+        let part = u32::try_from(base.attempts.len()).unwrap_or(u32::MAX);
+        admit::more::next(&self.policy, reserved, attempt, part, at.time)
     }
 
     /// A target failed for a reason of the list: another try, another target, or the end. What it used is
@@ -386,7 +432,7 @@ impl Engine {
         at: Now<'_>,
     ) -> Outgoing {
         let used = if reason == Reason::NoFirstToken || answering.begun() {
-            self.at_bound(&answering, base)?
+            Settlement::AtBound(base.bound)
         } else {
             Settlement::Nothing
         };
@@ -409,10 +455,17 @@ impl Engine {
         let next = answering
             .target
             .after(model, reason, retry_after, left, at.random);
-        match (&mut base.account, next) {
-            (_, Move::GiveUp) => base.last = used,
-            (Some(account), _) => account.bill(used, base.price.as_ref()),
-            (None, _) => {}
+        if next == Move::GiveUp {
+            base.last = used;
+        } else {
+            let attempt = Attempt {
+                bound: base.bound,
+                price: base.price.as_ref(),
+                provider: base.provider,
+            };
+            for account in &mut base.accounts {
+                account.bill(used, attempt);
+            }
         }
         match next {
             Move::Again(ms) => {
@@ -437,9 +490,9 @@ impl Engine {
         base.judged(at.time, 200, None);
         let settlement = match answer.usage {
             Some(usage) => Settlement::Counted(usage),
-            None => self.at_bound(&answering, base)?,
+            None => Settlement::AtBound(base.bound),
         };
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let Closing { log, settle } = self.passed(base, at.time, 200, settlement);
         let finish = Finish {
@@ -464,7 +517,7 @@ impl Engine {
                 "The model's provider does not take this request, and does not say why.",
             ));
         }
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let Closing { log, settle } = self.close(
             base,
@@ -505,14 +558,16 @@ impl Engine {
             let broken = look::broken("what is known of the stream cannot be read");
             return self.next(base, Err(broken), at.time);
         };
+        if end == StreamEnd::Busy && !committed && !client_gone {
+            // No fault of the upstream's: another would find no room either.
+            let outgoing = self.lost(answering, &mut base, Failure::Busy, at);
+            return self.next(base, outgoing, at.time);
+        }
         let settlement = match tracking.usage() {
             Some(usage) => Settlement::Counted(usage),
             // Where nothing came, nothing was used; but who was left alone may have been thinking.
             None if !tracking.started() && end != StreamEnd::Abandoned => Settlement::Nothing,
-            None => match self.at_bound(&answering, &base) {
-                Ok(settlement) => settlement,
-                Err(refusal) => return self.next(base, Err(refusal), at.time),
-            },
+            None => Settlement::AtBound(base.bound),
         };
         let fault = tracking.fault(end, at.time);
         let mut tail = Vec::new();
@@ -556,13 +611,13 @@ impl Engine {
     }
 
     /// What a call is settled at whose handling was lost: the bound, where a target may have counted.
-    pub(super) fn unsettled(&self, base: &Base, phase: &Phase) -> Settlement {
+    pub(super) fn unsettled(base: &Base, phase: &Phase) -> Settlement {
         match phase {
             // An answer that was read at once is judged in the same step as its head.
             Phase::Answering(answering)
                 if matches!(answering.stage, Stage::Head | Stage::Whole | Stage::Stream) =>
             {
-                self.at_bound(answering, base).unwrap_or_default()
+                Settlement::AtBound(base.bound)
             }
             _ => Settlement::Nothing,
         }
@@ -627,8 +682,8 @@ impl Engine {
     }
 
     /// A JSON answer of the gateway's own.
-    fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
-        let mut set = base.answer_headers(&self.policy);
+    pub(super) fn page(&self, base: &Base, body: Vec<u8>, at: Now<'_>) -> (Step, Phase) {
+        let mut set = base.answer_headers(self);
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         let body = if base.head_only {
             Reply::None

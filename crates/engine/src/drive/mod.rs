@@ -4,6 +4,7 @@
 //! from where it was. Nothing here decides anything: the phases do.
 
 mod answering;
+mod operating;
 
 use turnpike_policy::{Compiled, Handler, Model, Route, Surface};
 
@@ -86,7 +87,7 @@ impl Engine {
                 Err(refusal) => Err(refusal),
             },
             Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
-            Some(Destination::Limits) => self.identify_caller(head, &mut base, at),
+            Some(Destination::Limits | Destination::Credits) => self.identify_caller(head, &mut base, at),
             None => Err(look::broken("nothing was matched")),
         };
         self.next(base, outgoing, now)
@@ -124,19 +125,27 @@ impl Engine {
                 self.chat(caller, body, max, &mut base, at)
             }
             (Phase::Measuring { permit, max }, Event::Body(body)) => match body {
-                Ok(_) => self.admit(permit, &mut base, at),
+                Ok(body) => {
+                    at.body = Some(body);
+                    self.admit(permit, &mut base, at)
+                }
                 Err(failure) => Err(inspect::unreadable(failure, max)),
             },
             (Phase::Admitting { permit, asked }, Event::Metered(answer)) => {
-                match admit::metered(&self.policy, permit, asked, answer, &mut self.memory.leases, now) {
-                    Ok(reservation) => self.admitted(reservation, &mut base, at),
-                    Err(Unmetered::Refused(refusal)) => Err(refusal),
-                    Err(Unmetered::Unanswered(refusal, account)) => {
-                        base.account = account.map(|account| *account);
+                let asks = asks(&base, at);
+                let admission =
+                    admit::metered(&self.policy, permit, asked, asks, answer, &mut self.memory, now);
+                match admission {
+                    Ok(admission) => self.admission(admission, &mut base, at),
+                    Err(Unmetered { refusal, accounts }) => {
+                        base.accounts = accounts;
                         Err(*refusal)
                     }
                 }
             }
+            (Phase::ReadingOrder(caller), Event::Body(body)) => self.ordered(&caller, body, &base),
+            (Phase::Bounding(order), Event::Metered(answer)) => self.bounded(order, answer, &mut base, at),
+            (Phase::Operating(order), Event::Metered(answer)) => self.operated(&order, answer, &mut base, at),
             (Phase::Cold, Event::Answered(Ok(answer))) => {
                 let outcome = Outcome::passed(answer.status, Settlement::Nothing);
                 let Closing { log, settle } = self.close(&base, now, &outcome);
@@ -169,7 +178,7 @@ impl Engine {
     pub fn fault(&self, lost: &Lost<'_>, flight: Option<Flight>, now: u64, random: &Random) -> Step {
         let (base, settlement) = match flight {
             Some(Flight { base, phase }) => {
-                let settlement = self.unsettled(&base, &phase);
+                let settlement = Self::unsettled(&base, &phase);
                 (base, settlement)
             }
             None => {
@@ -320,7 +329,11 @@ impl Engine {
                 }
                 self.admit(permit, base, at)
             }
-            Some(Destination::Limits) => self.admit(authorize::for_standing(caller), base, at),
+            Some(Destination::Limits) if base.query.is_empty() => {
+                self.admit(authorize::for_standing(caller), base, at)
+            }
+            Some(Destination::Limits) => self.look_at_another(&caller, base, at),
+            Some(Destination::Credits) => self.credit(caller, base),
             _ => Err(look::broken("a caller was identified for nothing")),
         }
     }
@@ -376,13 +389,12 @@ impl Engine {
 
     /// Admit: reserves what the limits allow, or asks the object that knows.
     fn admit(&mut self, permit: Permit, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let asks = admit::Asks {
-            request: &base.id,
-            address: &base.address,
-            body: at.body,
-            random: at.random,
-        };
-        match admit::begin(&self.policy, permit, asks, &mut self.memory, at.time)? {
+        let admission = admit::begin(&self.policy, permit, asks(base, at), &mut self.memory, at.time)?;
+        self.admission(admission, base, at)
+    }
+
+    fn admission(&self, admission: Admission, base: &mut Base, at: Now<'_>) -> Outgoing {
+        match admission {
             Admission::Reserved(reservation) => self.admitted(reservation, base, at),
             Admission::Ask {
                 object,
@@ -393,10 +405,19 @@ impl Engine {
         }
     }
 
-    fn admitted(&mut self, mut reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
+    fn admitted(&self, mut reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
         base.limits = std::mem::take(&mut reservation.headers);
         base.unlimited = reservation.unlimited;
-        base.account = reservation.account.take();
+        base.accounts = std::mem::take(&mut reservation.accounts);
+        base.bound = reservation.uses.bound;
+        if !reservation.shadowed.is_empty() {
+            let (_, limits) = admit::limits_of(&self.policy, reservation.permit())?;
+            let named = reservation
+                .shadowed
+                .iter()
+                .filter_map(|place| admit::name_of(&limits, *place));
+            base.shadowed = named.map(|limit| limit.id.clone()).collect();
+        }
         self.answer(reservation, base, at)
     }
 
@@ -437,13 +458,24 @@ impl Engine {
 
     /// An answer of the gateway's own to a request that reached no route.
     fn finished(&self, base: &Base, now: u64, mut finish: Finish) -> Next {
-        let mut set = base.answer_headers(&self.policy);
+        let mut set = base.answer_headers(self);
         set.retain(|(name, _)| !finish.set.iter().any(|(known, _)| known == name));
         set.append(&mut finish.set);
         finish.set = set;
         let outcome = Outcome::passed(finish.status, Settlement::Nothing);
         finish.log = self.close(base, now, &outcome).log;
         done(Step::Finish(finish))
+    }
+}
+
+/// Who asks for the limits of a request.
+fn asks<'a>(base: &'a Base, at: Now<'a>) -> admit::Asks<'a> {
+    admit::Asks {
+        request: &base.id,
+        address: &base.address,
+        body: at.body,
+        announced: base.announced.length.unwrap_or(0),
+        random: at.random,
     }
 }
 

@@ -58,6 +58,8 @@ pub fn used(tokens: Tokens, unit: Unit, price: Option<&Price>) -> u64 {
         Unit::Tokens => read.saturating_add(tokens.output),
         Unit::InputTokens => read,
         Unit::OutputTokens => tokens.output,
+        // Not of tokens: see `account::first`.
+        Unit::Bytes => 0,
         Unit::NanoUsd => price.map_or(0, |price| {
             let part = |count: u64, price: u64| u128::from(count) * u128::from(price);
             let millionths = part(tokens.input, price.input)

@@ -102,6 +102,12 @@ impl Tat {
         Self(self.0.saturating_add(cost_of(rate, requests)))
     }
 
+    /// As much earlier as so many requests cost.
+    #[must_use]
+    pub fn less(self, rate: &Rate, requests: u32) -> Self {
+        Self(self.0.saturating_sub(cost_of(rate, requests.into())))
+    }
+
     /// The first millisecond at which nothing is owed.
     pub fn paid_at(self, rate: &Rate) -> Timestamp {
         millis_ceil(rate, self.0)

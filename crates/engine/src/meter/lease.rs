@@ -178,6 +178,16 @@ impl Leases {
         Spent::Ask(ask)
     }
 
+    /// Takes one request back that was spent a moment ago: another limit held it back.
+    pub fn give_back(&mut self, key: &str, now: Timestamp) {
+        if let Some(lease) = self.entries.get_mut(key)
+            && now < lease.until
+            && lease.left < lease.size
+        {
+            lease.left += 1;
+        }
+    }
+
     /// Keeps what an object granted; 0, where it did not, or was not reached.
     pub fn grant(&mut self, taken: &Taken<'_>, granted: u32, standings: &[Standing]) {
         let Taken {
@@ -234,7 +244,7 @@ mod tests {
 
     use super::*;
     use crate::meter::quota::span;
-    use crate::meter::{Answer, Ask, Outcome, object};
+    use crate::meter::{Answer, Ask, Mode, Outcome, object};
 
     const NOW: u64 = 1_800_000_000_000;
 
@@ -251,6 +261,7 @@ mod tests {
                 id,
                 kind: *kind,
                 amount: 0,
+                shadow: false,
             })
             .collect()
     }
@@ -268,6 +279,7 @@ mod tests {
             self.asks += 1;
             let lease = Some(lease).filter(|lease| lease.life > 0);
             let ask = Ask {
+                mode: Mode::Charge,
                 request: "",
                 part: 0,
                 cost: 1,

@@ -110,12 +110,14 @@ impl Local {
             held.push(self.look(hash, &asked.kind));
         }
         let kinds = limits.iter().map(|asked| &asked.kind);
+        let mut shadowed = 0;
         let outcome = match judge(limits.iter().zip(held.iter().copied()), now, cost) {
-            Ok(after) => {
-                for ((hash, kind), after) in keys.into_iter().zip(kinds.clone()).zip(&after) {
+            Ok(judged) => {
+                for ((hash, kind), after) in keys.into_iter().zip(kinds.clone()).zip(&judged.after) {
                     self.put(hash, kind, *after, now);
                 }
-                held = after;
+                held = judged.after;
+                shadowed = judged.shadowed;
                 Outcome::Admitted
             }
             Err(refused) => refused,
@@ -128,7 +130,20 @@ impl Local {
         Answer {
             outcome,
             leased: 0,
+            shadowed,
             standings,
+        }
+    }
+
+    /// Takes back what [`Self::decide`] has just charged: another limit held the request back. Of rates alone;
+    /// what was paid off meanwhile is given back too.
+    pub fn undo(&mut self, subject: &str, limits: &[Asked<'_>], cost: u32, now: Timestamp) {
+        let now = self.clock.at(now);
+        for asked in limits {
+            let hash = self.hash(&[subject.as_bytes(), asked.id.as_bytes()], &asked.kind);
+            if let (LimitKind::Rate(rate), Held::Rate(tat)) = (&asked.kind, self.look(hash, &asked.kind)) {
+                self.put(hash, &asked.kind, Held::Rate(tat.less(rate, cost)), now);
+            }
         }
     }
 
@@ -285,6 +300,7 @@ mod tests {
                 id: "rate",
                 kind: LimitKind::Rate(law(10, 1_000, 10)),
                 amount: 0,
+                shadow: false,
             },
             Asked {
                 id: "quota",
@@ -293,6 +309,7 @@ mod tests {
                     window: Window::Day,
                 },
                 amount: 0,
+                shadow: false,
             },
         ];
         for left in (0..4).rev() {

@@ -14,30 +14,35 @@
 //! All times are Unix milliseconds, handed in.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window};
+use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window, Zone};
 
 pub mod amount;
+pub mod correction;
 pub mod gcra;
 pub mod headers;
 pub mod lease;
 pub mod local;
 pub mod object;
 pub mod quota;
+pub mod rolling;
 
 use gcra::Tat;
 use quota::Used;
+use rolling::Rolled;
 
 /// The most limits that one request may have.
 pub const MAX_LIMITS: usize = 32;
 /// The longest id of a limit or a request, in bytes.
 pub const MAX_ID: usize = 128;
 
+/// How long what is only tried ([`Mode::Try`]) is kept, in milliseconds.
+pub const TRIAL: Millis = 10_000;
 /// The longest that an object holds what it charged, in milliseconds.
 pub const MAX_HOLD: Millis = 2 * 60 * 60 * 1_000;
 
 /// The version of [`Ask`] and [`Answer`] as bytes: their first byte. Two versions of the Worker
 /// run side by side while one is rolled out, so either side may meet the other's bytes.
-const WIRE: u8 = 2;
+const WIRE: u8 = 3;
 /// The first byte of a [`Settle`].
 const SETTLE: u8 = 0x81;
 
@@ -50,15 +55,28 @@ pub struct Asked<'a> {
     pub kind: LimitKind,
     /// Of a budget: how much is charged, in its unit. Of no meaning elsewhere.
     pub amount: u64,
+    /// It holds nobody back: where it would, it is not charged, and the answer says so.
+    pub shadow: bool,
 }
 
 impl<'a> Asked<'a> {
-    /// A limit of which so much is asked.
-    pub fn new(limit: &'a Limit, amount: u64) -> Self {
+    /// A limit of which so much is asked at an instant; `id` tells its subject apart from others in the same
+    /// object.
+    pub fn new(id: &'a str, limit: &Limit, zones: &[Zone], amount: u64, now: Timestamp) -> Self {
         Self {
-            id: &limit.id,
-            kind: limit.kind,
+            id,
+            kind: kind_at(limit, zones, now),
             amount,
+            shadow: limit.shadow,
+        }
+    }
+
+    /// Whether its numbers make a limit.
+    fn is_lawful(&self) -> bool {
+        match &self.kind {
+            LimitKind::Rate(rate) => rate.count > 0 && rate.period > 0 && rate.burst > 0,
+            LimitKind::Quota { .. } | LimitKind::Budget { .. } => true,
+            LimitKind::Concurrency { count } => *count > 0,
         }
     }
 
@@ -71,15 +89,70 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl<'a> From<&'a Limit> for Asked<'a> {
-    fn from(limit: &'a Limit) -> Self {
-        Self::new(limit, 0)
+/// What a limit counts, with clocks as they are set at an instant.
+fn kind_at(limit: &Limit, zones: &[Zone], now: Timestamp) -> LimitKind {
+    let Some(name) = &limit.zone else {
+        return limit.kind;
+    };
+    let zone = zones.iter().find(|zone| zone.name == *name);
+    let offset = zone.map_or(0, |zone| zone.offset(now));
+    let window = |window| match window {
+        Window::DayAt(_) => Window::DayAt(offset),
+        Window::MonthAt(_) => Window::MonthAt(offset),
+        other => other,
+    };
+    match limit.kind {
+        LimitKind::Quota { count, window: of } => LimitKind::Quota {
+            count,
+            window: window(of),
+        },
+        LimitKind::Budget {
+            count,
+            window: of,
+            unit,
+        } => LimitKind::Budget {
+            count,
+            window: window(of),
+            unit,
+        },
+        other => other,
+    }
+}
+
+/// How an ask is meant.
+///
+/// A request whose limits lie in several objects is tried at all of them but the last, charged at the last,
+/// and then charged at the others. What was tried is kept out of everybody else's way, so a charge that
+/// follows within [`TRIAL`] passes; if none follows, nothing was ever charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is charged.
+    #[default]
+    Charge,
+    /// It is kept for a moment, and charged if the same request asks again with [`Mode::Confirm`].
+    Try,
+    /// It is charged in place of what was tried; without that, as any other.
+    Confirm,
+}
+
+impl Mode {
+    const ALL: [Self; 3] = [Self::Charge, Self::Try, Self::Confirm];
+
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Charge => 0,
+            Self::Try => 1,
+            Self::Confirm => 2,
+        }
     }
 }
 
 /// What is asked of a subject's limits: all of them, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask<'a> {
+    /// How it is meant; not among the bytes of the rest, so that it can be changed there.
+    #[serde(skip)]
+    pub mode: Mode,
     /// Names the request, so that asking again after a lost answer is not charged again. It must
     /// be made by the gateway: whoever can choose it passes for free. Empty: no such protection.
     pub request: &'a str,
@@ -114,14 +187,21 @@ pub struct LeaseAsk {
 impl<'a> Ask<'a> {
     /// As bytes, for the object.
     pub fn encode(&self) -> Result<Vec<u8>, MeterError> {
-        postcard::to_extend(self, vec![WIRE]).map_err(|_| MeterError::Ask)
+        postcard::to_extend(self, vec![WIRE, self.mode.byte()]).map_err(|_| MeterError::Ask)
     }
 
     /// From bytes, within all bounds.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MeterError> {
-        let ask: Self = unwire(bytes).ok_or(MeterError::Ask)?;
+        let Some((&WIRE, [mode, body @ ..])) = bytes.split_first() else {
+            return Err(MeterError::Ask);
+        };
+        let mode = Mode::ALL.into_iter().find(|known| known.byte() == *mode);
+        let ask: Self = exactly(body).ok_or(MeterError::Ask)?;
         ask.check()?;
-        Ok(ask)
+        Ok(Self {
+            mode: mode.ok_or(MeterError::Ask)?,
+            ..ask
+        })
     }
 
     /// Whether it keeps the bounds.
@@ -133,12 +213,7 @@ impl<'a> Ask<'a> {
                 .is_none_or(|lease| lease.life <= lease::LIFE && lease.wish <= lease::MOST)
             && self.limits.len() <= MAX_LIMITS
             && self.limits.iter().enumerate().all(|(index, asked)| {
-                let lawful = match &asked.kind {
-                    LimitKind::Rate(rate) => rate.count > 0 && rate.period > 0 && rate.burst > 0,
-                    LimitKind::Quota { .. } | LimitKind::Budget { .. } => true,
-                    LimitKind::Concurrency { count } => *count > 0,
-                };
-                lawful
+                asked.is_lawful()
                     && asked.id.len() <= MAX_ID
                     && self.limits.iter().take(index).all(|other| other.id != asked.id)
             });
@@ -185,6 +260,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// How many requests more were charged to all limits, for the isolate to admit by itself.
     pub leased: u32,
+    /// Which limits in the shadow would have held it back: a bit for each, by its place.
+    pub shadowed: u32,
     /// How each limit stands now, the request included if it was admitted; in the order asked.
     pub standings: Vec<Standing>,
 }
@@ -283,6 +360,8 @@ enum Held {
     Rate(Tat),
     /// Of a quota or a budget.
     Quota(Used),
+    /// Of one whose window rolls.
+    Rolling(Rolled),
     /// Of a concurrency: how many are under way.
     Places(u64),
 }
@@ -295,6 +374,14 @@ impl Held {
     const fn idle(kind: &LimitKind) -> Self {
         match kind {
             LimitKind::Rate(_) => Self::Rate(Tat::IDLE),
+            LimitKind::Quota {
+                window: Window::Rolling(_),
+                ..
+            }
+            | LimitKind::Budget {
+                window: Window::Rolling(_),
+                ..
+            } => Self::Rolling(Rolled::IDLE),
             LimitKind::Quota { .. } | LimitKind::Budget { .. } => Self::Quota(Used::NONE),
             LimitKind::Concurrency { .. } => Self::Places(0),
         }
@@ -310,6 +397,18 @@ impl Held {
                 LimitKind::Quota { count, window } | LimitKind::Budget { count, window, .. },
                 Self::Quota(used),
             ) => used.take(*window, *count, now, cost).map(Self::Quota),
+            (
+                LimitKind::Quota {
+                    count,
+                    window: Window::Rolling(length),
+                }
+                | LimitKind::Budget {
+                    count,
+                    window: Window::Rolling(length),
+                    ..
+                },
+                Self::Rolling(rolled),
+            ) => rolled.take(*length, *count, now, cost).map(Self::Rolling),
             (LimitKind::Concurrency { count }, Self::Places(taken)) => taken
                 .checked_add(cost)
                 .filter(|taken| cost == 0 || *taken <= u64::from(*count))
@@ -334,6 +433,18 @@ impl Held {
                 let (_, span) = used.at(*window, now);
                 (*count, span.length(), used.level(*window, *count, now))
             }
+            (
+                LimitKind::Quota {
+                    count,
+                    window: Window::Rolling(length),
+                }
+                | LimitKind::Budget {
+                    count,
+                    window: Window::Rolling(length),
+                    ..
+                },
+                Self::Rolling(rolled),
+            ) => (*count, *length, rolled.level(*length, *count, now)),
             (LimitKind::Concurrency { count }, Self::Places(taken)) => {
                 let level = Level {
                     remaining: u64::from(*count).saturating_sub(taken),
@@ -352,6 +463,15 @@ impl Held {
     }
 }
 
+/// What a request comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Judged {
+    /// What each limit would be after it.
+    after: Vec<Held>,
+    /// As [`Answer::shadowed`]; such limits are as they were.
+    shadowed: u32,
+}
+
 /// Judges all limits at one instant: what each would be after the request, or who refuses.
 ///
 /// Each of them passes at its own waiting time and stays open after it, so the longest wait is when
@@ -360,12 +480,16 @@ fn judge<'a>(
     asked: impl Iterator<Item = (&'a Asked<'a>, Held)>,
     now: Timestamp,
     requests: u32,
-) -> Result<Vec<Held>, Outcome> {
-    let mut after = Vec::new();
+) -> Result<Judged, Outcome> {
+    let mut judged = Judged::default();
     let mut worst: Option<(u32, Millis)> = None;
     for (index, (asked, held)) in (0_u32..).zip(asked) {
         match held.take(&asked.kind, now, asked.cost(requests)) {
-            Ok(held) => after.push(held),
+            Ok(held) => judged.after.push(held),
+            Err(_) if asked.shadow => {
+                judged.after.push(held);
+                judged.shadowed |= 1_u32.checked_shl(index).unwrap_or(0);
+            }
             Err(wait) if worst.is_none_or(|(_, longest)| wait > longest) => {
                 worst = Some((index, wait));
             }
@@ -373,12 +497,20 @@ fn judge<'a>(
         }
     }
     match worst {
-        None => Ok(after),
+        None => Ok(judged),
         Some((limit, retry_after_ms)) => Err(Outcome::Refused {
             limit,
             retry_after_ms,
         }),
     }
+}
+
+/// Whether the limit at a place is among those of [`Answer::shadowed`].
+pub(crate) fn is_shadowed(shadowed: u32, place: usize) -> bool {
+    let bit = u32::try_from(place)
+        .ok()
+        .and_then(|place| 1_u32.checked_shl(place));
+    bit.is_some_and(|bit| shadowed & bit != 0)
 }
 
 /// Takes the version off and decodes the whole of the rest.
@@ -404,5 +536,8 @@ const fn window_number(window: Window) -> u8 {
         Window::Hour => 1,
         Window::Day => 2,
         Window::Month => 3,
+        Window::DayAt(_) => 4,
+        Window::MonthAt(_) => 5,
+        Window::Rolling(_) => 6,
     }
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{Millis, Timestamp, Window};
 
-use super::Level;
+use super::{Level, rolling};
 
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
@@ -35,11 +35,46 @@ pub fn span(window: Window, at: Timestamp) -> Span {
         Window::Hour => HOUR,
         Window::Day => DAY,
         Window::Month => return month(at),
+        Window::DayAt(offset) => return shifted(Window::Day, offset, at),
+        Window::MonthAt(offset) => return shifted(Window::Month, offset, at),
+        Window::Rolling(length) => return rolling::span(length, at),
     };
     let start = at - at % length;
     Span {
         start,
         end: start.saturating_add(length),
+    }
+}
+
+/// The window of a place whose clocks are so many seconds ahead.
+///
+/// On a day on which clocks are set, its begin or end is told as they are set now: up to two hours off.
+fn shifted(window: Window, offset: i32, at: Timestamp) -> Span {
+    let ms = i64::from(offset).saturating_mul(1_000);
+    let local = span(window, at.saturating_add_signed(ms));
+    let utc = |local: Timestamp| local.saturating_add_signed(ms.saturating_neg());
+    Span {
+        start: utc(local.start),
+        end: utc(local.end),
+    }
+}
+
+/// Whether two begins are those of one window: where clocks are set, it is told in two ways.
+fn same(window: Window, one: Timestamp, other: Timestamp) -> bool {
+    match window {
+        Window::DayAt(_) | Window::MonthAt(_) => one.abs_diff(other) < DAY / 2,
+        _ => one == other,
+    }
+}
+
+/// From when on a window that began at `start` is certainly over.
+pub fn over(window: Window, start: Timestamp) -> Timestamp {
+    match window {
+        // Its begin may have been told before clocks were set.
+        Window::DayAt(_) | Window::MonthAt(_) => span(window, start.saturating_add(DAY / 2))
+            .end
+            .saturating_add(2 * HOUR),
+        _ => span(window, start).end,
     }
 }
 
@@ -103,7 +138,7 @@ impl Used {
     /// A clock that was set back does not open a window anew: the latest one seen goes on.
     pub fn at(self, window: Window, now: Timestamp) -> (Self, Span) {
         let span = span(window, now.max(self.start));
-        if span.start == self.start {
+        if same(window, span.start, self.start) {
             (self, span)
         } else {
             (
@@ -139,8 +174,8 @@ impl Used {
 
     /// Gives back what was charged in the window that began at `start`, if that still counts.
     #[must_use]
-    pub fn refund(self, start: Timestamp, amount: u64) -> Self {
-        if self.start == start {
+    pub fn refund(self, window: Window, start: Timestamp, amount: u64) -> Self {
+        if same(window, self.start, start) {
             Self {
                 count: self.count.saturating_sub(amount),
                 ..self

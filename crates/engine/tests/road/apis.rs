@@ -5,7 +5,7 @@ use turnpike_engine::step::{BodyFailure, Failure};
 use turnpike_policy::{Handler, Rate};
 
 use crate::policy::{FIRST, SUNSET};
-use crate::world::{Does, Request, World, ask, chat};
+use crate::world::{Does, Request, World, ask, ask_stream, chat};
 
 fn create(body: &[u8]) -> Request {
     Request::new("POST", "/petstore/v2/pets")
@@ -473,6 +473,32 @@ fn head_is_get_without_a_body() {
             .status,
         405
     );
+}
+
+#[test]
+fn every_answer_names_its_policies_where_they_say_so() {
+    let requests = [
+        Request::get("/petstore/v2/pets").by("demo"),
+        Request::get("/petstore/v2/pets"),
+        Request::get("/nothing"),
+        Request::new("OPTIONS", "/petstore/v2/pets"),
+        Request::new("TRACE", "/"),
+        Request::get("/_turnpike/limits").by("demo"),
+        Request::get("/v1/models").by("demo"),
+        ask("lone"),
+        ask_stream("lone"),
+    ];
+    let hash = "07".repeat(32);
+    for request in &requests {
+        let hidden = World::new().send(request);
+        assert_eq!(hidden.header("x-turnpike-policy"), None, "{request:?}");
+        let shown = World::with(|policy| policy.gateway.show_hash = true).send(request);
+        assert_eq!(
+            (shown.status, shown.header("x-turnpike-policy")),
+            (hidden.status, Some(hash.as_str())),
+            "{request:?}"
+        );
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn until_asked(world: &mut World, request: &Request) -> Option<Flight> {
         Step::Attempt(_) => next.flight,
         Step::Finish(finish) => {
             assert_eq!(finish.status, 429);
-            assert!(finish.settle.is_none(), "nothing was reserved");
+            assert!(finish.settle.is_empty(), "nothing was reserved");
             None
         }
         other => panic!("{other:?}"),
@@ -80,7 +80,7 @@ fn answer(world: &mut World, flight: Flight, does: &Does) {
     let Step::Finish(finish) = next.step else {
         panic!("{:?}", next.step)
     };
-    world.settle(finish.settle.as_ref());
+    world.settle(&finish.settle);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_admission_that_was_not_heard_of_is_given_back() {
         panic!("{:?}", next.step)
     };
     assert_eq!(finish.status, 503);
-    world.settle(finish.settle.as_ref());
+    world.settle(&finish.settle);
     assert_eq!(tokens_left(&mut world), 100_000);
 }
 
@@ -377,7 +377,7 @@ fn a_fault_settles_at_the_bound() {
     let Step::Finish(finish) = world.engine().fault(&lost, next.flight, now, &random) else {
         panic!("no answer")
     };
-    world.settle(finish.settle.as_ref());
+    world.settle(&finish.settle);
     assert_eq!(100_000 - tokens_left(&mut world), bound(&request));
 }
 

@@ -5,6 +5,7 @@ use turnpike_engine::error::Code;
 use turnpike_engine::step::{BodyFailure, Ending, Failure};
 use turnpike_policy::{Method, Rate, Route};
 
+use crate::operators::credit;
 use crate::policy::REMOTE;
 use crate::streams::{DONE, ROLE, TOKEN};
 use crate::world::{Answer, Does, Request, SECRET_VALUE, World, ask, ask_stream, chat, token};
@@ -180,6 +181,13 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
                 Some(world.send(&request.clone().by("places")))
             };
             (third(&pets()), third(&ask("fast")))
+        }
+        Code::OperatorRequired => (send(credit("minute", "quota:3-1h", 1)), None),
+        Code::CreditExceeded => (send(credit("works", "quota:3-1h", 6)), None),
+        Code::CreditConflict => {
+            let mut world = World::new();
+            world.send(&credit("works", "quota:3-1h", 1));
+            (Some(world.send(&credit("works", "quota:3-1h", 2))), None)
         }
         Code::LimiterUnavailable => {
             let down = |request: Request| {

@@ -2,7 +2,7 @@
 
 use turnpike_engine::step::{Ending, Event, Step};
 
-use crate::policy::NOW;
+use crate::policy::{NOW, limit, rate};
 use crate::streams::{ROLE, TOKEN};
 use crate::world::{Answer, Does, Request, World, ask, ask_stream};
 
@@ -269,15 +269,7 @@ fn what_is_open_to_everybody_is_limited_by_address_until_its_exception_ends() {
             .iter_mut()
             .find(|api| api.name == "status")
             .expect("an API");
-        status.limits = vec![turnpike_policy::Limit {
-            id: "apis/status:rate-3-60s".to_owned(),
-            kind: turnpike_policy::LimitKind::Rate(turnpike_policy::Rate {
-                count: 3,
-                period: 60_000,
-                burst: 3,
-            }),
-            origin: String::new(),
-        }];
+        status.limits = vec![limit("apis/status:rate-3-60s", rate(3, 60_000))];
         for operation in compiled.operations.iter_mut().filter(|o| o.id == "ping") {
             operation.open_until = Some(NOW + 3_600_000);
         }
@@ -321,7 +313,7 @@ fn a_caller_sees_its_own_standing_and_pays_nothing_for_it() {
     );
     assert_eq!(
         world
-            .send(&Request::new("POST", "/_turnpike/limits").by("minute"))
+            .send(&Request::new("PUT", "/_turnpike/limits").by("minute"))
             .code(),
         "method_not_allowed"
     );

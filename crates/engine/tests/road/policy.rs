@@ -2,11 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::{
-    Algorithm, Api, Bundle, Commit, Compiled, Consumer, Cors, Gateway, Grant, Handler, Identity, Issuer,
-    KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock, MockAnswer, MockEnd,
-    MockResponse, MockRule, MockToolCall, Model, OnError, Operation, OutputCap, Plan, Precision, Price,
-    Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes, State, Surface, Target, Timeouts,
-    Unit, UpstreamCredential, Window,
+    Algorithm, Allowance, Api, Bundle, Commit, Compiled, Consumer, Cors, Creditable, Gateway, Grant, Handler,
+    Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock,
+    MockAnswer, MockEnd, MockResponse, MockRule, MockToolCall, Model, OnError, Operation, Operator,
+    OutputCap, Plan, Precision, Price, Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes,
+    State, SubjectPart, Surface, Target, Timeouts, Unit, UpstreamCredential, Window,
 };
 
 /// Now, in Unix milliseconds: the begin of a minute, an hour and a day.
@@ -34,7 +34,7 @@ pub(crate) fn key(consumer: &str) -> String {
     format!("tpk_{consumer}_0123456789abcdefghij")
 }
 
-fn rate(count: u32, period: u64) -> LimitKind {
+pub(crate) fn rate(count: u32, period: u64) -> LimitKind {
     LimitKind::Rate(Rate {
         count,
         period,
@@ -51,8 +51,14 @@ pub(crate) fn budget(count: u64, unit: Unit) -> LimitKind {
     }
 }
 
-fn limit(id: &str, kind: LimitKind) -> Limit {
+/// A limit of every consumer.
+pub(crate) fn limit(id: &str, kind: LimitKind) -> Limit {
     Limit {
+        subject: vec![SubjectPart::Consumer],
+        models: Vec::new(),
+        precision: Precision::Exact,
+        shadow: false,
+        zone: None,
         id: id.to_owned(),
         kind,
         origin: format!("policies/limits/{id}.yaml:3"),
@@ -62,7 +68,10 @@ fn limit(id: &str, kind: LimitKind) -> Limit {
 fn plan(name: &str, limits: &[(&str, LimitKind)], precision: Precision, on_error: OnError) -> Plan {
     let limits = limits
         .iter()
-        .map(|(id, kind)| limit(&format!("{name}:{id}"), *kind))
+        .map(|(id, kind)| Limit {
+            precision,
+            ..limit(&format!("{name}:{id}"), *kind)
+        })
         .collect();
     Plan {
         name: name.to_owned(),
@@ -130,9 +139,23 @@ fn consumers(plans: &[Plan], models: &[Model]) -> Vec<Consumer> {
         plan: plan(its),
         operations,
         models,
+        operator: None,
         origin: format!("policies/consumers/{name}.yaml:1"),
     };
     let none = || Grant::Only(Vec::new());
+    let operator = |name: &str, credit: Vec<Allowance>| Consumer {
+        operator: Some(Operator { credit }),
+        ..consumer(name, "wide", none(), none())
+    };
+    let allowance = |of, count| Allowance {
+        of,
+        count,
+        window: Window::Day,
+    };
+    let bounds = vec![
+        allowance(Creditable::Requests, 5),
+        allowance(Creditable::Tokens, 1_000),
+    ];
     vec![
         consumer("demo", "wide", Grant::All, Grant::All),
         consumer("idle", "wide", none(), none()),
@@ -145,6 +168,8 @@ fn consumers(plans: &[Plan], models: &[Model]) -> Vec<Consumer> {
         consumer("places", "places", Grant::All, Grant::All),
         consumer("quota", "quota", Grant::All, Grant::All),
         consumer("trial", "free", Grant::Only(vec![fast]), Grant::All),
+        operator("watch", Vec::new()),
+        operator("works", bounds),
     ]
 }
 
@@ -639,6 +664,7 @@ fn made() -> Compiled {
                 burst: 100_000,
             },
             max_body: 100_000,
+            limit_headers: true,
             forward_headers: ["accept", "content-type", "traceparent", "tracestate"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -650,6 +676,7 @@ fn made() -> Compiled {
                 max_age: 600,
             }),
             log: LogRequests::All,
+            show_hash: false,
             explain: true,
             mocks: true,
         },
@@ -657,6 +684,7 @@ fn made() -> Compiled {
         keys: keys(&consumers),
         identities: vec![identity(0), identity(1), identity(2)],
         routes: routes(&apis, &operations),
+        zones: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)
             .to_vec(),
@@ -674,6 +702,7 @@ fn made() -> Compiled {
 pub(crate) fn bundle(compiled: Compiled) -> Bundle {
     Bundle {
         hash: [7; 32],
+        stamp: turnpike_policy::Stamp::default(),
         compiled,
     }
 }

@@ -277,6 +277,7 @@ fn anything() -> impl Strategy<Value = Anything> {
         StreamEnd::Late,
         StreamEnd::Abandoned,
         StreamEnd::TooLarge,
+        StreamEnd::Busy,
     ]);
     let body = prop::sample::select(vec![
         BodyFailure::TooLarge,

@@ -375,3 +375,23 @@ fn mocks_stream_and_fail_like_the_real_thing() {
     // Its head comes at once, but no token in time.
     assert_eq!(last_error(&stream("please be late"))["code"], "stream_stalled");
 }
+
+#[test]
+fn a_stream_for_which_there_is_no_room_is_nobody_elses_to_answer() {
+    let mut world = World::new();
+    world.full = true;
+    world.expect(
+        "alpha",
+        [Does::streams(&[ROLE, TOKEN, STOP, DONE], Ending::Close)],
+    );
+    let answer = world.send(&ask_stream("smart"));
+    assert_eq!(answer.code(), "overloaded", "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let attempts = answer.log()["attempts"].as_array().unwrap();
+    assert_eq!(
+        attempts.len(),
+        1,
+        "another would find no room either: {attempts:?}"
+    );
+    assert_eq!(attempts[0]["failed"], "overloaded");
+}

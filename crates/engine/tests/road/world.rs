@@ -268,7 +268,13 @@ pub(crate) struct World {
     /// What each upstream does with its calls, by host.
     upstreams: BTreeMap<String, VecDeque<Does>>,
     meters: BTreeMap<String, Meter>,
+    /// The isolate has no room for what must be held back.
+    pub(crate) full: bool,
     pub(crate) meter_down: bool,
+    /// One object that cannot be reached.
+    pub(crate) down: Option<&'static str>,
+    /// The objects that were asked or told, in order.
+    pub(crate) objects: Vec<String>,
     /// Asks of the limiter so far.
     pub(crate) asked: usize,
     /// The answer of the issuer's URL.
@@ -306,7 +312,10 @@ impl World {
             secrets,
             upstreams: BTreeMap::new(),
             meters: BTreeMap::new(),
+            full: false,
             meter_down: false,
+            down: None,
+            objects: Vec::new(),
             asked: 0,
             keys: None,
             keys_fetched: 0,
@@ -508,7 +517,8 @@ impl World {
 
     pub(crate) fn decide(&mut self, object: &str, ask: &[u8]) -> Option<Vec<u8>> {
         self.asked += 1;
-        if self.meter_down {
+        self.objects.push(object.to_owned());
+        if self.meter_down || self.down.is_some_and(|down| object.starts_with(down)) {
             return None;
         }
         let meter = self.meters.entry(object.to_owned()).or_default();
@@ -642,6 +652,14 @@ impl World {
         }
     }
 
+    /// Why so much cannot be held back, if it cannot.
+    fn no_room(&self, held: usize, most: usize) -> Option<StreamEnd> {
+        if held > most {
+            return Some(StreamEnd::TooLarge);
+        }
+        (self.full && held > 0).then_some(StreamEnd::Busy)
+    }
+
     /// Passes a stream on; gives the next step where somebody else may answer.
     fn relay(
         &mut self,
@@ -699,8 +717,8 @@ impl World {
             if progress.failed && !committed {
                 break;
             }
-            if !committed && held.len() > relay.hold as usize {
-                how = Some(StreamEnd::TooLarge);
+            if !committed && let Some(end) = self.no_room(held.len(), relay.hold as usize) {
+                how = Some(end);
                 break;
             }
             if committed && !gone && !held.is_empty() {
@@ -747,7 +765,7 @@ impl World {
         answer.headers = owned(relay.set);
         answer.body = client;
         answer.note(log);
-        self.settle(settle.as_ref());
+        self.settle(&settle);
         None
     }
 
@@ -784,15 +802,15 @@ impl World {
             Reply::Held => held,
         };
         answer.note(finish.log);
-        self.settle(finish.settle.as_ref());
+        self.settle(&finish.settle);
     }
 
     /// Tells an object what was used.
-    pub(crate) fn settle(&mut self, settled: Option<&Settled>) {
-        if let Some(Settled { object, settle }) = settled {
+    pub(crate) fn settle(&mut self, settled: &[Settled]) {
+        for Settled { object, settle } in settled {
             self.settled += 1;
             if self.loses_settlements {
-                return;
+                continue;
             }
             let asked = self.asked;
             self.decide(object, settle);

@@ -7,12 +7,13 @@ use super::containers::{AllOr, List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::exceptions::ExceptionRule;
+use super::limits::LimitFields;
 use super::narrowed::{self, OperationFields};
-use super::plans::LimitFields;
+use super::overlays::Upstream;
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::scalars::{
-    BasePath, Date, Duration, FilePath, Header, Name, Prefix, Scope, SecretName, Size, Text, Token, Url,
+    BasePath, Date, Duration, FilePath, Header, Name, Prefix, Scope, SecretName, Size, Text, Token,
 };
 use super::secrets::quote;
 use super::templates::With;
@@ -69,7 +70,7 @@ record! {
         /// The version to use instead.
         successor: optional Name,
         /// What answers: a URL, to which the operation's path is added.
-        upstream: optional Url,
+        upstream: optional Upstream,
         /// What answers: `openapi`, the examples of the document. Beside an `upstream` it is limited
         /// to environments and answers there instead: `{ from: openapi, environments: [dev] }`.
         mock: optional MockFields,
@@ -239,7 +240,7 @@ fn compile_one(
     checker: &mut Checker,
 ) {
     let limits = checker.limits(api.limits.as_ref(), &format!("apis/{name}"));
-    let open = authentication(name, api, limits.is_empty(), checker);
+    let open = authentication(name, api, limits.iter().all(|limit| limit.shadow), checker);
     let max_body = checker.max_body(api.max_body.as_ref());
     let shared = Shared {
         name,

@@ -3,10 +3,12 @@
 //! Tokens and money are reserved at their upper bound before a call is made. Where a bound is not known
 //! the limit could not be kept, so such a tree does not build.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::compile::{Checker, Known};
 use super::diagnostic::{Code, Span};
 use super::secrets::quote;
-use crate::{Compiled, Limit, LimitKind, Model, ProviderKind, Unit};
+use crate::{Compiled, Grant, Limit, LimitKind, Model, Plan, ProviderKind, Unit};
 
 /// What budgets a call of a model is under, and by which limit.
 #[derive(Clone, Copy, Default)]
@@ -16,9 +18,20 @@ struct Under<'a> {
 }
 
 impl<'a> Under<'a> {
-    fn note(&mut self, limits: &'a [Limit]) {
+    fn of(model: Option<&'a Model>) -> Self {
+        let mut under = Self::default();
+        if let Some(model) = model {
+            under.note(&model.limits, &model.name);
+        }
+        under
+    }
+
+    fn note(&mut self, limits: &'a [Limit], model: &str) {
         for limit in limits {
-            if let LimitKind::Budget { unit, .. } = limit.kind {
+            if let LimitKind::Budget { unit, .. } = limit.kind
+                && unit != Unit::Bytes
+                && (limit.models.is_empty() || limit.models.iter().any(|one| one == model))
+            {
                 self.any = self.any.or(Some(limit));
                 if unit == Unit::NanoUsd {
                     self.money = self.money.or(Some(limit));
@@ -33,21 +46,47 @@ impl<'a> Under<'a> {
 /// References lead to places among the files; of a tree with errors, fewer things were compiled than
 /// there are files.
 pub(crate) fn check(compiled: &Compiled, known: &Known<'_>, checker: &mut Checker) {
-    for (index, (name, file)) in (0_u32..).zip(&known.models.here) {
-        let Some(model) = compiled.models.iter().find(|model| model.name == *name) else {
+    let plans: BTreeMap<&str, &Plan> = compiled
+        .plans
+        .iter()
+        .map(|plan| (plan.name.as_str(), plan))
+        .collect();
+    let by_name: BTreeMap<&str, &Model> = compiled
+        .models
+        .iter()
+        .map(|model| (model.name.as_str(), model))
+        .collect();
+    let models: Vec<Option<&Model>> = known
+        .models
+        .here
+        .iter()
+        .map(|(name, _)| by_name.get(name.as_str()).copied())
+        .collect();
+    let mut everything = BTreeSet::new();
+    let mut all: Vec<Under<'_>> = models.iter().map(|model| Under::of(*model)).collect();
+    for consumer in &compiled.consumers {
+        let plan = usize::try_from(consumer.plan).ok();
+        let plan = plan.and_then(|plan| known.plans.here.get(plan));
+        let Some(plan) = plan.and_then(|(name, _)| plans.get(name.as_str())) else {
             continue;
         };
-        let mut under = Under::default();
-        under.note(&model.limits);
-        for consumer in compiled.consumers.iter().filter(|one| one.models.allows(index)) {
-            let plan = usize::try_from(consumer.plan).ok();
-            let plan = plan.and_then(|plan| known.plans.here.get(plan));
-            if let Some(plan) =
-                plan.and_then(|(name, _)| compiled.plans.iter().find(|plan| plan.name == *name))
-            {
-                under.note(&plan.limits);
+        let granted: Vec<usize> = match &consumer.models {
+            // Many consumers may call everything, on few plans.
+            Grant::All if everything.insert(&plan.name) => (0..all.len()).collect(),
+            Grant::All => Vec::new(),
+            Grant::Only(granted) => granted
+                .iter()
+                .filter_map(|index| usize::try_from(*index).ok())
+                .collect(),
+        };
+        for index in granted {
+            if let (Some(under), Some(Some(model))) = (all.get_mut(index), models.get(index)) {
+                under.note(&plan.limits, &model.name);
             }
         }
+    }
+    for ((model, under), (_, file)) in models.into_iter().zip(all).zip(&known.models.here) {
+        let Some(model) = model else { continue };
         if let (Some(limit), None) = (under.any, model.max_output_tokens) {
             let at = file.model.as_ref().map_or(file.span, |name| name.span);
             let message = format!(

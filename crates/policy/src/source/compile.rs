@@ -9,82 +9,27 @@ use super::cases::{self, Case};
 use super::catalogue::Catalogue;
 use super::consumers::{self, ConsumerFile};
 use super::containers::Map;
-use super::declare::record;
 use super::diagnostic::{Code, Report, Span};
 use super::exceptions::Exception;
 use super::files::{Files, Item, Tree};
 use super::gateway::{self, Floor, GatewayFile, Rules};
 use super::governance::{self, GovernanceFile, Levels, Subject};
 use super::issuers::{self, Issuer};
+use super::limits;
 use super::mocks::{self, MockFile};
 use super::models::{self, ModelFile, Used};
 use super::names;
+use super::overlays::{self, Overlay};
 use super::plans::{self, PlanFile};
 use super::providers::{self, ProviderFile};
-use super::reader::{Read, Reader, Scalar, Spanned, Variables};
+use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
-use super::scalars::Name;
 use super::secrets::quote;
 use super::templates::{TemplateFile, Templates};
 use super::tighten::{self, InheritedLimits};
 use super::unused;
 use super::yaml::{Node, Value};
-use crate::{Compiled, Timestamp};
-
-record! {
-    /// What differs by environment. Values only, never rules.
-    EnvironmentFile = "environment" {
-        /// Variables: `${name}` in a text of another file stands for the value.
-        vars: default "{}" Vars,
-    }
-    later { hosts, upstreams }
-}
-
-/// Variables and their values.
-#[derive(Clone, Debug)]
-pub(crate) struct Vars(Vec<(String, Spanned<String>)>);
-
-impl Read for Vars {
-    fn expects() -> String {
-        "a map from names to texts".to_owned()
-    }
-
-    fn schema() -> serde_json::Value {
-        super::schema::map(&super::schema::scalar("a value"))
-    }
-
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let Value::Map(entries) = &node.value else {
-            reader.report.error(
-                Code::WrongType,
-                node.span,
-                format!("expected a map from names to texts, found {}", node.kind()),
-            );
-            return None;
-        };
-        let mut vars = Vec::new();
-        for (key, value) in entries {
-            let Some(name) = key.text() else { continue };
-            if let Err(fault) = Name::parse(name) {
-                reader
-                    .report
-                    .error(fault.code, key.span, fault.message)
-                    .maybe_help(fault.help);
-            }
-            match value.text().filter(|_| !value.is_null()) {
-                Some(text) => vars.push((name.to_owned(), Spanned::new(text.to_owned(), key.span))),
-                None => {
-                    reader.report.error(
-                        Code::WrongType,
-                        value.span,
-                        format!("expected text, found {}", value.kind()),
-                    );
-                }
-            }
-        }
-        Some(Self(vars))
-    }
-}
+use crate::{Compiled, Timestamp, Zone};
 
 /// What checks share: the reader, the files, and what things are compared with.
 #[derive(Debug)]
@@ -103,6 +48,8 @@ pub(crate) struct Checker {
     pub(crate) inherited: InheritedLimits,
     /// The tests of the tree, which the bundle does not hold.
     pub(crate) cases: Vec<Case>,
+    /// The values of the environment.
+    pub(crate) overlay: Overlay,
 }
 
 impl Checker {
@@ -160,8 +107,11 @@ pub(crate) fn compile(
 ) -> (Compiled, Vec<Case>, Report, Files) {
     let mut reader = Reader::new(report, &options.environment);
     reader.environments = environment_names(tree.gateway.as_ref());
-    read_variables(tree, &mut reader);
-    let file = read_gateway(tree, &mut files, &mut reader);
+    let overlay = Overlay::read(tree, &mut reader);
+    let mut file = read_gateway(tree, &mut files, &mut reader);
+    if let Some(file) = &mut file {
+        overlay.give_hosts(file, tree, &mut reader);
+    }
     let mut checker = Checker {
         reader,
         files,
@@ -178,6 +128,7 @@ pub(crate) fn compile(
         secrets: BTreeSet::new(),
         inherited: InheritedLimits::new(),
         cases: Vec::new(),
+        overlay,
     };
     if let Some(file) = &file {
         let floor = file.floor.as_ref().and_then(|floor| floor.governance.as_ref());
@@ -223,40 +174,6 @@ fn read_gateway(tree: &Tree, files: &mut Files, reader: &mut Reader) -> Option<S
     };
     let node = item.node.as_ref()?;
     GatewayFile::read(node, reader).map(|value| Spanned::new(value, node.span))
-}
-
-fn read_variables(tree: &Tree, reader: &mut Reader) {
-    let name = reader.environment.clone();
-    reader.variables = Variables {
-        file: format!("environments/{name}.yaml"),
-        ..Variables::default()
-    };
-    let misplaced = tree.misplaced.get("environments").into_iter().flatten();
-    reader.variables.broken = misplaced.into_iter().any(|(misplaced, _)| *misplaced == name);
-    for item in tree.kinds.get("environments").into_iter().flatten() {
-        let known = reader.environments.clone();
-        if let Some(known) = known.filter(|known| !known.contains(&item.name)) {
-            let help = names::remedy(&item.name, "environment", known.iter().map(String::as_str));
-            reader
-                .report
-                .error(
-                    Code::UnknownEnvironment,
-                    item.span,
-                    format!("`gateway.yaml` lists no environment {}", quote(&item.name)),
-                )
-                .help(help);
-        }
-        let file = item
-            .node
-            .as_ref()
-            .and_then(|node| EnvironmentFile::read(node, reader));
-        if item.name == name {
-            match file.and_then(|file| file.vars) {
-                Some(vars) => reader.variables.values = vars.value.0.into_iter().collect(),
-                None => reader.variables.broken = true,
-            }
-        }
-    }
 }
 
 /// Takes over what the environment allows. Says whether there may be such an environment at all.
@@ -320,6 +237,14 @@ fn build_on_templates(
     }
 }
 
+/// The time zones that any limit counts in, so that the engine need not know the world's clocks.
+fn zones_of(compiled: &Compiled) -> Vec<Zone> {
+    let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
+    let models = compiled.models.iter().flat_map(|model| &model.limits);
+    let apis = compiled.apis.iter().flat_map(|api| &api.limits);
+    limits::zones(plans.chain(models).chain(apis))
+}
+
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
     let mut compiled = Compiled {
         gateway: file
@@ -342,7 +267,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     let plans = Catalogue::<PlanFile>::read(items("plans"), |plan| &plan.plan, reader);
     let consumers =
         Catalogue::<ConsumerFile>::read(items("consumers"), |consumer| &consumer.consumer, reader);
-    let providers =
+    let mut providers =
         Catalogue::<ProviderFile>::read(items("providers"), |provider| &provider.provider, reader);
     let mocks = Catalogue::<MockFile>::read(items("mocks"), |mock| &mock.mock, reader);
     let mut models = Catalogue::<ModelFile>::read(items("models"), |model| &model.model, reader);
@@ -352,6 +277,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         Catalogue::<TemplateFile>::read(items("templates"), |template| &template.template, reader);
     let custom = Catalogue::<GovernanceFile>::read(items("governance"), |rule| &rule.rule, reader);
     governance::check(&custom.here, checker);
+    overlays::give_upstreams(&mut apis, &mut providers, checker);
     let mut templates = Templates::new(templates, checker);
     build_on_templates(&mut apis, &mut models, &mut templates, checker);
 
@@ -380,6 +306,11 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         .iter()
         .filter_map(|(name, plan)| plans::compile(name, plan, checker))
         .collect();
+    for (_, plan) in &plans.here {
+        if let Some(list) = &plan.limits {
+            limits::refer_models(list, &models, checker);
+        }
+    }
     let mut used = Used::default();
     compiled.models = models
         .here
@@ -401,6 +332,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();
+    compiled.zones = zones_of(&compiled);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 
     budgets::check(&compiled, &known, checker);

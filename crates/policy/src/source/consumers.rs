@@ -8,9 +8,9 @@ use super::credentials::{CredentialFields, Ledger};
 use super::declare::{choice, record};
 use super::diagnostic::Code;
 use super::reader::Spanned;
-use super::scalars::{Name, Text, Token};
+use super::scalars::{BytesPerWindow, MoneyPerWindow, Name, PerWindow, Text, Token};
 use super::secrets::quote;
-use crate::{Grant, Identity, KeyCredential};
+use crate::{Allowance, Creditable, Grant, Identity, KeyCredential, Operator};
 
 record! {
     /// Who calls: credentials, a plan, and what they may use. What is not granted is refused.
@@ -25,8 +25,59 @@ record! {
         credentials: default "[]" List<CredentialFields>,
         /// What it may use.
         may: default "[]" List<GrantFields>,
+        /// That it is an operator of the gateway, and what it may do as one.
+        operator: optional OperatorFields,
     }
     later { claims, limits }
+}
+
+record! {
+    /// An operator sees the limits of every consumer, and may give back what was used of them. `{}`: it
+    /// sees, and gives nothing back.
+    OperatorFields = "operator" {
+        /// Up to how much it may give back.
+        credit: optional CreditFields,
+    }
+    later { deny }
+}
+
+record! {
+    /// Up to how much an operator may give back in a calendar window in UTC, to all consumers together. What
+    /// is left out it may not.
+    CreditFields = "credit" {
+        /// Requests of quotas.
+        requests: optional PerWindow,
+        /// Tokens.
+        tokens: optional PerWindow,
+        /// Money.
+        spend: optional MoneyPerWindow,
+        /// Bytes of bodies.
+        bytes: optional BytesPerWindow,
+    }
+}
+
+impl OperatorFields {
+    fn compile(&self) -> Operator {
+        let Some(credit) = &self.credit else {
+            return Operator::default();
+        };
+        let listed = [
+            (
+                Creditable::Requests,
+                credit.requests.as_ref().map(|field| field.0),
+            ),
+            (Creditable::Tokens, credit.tokens.as_ref().map(|field| field.0)),
+            (Creditable::NanoUsd, credit.spend.as_ref().map(|field| field.0)),
+            (Creditable::Bytes, credit.bytes.as_ref().map(|field| field.0)),
+        ];
+        let credit = listed.into_iter().filter_map(|(of, most)| {
+            let (count, window) = most?;
+            Some(Allowance { of, count, window })
+        });
+        Operator {
+            credit: credit.collect(),
+        }
+    }
 }
 
 record! {
@@ -104,6 +155,7 @@ pub(crate) fn compile(
             plan: plan.unwrap_or_default(),
             operations,
             models,
+            operator: consumer.operator.as_ref().map(|operator| operator.compile()),
             origin,
         });
     }

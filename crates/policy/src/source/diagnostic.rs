@@ -144,7 +144,38 @@ impl Default for Draft {
     }
 }
 
+/// What was found in a file that was read by itself.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    drafts: Vec<Draft>,
+    /// How many errors there are that were not kept.
+    errors: usize,
+    /// How much else.
+    others: usize,
+}
+
 impl Draft {
+    pub(crate) fn new(severity: Severity, code: Code, span: Span, message: String) -> Self {
+        Self {
+            code,
+            severity,
+            span,
+            message,
+            labels: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+
+    /// What it is about.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     /// Says what would help.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
@@ -167,11 +198,13 @@ impl Draft {
 }
 
 /// Collects what is found, and knows the files it was found in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// The name of the tree's folder and a slash: what origins begin with.
     folder: String,
     sources: Vec<Source>,
+    /// The index of the first of them; not 0 only where a file is read by itself.
+    first: u32,
     drafts: Vec<Draft>,
     /// How many errors were found, those that were not kept included.
     errors: usize,
@@ -197,6 +230,69 @@ impl Report {
     pub(crate) fn add_file(&mut self, path: String, text: &str) -> u32 {
         self.sources.push(Source::new(path, text));
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// For one file, which will have this index among others.
+    pub(crate) fn of_file(index: u32, path: String, text: &str) -> Self {
+        Self {
+            sources: vec![Source::new(path, text)],
+            first: index,
+            ..Self::default()
+        }
+    }
+
+    /// What was found in a file that was read by itself, and the file.
+    pub(crate) fn into_parts(mut self) -> (Option<Source>, Found) {
+        let more = |count: usize| count.saturating_sub(MAX_SHOWN);
+        let found = Found {
+            errors: more(self.errors),
+            others: more(self.others),
+            drafts: self.drafts,
+        };
+        (self.sources.pop(), found)
+    }
+
+    /// How many files are known: the index of the next one.
+    pub(crate) fn count_sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Takes over a file that was read by itself. Its index is the next one.
+    pub(crate) fn add_source(&mut self, source: Source) {
+        self.sources.push(source);
+    }
+
+    /// Takes over what was found in a file by itself, by the weights that hold here.
+    pub(crate) fn take_over(&mut self, found: &Found) {
+        for draft in &found.drafts {
+            let severity = match draft.severity {
+                Severity::Warning => self.levels.get(&draft.code).copied(),
+                _ => None,
+            };
+            if let Some(severity) = severity.unwrap_or(Some(draft.severity)) {
+                self.take(draft, severity);
+            }
+        }
+        self.count_more(Severity::Error, found.errors);
+        self.count_more(Severity::Warning, found.others);
+    }
+
+    /// Takes over one of them, as this severe.
+    pub(crate) fn take(&mut self, draft: &Draft, severity: Severity) {
+        let kept = Draft {
+            severity,
+            ..draft.clone()
+        };
+        *self.push(severity, draft.code, draft.span, String::new()) = kept;
+    }
+
+    /// Counts what was found and is not shown.
+    pub(crate) fn count_more(&mut self, severity: Severity, count: usize) {
+        if severity == Severity::Error {
+            self.errors += count;
+        } else {
+            self.others += count;
+        }
     }
 
     /// An error.
@@ -249,14 +345,7 @@ impl Report {
     }
 
     fn push(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Draft {
-        let draft = Draft {
-            code,
-            severity,
-            span,
-            message,
-            labels: Vec::new(),
-            help: None,
-        };
+        let draft = Draft::new(severity, code, span, message);
         let count = if severity == Severity::Error {
             &mut self.errors
         } else {
@@ -299,8 +388,9 @@ impl Report {
 
     /// Keeps a place from ever being shown.
     pub(crate) fn redact(&mut self, span: Span) {
-        let Some(source) = usize::try_from(span.file)
-            .ok()
+        let at = span.file.checked_sub(self.first);
+        let Some(source) = at
+            .and_then(|at| usize::try_from(at).ok())
             .and_then(|at| self.sources.get_mut(at))
         else {
             return;
@@ -329,7 +419,8 @@ impl Report {
     }
 
     fn source(&self, span: Span) -> Option<&Source> {
-        self.sources.get(usize::try_from(span.file).ok()?)
+        let at = span.file.checked_sub(self.first)?;
+        self.sources.get(usize::try_from(at).ok()?)
     }
 
     /// Everything found, in the order of file, line and column. `prefix` is put before each path.

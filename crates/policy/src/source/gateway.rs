@@ -37,8 +37,14 @@ record! {
         shield: default "{ rate: 100/s, burst: 200 }" Shield,
         /// Which web pages may call. Left out: none of another origin.
         cors: optional CorsFields,
+        /// Which answers say how the caller's limits stand (`RateLimit`, `RateLimit-Policy`): `all`, or
+        /// those that are `refused` by a limit.
+        limit_headers: default "all" LimitHeaders,
         /// What is logged.
         log: default "{}" Log,
+        /// Whether every answer carries the hash of the policies that made it, as `x-turnpike-policy`. It is
+        /// the one that `/_turnpike/version` tells.
+        policy_hash: default "hidden" PolicyHash,
         /// Dated exceptions to the floor, each with a reason.
         exceptions: default "[]" List<ExceptionFields>,
         /// How bad it is that a rule of governance is not met, by its code: `off`, `note`, `warning`
@@ -136,6 +142,11 @@ choice!(Required: "required" => Self);
 pub(crate) struct UpstreamFloor;
 choice!(UpstreamFloor: "https" => Self);
 
+/// Whether answers carry the hash of the policies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PolicyHash(bool);
+choice!(PolicyHash: "hidden" => Self(false), "shown" => Self(true));
+
 /// Whether an environment allows something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed(bool);
@@ -149,6 +160,11 @@ impl Spanned<Allowed> {
 
 choice!(Allowed: "allowed" => Self(true), "forbidden" => Self(false));
 
+/// Which answers say how limits stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitHeaders(bool);
+
+choice!(LimitHeaders: "all" => Self(true), "refused" => Self(false));
 choice!(LogRequests: "all" => Self::All, "failures" => Self::Failures);
 
 /// What the environment that is built allows.
@@ -207,6 +223,7 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
         environment: checker.reader.environment.clone(),
         explain: checker.rules.explain,
         mocks: checker.rules.mocks,
+        show_hash: file.policy_hash.as_ref().is_some_and(|hash| hash.value.0),
         ..crate::Gateway::default()
     };
     if let Some(hosts) = &file.hosts {
@@ -226,6 +243,7 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
     {
         gateway.shield = rate;
     }
+    gateway.limit_headers = file.limit_headers.as_ref().is_none_or(|said| said.value.0);
     if let Some(log) = file.log.as_ref().and_then(|log| log.requests.clone()) {
         gateway.log = log.value;
     }

@@ -1,7 +1,7 @@
 //! The lines of files: where a place is, and what of it is shown.
 
-use std::cell::Cell;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use annotate_snippets::AnnotationKind;
 
@@ -10,18 +10,18 @@ use super::diagnostic::Span;
 /// How much of a line is shown.
 const MAX_LINE: usize = 2_000;
 
-/// A file that was read.
+/// A file that was read. Builds of several environments share its text.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// As shown.
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     /// Its text, with what must not be shown masked.
-    pub(crate) text: String,
+    pub(crate) text: Arc<String>,
     /// The byte at which each line begins.
-    lines: Vec<usize>,
+    lines: Arc<[usize]>,
     /// Up to which byte of which line characters were counted last, and how many: a long line is
     /// not gone through anew for each of its faults.
-    counted: Cell<(usize, usize, usize)>,
+    counted: Mutex<(usize, usize, usize)>,
 }
 
 /// A part of a file with marks in it.
@@ -29,6 +29,17 @@ pub(crate) struct Picture<'a> {
     pub(crate) text: &'a str,
     pub(crate) first_line: usize,
     pub(crate) marks: Vec<(Range<usize>, &'a str, AnnotationKind)>,
+}
+
+impl Clone for Source {
+    fn clone(&self) -> Self {
+        Self {
+            path: Arc::clone(&self.path),
+            text: Arc::clone(&self.text),
+            lines: Arc::clone(&self.lines),
+            counted: Mutex::default(),
+        }
+    }
 }
 
 impl Source {
@@ -39,17 +50,18 @@ impl Source {
             .filter(|(_, b)| *b == b'\n')
             .map(|(at, _)| at + 1);
         Self {
-            path,
-            text: text.to_owned(),
+            path: path.into(),
+            text: Arc::new(text.to_owned()),
             lines: std::iter::once(0).chain(breaks).collect(),
-            counted: Cell::default(),
+            counted: Mutex::default(),
         }
     }
 
     /// Shows another text, of as many bytes and lines, in a place.
     pub(crate) fn replace(&mut self, place: Range<usize>, with: &str) {
-        self.text.replace_range(place, with);
-        self.counted.take();
+        // Copied once at most, where a build for another environment has it too: a large file may have many.
+        Arc::make_mut(&mut self.text).replace_range(place, with);
+        self.counted = Mutex::default();
     }
 
     /// Line and column (in characters), both from 1.
@@ -57,14 +69,15 @@ impl Source {
         let line = self.lines.partition_point(|start| *start <= at).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
         let at = at.min(self.text.len());
-        let (counted_line, counted_to, counted) = self.counted.get();
+        let mut last = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counted_line, counted_to, counted) = *last;
         let known =
             (counted_line == start && (start..=at).contains(&counted_to)).then_some((counted_to, counted));
         let (from, characters) = known.unwrap_or((start, 0));
         let between = self.text.get(from..at);
         let column = characters + between.map_or(0, |text| text.chars().count());
         if between.is_some() && (known.is_some() || counted_line != start) {
-            self.counted.set((start, at, column));
+            *last = (start, at, column);
         }
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (number(line), number(column + 1))

@@ -25,12 +25,14 @@ mod governance;
 mod headers;
 mod issuers;
 mod json;
+mod limits;
 mod lines;
 mod mocks;
 mod models;
 mod names;
 mod narrowed;
 mod openapi;
+mod overlays;
 mod plans;
 mod providers;
 mod reader;
@@ -46,6 +48,7 @@ mod units;
 mod unused;
 mod versions;
 mod yaml;
+mod zones;
 
 use std::path::{Path, PathBuf};
 
@@ -56,9 +59,9 @@ pub use cases::{
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use governance::{RULES, Rule};
 
-use crate::{Bundle, Compiled, Timestamp};
+use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};
-use files::Files;
+use files::{Files, Tree};
 
 /// For which environment, and as of when, a tree is built.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +79,8 @@ pub struct Options {
 /// What came of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The bundle and its hash; nothing if there is an error.
+    /// The bundle and its hash; nothing if there is an error. It has no stamp: what a build knows of where
+    /// it comes from, [`Bundle::write`] takes.
     pub bundle: Option<(Vec<u8>, [u8; 32])>,
     /// What the bundle holds; nothing if there is an error.
     pub compiled: Option<Compiled>,
@@ -90,34 +94,78 @@ pub struct Outcome {
 
 /// Checks and compiles the tree below `root`. Places in diagnostics begin with `root` as it is given.
 pub fn build(root: &Path, options: &Options) -> Outcome {
-    let mut report = Report::new(&folder(root));
-    let Some(mut files) = Files::find(root, &mut report) else {
-        return Outcome {
-            diagnostics: report.finish(&prefix(root)),
-            ..Outcome::default()
-        };
-    };
-    let tree = files.items(&mut report);
-    let (compiled, cases, mut report, files) = compile::compile(files, &tree, report, options);
-    let mut bundle = None;
-    if !report.failed() {
-        match Bundle::write(&compiled) {
-            Ok(written) => bundle = Some(written),
-            Err(error) => {
-                report.error(
-                    Code::TooLarge,
-                    Span::new(u32::MAX, 0, 0),
-                    format!("the bundle cannot be written: {error}"),
-                );
-            }
+    Loaded::read(root).build(options)
+}
+
+/// A tree that was read and parsed, to be built for one environment or several.
+#[derive(Debug)]
+pub struct Loaded {
+    root: PathBuf,
+    report: Report,
+    /// Nothing if the folder cannot be read at all.
+    read: Option<(Files, Tree)>,
+}
+
+impl Loaded {
+    /// Reads the tree below `root`, on every core.
+    pub fn read(root: &Path) -> Self {
+        let mut report = Report::new(&folder(root));
+        let read = Files::find(root, &mut report).map(|mut files| {
+            files.read_ahead(&mut report);
+            let tree = files.items(&mut report);
+            (files, tree)
+        });
+        Self {
+            root: root.to_owned(),
+            report,
+            read,
         }
     }
-    Outcome {
-        compiled: bundle.is_some().then_some(compiled),
-        bundle,
-        cases,
-        diagnostics: report.finish(&prefix(root)),
-        files: files.read.into_iter().collect(),
+
+    /// Checks and compiles it. Builds for several environments may be made at the same time.
+    pub fn build(&self, options: &Options) -> Outcome {
+        let Some((files, tree)) = &self.read else {
+            return Outcome {
+                diagnostics: self.report.clone().finish(&prefix(&self.root)),
+                ..Outcome::default()
+            };
+        };
+        let (compiled, cases, mut report, files) =
+            compile::compile(files.clone(), tree, self.report.clone(), options);
+        let mut bundle = None;
+        if !report.failed() {
+            match Bundle::write(&compiled, &Stamp::default()) {
+                Ok(written) => bundle = Some(written),
+                Err(error) => {
+                    report.error(
+                        Code::TooLarge,
+                        Span::new(u32::MAX, 0, 0),
+                        format!("the bundle cannot be written: {error}"),
+                    );
+                }
+            }
+        }
+        Outcome {
+            compiled: bundle.is_some().then_some(compiled),
+            bundle,
+            cases,
+            diagnostics: report.finish(&prefix(&self.root)),
+            files: files.read.into_iter().collect(),
+        }
+    }
+
+    /// The environments that it lists, in the order written; none if that cannot be read.
+    pub fn environments(&self) -> Vec<String> {
+        let gateway = self.read.as_ref().and_then(|(_, tree)| tree.gateway.as_ref());
+        compile::environment_names(gateway).unwrap_or_default()
+    }
+
+    /// Whether it has an issuer with `jwks: development` in an environment, so that the build needs
+    /// [`Options::development_key`].
+    pub fn needs_development_key(&self, environment: &str) -> bool {
+        let gateway = self.read.as_ref().and_then(|(_, tree)| tree.gateway.as_ref());
+        let mut reader = reader::Reader::new(Report::default(), environment);
+        compile::needs_development_key(gateway, &mut reader)
     }
 }
 
@@ -140,6 +188,11 @@ pub fn needs_development_key(root: &Path, environment: &str) -> bool {
     };
     let gateway = files.gateway(&mut report);
     compile::needs_development_key(gateway.as_ref(), &mut reader::Reader::new(report, environment))
+}
+
+/// Reads an amount of money such as `12.50 USD`, in nano-USD.
+pub fn parse_money(text: &str) -> Option<u64> {
+    units::money(text)
 }
 
 /// Reads a day (`2027-06-30`: its first instant in UTC) or an instant (`2027-06-30T12:00:00Z`), as

@@ -6,7 +6,7 @@ use super::compile::{Checker, Known};
 use super::containers::List;
 use super::declare::{choice, record};
 use super::diagnostic::Code;
-use super::plans::LimitFields;
+use super::limits::LimitFields;
 use super::providers::Wire;
 use super::reader::{Fault, Read, Reader, Scalar, Spanned};
 use super::scalars::{Duration, Name, Number, Size, Text, TokenPrice};

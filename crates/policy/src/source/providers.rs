@@ -4,8 +4,9 @@ use super::compile::Checker;
 use super::declare::{choice, record};
 use super::diagnostic::Code;
 use super::exceptions::ExceptionRule;
+use super::overlays::Upstream;
 use super::reader::Spanned;
-use super::scalars::{Header, Name, Prefix, SecretName, Url};
+use super::scalars::{Header, Name, Prefix, SecretName};
 use super::secrets::quote;
 use crate::{OutputCap, ProviderKind, UpstreamCredential};
 
@@ -17,7 +18,7 @@ record! {
         /// The format that it speaks: `openai` (chat completions), or `mock` for scripted answers.
         wire: required Wire,
         /// Its address, up to and without `/chat/completions`.
-        base_url: optional Url,
+        base_url: optional Upstream,
         /// The name of the Worker secret that holds its key.
         secret: optional SecretName,
         /// How the key is sent.
@@ -154,16 +155,21 @@ impl Checker {
     }
 
     /// Reports an upstream that is reached without TLS, if nothing allows that.
-    pub(crate) fn check_tls(&mut self, url: &Spanned<Url>, target: &str) {
+    pub(crate) fn check_tls(&mut self, url: &Spanned<Upstream>, target: &str) {
         if url.is_https()
             || self.excepted(ExceptionRule::Upstreams, target).is_some()
             || self.rules.http_upstreams
         {
             return;
         }
-        self.report()
+        let from = url.from;
+        let draft = self
+            .report()
             .error(Code::PlainHttp, url.span, "this upstream is reached without TLS")
             .help(format!("write `https://`, or an exception `{{ rule: upstreams, for: {target}, reason: ..., until: ... }}` in `gateway.yaml`"));
+        if let Some(from) = from {
+            draft.label(from, "the environment says where it is");
+        }
     }
 
     /// Reports a mock in an environment that forbids mocks.

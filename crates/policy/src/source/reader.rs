@@ -172,6 +172,19 @@ impl Reader {
         }
     }
 
+    /// Whether what is read exists in the environment that is built.
+    pub(crate) fn is_here(&self) -> bool {
+        self.dormant == 0
+    }
+
+    /// Reads what belongs to other environments: its shape is checked.
+    pub(crate) fn elsewhere<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.dormant += 1;
+        let read = read(self);
+        self.dormant -= 1;
+        read
+    }
+
     /// Reads with the parameters of a template.
     pub(crate) fn with<T>(&mut self, parameters: Parameters, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.parameters, parameters);

@@ -299,6 +299,10 @@ text!(
     MoneyPerWindow((u64, Window)) "money in a window such as `50 USD/month`" => |text| units::spend(text).map_err(unit)
 );
 text!(
+    /// So many bytes in a calendar window.
+    BytesPerWindow((u64, Window)) "a size in a window such as `10GiB/day`" => |text| units::bytes(text).map_err(unit)
+);
+text!(
     /// A price, in nano-USD for a million tokens.
     TokenPrice(u64) "a price such as `1.25 USD/Mtok`" => |text| units::token_price(text).map_err(unit)
 );

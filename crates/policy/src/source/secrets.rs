@@ -105,7 +105,7 @@ fn private_jwk(map: &Node, report: &mut Report) -> Option<&'static str> {
 /// What kind of secret a text looks like.
 fn what(text: &str) -> Option<&'static str> {
     // No kind is shorter, and most texts are.
-    if text.len() < 20 {
+    if text.len() < 20 || !may_hold_one(text.as_bytes()) {
         return None;
     }
     if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
@@ -138,6 +138,24 @@ fn what(text: &str) -> Option<&'static str> {
     text.split_whitespace()
         .any(is_jwt)
         .then_some("a signed token (JWT)")
+}
+
+/// Whether a secret of a known kind may begin somewhere in a text: nearly every text of a tree ends here.
+fn may_hold_one(text: &[u8]) -> bool {
+    let begins = |at: usize, marks: &[&str]| {
+        let rest = text.get(at..).unwrap_or_default();
+        marks.iter().any(|mark| rest.starts_with(mark.as_bytes()))
+    };
+    text.iter().enumerate().any(|(at, byte)| match byte {
+        b'-' => begins(at, &["-----BEGIN "]),
+        b'e' => begins(at, &["eyJ"]),
+        b's' => begins(at, &["sk-", "sk_live_"]),
+        b'A' => begins(at, &["AKIA", "AIza"]),
+        b'g' => begins(at, &["ghp_", "github_pat_", "glpat-"]),
+        b'x' => begins(at, &["xoxb-"]),
+        b'h' => begins(at, &["hf_"]),
+        _ => false,
+    })
 }
 
 fn is_jwt(word: &str) -> bool {

@@ -12,9 +12,9 @@ use super::compile::Checker;
 use super::containers::{List, Map};
 use super::declare::{Shape, choice, record};
 use super::diagnostic::{Code, Span};
+use super::limits::LimitFields;
 use super::models::{ModelTimeouts, RetryFields, StreamFields};
 use super::names;
-use super::plans::LimitFields;
 use super::reader::{Fault, Field, Parameters, Read, Reader, Scalar, Spanned};
 use super::scalars::{
     Date, Duration, Flag, Header, MoneyPerWindow, Name, Number, PerPeriod, PerWindow, Scope, SecretName,

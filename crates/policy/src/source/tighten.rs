@@ -9,13 +9,13 @@ use super::apis::{ApiFile, AuthorizeFields, VersionFields};
 use super::compile::Checker;
 use super::containers::{AllOr, List};
 use super::diagnostic::{Code, Span};
+use super::limits::{self, LimitFields};
 use super::models::{ModelFile, ModelTimeouts};
-use super::plans::{self, LimitFields};
 use super::reader::{Field, Spanned};
 use super::scalars::Duration;
 use super::secrets::quote;
 use super::templates::{ApiRules, ModelRules};
-use crate::{Commit, Limit, LimitKind};
+use crate::{Commit, Limit, LimitKind, Precision};
 
 /// A field that is inherited: which it is, where it may stand, from above to below, and what it means to
 /// be tighter.
@@ -347,18 +347,20 @@ impl Checker {
             .filter(|above| !above.0.is_empty())
         else {
             return own
-                .map(|list| plans::limits(list, prefix, self))
+                .map(|list| limits::limits(list, prefix, self))
                 .unwrap_or_default();
         };
         let Some(own) = own.filter(|own| !own.0.is_empty()) else {
-            return plans::limits(&above, prefix, self);
+            return limits::limits(&above, prefix, self);
         };
         let first = self.one_by_one(&above, prefix);
         let mut together = Spanned::new(List(Vec::new()), own.span);
         let mut narrowed = BTreeSet::new();
         for (item, limit) in self.one_by_one(own, prefix) {
             let twin = first.iter().find(|(_, above)| above.id == limit.id);
-            match twin.filter(|(_, above)| !is_tighter(limit.kind, above.kind)) {
+            match twin
+                .filter(|(_, above)| !(is_tighter(limit.kind, above.kind) && counts_alike(&limit, above)))
+            {
                 Some((above, _)) => {
                     let message = format!("the limit {} is larger than its template says", quote(&limit.id));
                     self.report()
@@ -378,7 +380,7 @@ impl Checker {
         together.value.0.extend(kept.map(|(item, _)| item));
         // What holds of a list holds of the two together: how many there may be, and that each has a
         // name of its own.
-        plans::limits(&together, prefix, self)
+        limits::limits(&together, prefix, self)
     }
 
     /// The limits of a list, each with where it is written.
@@ -386,11 +388,18 @@ impl Checker {
         let mut limits = Vec::new();
         for item in &list.0 {
             let alone = Spanned::new(List(vec![item.clone()]), item.span);
-            let limit = plans::limits(&alone, prefix, self).pop();
+            let limit = limits::limits(&alone, prefix, self).pop();
             limits.extend(limit.map(|limit| (item.clone(), limit)));
         }
         limits
     }
+}
+
+/// Whether both count the same things, and the one holds back where the other does.
+fn counts_alike(own: &Limit, above: &Limit) -> bool {
+    own.subject == above.subject
+        && (own.shadow <= above.shadow)
+        && (own.precision != Precision::Local || above.precision == Precision::Local)
 }
 
 /// Whether whatever the one lets pass, the other lets pass too.

@@ -197,14 +197,38 @@ pub(crate) fn spend(text: &str) -> Result<(u64, Window), Wrong> {
             Some("a budget is more than nothing".to_owned()),
         ));
     }
+    Ok((nano, window_of(&shown, window)?))
+}
+
+/// The window of what is `shown`.
+fn window_of(shown: &str, window: &str) -> Result<Window, Wrong> {
     // A quota of one knows the windows.
-    let (_, window) = quota(&format!("1/{window}")).map_err(|(_, _)| {
+    let quota = quota(&format!("1/{window}")).map_err(|(_, _)| {
         (
             format!("{shown} has an unknown window"),
             Some("windows are `min`, `h`, `day` and `month`".to_owned()),
         )
     })?;
-    Ok((nano, window))
+    Ok(quota.1)
+}
+
+/// Bytes in a calendar window (UTC): `10GiB/day`.
+pub(crate) fn bytes(text: &str) -> Result<(u64, Window), Wrong> {
+    let shown = super::secrets::quote(text);
+    let Some((amount, window)) = text.rsplit_once('/') else {
+        return Err((
+            format!("{shown} has no window"),
+            Some("write for example `10GiB/day` or `500MB/month`".to_owned()),
+        ));
+    };
+    let count = size(amount.trim())?;
+    if count == 0 {
+        return Err((
+            format!("{shown} lets nothing pass"),
+            Some("a limit of bytes is more than none".to_owned()),
+        ));
+    }
+    Ok((count, window_of(&shown, window)?))
 }
 
 /// A price in nano-USD for a million tokens: `1.25 USD/Mtok`.
@@ -222,7 +246,7 @@ pub(crate) fn token_price(text: &str) -> Result<u64, Wrong> {
 }
 
 /// An amount of US dollars with up to nine decimals, in nano-USD.
-fn money(text: &str) -> Option<u64> {
+pub(crate) fn money(text: &str) -> Option<u64> {
     let number = text.trim().strip_suffix("USD")?.trim_end();
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     let good = decimals.len() <= 9

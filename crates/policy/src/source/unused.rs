@@ -88,6 +88,7 @@ pub(super) fn report(
             format!("nothing builds on the template {}", quote(name)),
         ));
     }
+    unused.extend(checker.overlay.unused());
     for (span, message) in unused {
         checker
             .report()

@@ -32,7 +32,13 @@ pub(crate) fn compile(
         // Versions may share a document; what is wrong in it is said once.
         let hidden = match compiled.checked.get(&full) {
             Some(hidden) => *hidden,
-            None => openapi::check(&document, checker.report()),
+            None => match checker.files.checked(&full) {
+                Some(ahead) => {
+                    checker.reader.report.take_over(&ahead.found);
+                    ahead.hides
+                }
+                None => openapi::check(&document, checker.report()),
+            },
         };
         compiled.checked.insert(full, hidden);
         let mocked = matches!(handler, Some(HandlerKind::Mock));

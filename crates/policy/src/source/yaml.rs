@@ -14,7 +14,7 @@ use super::{secrets, syntax};
 /// How deep lists and maps may nest.
 const MAX_DEPTH: usize = 64;
 /// How many nodes one file may have, aliases written out.
-const MAX_NODES: usize = 400_000;
+const MAX_NODES: usize = 1_500_000;
 
 /// A value, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,10 +137,13 @@ pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> 
 }
 
 fn read(file: u32, text: &str, report: &mut Report) -> Option<Node> {
-    let found = text
-        .char_indices()
-        .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
-    if let Some((at, c)) = found {
+    // Nearly every text ends here. Control characters beyond ASCII begin with the byte C2.
+    let suspicious = |b: &u8| (*b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')) || matches!(b, 0x7f | 0xc2);
+    let found = text.bytes().any(|b| suspicious(&b)).then(|| {
+        text.char_indices()
+            .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    });
+    if let Some((at, c)) = found.flatten() {
         let span = Span::new(file, at, at + c.len_utf8());
         report
             .error(
@@ -190,7 +193,7 @@ fn read(file: u32, text: &str, report: &mut Report) -> Option<Node> {
         }
     }
     match &root {
-        Some(node) => check_keys(node, report),
+        Some(node) => check_keys(node, !builder.anchors.is_empty(), report),
         None => {
             report
                 .error(Code::Empty, builder.span(0, 0), "the file says nothing")
@@ -387,17 +390,20 @@ fn pairs(children: Vec<Node>) -> Vec<(Node, Node)> {
     pairs
 }
 
-/// Keys must be text, and each may occur once.
-fn check_keys(root: &Node, report: &mut Report) {
+/// Keys must be text, and each may occur once. `aliased`: parts may stand in several places.
+fn check_keys(root: &Node, aliased: bool, report: &mut Report) {
+    /// Up to so many keys, looking through them costs less than a map of them.
+    const FEW: usize = 16;
     // Subtrees that came in by an alias are shown once, where they were written.
     let mut seen_at = BTreeSet::new();
     let mut rest = vec![root];
     while let Some(node) = rest.pop() {
         rest.extend(node.items());
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-        for (key, value) in node.entries() {
+        let few = node.entries().len() <= FEW;
+        for (at, (key, value)) in node.entries().iter().enumerate() {
             rest.push(value);
-            let first_visit = seen_at.insert((key.span.start, key.span.end));
+            let first_visit = !aliased || seen_at.insert((key.span.start, key.span.end));
             let Some(text) = key.text() else {
                 if first_visit {
                     report
@@ -414,13 +420,19 @@ fn check_keys(root: &Node, report: &mut Report) {
                     .error(Code::KeyNotText, key.span, "merge keys are not part of YAML 1.2")
                     .help("write the fields out");
             }
-            if let Some(first) = seen.get(text) {
+            let before = if few {
+                let mut before = node.entries().iter().take(at).map(|(key, _)| key);
+                before.find(|key| key.text() == Some(text)).map(|key| key.span)
+            } else {
+                seen.get(text).copied()
+            };
+            if let Some(first) = before {
                 let shown = super::secrets::quote(text);
                 report
                     .error(Code::DuplicateKey, key.span, format!("{shown} is written twice"))
-                    .label(*first, "first written here")
+                    .label(first, "first written here")
                     .help("keep one of them: nothing says which would count");
-            } else {
+            } else if !few {
                 seen.insert(text, key.span);
             }
         }

@@ -26,6 +26,8 @@ mod hostile;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
+mod overlays;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod syntax;

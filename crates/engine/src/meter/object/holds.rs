@@ -1,16 +1,21 @@
-//! What was charged and may still be given back: one hold for each admitted request that will settle.
+//! What was charged and may still be given back: one hold for each admitted request that will settle, and
+//! one for each that is only tried.
 //!
 //! The charge is made when the request is admitted. A hold only remembers it, so whatever is lost, a
 //! settlement or the hold itself, leaves the charge in full; a place under a limit of concurrency is free
 //! again when its hold is over.
+//!
+//! A trial is the other way round: when it is over, all that it was charged is given back. Rates cannot give
+//! back, as what was owed may have been paid off meanwhile; so a trial is not charged to them, and every
+//! other request is judged as if it had been.
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp, Unit, Window};
 
 use super::Record;
 use super::law::Law;
-use crate::meter::quota::{Used, span};
-use crate::meter::{Ask, MeterError, Settle};
+use crate::meter::quota::span;
+use crate::meter::{Ask, Asked, MeterError, Mode, Settle, TRIAL, is_shadowed};
 
 /// The most holds that one object keeps.
 pub const MAX_HELD: usize = 4_096;
@@ -21,6 +26,8 @@ pub(super) struct Hold<'a> {
     request: &'a str,
     /// When it is over.
     until: Timestamp,
+    /// The request is not admitted yet.
+    trial: bool,
     #[serde(borrow)]
     parts: Vec<Part<'a>>,
 }
@@ -40,6 +47,18 @@ enum Part<'a> {
         id: &'a str,
         places: u32,
     },
+    /// Of a trial: what it will be charged.
+    Rate {
+        id: &'a str,
+        requests: u32,
+    },
+    /// Of a trial.
+    Quota {
+        id: &'a str,
+        window: Window,
+        start: Timestamp,
+        requests: u32,
+    },
 }
 
 /// How many places are taken under a limit.
@@ -53,46 +72,126 @@ pub(super) fn taken(holds: &[Hold<'_>], id: &str) -> u64 {
         .sum()
 }
 
+/// What trials will be charged under a rate.
+pub(super) fn tried(holds: &[Hold<'_>], id: &str) -> u32 {
+    let parts = holds.iter().flat_map(|hold| &hold.parts);
+    let requests = parts.map(|part| match part {
+        Part::Rate { id: tried, requests } if *tried == id => *requests,
+        _ => 0,
+    });
+    requests.fold(0, u32::saturating_add)
+}
+
 /// When the last hold is over; 0: there is none.
 pub(super) fn over(holds: &[Hold<'_>]) -> Timestamp {
     holds.iter().map(|hold| hold.until).max().unwrap_or(0)
 }
 
-/// Forgets what is over. Whether there was any.
-pub(super) fn prune(holds: &mut Vec<Hold<'_>>, now: Timestamp) -> bool {
-    let before = holds.len();
+/// Forgets what is over, and gives back what trials were charged.
+pub(super) fn expire(holds: &mut Vec<Hold<'_>>, records: &mut [Record<'_>], now: Timestamp) {
+    for hold in holds.iter().filter(|hold| hold.trial && hold.until <= now) {
+        give_back(hold, records);
+    }
     holds.retain(|hold| hold.until > now);
-    holds.len() < before
 }
 
-/// Remembers what an admitted request was charged. Asked again, it was charged more.
-pub(super) fn add<'a>(holds: &mut Vec<Hold<'a>>, ask: &Ask<'a>, now: Timestamp) -> Result<(), MeterError> {
-    if ask.hold == 0 {
-        return Ok(());
-    }
-    let parts: Vec<Part<'a>> = ask
-        .limits
+/// Ends the trial of a request, as if it had not been.
+pub(super) fn release(holds: &mut Vec<Hold<'_>>, records: &mut [Record<'_>], request: &str) -> bool {
+    let Some(place) = holds
         .iter()
-        .filter_map(|asked| match asked.kind {
-            LimitKind::Budget { window, unit, .. } if asked.amount > 0 => Some(Part::Budget {
-                id: asked.id,
+        .position(|hold| hold.trial && hold.request == request)
+    else {
+        return false;
+    };
+    give_back(&holds.swap_remove(place), records);
+    true
+}
+
+/// Gives back all that a hold was charged.
+fn give_back(hold: &Hold<'_>, records: &mut [Record<'_>]) {
+    for part in &hold.parts {
+        match part {
+            Part::Budget {
+                id,
+                unit,
+                window,
+                start,
+                amount,
+            } => {
+                for law in laws(records, id, Some(*unit), *window) {
+                    *law = law.refund(*start, *amount);
+                }
+            }
+            Part::Quota {
+                id,
+                window,
+                start,
+                requests,
+            } => {
+                for law in laws(records, id, None, *window) {
+                    *law = law.refund(*start, (*requests).into());
+                }
+            }
+            Part::Place { .. } | Part::Rate { .. } => {}
+        }
+    }
+}
+
+/// What of an ask may be given back.
+fn part<'a>(asked: &Asked<'a>, ask: &Ask<'a>, now: Timestamp) -> Option<Part<'a>> {
+    let trial = ask.mode == Mode::Try;
+    let id = asked.id;
+    match asked.kind {
+        LimitKind::Budget { window, unit, .. } if asked.amount > 0 && (trial || unit != Unit::Bytes) => {
+            Some(Part::Budget {
+                id,
                 unit,
                 window,
                 start: span(window, now).start,
                 amount: asked.amount,
-            }),
-            LimitKind::Concurrency { .. } if ask.cost > 0 => Some(Part::Place {
-                id: asked.id,
-                places: ask.cost,
-            }),
-            _ => None,
-        })
-        .collect();
+            })
+        }
+        LimitKind::Concurrency { .. } if ask.cost > 0 => Some(Part::Place { id, places: ask.cost }),
+        LimitKind::Rate(_) if trial && ask.cost > 0 => Some(Part::Rate {
+            id,
+            requests: ask.cost,
+        }),
+        LimitKind::Quota { window, .. } if trial && ask.cost > 0 => Some(Part::Quota {
+            id,
+            window,
+            start: span(window, now).start,
+            requests: ask.cost,
+        }),
+        _ => None,
+    }
+}
+
+/// Remembers what a request was charged. Asked again, it was charged more.
+pub(super) fn add<'a>(
+    holds: &mut Vec<Hold<'a>>,
+    ask: &Ask<'a>,
+    shadowed: u32,
+    now: Timestamp,
+) -> Result<(), MeterError> {
+    let trial = ask.mode == Mode::Try;
+    let length = if trial { TRIAL } else { ask.hold };
+    if length == 0 {
+        return Ok(());
+    }
+    let charged = ask
+        .limits
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| !is_shadowed(shadowed, *place));
+    let parts: Vec<Part<'a>> = charged.filter_map(|(_, asked)| part(asked, ask, now)).collect();
     if parts.is_empty() {
         return Ok(());
     }
-    let until = now.saturating_add(ask.hold);
-    if let Some(hold) = holds.iter_mut().find(|hold| hold.request == ask.request) {
+    let until = now.saturating_add(length);
+    let known = holds
+        .iter_mut()
+        .find(|hold| !hold.trial && hold.request == ask.request);
+    if let Some(hold) = known.filter(|_| !trial) {
         hold.until = hold.until.max(until);
         hold.parts.extend(parts);
         return Ok(());
@@ -103,76 +202,81 @@ pub(super) fn add<'a>(holds: &mut Vec<Hold<'a>>, ask: &Ask<'a>, now: Timestamp) 
     holds.push(Hold {
         request: ask.request,
         until,
+        trial,
         parts,
     });
     Ok(())
 }
 
-/// Ends a request's hold: gives its places back and corrects its charges. Whether there was one.
+/// Ends a request's holds: gives its places back and corrects its charges; of a trial, all of it. Whether
+/// there was one.
 pub(super) fn settle<'a>(
     holds: &mut Vec<Hold<'a>>,
     records: &mut Vec<Record<'a>>,
     settle: &Settle<'_>,
     now: Timestamp,
 ) -> bool {
+    let tried = release(holds, records, settle.request);
     let Some(place) = holds.iter().position(|hold| hold.request == settle.request) else {
-        return false;
+        return tried;
     };
     let hold = holds.swap_remove(place);
     for (id, used) in &settle.used {
-        let mut left = *used;
-        let mut last = None;
-        for part in &hold.parts {
-            let Part::Budget {
-                id: charged,
-                unit,
-                window,
-                start,
-                amount,
-            } = part
-            else {
-                continue;
-            };
-            if charged != id {
-                continue;
-            }
-            let kept = left.min(*amount);
-            left -= kept;
-            last = Some((*charged, *unit, *window));
-            for law in laws(records, id, *unit, *window) {
-                *law = law.refund(*start, *amount - kept);
-            }
-        }
-        // More than any bound that was announced: taken from what follows.
-        if let Some((id, unit, window)) = last.filter(|_| left > 0) {
-            let mut known = false;
-            for law in laws(records, id, unit, window) {
-                known = true;
-                *law = law.book(now, left);
-            }
-            if !known {
-                // Its window was over, and forgotten.
-                let used = Used::NONE.book(window, now, left);
-                let law = Law::Budget { unit, window, used };
-                records.push(Record { id, law });
-            }
-        }
+        correct(&hold, records, id, *used, now);
     }
     true
 }
 
-/// The laws of a budget.
+/// Corrects what a hold was charged under one budget to what was used of it.
+fn correct<'a>(hold: &Hold<'a>, records: &mut Vec<Record<'a>>, id: &str, used: u64, now: Timestamp) {
+    let mut left = used;
+    let mut last = None;
+    for part in &hold.parts {
+        let Part::Budget {
+            id: charged,
+            unit,
+            window,
+            start,
+            amount,
+        } = part
+        else {
+            continue;
+        };
+        if *charged != id {
+            continue;
+        }
+        let kept = left.min(*amount);
+        left -= kept;
+        last = Some((*charged, *unit, *window));
+        for law in laws(records, id, Some(*unit), *window) {
+            *law = law.refund(*start, *amount - kept);
+        }
+    }
+    // More than any bound that was announced: taken from what follows.
+    if let Some((id, unit, window)) = last.filter(|_| left > 0) {
+        let mut known = false;
+        for law in laws(records, id, Some(unit), window) {
+            known = true;
+            *law = law.book(now, left);
+        }
+        if !known {
+            // Its window was over, and forgotten.
+            let law = Law::booked(unit, window, now, left);
+            records.push(Record { id, law });
+        }
+    }
+}
+
+/// The laws of a budget, or of a quota.
 fn laws<'r>(
     records: &'r mut [Record<'_>],
     id: &'r str,
-    unit: Unit,
+    unit: Option<Unit>,
     window: Window,
 ) -> impl Iterator<Item = &'r mut Law> {
     records
         .iter_mut()
         .filter(move |record| record.id == id)
         .map(|record| &mut record.law)
-        .filter(
-            move |law| matches!(law, Law::Budget { unit: u, window: w, .. } if (*u, *w) == (unit, window)),
-        )
+        .filter(move |law| law.is_of(unit, window))
 }

@@ -1,11 +1,12 @@
 //! What a subject owes under one limit, and what of it is stored.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{LimitKind, Rate, Timestamp, Unit, Window};
+use turnpike_policy::{LimitKind, Millis, Rate, Timestamp, Unit, Window};
 
 use crate::meter::Held;
 use crate::meter::gcra::Tat;
-use crate::meter::quota::{Used, span};
+use crate::meter::quota::{Used, over, span};
+use crate::meter::rolling::{self, Rolled};
 
 /// What is known under one law of one limit. Which one judges an ask is a matter of its numbers: see the
 /// parent module.
@@ -18,32 +19,103 @@ pub(super) enum Law {
     Quota { window: Window, used: Used },
     /// The same for what is counted in another unit than requests.
     Budget { unit: Unit, window: Window, used: Used },
+    /// A quota (no unit) or a budget over the last so many milliseconds.
+    Rolling {
+        unit: Option<Unit>,
+        length: Millis,
+        used: Rolled,
+    },
+}
+
+/// Of a quota or a budget: what it counts and when.
+const fn counted(kind: &LimitKind) -> Option<(Option<Unit>, Window)> {
+    match kind {
+        LimitKind::Quota { window, .. } => Some((None, *window)),
+        LimitKind::Budget { unit, window, .. } => Some((Some(*unit), *window)),
+        LimitKind::Rate(_) | LimitKind::Concurrency { .. } => None,
+    }
+}
+
+/// Whether two windows are the same, however clocks are set now.
+fn alike(one: Window, other: Window) -> bool {
+    match (one, other) {
+        (Window::DayAt(_), Window::DayAt(_)) | (Window::MonthAt(_), Window::MonthAt(_)) => true,
+        _ => one == other,
+    }
 }
 
 impl Law {
     /// Whether an ask for `kind` is judged by this law.
     pub(super) fn judges(&self, kind: &LimitKind) -> bool {
-        match (self, kind) {
-            (Self::Rate { rate, .. }, LimitKind::Rate(asked)) => rate == asked,
-            (Self::Quota { window, .. }, LimitKind::Quota { window: asked, .. }) => window == asked,
-            (
-                Self::Budget { unit, window, .. },
-                LimitKind::Budget {
-                    unit: asked_unit,
-                    window: asked,
-                    ..
-                },
-            ) => unit == asked_unit && window == asked,
+        match (self, kind, counted(kind)) {
+            (Self::Rate { rate, .. }, LimitKind::Rate(asked), _) => rate == asked,
+            (Self::Rolling { unit, length, .. }, _, Some((of, Window::Rolling(asked)))) => {
+                (*unit, *length) == (of, asked)
+            }
+            (Self::Quota { window, .. }, _, Some((None, asked))) => alike(*window, asked),
+            (Self::Budget { unit, window, .. }, _, Some((Some(of), asked))) => {
+                *unit == of && alike(*window, asked)
+            }
             _ => false,
+        }
+    }
+
+    /// Takes over how clocks are set now.
+    pub(super) fn adopt(&mut self, kind: &LimitKind) {
+        if let (Self::Quota { window, .. } | Self::Budget { window, .. }, Some((_, asked))) =
+            (self, counted(kind))
+        {
+            *window = asked;
+        }
+    }
+
+    /// What it counts; none: requests.
+    const fn unit(&self) -> Option<Unit> {
+        match self {
+            Self::Rate { .. } | Self::Quota { .. } => None,
+            Self::Budget { unit, .. } => Some(*unit),
+            Self::Rolling { unit, .. } => *unit,
         }
     }
 
     /// Whether what is owed under this law means something under a law of `kind`.
     pub(super) fn counts_for(&self, kind: &LimitKind) -> bool {
-        match (self, kind) {
-            (Self::Rate { .. } | Self::Quota { .. }, LimitKind::Rate(_) | LimitKind::Quota { .. }) => true,
-            (Self::Budget { unit, .. }, LimitKind::Budget { unit: asked, .. }) => unit == asked,
-            _ => false,
+        match kind {
+            LimitKind::Rate(_) | LimitKind::Quota { .. } => self.unit().is_none(),
+            LimitKind::Budget { unit, .. } => self.unit() == Some(*unit),
+            LimitKind::Concurrency { .. } => false,
+        }
+    }
+
+    /// Whether it is the law of a budget or, without a unit, of a quota.
+    pub(super) fn is_of(&self, unit: Option<Unit>, window: Window) -> bool {
+        match self {
+            Self::Rate { .. } => false,
+            Self::Quota { window: of, .. } => unit.is_none() && alike(*of, window),
+            Self::Budget {
+                unit: its,
+                window: of,
+                ..
+            } => unit == Some(*its) && alike(*of, window),
+            Self::Rolling {
+                unit: its, length, ..
+            } => *its == unit && window == Window::Rolling(*length),
+        }
+    }
+
+    /// What a settlement is booked to, when nothing is known any more of what it was charged to.
+    pub(super) fn booked(unit: Unit, window: Window, now: Timestamp, amount: u64) -> Self {
+        match window {
+            Window::Rolling(length) => Self::Rolling {
+                unit: Some(unit),
+                length,
+                used: Rolled::owing(length, now, amount),
+            },
+            window => Self::Budget {
+                unit,
+                window,
+                used: Used::NONE.book(window, now, amount),
+            },
         }
     }
 
@@ -53,6 +125,10 @@ impl Law {
             start: span(window, now).start,
             count: owed,
         };
+        if let Some((unit, Window::Rolling(length))) = counted(kind) {
+            let used = Rolled::owing(length, now, owed);
+            return Some(Self::Rolling { unit, length, used });
+        }
         Some(match *kind {
             LimitKind::Rate(rate) => {
                 let tat = match owed.min(u64::from(rate.burst)) {
@@ -82,20 +158,11 @@ impl Law {
         match self {
             Self::Rate { tat, .. } => Held::Rate(*tat),
             Self::Quota { used, .. } | Self::Budget { used, .. } => Held::Quota(*used),
+            Self::Rolling { used, .. } => Held::Rolling(*used),
         }
     }
 
-    /// The same law after a request that it admitted.
-    pub(super) fn with(self, held: Held) -> Self {
-        match (self, held) {
-            (Self::Rate { rate, mark, .. }, Held::Rate(tat)) => Self::Rate { rate, tat, mark },
-            (Self::Quota { window, .. }, Held::Quota(used)) => Self::Quota { window, used },
-            (Self::Budget { unit, window, .. }, Held::Quota(used)) => Self::Budget { unit, window, used },
-            _ => self,
-        }
-    }
-
-    /// The same law after a request that another one admitted.
+    /// The same law after a request that was admitted, by it or by another one.
     pub(super) fn book(self, now: Timestamp, cost: u64) -> Self {
         match self {
             Self::Rate { rate, tat, mark } => Self::Rate {
@@ -112,6 +179,23 @@ impl Law {
                 window,
                 used: used.book(window, now, cost),
             },
+            Self::Rolling { unit, length, used } => Self::Rolling {
+                unit,
+                length,
+                used: used.book(length, now, cost),
+            },
+        }
+    }
+
+    pub(super) const fn is_rate(&self) -> bool {
+        matches!(self, Self::Rate { .. })
+    }
+
+    /// As [`Self::book`], of a rate alone.
+    pub(super) fn book_rate(self, now: Timestamp, requests: u32) -> Self {
+        match self {
+            Self::Rate { .. } if requests > 0 => self.book(now, requests.into()),
+            other => other,
         }
     }
 
@@ -121,9 +205,52 @@ impl Law {
             Self::Budget { unit, window, used } => Self::Budget {
                 unit,
                 window,
-                used: used.refund(start, amount),
+                used: used.refund(window, start, amount),
             },
-            other => other,
+            Self::Quota { window, used } => Self::Quota {
+                window,
+                used: used.refund(window, start, amount),
+            },
+            Self::Rolling { unit, length, used } => Self::Rolling {
+                unit,
+                length,
+                used: used.refund(length, start, amount),
+            },
+            rate @ Self::Rate { .. } => rate,
+        }
+    }
+
+    /// The same law after so much was given back of what is owed now.
+    pub(super) fn credit(self, now: Timestamp, amount: u64) -> Self {
+        match self {
+            Self::Rolling { unit, length, used } => Self::Rolling {
+                unit,
+                length,
+                used: used.credit(length, now, amount),
+            },
+            Self::Quota { window, used } => Self::Quota {
+                window,
+                used: used.refund(window, used.start, amount),
+            },
+            Self::Budget { unit, window, used } => Self::Budget {
+                unit,
+                window,
+                used: used.refund(window, used.start, amount),
+            },
+            rate @ Self::Rate { .. } => rate,
+        }
+    }
+
+    /// When what is owed now is forgotten.
+    pub(super) fn ends(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Quota { window, .. } | Self::Budget { window, .. } => {
+                over(*window, span(*window, now).start)
+            }
+            Self::Rolling { length, .. } => {
+                now.saturating_add(*length).saturating_add(rolling::part(*length))
+            }
+            Self::Rate { .. } => self.over(),
         }
     }
 
@@ -133,7 +260,7 @@ impl Law {
         match self {
             Self::Quota { window, used } => Self::Quota {
                 window,
-                used: used.refund(span(window, taken).start, requests.into()),
+                used: used.refund(window, span(window, taken).start, requests.into()),
             },
             other => other,
         }
@@ -144,6 +271,7 @@ impl Law {
         match self {
             Self::Rate { rate, tat, .. } => tat.owed(rate, now),
             Self::Quota { window, used } | Self::Budget { window, used, .. } => used.at(*window, now).0.count,
+            Self::Rolling { length, used, .. } => used.total(*length, now),
         }
     }
 
@@ -152,7 +280,8 @@ impl Law {
         match self {
             Self::Rate { rate, tat, mark } => (*tat).max(*mark).paid_at(rate),
             Self::Quota { used, .. } | Self::Budget { used, .. } if used.count == 0 => 0,
-            Self::Quota { window, used } | Self::Budget { window, used, .. } => span(*window, used.start).end,
+            Self::Quota { window, used } | Self::Budget { window, used, .. } => over(*window, used.start),
+            Self::Rolling { length, used, .. } => used.over(*length),
         }
     }
 
@@ -161,7 +290,7 @@ impl Law {
         match self {
             Self::Rate { tat, mark, .. } => tat > mark,
             // Written in each call that charges it.
-            Self::Quota { .. } | Self::Budget { .. } => true,
+            Self::Quota { .. } | Self::Budget { .. } | Self::Rolling { .. } => true,
         }
     }
 
@@ -193,8 +322,11 @@ impl Law {
                 rate.count > 0 && rate.period > 0 && rate.burst > 0 && tat <= mark
             }
             Self::Quota { window, used } | Self::Budget { window, used, .. } => {
-                span(*window, used.start).start == used.start
+                // Somewhere a day may have begun before clocks were set.
+                matches!(window, Window::DayAt(_) | Window::MonthAt(_))
+                    || span(*window, used.start).start == used.start
             }
+            Self::Rolling { length, .. } => *length > 0,
         }
     }
 }

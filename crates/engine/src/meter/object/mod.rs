@@ -27,11 +27,16 @@
 
 mod holds;
 mod law;
+mod ledger;
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp};
 
-use super::{Answer, Ask, Asked, Clock, Held, MeterError, Outcome, Settle, exactly, judge, lease};
+use super::{
+    Answer, Ask, Asked, Clock, Held, Judged, MeterError, Mode, Outcome, Settle, exactly, is_shadowed, judge,
+    lease,
+};
+use crate::meter::correction::{Credited, Order};
 use holds::Hold;
 pub use holds::MAX_HELD;
 use law::Law;
@@ -49,9 +54,7 @@ const LEASED_AHEAD: u64 = 10_000;
 pub const LINGER: u64 = 600_000;
 
 /// The version of the state as bytes: their first byte.
-const VERSION: u8 = 2;
-/// The version before there were holds.
-const WITHOUT_HOLDS: u8 = 1;
+const VERSION: u8 = 4;
 /// The second byte: what the object has in memory, or what it has stored. They differ in meaning
 /// (of a rate: its TAT, or a mark ahead of it), so neither is taken for the other.
 const MEMORY: u8 = b'M';
@@ -95,17 +98,9 @@ struct State<'a> {
     holds: Vec<Hold<'a>>,
     /// Until when isolates may spend what they took in advance: a time that is not before it.
     leased: Timestamp,
-}
-
-/// As it was written before there were holds.
-#[derive(Deserialize)]
-struct Old<'a> {
-    seen: Timestamp,
-    armed: Timestamp,
+    /// What operators gave back, the oldest first.
     #[serde(borrow)]
-    records: Vec<Record<'a>>,
-    #[serde(borrow)]
-    recent: Vec<Recent<'a>>,
+    credits: Vec<Credited<'a>>,
 }
 
 /// What is known under one law of one limit.
@@ -128,7 +123,7 @@ pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
     seal(MEMORY, &open(STORED, persisted)?)
 }
 
-/// Decides one ask, or takes a settlement. `state` is what is in memory; none: nothing is, and nothing is
+/// Decides one ask, or takes a settlement or an operator's order. `state` is what is in memory; none: nothing is, and nothing is
 /// stored either.
 pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
     let mut state = match state {
@@ -138,15 +133,18 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     if let Some(settle) = Settle::decode(ask) {
         return settled(state, &settle?, now);
     }
+    if let Some(order) = Order::decode(ask) {
+        return ledger::take(state, &order?, now);
+    }
     let fingerprint = digest(ask);
     let ask = Ask::decode(ask)?;
 
-    let mut clock = Clock(state.seen);
-    let now = clock.at(now);
-    state.seen = now;
-    // The time seen is in all that is stored, so what is over stays over, after a crash too.
+    let now = reach(&mut state, now);
     prune(&mut state.records, now);
-    holds::prune(&mut state.holds, now);
+    if ask.mode == Mode::Confirm {
+        // There is room for it: whatever came meanwhile was judged with it.
+        holds::release(&mut state.holds, &mut state.records, ask.request);
+    }
 
     if let Some(lease) = ask.lease.filter(|lease| lease.back > 0) {
         for record in &mut state.records {
@@ -162,12 +160,6 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
             .iter()
             .any(|one| one.ask == fingerprint && one.request == ask.request);
 
-    let held = |state: &State<'_>, index: Option<usize>, asked: &Asked<'_>| match asked.kind {
-        LimitKind::Concurrency { .. } => Held::Places(holds::taken(&state.holds, asked.id)),
-        _ => index
-            .and_then(|index| state.records.get(index))
-            .map_or(Held::idle(&asked.kind), |record| record.law.held()),
-    };
     let found: Vec<Held> = ask
         .limits
         .iter()
@@ -187,19 +179,15 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         state.leased = until.saturating_add(LEASED_AHEAD);
         write = true;
     }
+    let mut shadowed = 0;
     let outcome = match judged {
         None => Outcome::Admitted,
         Some(Err(refused)) => refused,
-        Some(Ok(after)) => {
-            write |= charge(
-                &mut state.records,
-                &ask,
-                ask.cost.saturating_add(leased),
-                &chosen,
-                &after,
-                now,
-            );
-            holds::add(&mut state.holds, &ask, now)?;
+        Some(Ok(judged)) => {
+            shadowed = judged.shadowed;
+            let requests = ask.cost.saturating_add(leased);
+            write |= charge(&mut state.records, &ask, requests, &chosen, shadowed, now);
+            holds::add(&mut state.holds, &ask, shadowed, now)?;
             if !ask.request.is_empty() {
                 let surplus = (state.recent.len() + 1).saturating_sub(MAX_RECENT);
                 state.recent.drain(..surplus);
@@ -229,9 +217,25 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let answer = Answer {
         outcome,
         leased,
+        shadowed,
         standings,
     };
-    closed(state, &answer, write.then_some(!through))
+    closed(state, answer.encode()?, write.then_some(!through))
+}
+
+/// What is held of a limit, by the record that judges it.
+fn held(state: &State<'_>, index: Option<usize>, asked: &Asked<'_>) -> Held {
+    match asked.kind {
+        LimitKind::Concurrency { .. } => Held::Places(holds::taken(&state.holds, asked.id)),
+        _ => index
+            .and_then(|index| state.records.get(index))
+            .map_or(Held::idle(&asked.kind), |record| {
+                record
+                    .law
+                    .book_rate(state.seen, holds::tried(&state.holds, asked.id))
+                    .held()
+            }),
+    }
 }
 
 /// Judges what is asked, with the lease if that passes too: what is held afterwards or the refusal, and how
@@ -241,7 +245,7 @@ fn judge_ask(
     found: &[Held],
     leased: Timestamp,
     now: Timestamp,
-) -> (Result<Vec<Held>, Outcome>, u32) {
+) -> (Result<Judged, Outcome>, u32) {
     let at_most =
         |limits: &[Asked<'_>], requests: u32| judge(limits.iter().zip(found.iter().copied()), now, requests);
     // What was taken in advance passes later than it was charged: while any may be out, bursts are
@@ -257,25 +261,33 @@ fn judge_ask(
     (at_most(limits, ask.cost), 0)
 }
 
+/// Brings the state to an instant: forgets what is over by then. The time by the object's own clock.
+fn reach(state: &mut State<'_>, now: Timestamp) -> Timestamp {
+    let now = Clock(state.seen).at(now);
+    // It is in all that is stored, so what is over stays over, after a crash too.
+    state.seen = now;
+    holds::expire(&mut state.holds, &mut state.records, now);
+    state.credits.retain(|credit| credit.until > now);
+    now
+}
+
 /// Takes a settlement.
 fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<Decided, MeterError> {
-    let mut clock = Clock(state.seen);
-    let now = clock.at(now);
-    state.seen = now;
-    holds::prune(&mut state.holds, now);
+    let now = reach(&mut state, now);
     let found = holds::settle(&mut state.holds, &mut state.records, settle, now);
     prune(&mut state.records, now);
     let answer = Answer {
         outcome: Outcome::Admitted,
         leased: 0,
+        shadowed: 0,
         standings: Vec::new(),
     };
-    closed(state, &answer, found.then_some(false))
+    closed(state, answer.encode()?, found.then_some(false))
 }
 
 /// What a call leads to. `write`: whether it must be stored, and then whether rates are stored by a mark
 /// that is ahead of them.
-fn closed(mut state: State<'_>, answer: &Answer, write: Option<bool>) -> Result<Decided, MeterError> {
+fn closed(mut state: State<'_>, answer: Vec<u8>, write: Option<bool>) -> Result<Decided, MeterError> {
     let now = state.seen;
     let (mut persist, mut alarm) = (None, None);
     if let Some(ahead) = write {
@@ -290,7 +302,7 @@ fn closed(mut state: State<'_>, answer: &Answer, write: Option<bool>) -> Result<
     }
     Ok(Decided {
         state: seal(MEMORY, &state)?,
-        answer: answer.encode()?,
+        answer,
         persist,
         alarm,
     })
@@ -322,10 +334,12 @@ fn prune(records: &mut Vec<Record<'_>>, now: Timestamp) {
     records.retain(|record| live.contains(&record.id));
 }
 
-/// When the last of these laws and holds may be forgotten.
+/// When the last of these laws, holds and credits may be forgotten.
 fn over(state: &State<'_>) -> Timestamp {
     let laws = state.records.iter().map(|record| record.law.over()).max();
-    laws.unwrap_or(0).max(holds::over(&state.holds))
+    laws.unwrap_or(0)
+        .max(holds::over(&state.holds))
+        .max(ledger::over(&state.credits))
 }
 
 /// The record of each limit that is asked, made where there is none; and whether one was made for
@@ -345,8 +359,11 @@ fn choose<'a>(
         let mut owed = 0;
         let mut laws = 0;
         let mut known = false;
-        for record in records.iter().filter(|record| record.id == asked.id) {
-            known |= record.law.judges(&asked.kind);
+        for record in records.iter_mut().filter(|record| record.id == asked.id) {
+            if record.law.judges(&asked.kind) {
+                record.law.adopt(&asked.kind);
+                known = true;
+            }
             if record.law.counts_for(&asked.kind) {
                 owed = owed.max(record.law.owed(now));
             }
@@ -400,25 +417,28 @@ fn charge(
     ask: &Ask<'_>,
     requests: u32,
     chosen: &[Option<usize>],
-    after: &[Held],
+    shadowed: u32,
     now: Timestamp,
 ) -> bool {
     let mut write = false;
-    for ((asked, index), held) in ask.limits.iter().zip(chosen).zip(after) {
+    for (at, (asked, index)) in ask.limits.iter().zip(chosen).enumerate() {
+        if is_shadowed(shadowed, at) {
+            continue;
+        }
         let Some(index) = index else {
             // The hold that is added must survive the memory.
             write |= ask.cost > 0;
             continue;
         };
         for (place, record) in records.iter_mut().enumerate() {
-            if place == *index {
-                record.law = record.law.with(*held);
-            } else if record.id == asked.id && record.law.counts_for(&asked.kind) {
-                record.law = record.law.book(now, asked.cost(requests));
-            } else {
+            // Rates cannot give back, so a trial is not charged to them.
+            if ask.mode == Mode::Try && record.law.is_rate() {
                 continue;
             }
-            write |= record.law.outran_storage();
+            if place == *index || (record.id == asked.id && record.law.counts_for(&asked.kind)) {
+                record.law = record.law.book(now, asked.cost(requests));
+                write |= record.law.outran_storage();
+            }
         }
     }
     write
@@ -444,25 +464,14 @@ fn seal(kind: u8, state: &State<'_>) -> Result<Vec<u8>, MeterError> {
 /// Reads a state, or nothing: a state that is not whole says nothing about what was used.
 fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
     let (content, digest_bytes) = bytes.split_last_chunk().ok_or(MeterError::State)?;
-    let (version, body) = match content {
-        [version, found, body @ ..] if *found == kind => (*version, body),
+    let body = match content {
+        [VERSION, found, body @ ..] if *found == kind => body,
         _ => return Err(MeterError::State),
     };
     if u64::from_le_bytes(*digest_bytes) != digest(content) {
         return Err(MeterError::State);
     }
-    let state = match version {
-        VERSION => exactly::<State<'_>>(body),
-        WITHOUT_HOLDS => exactly::<Old<'_>>(body).map(|old| State {
-            seen: old.seen,
-            armed: old.armed,
-            records: old.records,
-            recent: old.recent,
-            ..State::default()
-        }),
-        _ => None,
-    };
-    let state = state.ok_or(MeterError::State)?;
+    let state = exactly::<State<'_>>(body).ok_or(MeterError::State)?;
     if state.records.iter().all(|record| record.law.sound()) {
         Ok(state)
     } else {

@@ -35,9 +35,11 @@ impl Object {
                 id,
                 kind: *kind,
                 amount: 0,
+                shadow: false,
             })
             .collect();
         let ask = Ask {
+            mode: Mode::Charge,
             request,
             part: 0,
             cost,
@@ -341,6 +343,7 @@ fn damage_is_never_an_allowance() {
     );
     let (stored, memory) = (object.stored.unwrap(), object.memory.unwrap());
     let ask = Ask {
+        mode: Mode::Charge,
         request: "x",
         part: 0,
         cost: 1,
@@ -374,11 +377,17 @@ fn damage_is_never_an_allowance() {
 
 /// One limit of an ask that counts nothing but requests.
 fn asked(id: &str, kind: LimitKind) -> Asked<'_> {
-    Asked { id, kind, amount: 0 }
+    Asked {
+        id,
+        kind,
+        amount: 0,
+        shadow: false,
+    }
 }
 
 fn ask_of(request: &str, limits: Vec<Asked<'_>>) -> Vec<u8> {
     let ask = Ask {
+        mode: Mode::Charge,
         request,
         part: 0,
         cost: 1,
@@ -627,9 +636,9 @@ proptest! {
         let mut sealed = vec![VERSION, MEMORY];
         sealed.extend_from_slice(&state);
         sealed.extend_from_slice(&digest(&sealed).to_le_bytes());
-        let asked = Ask { request: "r", part: 0, cost: 1, hold: 0, lease: None, limits: vec![
-            Asked { id: "a", kind: rate(7, 1_000, 5), amount: 0 },
-            Asked { id: "b", kind: quota(7, Window::Month), amount: 0 },
+        let asked = Ask { mode: Mode::Charge, request: "r", part: 0, cost: 1, hold: 0, lease: None, limits: vec![
+            Asked { id: "a", kind: rate(7, 1_000, 5), amount: 0 , shadow: false},
+            Asked { id: "b", kind: quota(7, Window::Month), amount: 0 , shadow: false},
         ] }.encode().unwrap();
         let _ = decide(Some(&sealed), &asked, now);
         // A true state and a true ask, each with one byte changed.

@@ -1,18 +1,21 @@
 //! The files of a tree: found, bounded, read, and put where their names say.
 
+mod shelf;
 mod strays;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::diagnostic::{Code, Report, Span};
 use super::names::nearest;
 use super::secrets::{self, quote};
 use super::yaml::{self, Node};
+pub(crate) use shelf::Checked;
+use shelf::Shelf;
 
-const MAX_FILE: u64 = 4 << 20;
+const MAX_FILE: u64 = 16 << 20;
 const MAX_FILES: usize = 20_000;
 const MAX_TOTAL: u64 = 256 << 20;
 const MAX_FOLDERS: usize = 8;
@@ -41,16 +44,18 @@ pub(crate) struct Item {
     /// The beginning of the file.
     pub(crate) span: Span,
     /// What it says; nothing if it could not be read, and that was reported.
-    pub(crate) node: Option<Node>,
+    pub(crate) node: Option<Arc<Node>>,
 }
 
 /// The files of a tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Files {
     root: PathBuf,
     real_root: PathBuf,
     /// Every file found, by its path below the root.
-    found: BTreeMap<String, PathBuf>,
+    found: Arc<BTreeMap<String, PathBuf>>,
+    /// Those that were read and parsed ahead.
+    shelf: Arc<Shelf>,
     /// Those that have a place in the tree, or that something refers to.
     placed: BTreeSet<String>,
     /// Those that were read.
@@ -58,7 +63,7 @@ pub(crate) struct Files {
     total: u64,
     /// What is known of references that lead nowhere, or cannot be read.
     lost: strays::Lost,
-    documents: BTreeMap<String, Option<Rc<Node>>>,
+    documents: BTreeMap<String, Option<Arc<Node>>>,
 }
 
 /// The items of a tree.
@@ -92,14 +97,17 @@ impl Files {
         let mut files = Self {
             root: root.to_owned(),
             real_root,
-            found: BTreeMap::new(),
+            found: Arc::default(),
+            shelf: Arc::default(),
             placed: BTreeSet::new(),
             read: BTreeSet::new(),
             total: 0,
             lost: strays::Lost::default(),
             documents: BTreeMap::new(),
         };
-        files.walk("", 0, report);
+        let mut found = BTreeMap::new();
+        files.walk("", 0, &mut found, report);
+        files.found = Arc::new(found);
         Some(files)
     }
 
@@ -116,7 +124,7 @@ impl Files {
         Span::new(report.add_file(path.to_owned(), ""), 0, 0)
     }
 
-    fn walk(&mut self, below: &str, depth: usize, report: &mut Report) {
+    fn walk(&self, below: &str, depth: usize, found: &mut BTreeMap<String, PathBuf>, report: &mut Report) {
         let entries = match fs::read_dir(self.root.join(below)) {
             Ok(entries) => entries,
             Err(error) => {
@@ -145,6 +153,22 @@ impl Files {
             }
             let path = join(below, name);
             let full = entry.path();
+            // Only a link can lead elsewhere, and only what is no link can be told without asking.
+            let plain = entry
+                .file_type()
+                .ok()
+                .filter(|kind| kind.is_file() || kind.is_dir());
+            match plain {
+                Some(kind) if kind.is_dir() && depth < MAX_FOLDERS => {
+                    self.walk(&path, depth + 1, found, report);
+                    continue;
+                }
+                Some(kind) if kind.is_file() && found.len() < MAX_FILES => {
+                    found.insert(path, full);
+                    continue;
+                }
+                _ => {}
+            }
             match full.canonicalize() {
                 Ok(real) if !real.starts_with(&self.real_root) => {
                     let span = Self::place(&path, report);
@@ -160,14 +184,14 @@ impl Files {
                         format!("more than {MAX_FOLDERS} levels of folders"),
                     );
                 }
-                Ok(real) if real.is_dir() => self.walk(&path, depth + 1, report),
-                Ok(_) if self.found.len() >= MAX_FILES => {
+                Ok(real) if real.is_dir() => self.walk(&path, depth + 1, found, report),
+                Ok(_) if found.len() >= MAX_FILES => {
                     let span = Self::place(&path, report);
                     report.error(Code::TooLarge, span, format!("more than {MAX_FILES} files"));
                     return;
                 }
                 Ok(real) if real.is_file() => {
-                    self.found.insert(path, full);
+                    found.insert(path, full);
                 }
                 // A pipe, for one, could be read for ever.
                 Ok(_) => Self::unreadable(&path, "this is not a file", report),
@@ -220,16 +244,38 @@ impl Files {
 
     fn item(&mut self, name: &str, path: &str, full: &Path, report: &mut Report) -> Item {
         self.placed.insert(path.to_owned());
-        let (span, text) = self.open(path, full, report);
-        let node = text.and_then(|text| yaml::parse(span.file, &text, report));
-        if let Some(node) = &node {
-            secrets::search(node, report);
+        let total = self.total;
+        if let Some(parsed) = self
+            .shelf
+            .get(path)
+            .filter(|parsed| total + parsed.size <= MAX_TOTAL)
+        {
+            self.read.insert(full.to_owned());
+            self.total += parsed.size;
+            report.take_over(&parsed.found);
+            return Item {
+                name: name.to_owned(),
+                span: Span::new(parsed.file, 0, 0),
+                node: parsed.node.clone(),
+            };
         }
+        let (span, text) = self.open(path, full, report);
+        let node = text.and_then(|text| parse(span.file, &text, report));
         Item {
             name: name.to_owned(),
             span,
-            node,
+            node: node.map(Arc::new),
         }
+    }
+
+    /// Reads and parses ahead whatever may be part of the tree, on every core. What is found in a file is
+    /// said when it is asked for, so that nothing is said of those that no environment needs.
+    pub(crate) fn read_ahead(&mut self, report: &mut Report) {
+        let wanted = self
+            .found
+            .iter()
+            .filter(|(path, _)| ENDINGS.iter().any(|ending| path.ends_with(ending)));
+        self.shelf = Arc::new(Shelf::fill(wanted, report));
     }
 
     /// Reads `gateway.yaml` alone.
@@ -245,7 +291,7 @@ impl Files {
         let mut tree = Tree::default();
         let mut owner: BTreeMap<(String, String), Span> = BTreeMap::new();
         let mut api_folders = BTreeSet::new();
-        for (path, full) in self.found.clone() {
+        for (path, full) in &*Arc::clone(&self.found) {
             let parts: Vec<&str> = path.split('/').collect();
             let stem = |name: &str| {
                 ENDINGS
@@ -257,7 +303,7 @@ impl Files {
                 [file] if stem(file).as_deref() == Some("gateway") => ("gateway", "gateway".to_owned()),
                 [folder, ..] if LATER.contains(folder) => {
                     self.placed.insert(path.clone());
-                    let span = Self::place(&path, report);
+                    let span = Self::place(path, report);
                     report
                         .error(Code::NotBuilt, span, format!("`{folder}/` is not built yet"))
                         .help("nothing is accepted and then ignored: leave it out until it is enforced");
@@ -282,7 +328,7 @@ impl Files {
                     continue;
                 }
             };
-            let item = self.item(&name, &path, &full, report);
+            let item = self.item(&name, path, full, report);
             if let Some(first) = owner.get(&(kind.to_owned(), name.clone())) {
                 report
                     .error(
@@ -301,8 +347,9 @@ impl Files {
                 _ => tree.kinds.entry(kind).or_default().push(item),
             }
         }
+        let known: BTreeSet<String> = tree.apis.iter().map(|item| item.name.clone()).collect();
         for api in api_folders {
-            if !tree.apis.iter().any(|item| item.name == api) {
+            if !known.contains(&api) {
                 let span = Self::place(&format!("apis/{api}/api.yaml"), report);
                 let near = self.meant_for(&format!("apis/{api}/"), "api.yaml");
                 report
@@ -326,25 +373,34 @@ impl Files {
     }
 
     /// A document that was read already.
-    pub(crate) fn read_document(&self, path: &str) -> Option<Rc<Node>> {
+    pub(crate) fn read_document(&self, path: &str) -> Option<Arc<Node>> {
         self.documents.get(path).cloned().flatten()
     }
 
-    /// Every document that was read.
-    pub(crate) fn documents(&self) -> impl Iterator<Item = Rc<Node>> {
-        self.documents.values().flatten().cloned()
+    /// What there is to say of a document by itself, if that is known.
+    pub(crate) fn checked(&self, path: &str) -> Option<&Checked> {
+        self.shelf.get(path)?.checked.as_ref()
+    }
+
+    /// Every document that was read, by its path.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = (&str, Arc<Node>)> {
+        let read = |(path, node): (_, &Option<Arc<Node>>)| Some((path, node.clone()?));
+        self.documents
+            .iter()
+            .map(|(path, node)| (path.as_str(), node))
+            .filter_map(read)
     }
 
     /// Every document of an API that was read, with the API's name.
-    pub(crate) fn documents_of(&self) -> impl Iterator<Item = (&str, Rc<Node>)> {
-        self.documents.iter().filter_map(|(path, node)| {
+    pub(crate) fn documents_of(&self) -> impl Iterator<Item = (&str, Arc<Node>)> {
+        self.documents().filter_map(|(path, node)| {
             let (api, _) = path.strip_prefix("apis/")?.split_once('/')?;
-            Some((api, node.clone()?))
+            Some((api, node))
         })
     }
 
     /// Reads a document that an item refers to: once, however often it is referred to.
-    pub(crate) fn document(&mut self, path: &str, from: Span, report: &mut Report) -> Option<Rc<Node>> {
+    pub(crate) fn document(&mut self, path: &str, from: Span, report: &mut Report) -> Option<Arc<Node>> {
         if let Some(known) = self.documents.get(path) {
             return known.clone();
         }
@@ -366,10 +422,17 @@ impl Files {
                 .help(help);
             return None;
         };
-        let node = self.item(path, path, &full, report).node.map(Rc::new);
+        let node = self.item(path, path, &full, report).node;
         self.documents.insert(path.to_owned(), node.clone());
         node
     }
+}
+
+/// Parses a file of the tree, and looks for what must not be in it.
+fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
+    let node = yaml::parse(file, text, report)?;
+    secrets::search(&node, report);
+    Some(node)
 }
 
 fn join(below: &str, name: &str) -> String {

@@ -10,7 +10,7 @@ use super::super::yaml::{Node, Value};
 use super::{ENDINGS, Files, KINDS, LATER, Tree};
 
 /// What is known of references that lead nowhere, or cannot be read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lost {
     /// What a reference to a file that is not there was probably meant for.
     meant: BTreeMap<String, String>,

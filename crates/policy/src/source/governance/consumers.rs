@@ -52,7 +52,7 @@ fn grants(name: &str, consumer: &Spanned<ConsumerFile>, judge: &mut Judge<'_>) {
         .as_ref()
         .map_or(consumer.span, |field| field.span);
     let grants = consumer.may.as_ref();
-    if grants.is_some_and(|list| list.0.is_empty()) {
+    if grants.is_some_and(|list| list.0.is_empty()) && consumer.operator.is_none() {
         judge
             .say(
                 Code::GrantedNothing,

@@ -208,7 +208,7 @@ fn apply(name: &str, rule: &GovernanceFile, places: &mut usize, judge: &mut Judg
         .filter(|item| !excepted(&item.name))
         .filter_map(|item| {
             // An item that this environment does not have is judged where it is.
-            let node = item.node.as_ref()?;
+            let node = item.node.as_deref()?;
             let list = node.get("environments").filter(|_| kind.value != Kind::Gateway);
             let here = list.is_none_or(|list| {
                 list.items()

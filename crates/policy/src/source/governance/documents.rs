@@ -6,7 +6,7 @@ use super::super::diagnostic::{Code, Report, Span};
 use super::super::openapi::Document;
 use super::super::secrets::quote;
 use super::super::yaml::Node;
-use super::{Judge, operations, overlaps, samples, schemas, security};
+use super::{Judge, Notes, security};
 use crate::Operation;
 
 /// A document, opened.
@@ -75,7 +75,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
                 continue;
             }
             drift(&version.value, version.span, &node, judge);
-            if !seen.insert(full) {
+            if !seen.insert(full.clone()) {
                 continue;
             }
             let of = published
@@ -86,16 +86,27 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
                 continue;
             };
             let opened = open(document, &node, of);
-            operations::judge(&opened, judge);
-            overlaps::judge(&opened, judge);
+            // What is open to everybody needs to describe less.
+            let closed = of.values().all(|operation| operation.open_until.is_none());
+            match judge.files.checked(&full).filter(|_| closed) {
+                Some(checked) => judge.take(&checked.notes),
+                None => {
+                    let mut notes = Notes::default();
+                    notes.judge(&opened);
+                    judge.take(&notes);
+                }
+            }
             security::judge(&opened, judge);
-            schemas::judge(&opened, judge);
-            samples::judge(&opened, judge);
         }
     }
 }
 
-fn open<'d>(document: Document<'d>, root: &'d Node, published: &BTreeMap<&str, &'d Operation>) -> Opened<'d> {
+/// Finds the operations of a document, with what runs of them.
+pub(super) fn open<'d>(
+    document: Document<'d>,
+    root: &'d Node,
+    published: &BTreeMap<&str, &'d Operation>,
+) -> Opened<'d> {
     let mut operations = Vec::new();
     for (key, item) in root.get("paths").map(Node::entries).unwrap_or_default() {
         let Some(path) = key.text().filter(|path| path.starts_with('/')) else {

@@ -1,9 +1,10 @@
 //! The gateway as a whole: who may reach it, with what, and whose tokens count.
 
 use super::super::diagnostic::Code;
+use super::super::reader::Spanned;
 use super::super::secrets::quote;
 use super::Judge;
-use crate::LogRequests;
+use crate::{Compiled, LogRequests};
 
 /// A shield above this stops no flood.
 const WIDE_SHIELD: u64 = 1_000;
@@ -13,7 +14,11 @@ const LONG_TOKEN: u64 = 24 * 60 * 60 * 1000;
 pub(super) fn judge(judge: &mut Judge<'_>) {
     let Some(file) = judge.subject.gateway else { return };
     let name = file.gateway.as_ref().map_or(file.span, |name| name.span);
-    if file.hosts.is_none() {
+    let Compiled {
+        operations, models, ..
+    } = judge.subject.compiled;
+    let answers = !(operations.is_empty() && models.is_empty());
+    if file.hosts.is_none() && answers && !for_trying_out(judge) {
         judge
             .say(
                 Code::OpenHosts,
@@ -89,6 +94,18 @@ fn shield_and_bodies(judge: &mut Judge<'_>) {
             )
             .help("remove `set-cookie` from `answer_headers`");
     }
+}
+
+/// Whether the environment has the development issuer: such a one is not for the world, and is called by whatever
+/// name the machine of whoever tries it has.
+fn for_trying_out(judge: &Judge<'_>) -> bool {
+    let map = judge.subject.gateway.and_then(|file| file.environments.as_ref());
+    let here = &judge.subject.compiled.gateway.environment;
+    map.iter()
+        .flat_map(|map| &map.here)
+        .filter(|(name, _)| name.value == *here)
+        .filter_map(|(_, fields)| fields.development_issuer.as_ref())
+        .any(Spanned::is_allowed)
 }
 
 fn environments(judge: &mut Judge<'_>) {

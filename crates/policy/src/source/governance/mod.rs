@@ -12,6 +12,7 @@ mod custom;
 mod documents;
 mod gateway;
 mod models;
+mod notes;
 mod operations;
 mod overlaps;
 mod plans;
@@ -27,6 +28,7 @@ mod versions;
 use std::collections::BTreeSet;
 
 pub(crate) use custom::{GovernanceFile, check};
+pub(crate) use notes::Notes;
 pub(crate) use registry::rule;
 pub use registry::{RULES, Rule};
 pub(crate) use settings::{Level, Levels, apply};
@@ -113,26 +115,33 @@ impl Judge<'_> {
         }
         self.report.found(severity, code, span, message)
     }
+}
 
-    /// Whether anybody would hear of a rule.
-    fn asks(&self, code: Code) -> bool {
-        self.report.level(code).is_some()
-    }
-
+impl Judge<'_> {
     /// Says once for a file what is not met in many places of it, and shows the first of them.
     fn say_once(&mut self, code: Code, places: &[Span], message: impl FnOnce(&str) -> String) -> &mut Draft {
-        let Some((first, rest)) = places.split_first() else {
+        let Some((first, count)) = counted(places) else {
             return self.report.nowhere();
         };
-        let count = match places.len() {
-            1 => "one place".to_owned(),
-            many => format!("{many} places"),
-        };
-        let draft = self.say(code, *first, message(&count));
-        for place in rest.iter().take(SHOWN) {
-            draft.label(*place, "and here");
-        }
+        let draft = self.say(code, first, message(&count));
+        point_to_more(draft, places);
         draft
+    }
+}
+
+/// The first of many places, and how many there are in words.
+fn counted(places: &[Span]) -> Option<(Span, String)> {
+    let count = match places.len() {
+        1 => "one place".to_owned(),
+        many => format!("{many} places"),
+    };
+    Some((*places.first()?, count))
+}
+
+/// Shows some of the places after the first.
+fn point_to_more(draft: &mut Draft, places: &[Span]) {
+    for place in places.iter().skip(1).take(SHOWN) {
+        draft.label(*place, "and here");
     }
 }
 

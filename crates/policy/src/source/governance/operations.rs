@@ -6,19 +6,19 @@ use super::super::diagnostic::{Code, Span};
 use super::super::openapi::media_type;
 use super::super::secrets::quote;
 use super::super::yaml::Node;
-use super::Judge;
 use super::documents::{Described, Opened};
+use super::notes::Notes;
 
 /// Words for methods; `get` and the like in a path say twice what the method says.
 const VERBS: [&str; 10] = [
     "get", "put", "post", "patch", "delete", "create", "update", "remove", "fetch", "list",
 ];
 
-pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+pub(super) fn judge(opened: &Opened<'_>, notes: &mut Notes) {
     let info = opened.root.get("info");
     if info.is_none_or(|info| info.get("description").is_none() && info.get("summary").is_none()) {
         let at = info.map_or(opened.root.span, |info| info.span);
-        judge
+        notes
             .say(
                 Code::NoDocumentDescription,
                 at,
@@ -31,16 +31,16 @@ pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
     let mut silent = Silent::default();
     let mut missing = BTreeSet::new();
     for operation in &opened.operations {
-        described(operation, judge);
-        answers(operation, &mut silent, judge);
-        body(operation, judge);
+        described(operation, notes);
+        answers(operation, &mut silent, notes);
+        body(operation, notes);
         for tag in operation.node.get("tags").map(Node::items).unwrap_or_default() {
             // Once for each tag, however many operations have it.
             if let Some(name) = tag
                 .text()
                 .filter(|name| !tags.contains(name) && missing.insert(*name))
             {
-                judge
+                notes
                     .say(
                         Code::UnknownTag,
                         tag.span,
@@ -52,12 +52,12 @@ pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
             }
         }
     }
-    silent.say(judge);
-    parameters(opened, judge);
-    paths(opened, judge);
+    silent.say(notes);
+    parameters(opened, notes);
+    paths(opened, notes);
 }
 
-fn described(operation: &Described<'_>, judge: &mut Judge<'_>) {
+fn described(operation: &Described<'_>, notes: &mut Notes) {
     let says = |field| {
         operation
             .node
@@ -66,7 +66,7 @@ fn described(operation: &Described<'_>, judge: &mut Judge<'_>) {
             .is_some_and(|text| !text.trim().is_empty())
     };
     if !says("summary") && !says("description") {
-        judge
+        notes
             .say(
                 Code::NoDescription,
                 operation.at,
@@ -77,7 +77,7 @@ fn described(operation: &Described<'_>, judge: &mut Judge<'_>) {
     if let Some(id) = operation.node.get("operationId") {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if id.text().is_some_and(|text| !text.bytes().all(plain)) {
-            judge
+            notes
                 .say(
                     Code::IdStyle,
                     id.span,
@@ -99,24 +99,24 @@ struct Silent {
 }
 
 impl Silent {
-    fn say(&self, judge: &mut Judge<'_>) {
+    fn say(&self, notes: &mut Notes) {
         let others: Vec<Span> = self.others.iter().copied().collect();
-        judge
+        notes
             .say_once(Code::NotProblem, &others, |count| {
                 format!("errors are not described as problem details in {count}")
             })
             .help("write `content: { application/problem+json: { schema: ... } }` (RFC 9457)");
-        judge
+        notes
             .say_once(Code::NoUnauthorized, &self.unauthorized, |count| {
                 format!("the answer to a caller that is not known (401) is not described in {count}")
             })
             .help("describe 401 or `default`: the gateway answers it with problem details");
-        judge
+        notes
             .say_once(Code::NoTooMany, &self.too_many, |count| {
                 format!("the answer to a caller over its limits (429) is not described in {count}")
             })
             .help("describe 429 or `default`: the gateway answers it with `Retry-After`");
-        judge
+        notes
             .say_once(Code::NoServerError, &self.server, |count| {
                 format!("the answer when something fails (5xx) is not described in {count}")
             })
@@ -124,7 +124,7 @@ impl Silent {
     }
 }
 
-fn answers(operation: &Described<'_>, silent: &mut Silent, judge: &mut Judge<'_>) {
+fn answers(operation: &Described<'_>, silent: &mut Silent, notes: &mut Notes) {
     let has = |class: char| {
         operation
             .responses
@@ -138,7 +138,7 @@ fn answers(operation: &Described<'_>, silent: &mut Silent, judge: &mut Judge<'_>
         .get("responses")
         .map_or(operation.at, |_| operation.at);
     if !has('2') && !has('3') && !has('1') {
-        judge
+        notes
             .say(
                 Code::NoSuccess,
                 at,
@@ -147,7 +147,7 @@ fn answers(operation: &Described<'_>, silent: &mut Silent, judge: &mut Judge<'_>
             .help("describe it under `responses`, for example `200`");
     }
     if !has('4') && !other {
-        judge
+        notes
             .say(
                 Code::NoClientError,
                 at,
@@ -184,7 +184,7 @@ fn answers(operation: &Described<'_>, silent: &mut Silent, judge: &mut Judge<'_>
             .iter()
             .find(|(_, media)| !error && is_json(media, content) && media.get("schema").is_none())
         {
-            judge
+            notes
                 .say(
                     Code::AnswerWithoutSchema,
                     kind.span,
@@ -206,14 +206,14 @@ fn is_json(media: &Node, content: &[(Node, Node)]) -> bool {
     kind.is_some_and(|kind| kind.ends_with("/json") || kind.ends_with("+json"))
 }
 
-fn body(operation: &Described<'_>, judge: &mut Judge<'_>) {
+fn body(operation: &Described<'_>, notes: &mut Notes) {
     let Some(body) = operation.body else { return };
     if matches!(operation.method, "get" | "delete") {
         let at = operation
             .node
             .get("requestBody")
             .map_or(operation.at, |node| node.span);
-        judge
+        notes
             .say(
                 Code::BodyOfReader,
                 at,
@@ -232,7 +232,7 @@ fn body(operation: &Described<'_>, judge: &mut Judge<'_>) {
             .get("schema")
             .is_none_or(|schema| schema.entries().is_empty());
         if json && empty {
-            judge
+            notes
                 .say(
                     Code::BodyWithoutSchema,
                     kind.span,
@@ -243,7 +243,7 @@ fn body(operation: &Described<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn parameters(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+fn parameters(opened: &Opened<'_>, notes: &mut Notes) {
     let mut seen = BTreeSet::new();
     let mut silent = Vec::new();
     for parameter in opened
@@ -255,14 +255,14 @@ fn parameters(opened: &Opened<'_>, judge: &mut Judge<'_>) {
             silent.push(parameter.span);
         }
     }
-    judge
+    notes
         .say_once(Code::NoParameterDescription, &silent, |count| {
             format!("parameters have no description in {count}")
         })
         .help("say what it is, its unit, and what leaving it out means");
 }
 
-fn paths(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+fn paths(opened: &Opened<'_>, notes: &mut Notes) {
     let mut seen = BTreeSet::new();
     for operation in &opened.operations {
         if !seen.insert(operation.path_at) {
@@ -284,7 +284,7 @@ fn paths(opened: &Opened<'_>, judge: &mut Judge<'_>) {
                 })
         });
         if let Some(verb) = verb {
-            judge
+            notes
                 .say(
                     Code::VerbInPath,
                     operation.path_at,
@@ -295,7 +295,7 @@ fn paths(opened: &Opened<'_>, judge: &mut Judge<'_>) {
         if let Some(segment) =
             literals().find(|segment| segment.contains(|c: char| c.is_ascii_uppercase() || c == '_'))
         {
-            judge
+            notes
                 .say(
                     Code::PathStyle,
                     operation.path_at,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::super::diagnostic::Code;
 use super::super::secrets::quote;
-use super::Judge;
 use super::documents::{Described, Opened};
+use super::notes::Notes;
 
 /// How many steps are taken for a document: paths are compared in a tree, so this is far above what
 /// a document needs that somebody wrote.
@@ -24,10 +24,7 @@ fn is_parameter(segment: &str) -> bool {
     segment.starts_with('{')
 }
 
-pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
-    if !judge.asks(Code::CrossedPaths) && !judge.asks(Code::ShadowedPath) {
-        return;
-    }
+pub(super) fn judge(opened: &Opened<'_>, notes: &mut Notes) {
     let mut root = Branch::default();
     for (index, operation) in opened.operations.iter().enumerate() {
         let mut branch = &mut root;
@@ -50,7 +47,7 @@ pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
         walk(&root, &segments, &mut met, &mut steps);
         for other in met.into_iter().filter(|other| *other != index) {
             if let Some(other) = opened.operations.get(other) {
-                compare(operation, other, judge);
+                compare(operation, other, notes);
             }
         }
     }
@@ -79,7 +76,7 @@ fn walk(branch: &Branch, rest: &[&str], met: &mut Vec<usize>, steps: &mut usize)
 }
 
 /// Judges two paths of the same length, the first of which has a parameter.
-fn compare(one: &Described<'_>, other: &Described<'_>, judge: &mut Judge<'_>) {
+fn compare(one: &Described<'_>, other: &Described<'_>, notes: &mut Notes) {
     if one.method != other.method {
         return;
     }
@@ -89,7 +86,7 @@ fn compare(one: &Described<'_>, other: &Described<'_>, judge: &mut Judge<'_>) {
     match (wider, narrower) {
         // Said once for the two.
         (true, true) if one.path < other.path => {
-            judge
+            notes
                 .say(
                     Code::CrossedPaths,
                     other.at,
@@ -103,7 +100,7 @@ fn compare(one: &Described<'_>, other: &Described<'_>, judge: &mut Judge<'_>) {
                 .help("the one with the earlier literal answers; give one of them another path");
         }
         (true, false) => {
-            judge
+            notes
                 .say(
                     Code::ShadowedPath,
                     other.at,

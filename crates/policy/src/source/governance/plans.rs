@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::diagnostic::Code;
-use super::super::plans::LimitFields;
+use super::super::limits::{LimitFields, WindowKind};
 use super::super::reader::Spanned;
 use super::super::secrets::quote;
 use super::Judge;
@@ -54,7 +54,12 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let mut kinds: Vec<String> = compiled
             .into_iter()
             .flat_map(|plan| &plan.limits)
-            .map(|limit| format!("{:?}", limit.kind))
+            .map(|limit| {
+                format!(
+                    "{:?} {:?} {:?} {}",
+                    limit.kind, limit.subject, limit.models, limit.shadow
+                )
+            })
             .collect();
         kinds.sort();
         kinds.extend(compiled.map(|plan| format!("{:?} {:?}", plan.precision, plan.on_error)));
@@ -102,14 +107,18 @@ const fn shortest(window: Window) -> Millis {
         Window::Minute => 60 * 1000,
         Window::Hour => 60 * 60 * 1000,
         Window::Day => DAY,
-        Window::Month => 28 * DAY,
+        // Clocks are set forward on one.
+        Window::DayAt(_) => DAY - 2 * 60 * 60 * 1000,
+        Window::Month | Window::MonthAt(_) => 28 * DAY - 2 * 60 * 60 * 1000,
+        Window::Rolling(length) => length,
     }
 }
 
 /// The longest that it can be.
 const fn longest(window: Window) -> Millis {
     match window {
-        Window::Month => shortest(Window::Day) * 31,
+        Window::Month | Window::MonthAt(_) => shortest(Window::Day) * 32,
+        Window::DayAt(_) => shortest(Window::Day) * 2,
         other => shortest(other),
     }
 }
@@ -134,6 +143,19 @@ const MOST: usize = 64;
 
 /// Whether whatever passes the first limit also passes the second.
 fn implies(first: &LimitFields, second: &LimitFields) -> bool {
+    let subject = |limit: &LimitFields| limit.subject.as_ref().map(|subject| subject.value.clone());
+    let plain = |limit: &LimitFields| {
+        limit.zone.is_none()
+            && limit
+                .window
+                .as_ref()
+                .is_none_or(|window| window.value == WindowKind::Calendar)
+    };
+    let shadow = first.shadow.as_ref().is_none_or(|shadow| shadow.0);
+    let some = first.models.as_ref().is_none_or(|models| !models.0.is_empty());
+    if shadow || some || subject(first) != subject(second) || !plain(first) || !plain(second) {
+        return false;
+    }
     let rate = |limit: &LimitFields| {
         let (count, period) = limit.rate.as_ref()?.0;
         let burst = limit.burst.as_ref().map_or(count, |burst| burst.0);

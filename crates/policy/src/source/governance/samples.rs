@@ -4,15 +4,15 @@ use super::super::diagnostic::{Code, Span};
 use super::super::openapi::Document;
 use super::super::secrets::quote;
 use super::super::yaml::{Node, Value};
-use super::Judge;
 use super::documents::Opened;
+use super::notes::Notes;
 
 /// How deep an example is compared.
 const MOST_LEVELS: usize = 16;
 /// How many values of a document are compared.
 const MOST_VALUES: usize = 100_000;
 
-pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+pub(super) fn judge(opened: &Opened<'_>, notes: &mut Notes) {
     let mut values = 0;
     for operation in &opened.operations {
         let answers = operation.responses.iter().map(|(_, response)| *response);
@@ -26,7 +26,7 @@ pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
             };
             for example in examples(&opened.document, holder) {
                 if let Some((at, why)) = fits(&opened.document, example, schema, 0, &mut values) {
-                    judge
+                    notes
                         .say(
                             Code::ExampleType,
                             at,

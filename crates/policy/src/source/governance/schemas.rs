@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use super::super::diagnostic::{Code, Span};
 use super::super::secrets::quote;
 use super::super::yaml::Node;
-use super::Judge;
 use super::documents::Opened;
+use super::notes::Notes;
 
 /// Keys of a schema under which other schemas stand.
 const ONE: [&str; 9] = [
@@ -37,7 +37,7 @@ struct Found {
     open: Vec<Span>,
 }
 
-pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+pub(super) fn judge(opened: &Opened<'_>, notes: &mut Notes) {
     let mut found = Found::default();
     let mut seen = BTreeSet::new();
     let mut rest: Vec<(&Node, bool)> = Vec::new();
@@ -61,9 +61,9 @@ pub(super) fn judge(opened: &Opened<'_>, judge: &mut Judge<'_>) {
         bounds(schema, body, &mut found);
         rest.extend(below(schema).map(|schema| (schema, body)));
     }
-    found.say(judge);
-    sound(opened, judge);
-    unused(opened, judge);
+    found.say(notes);
+    sound(opened, notes);
+    unused(opened, notes);
 }
 
 /// The schemas that a schema is made of.
@@ -125,33 +125,33 @@ fn bounds(schema: &Node, body: bool, found: &mut Found) {
 }
 
 impl Found {
-    fn say(&self, judge: &mut Judge<'_>) {
-        judge
+    fn say(&self, notes: &mut Notes) {
+        notes
             .say_once(Code::UnboundedArray, &self.arrays, |count| {
                 format!("lists in requests have no upper bound in {count}")
             })
             .help("write `maxItems`");
-        judge
+        notes
             .say_once(Code::UnboundedText, &self.texts, |count| {
                 format!("texts in requests have no upper bound in {count}")
             })
             .help("write `maxLength`, `enum` or `format`");
-        judge
+        notes
             .say_once(Code::UnrestrictedText, &self.free, |count| {
                 format!("texts in requests may hold anything in {count}")
             })
             .help("write `pattern`, `enum` or `format`");
-        judge
+        notes
             .say_once(Code::UnboundedNumber, &self.numbers, |count| {
                 format!("whole numbers in requests have no bounds in {count}")
             })
             .help("write `minimum` and `maximum`");
-        judge
+        notes
             .say_once(Code::NumberWithoutFormat, &self.formats, |count| {
                 format!("whole numbers in requests have no format in {count}")
             })
             .help("write `format: int32` or `format: int64`");
-        judge
+        notes
             .say_once(Code::OpenObject, &self.open, |count| {
                 format!("objects in request bodies may have other members in {count}")
             })
@@ -160,7 +160,7 @@ impl Found {
 }
 
 /// Whether what schemas say can be: all of them, wherever they stand.
-fn sound(opened: &Opened<'_>, judge: &mut Judge<'_>) {
+fn sound(opened: &Opened<'_>, notes: &mut Notes) {
     let mut seen = BTreeSet::new();
     let mut rest: Vec<&Node> = Vec::new();
     let named = opened
@@ -196,15 +196,15 @@ fn sound(opened: &Opened<'_>, judge: &mut Judge<'_>) {
         if schema.get("$ref").is_some() || !seen.insert(schema.span) {
             continue;
         }
-        judge_one(schema, judge);
+        judge_one(schema, notes);
         rest.extend(below(schema));
     }
 }
 
-fn judge_one(schema: &Node, judge: &mut Judge<'_>) {
+fn judge_one(schema: &Node, notes: &mut Notes) {
     let types = types(schema);
     if types.contains(&"array") && schema.get("items").is_none() && schema.get("prefixItems").is_none() {
-        judge
+        notes
             .say(
                 Code::NoItems,
                 schema.span,
@@ -216,7 +216,7 @@ fn judge_one(schema: &Node, judge: &mut Judge<'_>) {
     for value in schema.get("enum").map(Node::items).unwrap_or_default() {
         let Some(text) = value.text() else { continue };
         if !values.insert((text, value.kind() == "quoted text")) {
-            judge
+            notes
                 .say(
                     Code::RepeatedEnum,
                     value.span,
@@ -228,7 +228,7 @@ fn judge_one(schema: &Node, judge: &mut Judge<'_>) {
             && !types.iter().any(|kind| super::samples::is_of(value, kind))
             && !is_nullable(schema, value)
         {
-            judge
+            notes
                 .say(
                     Code::EnumType,
                     value.span,
@@ -250,7 +250,7 @@ fn judge_one(schema: &Node, judge: &mut Judge<'_>) {
             .collect();
         for name in schema.get("required").map(Node::items).unwrap_or_default() {
             if let Some(text) = name.text().filter(|text| !names.contains(text)) {
-                judge
+                notes
                     .say(
                         Code::UndefinedRequired,
                         name.span,
@@ -268,10 +268,7 @@ fn is_nullable(schema: &Node, value: &Node) -> bool {
 }
 
 /// Components that no `$ref` of the document names.
-fn unused(opened: &Opened<'_>, judge: &mut Judge<'_>) {
-    if !judge.asks(Code::UnusedComponent) {
-        return;
-    }
+fn unused(opened: &Opened<'_>, notes: &mut Notes) {
     let mut named = BTreeSet::new();
     let mut rest = vec![opened.root];
     while let Some(node) = rest.pop() {
@@ -318,7 +315,7 @@ fn unused(opened: &Opened<'_>, judge: &mut Judge<'_>) {
             }
         }
     }
-    judge
+    notes
         .say_once(Code::UnusedComponent, &idle, |count| {
             format!("components are used by nothing in {count}")
         })

@@ -4,7 +4,7 @@
 
 use super::super::diagnostic::{Code, Span};
 use super::super::yaml::{Node, Value};
-use super::Judge;
+use super::{Judge, Notes};
 
 /// What is left in the place of a text.
 const PLACEHOLDERS: [&str; 8] = [
@@ -39,18 +39,26 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let tree = judge.subject.tree;
     let kinds = tree.kinds.values().flatten();
     let items = tree.gateway.iter().chain(kinds).chain(&tree.apis);
-    let roots: Vec<&Node> = items.filter_map(|item| item.node.as_ref()).collect();
-    let documents: Vec<_> = judge.files.documents().collect();
-    for root in roots.into_iter().chain(documents.iter().map(AsRef::as_ref)) {
-        search(root, judge);
+    let mut notes = Notes::default();
+    for root in items.filter_map(|item| item.node.as_deref()) {
+        search(root, &mut notes);
     }
+    let files = judge.files;
+    for (path, node) in files.documents() {
+        match files.checked(path) {
+            Some(checked) => judge.take(&checked.texts),
+            None => search(&node, &mut notes),
+        }
+    }
+    judge.take(&notes);
 }
 
-fn search(root: &Node, judge: &mut Judge<'_>) {
+/// Notes the texts of a file that should not be there.
+pub(super) fn search(root: &Node, notes: &mut Notes) {
     let mut rest = vec![(None, root)];
     while let Some((field, node)) = rest.pop() {
         match &node.value {
-            Value::Scalar { text, .. } => scalar(field, text, node.span, judge),
+            Value::Scalar { text, .. } => scalar(field, text, node.span, notes),
             Value::List(items) => rest.extend(items.iter().map(|item| (field, item))),
             // The members of a public key are as random as they are public.
             Value::Map(_) if node.get("kty").is_some() => {}
@@ -59,7 +67,7 @@ fn search(root: &Node, judge: &mut Judge<'_>) {
     }
 }
 
-fn scalar(field: Option<&str>, text: &str, span: Span, judge: &mut Judge<'_>) {
+fn scalar(field: Option<&str>, text: &str, span: Span, notes: &mut Notes) {
     let field = field.unwrap_or("");
     if SAID.contains(&field) {
         let first = text
@@ -67,7 +75,7 @@ fn scalar(field: Option<&str>, text: &str, span: Span, judge: &mut Judge<'_>) {
             .find(|word| !word.is_empty());
         let first = first.unwrap_or("").to_ascii_lowercase();
         if PLACEHOLDERS.contains(&first.as_str()) {
-            judge
+            notes
                 .say(
                     Code::Placeholder,
                     span,
@@ -76,21 +84,21 @@ fn scalar(field: Option<&str>, text: &str, span: Span, judge: &mut Judge<'_>) {
                 .help("write it now: somebody will need it");
         }
     }
-    if matches!(field, "description" | "summary" | "title") {
+    if matches!(field, "description" | "summary" | "title") && text.contains(['<', ':', '(']) {
         let lower = text.to_ascii_lowercase();
         if lower.contains("<script") || lower.contains("javascript:") || lower.contains("eval(") {
-            judge
+            notes
                 .say(Code::ScriptInText, span, format!("`{field}` holds a script"))
                 .help("remove it: portals show this text");
         }
     }
-    let secret = !HARMLESS.contains(&field)
+    let secret = text.len() >= LEAST
+        && !HARMLESS.contains(&field)
         && text
             .split(|c: char| c.is_whitespace() || "\"'`,;:()<>[]{}|&?".contains(c))
             .any(|word| word.len() >= LEAST && is_random(word));
-    if secret && judge.asks(Code::HighEntropy) && !judge.faulty.contains(&span.file) {
-        judge.report.redact(span);
-        judge
+    if secret {
+        notes
             .say(Code::HighEntropy, span, "this looks like a secret")
             .help("put it into a Worker secret and write that secret's name here; a key that was in Git must be replaced");
     }

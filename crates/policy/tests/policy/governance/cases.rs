@@ -146,6 +146,9 @@ pub(super) const CASES: &[Case] = &[
         &["apis/pets/v1.yaml:13:5: warning[P0607]"]),
     Case(&[(GATE, "hosts: [api.gate.test]\n", "")],
         &["gateway.yaml:1:10: note[P1001]"]),
+    // Where things are tried out, any name will do.
+    Case(&[(GATE, "hosts: [api.gate.test]\n", ""), (GATE, "dev: { mocks: allowed }", "dev: { mocks: allowed, development_issuer: allowed }")],
+        &[]),
     Case(&[(GATE, "environments:", "shield: { rate: 5000/s }\nenvironments:")],
         &["gateway.yaml:10:17: warning[P1002]"]),
     Case(&[(GATE, "environments:", "cors: { origins: [\"*\"] }\nenvironments:")],

@@ -3,6 +3,8 @@
 mod cases;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use turnpike_policy::source::{Code, RULES, Severity};
 
@@ -260,6 +262,36 @@ fn nothing_is_said_against_the_clean_tree() {
     for environment in ["dev", "production"] {
         assert_eq!(lines(&build(&clean(), environment)), Vec::<String>::new());
     }
+}
+
+/// The table of where rules come from names no code that is not there; that each is tripped, other tests hold.
+#[test]
+fn the_rules_of_others_have_codes_that_exist() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/governance.md");
+    let page = fs::read_to_string(page).unwrap();
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| rule"));
+    let mut codes = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, named, why] = cells[..] else {
+            panic!("{row}")
+        };
+        let found: Vec<&str> = named
+            .split(", ")
+            .filter_map(|code| code.strip_prefix('`'))
+            .collect();
+        assert!(!found.is_empty() || named == "-" && !why.is_empty(), "{row}");
+        codes.extend(
+            found
+                .into_iter()
+                .map(|code| code.trim_end_matches('`').to_owned()),
+        );
+    }
+    let known: BTreeSet<String> = Code::ALL.iter().map(|code| code.number().to_owned()).collect();
+    let unknown: Vec<_> = codes.difference(&known).collect();
+    assert!(unknown.is_empty() && codes.len() > 60, "{unknown:?}");
 }
 
 #[test]

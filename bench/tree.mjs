@@ -1,0 +1,123 @@
+// What a large policy tree costs: node bench/tree.mjs (or `make bench-tree`).
+//
+// It writes a tree of APIS (1000) and one of a single API with ten operations (scripts/tree.mjs), and measures
+// with both: `turnpike check` and `turnpike diff` as commands, from start to end (the least of RUNS, 7) and on the
+// cores (`cpu`); what the reading of a bundle, the start of an engine and a request cost natively
+// (crates/cli/examples/tree.rs: to four operations, and spread over all that read); and the Worker made of each: size, and the start-up of workerd
+// (scripts/size.mjs). Prints a table and writes bench/results/tree.json. WORKER=no leaves the Workers out.
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { spawnSync } from "node:child_process";
+import { BENCH, ROOT } from "./lib/settings.mjs";
+
+const APIS = Number(process.env.APIS || 1000);
+const RUNS = Number(process.env.RUNS || 7);
+const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR || "target");
+const TURNPIKE = join(TARGET, "release", "turnpike");
+
+function run(command, args, options = {}) {
+  const ran = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 28, cwd: ROOT, ...options });
+  if (ran.error) throw ran.error;
+  return ran;
+}
+
+function good(command, args, options) {
+  const ran = run(command, args, options);
+  if (ran.status !== 0) throw new Error(`${command} ${args.join(" ")}: status ${ran.status}\n${ran.stdout}\n${ran.stderr}`);
+  return ran.stdout;
+}
+
+// The compiler that the Worker is built with may not be one for native code.
+const native = { ...process.env };
+delete native.RUSTC;
+
+// Milliseconds of a command from start to end, and of the cores. Nothing of it is kept between two runs.
+function timed(name, args) {
+  const times = Array.from({ length: RUNS }, () => {
+    const ran = run("bash", ["-c", 'TIMEFORMAT="%R %U %S"; time "$@" >/dev/null', "bash", TURNPIKE, ...args]);
+    if (ran.status !== 0) throw new Error(`turnpike ${args.join(" ")}: status ${ran.status}\n${ran.stderr}`);
+    return ran.stderr.trim().split("\n").at(-1).split(" ").map((seconds) => Number(seconds) * 1000);
+  });
+  const least = (of) => Math.round(Math.min(...times.map(of)));
+  return { [`${name}_ms`]: least(([real]) => real), [`${name}_cpu_ms`]: least(([, user, system]) => user + system) };
+}
+
+function weigh(folder) {
+  const all = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return { files: all.length, bytes: all.reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0) };
+}
+
+function commands(tree, scratch) {
+  const changed = join(scratch, "changed");
+  cpSync(tree, changed, { recursive: true });
+  const plan = join(changed, "plans/gold.yaml");
+  writeFileSync(plan, readFileSync(plan, "utf8").replace(/quota: .*\/month/, "quota: 7/month"));
+  const times = {
+    ...timed("check", ["check", "--policies", tree]),
+    ...timed("check_one", ["check", "--env", "production", "--policies", tree]),
+    ...timed("diff", ["diff", tree, changed, "--env", "production"]),
+  };
+  rmSync(changed, { recursive: true });
+  return times;
+}
+
+// The Worker made of a tree, in a folder that looks like this project to wrangler.
+function worker(tree, scratch) {
+  const project = join(scratch, "project");
+  mkdirSync(join(project, "scripts"), { recursive: true });
+  good(join(ROOT, "scripts/build"), ["--env", "production"],
+    { env: { ...process.env, POLICIES: tree, BUILD_DIR: join(project, "build"), TURNPIKE_BUILD: "" } });
+  for (const path of ["src", "wrangler.toml", "scripts/build"]) cpSync(join(ROOT, path), join(project, path), { recursive: true });
+  const { gzip, raw, start_ms, empty_start_ms } = JSON.parse(good("node", ["scripts/size.mjs", "--json", "--project", project]));
+  rmSync(project, { recursive: true });
+  return { worker_bytes: raw, worker_gzip_bytes: gzip, start_ms, empty_start_ms };
+}
+
+good("make", ["cli"], { env: native });
+good("cargo", ["build", "--package", "turnpike-cli", "--profile", "cli", "--example", "tree"], { env: native });
+const scratch = mkdtempSync(join(tmpdir(), "turnpike-tree-"));
+const rows = [];
+try {
+  for (const apis of [1, APIS]) {
+    const tree = join(scratch, `apis-${apis}`);
+    console.error(`bench: a tree of ${apis} APIs`);
+    good("node", ["scripts/tree.mjs", "--apis", String(apis), "--out", tree]);
+    const natively = JSON.parse(good(join(TARGET, "cli/examples/tree"), [tree]));
+    const { operations, consumers, bundle_bytes, read_ms, start_ms, request_us, request_spread_us } = natively;
+    rows.push({
+      apis, operations, consumers, ...weigh(tree), ...commands(tree, scratch), bundle_bytes,
+      native_read_ms: read_ms, native_start_ms: start_ms, native_request_us: request_us, native_request_spread_us: request_spread_us,
+      ...(process.env.WORKER === "no" ? {} : worker(tree, scratch)),
+    });
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+const [small, large] = rows;
+const thousands = (large.operations - small.operations) / 1000;
+const atMost = (goal, value, bound) => ({ goal, value, met: value <= bound });
+const goals = [
+  atMost("s for a check of all environments, at most 1", large.check_ms / 1000, 1),
+  atMost("s for a check of one environment, at most 1", large.check_one_ms / 1000, 1),
+  atMost("ms to read and start 1,000 operations natively, at most 1", (large.native_start_ms - small.native_start_ms) / thousands, 1),
+  atMost("times as long for a request to one of a few operations, at most 1.2", large.native_request_us / small.native_request_us, 1.2),
+];
+if (large.start_ms !== undefined) {
+  const beyond = ({ start_ms, empty_start_ms }) => start_ms - empty_start_ms;
+  goals.push(atMost("ms of start-up of workerd for 1,000 operations, at most 1", (beyond(large) - beyond(small)) / thousands, 1));
+}
+const cpu = cpus();
+const result = {
+  generated: new Date().toISOString(),
+  conditions: { cores: cpu.length, cpu: cpu[0]?.model, load: loadavg()[0], runs: RUNS },
+  rows,
+  goals,
+};
+writeFileSync(join(BENCH, "results/tree.json"), `${JSON.stringify(result, null, 2)}\n`);
+for (const key of Object.keys(small)) {
+  const show = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2)).padStart(14);
+  console.log(key.padEnd(20) + rows.map((row) => show(row[key])).join(""));
+}
+for (const { goal, met, value } of goals) console.log(`${met ? "met    " : "NOT MET"} ${value.toFixed(2)} ${goal}`);

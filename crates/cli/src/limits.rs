@@ -1,0 +1,343 @@
+//! `turnpike limits`: what an operator does on a gateway that runs. The gateway decides everything; this
+//! asks, in the units in which people write.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+use turnpike_policy::source::{parse_money, show_instant};
+
+use crate::play::{Answer, Request};
+use crate::table::Table;
+use crate::{Failure, say, tree, web, words};
+
+const PATH: &str = "/_turnpike/limits";
+
+/// Limits of a gateway that runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Limits {
+    Show(Show),
+    Credit(Credit),
+}
+
+/// Where, and by whom.
+#[derive(Debug, Args)]
+struct Gateway {
+    /// The gateway's address
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// The environment variable that holds the operator's credential: an API key, or a token
+    #[arg(long, value_name = "NAME", default_value = "TURNPIKE_TOKEN")]
+    credential: String,
+    /// Whose limits
+    #[arg(long, value_name = "NAME")]
+    consumer: String,
+    /// How the result is shown
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
+}
+
+const SHOW: &str = "\
+Example:
+  TURNPIKE_TOKEN=... turnpike limits show --url https://api.acme.example --consumer mobile-app";
+const CREDIT: &str = "\
+Examples:
+  turnpike limits credit --url https://api.acme.example --consumer mobile-app \\
+    --limit standard:tokens-day --amount 200_000 --reason 'retries of our outage, INC-4711'
+  turnpike limits credit ... --limit gold:spend-month --amount '12.50 USD' --reason 'as agreed'";
+
+/// Show how the limits of a consumer stand, and what operators gave back
+///
+/// The credential is that of a consumer whose file says `operator: {}` or more. Shown are the limits that
+/// count the consumer as a whole: those with other subjects, and those that each isolate keeps for itself,
+/// nobody can see from outside.
+#[derive(Debug, Args)]
+#[command(after_help = SHOW)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// Give back what a consumer has used of a quota or a budget
+///
+/// At most what was used in the window that is open, and within what the policies let the operator give
+/// (`operator: { credit: ... }`). It is booked with its author and its reason, in the gateway and its log. If
+/// the answer is lost, the same command with the `--id` that was shown gives nothing twice.
+#[derive(Debug, Args)]
+#[command(after_help = CREDIT)]
+pub(crate) struct Credit {
+    #[command(flatten)]
+    gateway: Gateway,
+    /// Which limit, by its name in `limits show`
+    #[arg(long, value_name = "ID")]
+    limit: String,
+    /// How much, in the limit's unit: `200_000`, or for money `12.50 USD`
+    #[arg(long, value_name = "AMOUNT")]
+    amount: String,
+    /// Why, in one line
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// What tells this credit from others [default: a random one]
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+}
+
+pub(crate) fn run(what: &Limits) -> Result<(), Failure> {
+    match what {
+        Limits::Show(Show { gateway }) => {
+            let page = gateway.page()?;
+            match gateway.format {
+                tree::Format::Json => say::json(&page),
+                tree::Format::Text => say::out(&shown(&page)),
+            }
+        }
+        Limits::Credit(credit) => give(credit),
+    }
+}
+
+impl Gateway {
+    /// Sends a request as the operator; an answer that is none is told as the gateway tells it.
+    fn ask(&self, method: &str, query: &str, body: Option<&Json>) -> Result<Json, Failure> {
+        let base = web::address(&self.url)?;
+        let credential = std::env::var(&self.credential).unwrap_or_default();
+        if credential.trim().is_empty() {
+            return Err(Failure::refused(format!(
+                "${} is not set: it holds the operator's credential",
+                self.credential
+            )));
+        }
+        let mut headers = vec![(
+            "authorization".to_owned(),
+            format!("Bearer {}", credential.trim()),
+        )];
+        if body.is_some() {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        let request = Request {
+            method: method.to_owned(),
+            url: format!("{base}{PATH}{query}"),
+            headers,
+            body: body.map(|body| body.to_string().into_bytes()),
+            ..Request::default()
+        };
+        let answer = web::send(&request).map_err(|why| Failure::refused(format!("{base}: {why}")))?;
+        read(&base, &answer)
+    }
+
+    fn page(&self) -> Result<Json, Failure> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !self.consumer.chars().all(plain) {
+            return Err(Failure::refused(format!(
+                "`{}` is not the name of a consumer",
+                self.consumer
+            )));
+        }
+        self.ask("GET", &format!("?consumer={}", self.consumer), None)
+    }
+}
+
+/// The page that an answer brings.
+fn read(base: &str, answer: &Answer) -> Result<Json, Failure> {
+    let page: Option<Json> = serde_json::from_slice(&answer.body).ok();
+    match (answer.status, page) {
+        (200, Some(page)) if page.is_object() => Ok(page),
+        (status, Some(problem)) if of(&problem, "code").is_string() => {
+            let wait = answer.header("retry-after");
+            let wait = wait.map_or_else(String::new, |seconds| format!(" It may pass in {seconds} s."));
+            Err(Failure::refused(format!(
+                "{base} answers {status} {}: {}{wait}",
+                text(of(&problem, "code")),
+                text(of(&problem, "detail"))
+            )))
+        }
+        (status, _) => Err(Failure::refused(format!(
+            "{base} answers {status}, and not as this gateway does: is it the right address?"
+        ))),
+    }
+}
+
+fn give(credit: &Credit) -> Result<(), Failure> {
+    let gateway = &credit.gateway;
+    let page = gateway.page()?;
+    let limits = of(&page, "limits")
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let limit = limits
+        .iter()
+        .find(|limit| text(of(limit, "name")) == credit.limit)
+        .ok_or_else(|| {
+            let names: Vec<&str> = limits.iter().map(|limit| text(of(limit, "name"))).collect();
+            Failure::refused(format!(
+                "`{}` has no limit `{}` that counts it as a whole, but {}",
+                gateway.consumer,
+                credit.limit,
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            ))
+        })?;
+    let unit = text(of(limit, "unit"));
+    let amount = amount(&credit.amount, unit)?;
+    let id = match &credit.id {
+        Some(id) => id.clone(),
+        None => random()?,
+    };
+    let body = json!({
+        "consumer": gateway.consumer,
+        "limit": credit.limit,
+        "amount": amount,
+        "reason": credit.reason,
+        "id": id,
+    });
+    let given = gateway
+        .ask("POST", "", Some(&body))
+        .map_err(|failure| match failure {
+            Failure::Refused(why) => Failure::refused(format!(
+                "{why}\n(To try again and give nothing twice, add `--id {id}`.)"
+            )),
+            other @ Failure::Findings => other,
+        })?;
+    if gateway.format == tree::Format::Json {
+        return say::json(&given);
+    }
+    let number = |value: &Json| count(value.as_u64().unwrap_or(0), unit);
+    let less = if of(&given, "booked") == of(&given, "asked") {
+        ""
+    } else {
+        " (no more was used)"
+    };
+    say::out(&format!(
+        "{} given back to {} of {}{less}; it has {} of {} left\n",
+        number(of(&given, "booked")),
+        gateway.consumer,
+        credit.limit,
+        number(of(of(&given, "now"), "remaining")),
+        number(of(of(&given, "now"), "limit")),
+    ))
+}
+
+/// An amount as people write it, in the unit that the gateway counts.
+fn amount(written: &str, unit: &str) -> Result<u64, Failure> {
+    let money = unit == "nano_usd";
+    let number = if money {
+        parse_money(written)
+    } else {
+        written.replace('_', "").parse().ok()
+    };
+    number.filter(|number| *number > 0).ok_or_else(|| {
+        let right = if money {
+            "an amount such as `12.50 USD`".to_owned()
+        } else {
+            format!("a number of {unit}")
+        };
+        Failure::refused(format!("`{written}` is not {right}"))
+    })
+}
+
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+}
+
+/// The page for people.
+fn shown(page: &Json) -> String {
+    let list = |name: &str| of(page, name).as_array().cloned().unwrap_or_default();
+    let mut table = Table::new(&["LIMIT", "KIND", "LEFT", "OF", "WINDOW", "MORE IN"]);
+    let limits = list("limits");
+    let unit_of = |name: &str| {
+        let limit = limits.iter().find(|limit| text(of(limit, "name")) == name);
+        limit.map_or("", |limit| text(of(limit, "unit"))).to_owned()
+    };
+    for limit in &limits {
+        let unit = text(of(limit, "unit"));
+        let number = |member: &str| count(of(limit, member).as_u64().unwrap_or(0), unit);
+        let time = |member: &str| {
+            of(limit, member).as_u64().map_or_else(String::new, |seconds| {
+                words::duration(seconds.saturating_mul(1_000))
+            })
+        };
+        let shadow = if of(limit, "shadow") == true {
+            " (shadow)"
+        } else {
+            ""
+        };
+        table.row([
+            format!("{}{shadow}", text(of(limit, "name"))),
+            text(of(limit, "kind")).to_owned(),
+            number("remaining"),
+            number("limit"),
+            time("window_seconds"),
+            time("reset_seconds"),
+        ]);
+    }
+    let mut said = format!(
+        "{}, on the plan {}\n{}",
+        say::bold(text(of(page, "consumer"))),
+        text(of(page, "plan")),
+        table.text("  ")
+    );
+    let credits = list("credits");
+    if !credits.is_empty() {
+        let mut table = Table::new(&["GIVEN BACK", "OF", "BY", "AT", "ID", "REASON"]);
+        for credit in &credits {
+            table.row([
+                count(
+                    of(credit, "booked").as_u64().unwrap_or(0),
+                    &unit_of(text(of(credit, "limit"))),
+                ),
+                text(of(credit, "limit")).to_owned(),
+                text(of(credit, "by")).to_owned(),
+                show_instant(of(credit, "time").as_u64().unwrap_or(0)),
+                text(of(credit, "id")).to_owned(),
+                text(of(credit, "reason")).to_owned(),
+            ]);
+        }
+        said.push('\n');
+        said.push_str(&table.text("  "));
+    }
+    said
+}
+
+/// A number of something, as people read it.
+fn count(number: u64, unit: &str) -> String {
+    match unit {
+        "nano_usd" => format!("{} USD", words::usd(number)),
+        unit => format!("{number} {}", unit.replace('_', " ")),
+    }
+}
+
+/// A member of an object; null, where there is none.
+fn of<'a>(object: &'a Json, member: &str) -> &'a Json {
+    object.get(member).unwrap_or(&Json::Null)
+}
+
+/// A text of the gateway's, without what could steer a terminal.
+fn text(value: &Json) -> &str {
+    let text = value.as_str().unwrap_or_default();
+    if text.chars().any(char::is_control) {
+        "?"
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_of_their_unit() {
+        for (written, unit, number) in [
+            ("200_000", "tokens", Some(200_000)),
+            ("12.50 USD", "nano_usd", Some(12_500_000_000)),
+            ("5", "nano_usd", None),
+            ("5 USD", "requests", None),
+            ("0", "tokens", None),
+            ("-1", "tokens", None),
+        ] {
+            assert_eq!(amount(written, unit).ok(), number, "{written} {unit}");
+        }
+    }
+}

@@ -1,0 +1,521 @@
+//! Phase 7, admit: the limits of a request, reserved all together or not at all.
+//!
+//! The limits of the plan come first, those of the API or model on top: each of them must let the request
+//! pass. Limits of one subject lie in one object and are decided in one call; nearly always that is the
+//! consumer's. Of a call that is open to everybody the subject is the client's address, and the limits are
+//! those of the API. The result is a [`Reservation`], without which nothing is answered.
+//!
+//! Where limits lie in several objects, these are asked one after the other, in one order for all requests:
+//! tried at each but the last, charged at the last, then charged at the others ([`Mode`]). A request that is
+//! refused anywhere was charged nowhere; what was tried when an isolate was lost is given back by itself.
+
+pub(crate) mod more;
+pub(crate) mod subject;
+mod uses;
+mod verdict;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Compiled, Limit, LimitKind, Plan, Precision, Unit, Zone};
+
+use crate::account::{self, Account};
+use crate::answer::Tried;
+use crate::authorize::{Permit, Permitted};
+use crate::error::{Code, Refusal};
+use crate::look;
+use crate::meter::lease::{Leases, Spent, Taken};
+use crate::meter::local::Local;
+use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed};
+use subject::{Call, Group};
+pub use uses::{Asks, Uses};
+
+/// A request that its limits let pass. Only this module makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reservation {
+    permit: Permit,
+    /// What the answer says of the limits.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// The limiter could not be asked, and the plan lets pass then.
+    pub unlimited: bool,
+    /// Of a model's call: the target that is tried first.
+    pub target: Option<Tried>,
+    /// What the call may use.
+    pub uses: Uses,
+    /// What objects keep for it until it is settled.
+    pub accounts: Vec<Account>,
+    /// The limits in the shadow that would have held it back (places among those of the call).
+    pub shadowed: Vec<u32>,
+    /// How its limits stand, by their places; where that is what was asked.
+    pub standings: Vec<(u32, Standing)>,
+}
+
+impl Reservation {
+    /// The right that was admitted.
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+}
+
+/// How far a request has got with its limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What it came to for this call.
+    uses: Uses,
+    /// The groups of limits that objects are asked for, by their places.
+    todo: Vec<Todo>,
+    /// Those that were paid out of leases.
+    leased: Vec<u32>,
+    /// Which of them is asked now.
+    turn: Turn,
+    standings: Vec<(u32, Standing)>,
+    shadowed: Vec<u32>,
+    unlimited: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Todo {
+    group: u32,
+    /// What is asked for in advance.
+    lease: Option<Lease>,
+}
+
+/// What was asked for in advance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Lease {
+    key: String,
+    /// When, in Unix milliseconds.
+    at: u64,
+    ask: LeaseAsk,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Turn {
+    /// All but the last are tried, the last is charged.
+    Reserve(u32),
+    /// The others are charged too.
+    Confirm(u32),
+}
+
+/// What an isolate knows of limits by itself; it may vanish.
+#[derive(Debug)]
+pub struct Memory {
+    /// Limits that it keeps alone.
+    pub local: Local,
+    /// What it took in advance.
+    pub leases: Leases,
+}
+
+/// What admission came to.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    /// The request may go on.
+    Reserved(Reservation),
+    /// An object must be asked.
+    Ask {
+        /// Its name.
+        object: String,
+        /// The question.
+        ask: Vec<u8>,
+        /// The right that waits.
+        permit: Permit,
+        /// How far it has got.
+        asked: Asked,
+    },
+}
+
+/// Why there is no reservation.
+#[derive(Debug)]
+pub struct Unmetered {
+    /// What the client is told.
+    pub refusal: Box<Refusal>,
+    /// What objects may keep for it, to be given back.
+    pub accounts: Vec<Account>,
+}
+
+impl From<Refusal> for Unmetered {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal: Box::new(refusal),
+            accounts: Vec::new(),
+        }
+    }
+}
+
+/// The limits of a call, looked up anew at each step.
+struct Round<'a> {
+    plan: Option<&'a Plan>,
+    limits: Vec<&'a Limit>,
+    groups: Vec<Group<'a>>,
+    asks: Asks<'a>,
+    /// How many requests it counts for: who only looks is not charged.
+    cost: u32,
+    zones: &'a [Zone],
+    now: u64,
+}
+
+/// Reserves what a request needs, or says whom to ask.
+pub fn begin(
+    policy: &Compiled,
+    permit: Permit,
+    asks: Asks<'_>,
+    memory: &mut Memory,
+    now: u64,
+) -> Result<Admission, Refusal> {
+    let uses = uses::of(policy, &permit.to, &limits_of(policy, &permit)?.1, &asks)?;
+    let round = Round::new(policy, &permit, &uses, asks, now)?;
+    let mut asked = Asked {
+        uses,
+        todo: Vec::new(),
+        leased: Vec::new(),
+        turn: Turn::Reserve(0),
+        standings: Vec::new(),
+        shadowed: Vec::new(),
+        unlimited: false,
+    };
+    for (place, group) in (0_u32..).zip(&round.groups) {
+        let limits = round.asked(group, &asked.uses);
+        let lease = match group.kept {
+            Precision::Local => {
+                let answer = memory.local.decide(&group.object, &limits, round.cost, now);
+                if let Outcome::Refused { .. } = answer.outcome {
+                    round.undo(&asked, place, memory, now);
+                    return Err(verdict::refused(&permit, &round, group, &answer, &asked));
+                }
+                asked.note(group, &answer);
+                continue;
+            }
+            Precision::Leased if round.cost > 0 => {
+                let key = lease_key(group);
+                match memory.leases.spend(&key, &limits, now) {
+                    Spent::Admitted(standings) => {
+                        let answer = Answer {
+                            outcome: Outcome::Admitted,
+                            leased: 0,
+                            shadowed: 0,
+                            standings,
+                        };
+                        asked.note(group, &answer);
+                        asked.leased.push(place);
+                        continue;
+                    }
+                    Spent::Ask(ask) => Some(Lease { key, at: now, ask }),
+                }
+            }
+            Precision::Leased | Precision::Exact => None,
+        };
+        asked.todo.push(Todo { group: place, lease });
+    }
+    round.ask_or_admit(policy, permit, asked)
+}
+
+/// Reads an object's answer; `None`: there was none.
+pub fn metered(
+    policy: &Compiled,
+    permit: Permit,
+    mut asked: Asked,
+    asks: Asks<'_>,
+    answer: Option<&[u8]>,
+    memory: &mut Memory,
+    now: u64,
+) -> Result<Admission, Unmetered> {
+    let round = Round::new(policy, &permit, &asked.uses, asks, now)?;
+    let place = asked.place();
+    let todo = asked.todo.get(place).ok_or_else(nobody_asked)?;
+    let group = round.group(todo)?;
+    let answer = answer.and_then(|answer| Answer::decode(answer).ok());
+    if let Some(Lease { key, at, ask }) = todo
+        .lease
+        .as_ref()
+        .filter(|_| asked.mode(round.cost) != Mode::Try)
+    {
+        let limits = round.asked(group, &asked.uses);
+        let taken = Taken {
+            key,
+            limits: &limits,
+            asked: *at,
+            ask: *ask,
+        };
+        match &answer {
+            Some(answer) => memory.leases.grant(&taken, answer.leased, &answer.standings),
+            None => memory.leases.grant(&taken, 0, &[]),
+        }
+    }
+    let failed = |refusal: Refusal, upto: usize, memory: &mut Memory| {
+        round.undo(&asked, u32::MAX, memory, now);
+        Unmetered {
+            refusal: Box::new(refusal),
+            accounts: round.accounts(&asked, upto, false),
+        }
+    };
+    match answer {
+        Some(answer) => {
+            if let Outcome::Refused { .. } = answer.outcome {
+                let refusal = verdict::refused(&permit, &round, group, &answer, &asked);
+                // What was charged in the end keeps its place until it is settled; the rest was only tried.
+                let upto = match asked.turn {
+                    Turn::Reserve(_) => place,
+                    Turn::Confirm(_) => asked.todo.len(),
+                };
+                return Err(failed(refusal, upto, memory));
+            }
+            asked.note(group, &answer);
+        }
+        None if round.plan.is_some_and(|plan| verdict::is_open(plan, now)) => asked.unlimited = true,
+        // The answer may be lost, and the charge made: what can be is given back.
+        None => {
+            let upto = match asked.turn {
+                Turn::Reserve(_) => place.saturating_add(1),
+                Turn::Confirm(_) => asked.todo.len(),
+            };
+            return Err(failed(verdict::unavailable(), upto, memory));
+        }
+    }
+    asked.turn = match asked.turn {
+        Turn::Reserve(turn) if place + 1 < asked.todo.len() => Turn::Reserve(turn + 1),
+        Turn::Reserve(_) => Turn::Confirm(0),
+        Turn::Confirm(turn) => Turn::Confirm(turn + 1),
+    };
+    Ok(round.ask_or_admit(policy, permit, asked)?)
+}
+
+impl Asked {
+    /// Which of the groups to do is asked now.
+    fn place(&self) -> usize {
+        let (Turn::Reserve(turn) | Turn::Confirm(turn)) = self.turn;
+        usize::try_from(turn).unwrap_or(usize::MAX)
+    }
+
+    /// How it is asked.
+    fn mode(&self, cost: u32) -> Mode {
+        match self.turn {
+            Turn::Confirm(_) => Mode::Confirm,
+            Turn::Reserve(_) if cost > 0 && self.place() + 1 < self.todo.len() => Mode::Try,
+            Turn::Reserve(_) => Mode::Charge,
+        }
+    }
+
+    /// Whether nobody is left to ask.
+    fn is_done(&self, cost: u32) -> bool {
+        match self.turn {
+            Turn::Reserve(_) => self.todo.is_empty(),
+            // The last was charged when it was reserved; who only looks has charged nothing.
+            Turn::Confirm(_) => cost == 0 || self.place() + 1 >= self.todo.len(),
+        }
+    }
+
+    /// Notes what was said of a group.
+    fn note(&mut self, group: &Group<'_>, answer: &Answer) {
+        for (at, (counted, standing)) in group.limits.iter().zip(&answer.standings).enumerate() {
+            self.standings.retain(|(place, _)| *place != counted.place);
+            self.standings.push((counted.place, *standing));
+            if is_shadowed(answer.shadowed, at) && !self.shadowed.contains(&counted.place) {
+                self.shadowed.push(counted.place);
+            }
+        }
+    }
+}
+
+impl<'a> Round<'a> {
+    fn new(
+        policy: &'a Compiled,
+        permit: &Permit,
+        uses: &Uses,
+        asks: Asks<'a>,
+        now: u64,
+    ) -> Result<Self, Refusal> {
+        let (plan, limits) = limits_of(policy, permit)?;
+        let call = call(policy, permit, asks.address, uses.provider)?;
+        let groups = call.groups(&limits)?;
+        Ok(Self {
+            plan,
+            limits,
+            groups,
+            asks,
+            cost: u32::from(permit.to != Permitted::Standing),
+            zones: &policy.zones,
+            now,
+        })
+    }
+
+    /// The limits of a group, as they are asked.
+    fn asked<'g>(&self, group: &'g Group<'_>, uses: &Uses) -> Vec<AskedLimit<'g>> {
+        let amount = |limit: &Limit| match self.cost {
+            0 => 0,
+            _ => account::first(limit, uses.attempt(), uses.bytes),
+        };
+        let limits = group.limits.iter();
+        limits
+            .map(|counted| {
+                let amount = amount(counted.limit);
+                AskedLimit::new(&counted.id, counted.limit, self.zones, amount, self.now)
+            })
+            .collect()
+    }
+
+    fn group(&self, todo: &Todo) -> Result<&Group<'a>, Refusal> {
+        let place = usize::try_from(todo.group).ok();
+        place
+            .and_then(|place| self.groups.get(place))
+            .ok_or_else(nobody_asked)
+    }
+
+    /// Asks for the group whose turn it is; if all have been, the request is admitted.
+    fn ask_or_admit(&self, policy: &Compiled, permit: Permit, asked: Asked) -> Result<Admission, Refusal> {
+        if asked.is_done(self.cost) {
+            return Ok(Admission::Reserved(self.admit(policy, permit, asked)));
+        }
+        let todo = asked.todo.get(asked.place()).ok_or_else(nobody_asked)?;
+        let group = self.group(todo)?;
+        let id = crate::accept::hex(self.asks.request);
+        let held = self.cost > 0 && group.limits.iter().any(|counted| account::is_held(counted.limit));
+        let mode = asked.mode(self.cost);
+        let lease = todo.lease.as_ref().map(|lease| lease.ask);
+        let ask = Ask {
+            mode,
+            request: &id,
+            part: 0,
+            cost: self.cost,
+            hold: if held { asked.uses.hold } else { 0 },
+            lease: lease.filter(|ask| ask.life > 0 && mode != Mode::Try),
+            limits: self.asked(group, &asked.uses),
+        };
+        let ask = ask
+            .encode()
+            .map_err(|_| look::broken("the ask cannot be written"))?;
+        Ok(Admission::Ask {
+            object: group.object.clone(),
+            ask,
+            permit,
+            asked,
+        })
+    }
+
+    fn admit(&self, policy: &Compiled, permit: Permit, asked: Asked) -> Reservation {
+        let headers = if policy.gateway.limit_headers {
+            verdict::headers(self, &asked)
+        } else {
+            Vec::new()
+        };
+        let accounts = self.accounts(&asked, asked.todo.len(), true);
+        let looks = permit.to == Permitted::Standing;
+        Reservation {
+            permit,
+            headers,
+            unlimited: asked.unlimited,
+            target: asked.uses.target,
+            accounts: if looks { Vec::new() } else { accounts },
+            uses: asked.uses,
+            shadowed: asked.shadowed,
+            standings: if looks { asked.standings } else { Vec::new() },
+        }
+    }
+
+    /// What the first so many objects may keep for the call. `held`: only what is settled at its end.
+    fn accounts(&self, asked: &Asked, upto: usize, held: bool) -> Vec<Account> {
+        let alone = asked.todo.len() == 1;
+        let groups = asked
+            .todo
+            .iter()
+            .take(upto)
+            .filter_map(|todo| self.group(todo).ok());
+        groups
+            // One that is asked alone is never tried.
+            .filter(|group| {
+                (!held && !alone) || group.limits.iter().any(|counted| account::is_held(counted.limit))
+            })
+            .map(|group| Account::of(group, asked.uses.attempt(), asked.uses.hold))
+            .collect()
+    }
+
+    /// Takes back what this isolate charged to the groups before a place by itself.
+    fn undo(&self, asked: &Asked, before: u32, memory: &mut Memory, now: u64) {
+        for (place, group) in (0..before).zip(&self.groups) {
+            if group.kept == Precision::Local {
+                let limits = self.asked(group, &asked.uses);
+                memory.local.undo(&group.object, &limits, self.cost, now);
+            } else if asked.leased.contains(&place) {
+                memory.leases.give_back(&lease_key(group), now);
+            }
+        }
+    }
+}
+
+/// Who asks for what.
+pub(crate) fn call<'a, 'c>(
+    policy: &'a Compiled,
+    permit: &'c Permit,
+    address: &'c str,
+    provider: Option<u32>,
+) -> Result<Call<'a, 'c>, Refusal> {
+    let caller = match &permit.caller {
+        Some(caller) => Some((look::consumer(policy, caller.consumer)?, caller)),
+        None => None,
+    };
+    Ok(Call {
+        policy,
+        caller,
+        address,
+        to: &permit.to,
+        provider,
+    })
+}
+
+/// Leases are for one subject and one set of limits.
+fn lease_key(group: &Group<'_>) -> String {
+    let mut key = group.object.clone();
+    for counted in &group.limits {
+        // Nothing that a name may hold.
+        key.push('\n');
+        key.push_str(&counted.id);
+    }
+    key
+}
+
+fn nobody_asked() -> Refusal {
+    look::broken("nobody was asked for these limits")
+}
+
+/// The plan of a call and its limits: the plan's, then those of what it calls.
+pub(crate) fn limits_of<'a>(
+    policy: &'a Compiled,
+    permit: &Permit,
+) -> Result<(Option<&'a Plan>, Vec<&'a Limit>), Refusal> {
+    let plan = match &permit.caller {
+        Some(caller) => {
+            let consumer = look::consumer(policy, caller.consumer)?;
+            Some(look::plan(policy, consumer.plan)?)
+        }
+        None => None,
+    };
+    let own: &[Limit] = match &permit.to {
+        Permitted::Operation(index) => &look::api(policy, look::operation(policy, *index)?.api)?.limits,
+        Permitted::Model(index, _) => &look::model(policy, *index)?.limits,
+        Permitted::Models | Permitted::ModelCard(_) | Permitted::Standing => &[],
+    };
+    let of_plan = plan.map_or(&[][..], |plan| &plan.limits);
+    // Only a model's call uses tokens or money.
+    let budgets = matches!(permit.to, Permitted::Model(..) | Permitted::Standing);
+    let counts = |limit: &&Limit| {
+        budgets || !matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes)
+    };
+    Ok((plan, of_plan.iter().chain(own).filter(counts).collect()))
+}
+
+/// What a limit is called where only its place is known.
+pub(crate) fn name_of<'a>(limits: &[&'a Limit], place: u32) -> Option<&'a Limit> {
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| limits.get(place))
+        .copied()
+}
+
+/// A refusal for a limit that held a request back, without its place.
+pub(crate) const fn code_of(kind: &LimitKind) -> Code {
+    match kind {
+        LimitKind::Rate(_) => Code::RateLimited,
+        LimitKind::Quota { .. } => Code::QuotaExceeded,
+        LimitKind::Budget { .. } => Code::BudgetExceeded,
+        LimitKind::Concurrency { .. } => Code::ConcurrencyLimited,
+    }
+}

@@ -1,0 +1,96 @@
+//! What a client is told of its limits.
+
+use std::borrow::Cow;
+
+use turnpike_policy::{LimitKind, OnError, Plan, Unit};
+
+use super::subject::Group;
+use super::{Asked, Round, code_of, name_of};
+use crate::authorize::{Permit, Permitted};
+use crate::error::{Code, Refusal};
+use crate::look;
+use crate::meter::headers::{self, Retry};
+use crate::meter::{Answer, Outcome, Standing};
+
+/// Whether a plan lets pass what cannot be checked. The gateway keeps the date of an exception by itself.
+pub(super) fn is_open(plan: &Plan, now: u64) -> bool {
+    plan.on_error == OnError::Open && plan.open_until.is_none_or(|until| now < until)
+}
+
+/// The limits cannot be checked.
+pub(super) fn unavailable() -> Refusal {
+    Refusal::new(Code::LimiterUnavailable, "The limits cannot be checked now.").header("retry-after", "1")
+}
+
+/// How the limits stand of which something was said; those in the shadow are nobody's business.
+pub(super) fn headers(round: &Round<'_>, asked: &Asked) -> Vec<(Cow<'static, str>, String)> {
+    let mut known: Vec<(u32, &str, &Standing)> = asked
+        .standings
+        .iter()
+        .filter_map(|(place, standing)| {
+            let limit = name_of(&round.limits, *place).filter(|limit| !limit.shadow)?;
+            Some((*place, limit.id.as_str(), standing))
+        })
+        .collect();
+    if known.is_empty() {
+        return Vec::new();
+    }
+    known.sort_by_key(|(place, _, _)| *place);
+    let standings = || known.iter().map(|(_, id, standing)| (*id, *standing));
+    vec![
+        (Cow::Borrowed("ratelimit-policy"), headers::policy(standings())),
+        (Cow::Borrowed("ratelimit"), headers::remaining(standings())),
+    ]
+}
+
+/// What is said to a request that a limit of a group holds back.
+pub(super) fn refused(
+    permit: &Permit,
+    round: &Round<'_>,
+    group: &Group<'_>,
+    answer: &Answer,
+    asked: &Asked,
+) -> Refusal {
+    let Outcome::Refused {
+        limit,
+        retry_after_ms,
+    } = answer.outcome
+    else {
+        return look::broken("an admitted request is refused");
+    };
+    let place = usize::try_from(limit).ok();
+    let Some(counted) = place.and_then(|place| group.limits.get(place)) else {
+        return look::broken("the object names a limit that was not asked");
+    };
+    let limit = counted.limit;
+    let mut asked = asked.clone();
+    asked.note(group, answer);
+    let mut said = headers(round, &asked);
+    let what = match limit.kind {
+        LimitKind::Rate(_) => "rate limit",
+        LimitKind::Quota { .. } => "quota",
+        LimitKind::Budget { unit, .. } => match unit {
+            Unit::NanoUsd => "budget of money",
+            Unit::Bytes => "limit of request bodies",
+            Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => "budget of tokens",
+        },
+        LimitKind::Concurrency { .. } => "number of requests at one time",
+    };
+    let retry = Retry::new(&limit.kind, retry_after_ms);
+    said.push((Cow::Borrowed("retry-after"), retry.after.to_string()));
+    if matches!(
+        permit.to,
+        Permitted::Model(..) | Permitted::Models | Permitted::ModelCard(_)
+    ) {
+        // The clients of models read these two.
+        said.push((Cow::Borrowed("retry-after-ms"), retry.after_ms.to_string()));
+        said.push((Cow::Borrowed("x-should-retry"), retry.should_retry().to_owned()));
+    }
+    let detail = format!(
+        "The {what} `{}` is reached. Try again in {} s.",
+        limit.id, retry.after
+    );
+    let mut refusal = Refusal::new(code_of(&limit.kind), detail).by(&limit.origin);
+    refusal.headers = said;
+    refusal
+}

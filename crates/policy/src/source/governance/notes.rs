@@ -1,0 +1,98 @@
+//! What rules find in a document by itself. It is the same in every environment, so it is found once, and
+//! weighed where it is said: a severity is the gateway's to set.
+
+use std::collections::BTreeMap;
+
+use super::super::diagnostic::{Code, Draft, Report, Severity, Span};
+use super::super::openapi::Document;
+use super::super::yaml::Node;
+use super::documents::{self, Opened};
+use super::{Judge, counted, operations, overlaps, point_to_more, samples, schemas, texts};
+
+/// More than this are counted, and not kept.
+const MAX_KEPT: usize = 10_000;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    kept: Vec<Draft>,
+    /// How often else a rule is not met.
+    more: BTreeMap<Code, usize>,
+    spare: Draft,
+}
+
+impl Notes {
+    /// What is found in a document of which no operation is open to everybody.
+    pub(crate) fn of(root: &Node) -> Self {
+        let mut notes = Self::default();
+        // That it is a document is for its check to say.
+        if let Some(document) = Document::open(root, root.span, &mut Report::default()) {
+            notes.judge(&documents::open(document, root, &BTreeMap::new()));
+        }
+        notes
+    }
+
+    /// What its texts hold that should not be there.
+    pub(crate) fn of_texts(root: &Node) -> Self {
+        let mut notes = Self::default();
+        texts::search(root, &mut notes);
+        notes
+    }
+
+    pub(super) fn judge(&mut self, opened: &Opened<'_>) {
+        operations::judge(opened, self);
+        overlaps::judge(opened, self);
+        schemas::judge(opened, self);
+        samples::judge(opened, self);
+    }
+
+    /// Notes that a rule is not met.
+    pub(super) fn say(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
+        if self.kept.len() >= MAX_KEPT {
+            *self.more.entry(code).or_default() += 1;
+            self.spare = Draft::default();
+            return &mut self.spare;
+        }
+        self.kept
+            .push(Draft::new(Severity::Note, code, span, message.into()));
+        self.kept.last_mut().unwrap_or(&mut self.spare)
+    }
+
+    /// Notes once for a file what is not met in many places of it, with the first of them.
+    pub(super) fn say_once(
+        &mut self,
+        code: Code,
+        places: &[Span],
+        message: impl FnOnce(&str) -> String,
+    ) -> &mut Draft {
+        let Some((first, count)) = counted(places) else {
+            self.spare = Draft::default();
+            return &mut self.spare;
+        };
+        let draft = self.say(code, first, message(&count));
+        point_to_more(draft, places);
+        draft
+    }
+}
+
+impl Judge<'_> {
+    /// Says what was found in a document, as it weighs here.
+    pub(super) fn take(&mut self, notes: &Notes) {
+        for draft in &notes.kept {
+            if self.faulty.contains(&draft.span().file) {
+                continue;
+            }
+            if let Some(severity) = self.report.level(draft.code()) {
+                if draft.code() == Code::HighEntropy {
+                    self.report.redact(draft.span());
+                }
+                self.report.take(draft, severity);
+            }
+        }
+        for (code, count) in &notes.more {
+            if let Some(severity) = self.report.level(*code) {
+                self.report.count_more(severity, *count);
+            }
+        }
+    }
+}
