@@ -40,6 +40,10 @@ pub struct Compiled {
     pub mocks: Vec<Mock>,
     /// The time zones that limits name, sorted by name.
     pub zones: Vec<Zone>,
+    /// The claims of tokens that limits count by, sorted.
+    pub claims: Vec<String>,
+    /// The request headers that limits count by, lower case, sorted.
+    pub headers: Vec<String>,
     /// Names of the Worker secrets that something in this tree needs, sorted, each once.
     pub secrets: Vec<String>,
 }
@@ -119,6 +123,13 @@ pub struct Issuer {
     pub access_tokens: bool,
     /// Where the keys come from.
     pub keys: Keys,
+}
+
+impl Issuer {
+    /// Whether clients are told to ask it for a token: it has a URL, and keys that anybody may check.
+    pub fn is_public(&self) -> bool {
+        self.issuer.starts_with("https://") && !matches!(self.keys, Keys::Secret(_))
+    }
 }
 
 /// Where the keys of an issuer come from.
@@ -307,6 +318,10 @@ pub enum SubjectPart {
     Model,
     /// Each provider that a model is called at, and each version of an API.
     Upstream,
+    /// Each value of this claim among the tokens of one issuer; callers without it together.
+    Claim(String),
+    /// Each value of this request header, lower case; requests without it together.
+    Header(String),
 }
 
 /// What is limited.

@@ -685,6 +685,8 @@ fn made() -> Compiled {
         identities: vec![identity(0), identity(1), identity(2)],
         routes: routes(&apis, &operations),
         zones: Vec::new(),
+        claims: Vec::new(),
+        headers: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)
             .to_vec(),

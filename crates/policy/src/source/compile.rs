@@ -25,6 +25,7 @@ use super::providers::{self, ProviderFile};
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::secrets::quote;
+use super::subjects;
 use super::templates::{TemplateFile, Templates};
 use super::tighten::{self, InheritedLimits};
 use super::unused;
@@ -333,6 +334,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();
     compiled.zones = zones_of(&compiled);
+    (compiled.claims, compiled.headers) = subjects::named(&compiled, file.map(|file| file.span), checker);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 
     budgets::check(&compiled, &known, checker);

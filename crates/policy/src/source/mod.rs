@@ -41,6 +41,7 @@ mod routes;
 mod scalars;
 pub mod schema;
 mod secrets;
+mod subjects;
 mod syntax;
 mod templates;
 mod tighten;

@@ -14,6 +14,7 @@ fn with(changes: Changes<'_>) -> Result<Principal, Refusal> {
 #[test]
 fn a_right_token_proves_a_principal() {
     let expected = Principal {
+        claims: Vec::new(),
         consumer: 11,
         issuer: Some(SECRET),
         subject: "somebody".to_owned(),

@@ -205,6 +205,7 @@ fn api_keys() {
         )
     };
     let principal = Principal {
+        claims: Vec::new(),
         consumer: 1,
         issuer: None,
         subject: "trial".to_owned(),
