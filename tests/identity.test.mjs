@@ -325,9 +325,9 @@ describe("a shared secret", () => {
   });
 });
 
-test("API keys: in one of three headers, and only one", async () => {
+test("API keys: in one of four headers, and only one", async () => {
   const good = key("wide");
-  for (const headers of [{ "x-api-key": good }, { "api-key": good }, { authorization: `Bearer ${good}` }, { authorization: `bearer ${good}`, "x-api-key": good }]) {
+  for (const headers of [{ "x-api-key": good }, { "api-key": good }, { "x-goog-api-key": good }, { authorization: `Bearer ${good}` }, { authorization: `bearer ${good}`, "x-api-key": good }]) {
     const { status, line } = await call(headers);
     assert.deepEqual([status, line.consumer], [200, "wide"], JSON.stringify(headers));
   }
