@@ -1,6 +1,7 @@
 //! Tests of this phase, and what they share: a policy with one issuer of each kind of keys, and
 //! tokens signed with keys from the RFCs.
 
+mod advisories;
 mod cache;
 mod claims;
 mod credential;
