@@ -190,7 +190,7 @@ fn claims_and_headers_are_counted_as_the_gateway_counts_them() {
     );
     tree.write(
         "tests/one.yaml",
-        "- name: it\n  steps:\n    - { request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: a } }, times: 3 }, expect: [{ status: 200, times: 2 }, { code: rate_limited }] }\n    - { request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: b } }, times: 2 }, expect: [{ status: 200, times: 1 }, { code: rate_limited }] }\n    - { request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: b } }, headers: { x-tenant: c }, times: 2 }, expect: [{ status: 200, times: 1 }, { code: rate_limited }] }\n",
+        "- name: it\n  steps:\n    - { request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: a } }, times: 3 }, expect: [{ status: 200, times: 2 }, { code: rate_limited }] }\n    - { after: 5s, request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: b } }, times: 2 }, expect: [{ status: 200, times: 1 }, { code: rate_limited }] }\n    - { after: 5s, request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: c } }, headers: { x-tenant: c }, times: 3 }, expect: [{ status: 200, times: 2 }, { code: rate_limited }] }\n",
     );
     let out = tree.good(&["test", "--env", "production"]);
     assert!(out.contains("1 passed, 0 failed"), "{out}");
