@@ -172,7 +172,7 @@ fn kept(claims: &Members<Value>, names: &[String]) -> Vec<Option<String>> {
     names.iter().map(value).collect()
 }
 
-/// Refuses a token that was not issued to this client: `client_id` (RFC 9068, 2.2) and `azp` (OpenID
+/// Refuses a token that was not issued to this client: `client_id` (RFC 9068, 2.2) and `azp` (`OpenID`
 /// Connect Core, 2) say to whom, and whichever of them is there must say the same.
 fn client(claims: &Members<Value>, wanted: &str) -> Result<(), Refusal> {
     let mut named = false;

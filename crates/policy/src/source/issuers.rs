@@ -37,7 +37,7 @@ record! {
         /// `development` for the key pair that `turnpike` makes on this machine. Left out, and without
         /// a `secret`: where the issuer's metadata say.
         jwks: optional KeySource,
-        /// Which metadata say where the keys are: `openid` (OpenID Connect Discovery) or `oauth`
+        /// Which metadata say where the keys are: `openid` (`OpenID` Connect Discovery) or `oauth`
         /// (RFC 8414). Left out: `openid`.
         discovery: optional Discovery,
         /// Origins at which the metadata may say that the keys are, beside the issuer's own.
@@ -337,7 +337,7 @@ fn keys(
     }
 }
 
-/// Where an issuer's metadata are (OpenID Connect Discovery, section 4; RFC 8414, section 3.1).
+/// Where an issuer's metadata are (`OpenID` Connect Discovery, section 4; RFC 8414, section 3.1).
 fn discovered(issuer: &Issuer, checker: &mut Checker) -> Option<Keys> {
     let id = issuer.issuer.as_ref()?;
     let whole = Url::parse(id.0.strip_suffix('/').unwrap_or(&id.0)).ok();
