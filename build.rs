@@ -10,6 +10,7 @@
 //! tells: `scripts/build` asks Git before every build, and says it in `TURNPIKE_COMMIT` and
 //! `TURNPIKE_DIRTY`, so that what has not changed is not built. They also serve where there is no Git.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -189,6 +190,7 @@ fn facts(hash: &[u8; 32], stamp: &Stamp, compiled: &Compiled) -> Result<String, 
         text,
         "pub const APIS: &[(&str, &str, Option<u64>)] = &{published:?};"
     )?;
+    resources(&mut text, compiled)?;
     writeln!(
         text,
         "/// Whether what is missing or refused may be explained to whoever asks.\npub const EXPLAIN: bool = {explain};"
@@ -199,6 +201,47 @@ fn facts(hash: &[u8; 32], stamp: &Stamp, compiled: &Compiled) -> Result<String, 
         gateway.show_hash
     )?;
     Ok(text)
+}
+
+/// The constants that tell what is protected, and by whom (RFC 9728).
+fn resources(text: &mut String, compiled: &Compiled) -> std::fmt::Result {
+    let Compiled { gateway, apis, .. } = compiled;
+    let scopes_of = |index: Option<u32>| -> BTreeSet<&str> {
+        let operations = compiled.operations.iter();
+        let of = operations.filter(|operation| index.is_none_or(|index| operation.api == index));
+        of.flat_map(|operation| &operation.scopes)
+            .map(String::as_str)
+            .collect()
+    };
+    let whole = (gateway.name.clone(), String::new(), None, scopes_of(None));
+    let each = (0..)
+        .zip(apis)
+        .filter(|(_, api)| api.lifecycle.state != State::Retired);
+    let each = each.map(|(index, api)| {
+        let title = format!("{} {}", api.title, api.version);
+        (
+            title,
+            api.base.clone(),
+            api.lifecycle.sunset,
+            scopes_of(Some(index)),
+        )
+    });
+    let mut resources = String::new();
+    for (title, base, sunset, scopes) in std::iter::once(whole).chain(each) {
+        let scopes: Vec<_> = scopes.into_iter().collect();
+        write!(resources, "({title:?}, {base:?}, {sunset:?}, &{scopes:?}), ")?;
+    }
+    writeln!(
+        text,
+        "/// What is protected: the gateway as a whole, then each published API: title, base path, when it ends, scopes.\n\
+         pub const RESOURCES: &[(&str, &str, Option<u64>, &[&str])] = &[{resources}];"
+    )?;
+    let issuers = compiled.issuers.iter().filter(|issuer| issuer.is_public());
+    let issuers: Vec<_> = issuers.map(|issuer| &issuer.issuer).collect();
+    writeln!(
+        text,
+        "/// Whom clients may ask for a token.\npub const ISSUERS: &[&str] = &{issuers:?};"
+    )
 }
 
 fn or_unknown(text: &str) -> &str {

@@ -194,6 +194,59 @@ pub(crate) fn catalog(apis: &[(&str, &str, Option<u64>)], origin: &str, now: u64
     }
 }
 
+/// What the metadata of a protected resource say (RFC 9728, 2).
+#[derive(Serialize)]
+struct ProtectedResource<'a> {
+    resource: String,
+    authorization_servers: &'a [&'a str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    scopes_supported: &'a [&'a str],
+    bearer_methods_supported: [&'static str; 1],
+    resource_name: &'a str,
+}
+
+/// Where the metadata of protected resources are (RFC 9728, 3.1).
+const RESOURCE: &str = "/.well-known/oauth-protected-resource";
+
+/// The path of the resource whose metadata a path asks for; empty: the gateway as a whole.
+pub(crate) fn resource_path(path: &str) -> Option<&str> {
+    let path = path.strip_prefix(RESOURCE)?;
+    (path.is_empty() || path.starts_with('/')).then_some(path)
+}
+
+/// What is protected, and who gives out the tokens for it.
+pub(crate) struct Resources<'a> {
+    /// Title, base path, when it ends, scopes.
+    pub(crate) list: &'a [(&'a str, &'a str, Option<u64>, &'a [&'a str])],
+    pub(crate) issuers: &'a [&'a str],
+}
+
+impl Resources<'_> {
+    /// The metadata that a path asks for, if there is such a resource and somebody to ask for a token.
+    pub(crate) fn metadata(&self, origin: &str, path: &str, now: u64) -> Option<Answer> {
+        let wanted = resource_path(path)?;
+        let mut list = self.list.iter();
+        let (title, base, sunset, scopes) = list.find(|(_, base, ..)| *base == wanted)?;
+        if self.issuers.is_empty() || sunset.is_some_and(|sunset| sunset <= now) {
+            return None;
+        }
+        let metadata = ProtectedResource {
+            resource: format!("{origin}{base}"),
+            authorization_servers: self.issuers,
+            scopes_supported: scopes,
+            bearer_methods_supported: ["header"],
+            resource_name: title,
+        };
+        Some(Answer {
+            status: 200,
+            content_type: "application/json",
+            cache_control: "public, max-age=300",
+            header: None,
+            body: json(&metadata),
+        })
+    }
+}
+
 fn page(value: &impl Serialize) -> Answer {
     Answer {
         status: 200,
@@ -315,6 +368,42 @@ mod tests {
                 "item": [{ "href": "https://api.acme.dev/petstore/v2", "title": "Pet store v2" }],
             }] })
         );
+    }
+
+    #[test]
+    fn a_resource_says_who_opens_it() {
+        let resources = Resources {
+            list: &[
+                ("acme-edge", "", None, &["pets:read", "pets:write"]),
+                ("Pet store v1", "/petstore/v1", Some(5), &[]),
+                ("Pet store v2", "/petstore/v2", None, &["pets:write"]),
+            ],
+            issuers: &["https://login.acme.dev/"],
+        };
+        let at = |path: &str, now| resources.metadata("https://api.acme.dev", path, now);
+        let answer = at("/.well-known/oauth-protected-resource/petstore/v2", 9).expect("there is one");
+        assert_eq!(
+            body(&answer),
+            json!({
+                "resource": "https://api.acme.dev/petstore/v2",
+                "authorization_servers": ["https://login.acme.dev/"],
+                "scopes_supported": ["pets:write"],
+                "bearer_methods_supported": ["header"],
+                "resource_name": "Pet store v2",
+            })
+        );
+        let whole = at(RESOURCE, 9).expect("there is one");
+        assert_eq!(body(&whole)["resource"], "https://api.acme.dev");
+        let ending = "/.well-known/oauth-protected-resource/petstore/v1";
+        assert!(at(ending, 4).is_some() && at(ending, 5).is_none());
+        for path in ["/", "/petstore", "/petstore/v2/", "s", "/petstore/v2/pets"] {
+            assert_eq!(at(&format!("{RESOURCE}{path}"), 0), None, "{path}");
+        }
+        let nobody = Resources {
+            issuers: &[],
+            ..resources
+        };
+        assert_eq!(nobody.metadata("https://api.acme.dev", RESOURCE, 0), None);
     }
 
     #[test]

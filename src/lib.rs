@@ -18,7 +18,7 @@ mod tests;
 
 use std::cell::Cell;
 
-use answer::{Answer, Problem, Version};
+use answer::{Answer, Problem, Resources, Version};
 use route::{Location, Route};
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::{
@@ -79,6 +79,14 @@ async fn decide(method: &str, url: &Location<'_>, env: &Env, id: &str) -> Answer
         Route::Health => health(facts::SECRETS, facts::EXPLAIN, env, id),
         Route::Version => VERSION.answer(),
         Route::Catalog => answer::catalog(facts::APIS, url.origin, Date::now().as_millis()),
+        Route::Resource => {
+            let resources = Resources {
+                list: facts::RESOURCES,
+                issuers: facts::ISSUERS,
+            };
+            let found = resources.metadata(url.origin, url.path, Date::now().as_millis());
+            found.unwrap_or_else(|| answer::problem(Problem::NotFound, id, &[]))
+        }
         Route::NotFound => answer::problem(Problem::NotFound, id, &[]),
         Route::MethodNotAllowed => answer::problem(Problem::MethodNotAllowed, id, &[]),
         #[cfg(feature = "faults")]

@@ -9,6 +9,8 @@ pub(crate) enum Route {
     Version,
     /// What it publishes.
     Catalog,
+    /// Whose tokens open what (RFC 9728).
+    Resource,
     /// Panics, so that tests can show whom that harms.
     #[cfg(feature = "faults")]
     Panic,
@@ -27,6 +29,7 @@ pub(crate) fn route(method: &str, url: &Location<'_>) -> Route {
         "/_turnpike/health" => Route::Health,
         "/_turnpike/version" => Route::Version,
         crate::answer::CATALOG => Route::Catalog,
+        path if crate::answer::resource_path(path).is_some() => Route::Resource,
         #[cfg(feature = "faults")]
         "/_turnpike/panic" => Route::Panic,
         #[cfg(feature = "faults")]
@@ -93,6 +96,11 @@ mod tests {
             ("/_turnpike/health", Route::Health),
             ("/_turnpike/version", Route::Version),
             ("/.well-known/api-catalog", Route::Catalog),
+            ("/.well-known/oauth-protected-resource", Route::Resource),
+            (
+                "/.well-known/oauth-protected-resource/petstore/v2",
+                Route::Resource,
+            ),
         ] {
             assert_eq!(at("GET", path), page);
             assert_eq!(at("HEAD", path), page);

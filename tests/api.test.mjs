@@ -72,6 +72,22 @@ describe("a mocked API", () => {
     assert.equal(status, 201, "a token that carries it");
   });
 
+  test("says where to learn who gives out tokens, and for what", async () => {
+    const refused = await gateway.fetch(PETS);
+    const [, place] = refused.headers.get("www-authenticate").match(/^Bearer resource_metadata="([^"]+)"$/);
+    const { origin, pathname } = new URL(place);
+    const answer = await gateway.fetch(pathname);
+    assert.equal(answer.status, 200);
+    const metadata = await answer.json();
+    assert.ok(PETS.startsWith(metadata.resource.slice(origin.length)), metadata.resource);
+    assert.ok(metadata.authorization_servers.includes("https://e2e-jwks.test"));
+    assert.ok(!metadata.authorization_servers.includes("https://e2e-hmac.test"), "a secret is nobody's to ask");
+    assert.deepEqual(metadata.scopes_supported, ["pets:write"]);
+    assert.equal((await gateway.fetch(`${pathname}/nothing`)).status, 404);
+    const whole = await gateway.fetch("/.well-known/oauth-protected-resource");
+    assert.equal(whole.status, 200);
+  });
+
   test("grants nothing that is not written", async () => {
     assert.equal((await call(PETS, { as: "narrow" })).status, 200);
     await problem(await call(`${PETS}/1`, { as: "narrow" }), 403, "operation_not_allowed");

@@ -57,11 +57,15 @@ export async function buildTree(tree, { env = "dev", faults = true } = {}) {
 
 // The pairs of the test issuers: made once, and part of every build.
 async function makeKeys() {
-  if (existsSync(KEYS_FILE)) return;
+  const whole = async () => {
+    const names = existsSync(KEYS_FILE) ? JSON.parse(await readFile(KEYS_FILE, "utf8")).keys.map((key) => key.alg) : [];
+    return Object.keys(ALGORITHMS).every((alg) => names.includes(alg));
+  };
+  if (await whole()) return;
   await mkdir(dirname(KEYS_FILE), { recursive: true });
   const release = await lock(`${KEYS_FILE}.making`);
   try {
-    if (existsSync(KEYS_FILE)) return;
+    if (await whole()) return;
     const pairs = await Promise.all(Object.keys(ALGORITHMS).map((alg) => newKeys(alg, `e2e-${alg}`)));
     const keys = await Promise.all(pairs.map(async ({ privateKey, publicJwk }) => {
       return { ...(await crypto.subtle.exportKey("jwk", privateKey)), ...publicJwk };

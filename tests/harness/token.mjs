@@ -6,7 +6,7 @@
 //   const token = await developmentToken("mobile-app", { scope: ["pets:write"] });
 //
 //   // Of issuers of a test's own. `keys` are pairs that the tree `e2e` trusts; its build made them:
-//   const pair = await keys("RS256");             // or ES256, EdDSA: { alg, kid, privateKey, publicJwk }
+//   const pair = await keys("RS256");             // or another of ALGORITHMS: { alg, kid, privateKey, publicJwk }
 //   const other = await newKeys("ES256", "kid");  // a pair that nobody knows yet
 //   await sign(pair, claims("e2e-jwks", "app-a", { scope: "pets:write" }))   // header as third argument
 //   await hmac("secret", claims("e2e-hmac", "app-a"))
@@ -54,12 +54,14 @@ export async function developmentToken(consumer, { policies, env, scope = [], ex
 
 // --- issuers of a test's own ---------------------------------------------------------------------------
 
+const rsa = (name, bits) => ({ name, hash: `SHA-${bits}`, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) });
+const pkcs1 = (bits) => ({ key: rsa("RSASSA-PKCS1-v1_5", bits), sign: "RSASSA-PKCS1-v1_5" });
+const pss = (bits) => ({ key: rsa("RSA-PSS", bits), sign: { name: "RSA-PSS", saltLength: bits / 8 } });
+const ecdsa = (namedCurve, bits) => ({ key: { name: "ECDSA", namedCurve }, sign: { name: "ECDSA", hash: `SHA-${bits}` } });
 export const ALGORITHMS = {
-  RS256: {
-    key: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) },
-    sign: "RSASSA-PKCS1-v1_5",
-  },
-  ES256: { key: { name: "ECDSA", namedCurve: "P-256" }, sign: { name: "ECDSA", hash: "SHA-256" } },
+  RS256: pkcs1(256), RS384: pkcs1(384), RS512: pkcs1(512),
+  PS256: pss(256), PS384: pss(384), PS512: pss(512),
+  ES256: ecdsa("P-256", 256), ES384: ecdsa("P-384", 384),
   EdDSA: { key: { name: "Ed25519" }, sign: "Ed25519" },
 };
 const HASHES = { HS256: "SHA-256", HS384: "SHA-384", HS512: "SHA-512" };

@@ -93,6 +93,7 @@ fn measure(folder: &Path) -> Result<serde_json::Value, String> {
                     url,
                     has_body: false,
                     headers,
+                    ..Head::default()
                 };
                 let next = black_box(engine.begin(&head, as_of, &random));
                 refused += usize::from(!matches!(next.step, Step::Meter { .. }));

@@ -1,5 +1,6 @@
 //! Values in the words of the policy language, so that what is shown can be written.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use turnpike_policy::{
@@ -66,14 +67,18 @@ pub(crate) fn limit(limit: &Limit) -> String {
 
 /// Whom a limit counts: `consumer`, `operation of a consumer`.
 pub(crate) fn subject(limit: &Limit) -> String {
-    let parts = limit.subject.iter().rev().map(|part| match part {
-        SubjectPart::Consumer => "consumer",
-        SubjectPart::Credential => "credential",
-        SubjectPart::Address => "address",
-        SubjectPart::Api => "API",
-        SubjectPart::Operation => "operation",
-        SubjectPart::Model => "model",
-        SubjectPart::Upstream => "upstream",
+    let parts = limit.subject.iter().rev().map(|part| {
+        Cow::Borrowed(match part {
+            SubjectPart::Consumer => "consumer",
+            SubjectPart::Credential => "credential",
+            SubjectPart::Address => "address",
+            SubjectPart::Api => "API",
+            SubjectPart::Operation => "operation",
+            SubjectPart::Model => "model",
+            SubjectPart::Upstream => "upstream",
+            SubjectPart::Claim(name) => return Cow::Owned(format!("claim `{name}`")),
+            SubjectPart::Header(name) => return Cow::Owned(format!("header `{name}`")),
+        })
     });
     parts.collect::<Vec<_>>().join(" and ")
 }

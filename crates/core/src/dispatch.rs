@@ -111,13 +111,15 @@ fn attend(core: &mut Option<Core>, bundle: &[u8], message: &[u8], out: &mut Writ
 }
 
 /// FACTS: what the shell must know before it can start the engine. Answers [`WIRE`], the names of the head's
-/// headers, of the answer's headers, the answer headers that may be copied, and the secrets that
+/// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer headers that may be copied, and the secrets that
 /// the engine needs.
 fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
     out.u8(tell::DATA);
     out.u32(WIRE);
-    out.texts(HEAD_NAMES.iter());
+    let named = bundle.compiled.headers.iter().map(String::as_str);
+    let head: Vec<&str> = HEAD_NAMES.into_iter().chain(named).collect();
+    out.texts(head.iter());
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
     out.texts(Engine::own_secrets(&bundle.compiled).iter());
@@ -304,6 +306,10 @@ impl Core {
         for value in &mut head.headers {
             *value = reader.optional_text()?;
         }
+        let named = &self.engine.policy().headers;
+        let named: Option<Vec<_>> = named.iter().map(|_| reader.optional_text()).collect();
+        let named = named?;
+        head.named = &named;
         #[cfg(feature = "faults")]
         fault(head.url.contains("fault=begin"), "begin");
         Some(self.engine.begin(&head, now, &random))

@@ -119,12 +119,21 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
         // The platform joins repeated headers by a comma; of these there can be only one.
         let single = matches!(
             *name,
-            "content-type" | "content-length" | "content-encoding" | "x-api-key" | "api-key"
+            "content-type"
+                | "content-length"
+                | "content-encoding"
+                | "x-api-key"
+                | "api-key"
+                | "x-goog-api-key"
         );
         if single && value.contains(',') {
             let detail = format!("The header `{name}` was sent more than once.");
             return Err(Refusal::new(Code::AmbiguousHeader, detail));
         }
+    }
+    if head.named.iter().flatten().any(|value| value.len() > MAX_HEADER) {
+        let detail = format!("A header that a limit counts by may have at most {MAX_HEADER} bytes.");
+        return Err(Refusal::new(Code::HeaderTooLarge, detail));
     }
     let Some(method) = Method::from_name(head.method) else {
         return Err(
@@ -162,6 +171,15 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
 /// The path of a URL that may not be acceptable, as it stands there: for the shape of its refusal.
 pub(crate) fn path_of(url: &str) -> &str {
     split_url(url).map_or("", |(_, path, _)| path)
+}
+
+/// Scheme, host and port of a URL; none where they hold what could end a quoted text.
+pub(crate) fn server_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte);
+    let plain = authority.len() <= 300 && authority.bytes().all(plain);
+    (plain && matches!(scheme, "http" | "https")).then(|| format!("{scheme}://{authority}"))
 }
 
 /// Host without port, path, query.
@@ -318,6 +336,11 @@ fn hex_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
+    fn place(name: &str) -> usize {
+        let mut names = crate::step::HEAD_NAMES.iter();
+        names.position(|known| *known == name).expect(name)
+    }
+
     fn head(url: &str) -> Result<Accepted, Refusal> {
         accept(
             &Head {
@@ -393,7 +416,7 @@ mod tests {
             ..Head::default()
         };
         let with = |value: &'static str, request: &mut Head<'_>| {
-            request.headers[6] = Some(value);
+            request.headers[place("traceparent")] = Some(value);
             accept(
                 request,
                 &Random {
@@ -424,18 +447,20 @@ mod tests {
 
     #[test]
     fn headers_that_can_be_read_twice_are_refused() {
-        for (place, value) in [
-            (3, "application/json, text/plain"),
-            (4, "1, 2"),
-            (4, "+5"),
-            (1, "a,b"),
+        for (name, value) in [
+            ("content-type", "application/json, text/plain"),
+            ("content-length", "1, 2"),
+            ("content-length", "+5"),
+            ("x-api-key", "a,b"),
+            ("api-key", "a,b"),
+            ("x-goog-api-key", "a,b"),
         ] {
             let mut request = Head {
                 method: "POST",
                 url: "https://a/",
                 ..Head::default()
             };
-            request.headers[place] = Some(value);
+            request.headers[place(name)] = Some(value);
             let refusal = accept(&request, &Random::default()).expect_err(value);
             assert_eq!(refusal.code, Code::AmbiguousHeader);
         }

@@ -41,6 +41,8 @@ pub enum Phase {
     FetchingKeys {
         /// The issuer (index into the policy's list).
         issuer: u32,
+        /// What of it is being fetched.
+        part: identify::Part,
         /// What the client presented, which is looked at again afterwards.
         presented: Presented,
     },
@@ -85,6 +87,7 @@ pub struct Presented {
     authorization: Option<String>,
     x_api_key: Option<String>,
     api_key: Option<String>,
+    x_goog_api_key: Option<String>,
 }
 
 impl Presented {
@@ -94,6 +97,7 @@ impl Presented {
             authorization: self.authorization.as_deref(),
             x_api_key: self.x_api_key.as_deref(),
             api_key: self.api_key.as_deref(),
+            x_goog_api_key: self.x_goog_api_key.as_deref(),
         }
     }
 }
@@ -104,6 +108,7 @@ impl From<&identify::Presented<'_>> for Presented {
             authorization: presented.authorization.map(str::to_owned),
             x_api_key: presented.x_api_key.map(str::to_owned),
             api_key: presented.api_key.map(str::to_owned),
+            x_goog_api_key: presented.x_goog_api_key.map(str::to_owned),
         }
     }
 }
@@ -119,6 +124,11 @@ pub struct Base {
     pub trace: Trace,
     /// The address of its client, as text.
     pub address: String,
+    /// Scheme, host and port that it was sent to; none where no answer says them.
+    pub server: Option<String>,
+    /// What stands for the values of the headers that limits count by, in the order of
+    /// [`Compiled::headers`]; none: not sent.
+    pub headers: Vec<Option<String>>,
     /// Its method, as sent.
     pub method: String,
     /// Its canonical path.

@@ -15,7 +15,7 @@ use crate::account::Settled;
 
 /// The request headers that the engine reads, in the order in which their values are handed in. Those
 /// of a body (`content-...`) are asked for only where there is one.
-pub const HEAD_NAMES: [&str; 11] = [
+pub const HEAD_NAMES: [&str; 12] = [
     "authorization",
     "x-api-key",
     "api-key",
@@ -27,6 +27,7 @@ pub const HEAD_NAMES: [&str; 11] = [
     "access-control-request-method",
     "prefer",
     "content-encoding",
+    "x-goog-api-key",
 ];
 
 /// The head of a client's request.
@@ -40,6 +41,9 @@ pub struct Head<'a> {
     pub has_body: bool,
     /// Values of [`HEAD_NAMES`], in that order; values of a repeated header are joined by `, `.
     pub headers: [Option<&'a str>; HEAD_NAMES.len()],
+    /// Values of [`turnpike_policy::Compiled::headers`], in that order, joined in the same way; what is
+    /// missing here was not sent.
+    pub named: &'a [Option<&'a str>],
 }
 
 impl<'a> Head<'a> {

@@ -40,6 +40,10 @@ pub struct Compiled {
     pub mocks: Vec<Mock>,
     /// The time zones that limits name, sorted by name.
     pub zones: Vec<Zone>,
+    /// The claims of tokens that limits count by, sorted.
+    pub claims: Vec<String>,
+    /// The request headers that limits count by, lower case, sorted.
+    pub headers: Vec<String>,
     /// Names of the Worker secrets that something in this tree needs, sorted, each once.
     pub secrets: Vec<String>,
 }
@@ -115,8 +119,17 @@ pub struct Issuer {
     pub clock_skew: u32,
     /// The longest lifetime (`exp` - `iat`) accepted, in seconds.
     pub max_lifetime: Option<u32>,
+    /// Whether tokens must say that they are access tokens (`typ: at+jwt`, RFC 9068).
+    pub access_tokens: bool,
     /// Where the keys come from.
     pub keys: Keys,
+}
+
+impl Issuer {
+    /// Whether clients are told to ask it for a token: it has a URL, and keys that anybody may check.
+    pub fn is_public(&self) -> bool {
+        self.issuer.starts_with("https://") && !matches!(self.keys, Keys::Secret(_))
+    }
 }
 
 /// Where the keys of an issuer come from.
@@ -126,6 +139,14 @@ pub enum Keys {
     Inline(Vec<String>),
     /// The URL of a JWKS, `https` unless the environment allows otherwise.
     Url(String),
+    /// The URL of the issuer's metadata (`OpenID` Connect Discovery, RFC 8414), which say where its
+    /// keys are.
+    Discovered {
+        /// The metadata's URL.
+        url: String,
+        /// Origins at which the keys may be, beside that of the metadata, sorted.
+        origins: Vec<String>,
+    },
     /// The name of a Worker secret that holds an HMAC key.
     Secret(String),
 }
@@ -138,18 +159,30 @@ pub enum Algorithm {
     HS384,
     HS512,
     RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
     ES256,
+    ES384,
     EdDSA,
 }
 
 impl Algorithm {
     /// Every algorithm, in the order of the enum.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 12] = [
         Self::HS256,
         Self::HS384,
         Self::HS512,
         Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
         Self::ES256,
+        Self::ES384,
         Self::EdDSA,
     ];
 
@@ -160,7 +193,13 @@ impl Algorithm {
             Self::HS384 => "HS384",
             Self::HS512 => "HS512",
             Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
             Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
             Self::EdDSA => "EdDSA",
         }
     }
@@ -170,9 +209,59 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
+    /// The one kind of key that it is used with.
+    pub const fn key_kind(self) -> KeyKind {
+        match self {
+            Self::HS256 | Self::HS384 | Self::HS512 => KeyKind::Secret,
+            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => KeyKind::Rsa,
+            Self::ES256 => KeyKind::P256,
+            Self::ES384 => KeyKind::P384,
+            Self::EdDSA => KeyKind::Ed25519,
+        }
+    }
+
     /// Whether its key is a shared secret.
     pub const fn is_hmac(self) -> bool {
-        matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+        matches!(self.key_kind(), KeyKind::Secret)
+    }
+}
+
+/// What kind of key an algorithm is used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyKind {
+    /// A shared secret, never in a key set.
+    Secret,
+    /// RSA, for either padding and any hash (RFC 7518, 3.3 and 3.5).
+    Rsa,
+    /// The curve P-256 (RFC 7518, 3.4).
+    P256,
+    /// The curve P-384 (RFC 7518, 3.4).
+    P384,
+    /// Edwards25519 (RFC 8037).
+    Ed25519,
+}
+
+impl KeyKind {
+    /// The kind of a public JWK by its `kty` and `crv`; none if it has no use here.
+    pub fn of(kty: &str, crv: Option<&str>) -> Option<Self> {
+        match (kty, crv) {
+            ("RSA", _) => Some(Self::Rsa),
+            ("EC", Some("P-256")) => Some(Self::P256),
+            ("EC", Some("P-384")) => Some(Self::P384),
+            ("OKP", Some("Ed25519")) => Some(Self::Ed25519),
+            _ => None,
+        }
+    }
+
+    /// The algorithm that a JWK's own `alg` names, if it is one for this kind of key. RFC 9864 calls
+    /// `EdDSA` with this curve `Ed25519`.
+    pub fn algorithm(self, alg: &str) -> Option<Algorithm> {
+        let alg = if self == Self::Ed25519 && alg == "Ed25519" {
+            "EdDSA"
+        } else {
+            alg
+        };
+        Algorithm::from_name(alg).filter(|algorithm| algorithm.key_kind() == self)
     }
 }
 
@@ -248,6 +337,10 @@ pub enum SubjectPart {
     Model,
     /// Each provider that a model is called at, and each version of an API.
     Upstream,
+    /// Each value of this claim among the tokens of one issuer; callers without it together.
+    Claim(String),
+    /// Each value of this request header, lower case; requests without it together.
+    Header(String),
 }
 
 /// What is limited.
@@ -501,6 +594,8 @@ pub struct Identity {
     pub issuer: u32,
     /// The value of the issuer's consumer claim.
     pub value: String,
+    /// The client that the token must have been issued to (`client_id` or `azp`).
+    pub client: Option<String>,
     /// Index into [`Compiled::consumers`].
     pub consumer: u32,
 }

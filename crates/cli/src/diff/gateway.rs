@@ -178,10 +178,28 @@ fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
             seconds(value)
         }
     });
+    if was.access_tokens != is.access_tokens {
+        let class = if is.access_tokens {
+            Class::Tightening
+        } else {
+            Class::Loosening
+        };
+        let show = |only| if only { "at+jwt" } else { "any" };
+        changes.add(
+            class,
+            "",
+            format!(
+                "token_type: {} → {}",
+                show(was.access_tokens),
+                show(is.access_tokens)
+            ),
+        );
+    }
     if was.keys != is.keys {
         let show = |keys: &Keys| match keys {
             Keys::Inline(keys) => words::count(keys.len(), "key in the tree").replace("trees", "tree"),
             Keys::Url(url) => url.clone(),
+            Keys::Discovered { url, .. } => format!("by {url}"),
             Keys::Secret(name) => format!("the secret {name}"),
         };
         changes.add(

@@ -14,7 +14,7 @@ use hmac::Hmac;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use turnpike_policy::source::Caller;
-use turnpike_policy::{Algorithm, Compiled, Issuer, Keys, Timestamp};
+use turnpike_policy::{Algorithm, Compiled, Identity, Issuer, KeyKind, Keys, Timestamp};
 
 /// How long a token lives, in seconds, unless its issuer allows less.
 const LIFETIME: u64 = 300;
@@ -74,10 +74,19 @@ impl Mint {
 
     /// The key set that is fetched for an issuer.
     pub(super) fn key_set(&self, policy: &Compiled, url: &str) -> Vec<u8> {
-        let issuer = policy
-            .issuers
-            .iter()
-            .find(|issuer| matches!(&issuer.keys, Keys::Url(known) if known == url));
+        let mut issuers = policy.issuers.iter();
+        let issuer = issuers.find(|issuer| match &issuer.keys {
+            Keys::Url(known) => known == url,
+            Keys::Discovered { url: known, .. } => url == known || url == keys_of(known),
+            Keys::Inline(_) | Keys::Secret(_) => false,
+        });
+        if let Some(issuer) = issuer
+            && let Keys::Discovered { url: known, .. } = &issuer.keys
+            && known == url
+        {
+            let metadata = json!({ "issuer": issuer.issuer, "jwks_uri": keys_of(url) });
+            return metadata.to_string().into_bytes();
+        }
         let algorithm = issuer.and_then(|issuer| issuer.algorithms.first().copied());
         let key = algorithm.map(|algorithm| self.public(algorithm));
         json!({ "keys": Vec::from_iter(key) }).to_string().into_bytes()
@@ -95,12 +104,14 @@ impl Mint {
             }
             Base64UrlUnpadded::encode_string(&bytes)
         };
-        match algorithm {
-            Algorithm::RS256 => json!({ "kty": "RSA", "kid": KEY_ID, "n": number("n", 256), "e": "AQAB" }),
-            Algorithm::ES256 => {
-                json!({ "kty": "EC", "crv": "P-256", "kid": KEY_ID, "x": number("x", 32), "y": number("y", 32) })
+        let curve = |name, size| json!({ "kty": "EC", "crv": name, "kid": KEY_ID, "x": number("x", size), "y": number("y", size) });
+        match algorithm.key_kind() {
+            KeyKind::Rsa => json!({ "kty": "RSA", "kid": KEY_ID, "n": number("n", 256), "e": "AQAB" }),
+            KeyKind::P256 => curve("P-256", 32),
+            KeyKind::P384 => curve("P-384", 48),
+            KeyKind::Ed25519 | KeyKind::Secret => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "kid": KEY_ID, "x": number("x", 32) })
             }
-            _ => json!({ "kty": "OKP", "crv": "Ed25519", "kid": KEY_ID, "x": number("x", 32) }),
         }
     }
 
@@ -121,11 +132,11 @@ impl Mint {
         let token = policy.identities.iter().find_map(|identity| {
             let issuer = policy.issuers.get(usize::try_from(identity.issuer).ok()?)?;
             let wanted = caller.with.as_ref().is_none_or(|with| *with == issuer.name);
-            (identity.consumer == index && wanted).then_some((issuer, identity.value.as_str()))
+            (identity.consumer == index && wanted).then_some((issuer, identity))
         });
         let by_key = caller.with.as_deref().is_none_or(|with| with == "key");
         match (token, self.keys.get(&index)) {
-            (Some((issuer, value)), _) => self.token(issuer, value, caller, now),
+            (Some((issuer, identity)), _) => self.token(issuer, identity, caller, now),
             (None, Some(_)) if by_key && !(caller.scopes.is_empty() && caller.claims.is_empty()) => {
                 Err(format!(
                     "`{name}` calls with an API key, which has no scopes and claims but those of its policy"
@@ -139,7 +150,14 @@ impl Mint {
         }
     }
 
-    fn token(&self, issuer: &Issuer, value: &str, caller: &Caller, now: Timestamp) -> Result<String, String> {
+    fn token(
+        &self,
+        issuer: &Issuer,
+        identity: &Identity,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<String, String> {
+        let (value, client) = (identity.value.as_str(), identity.client.as_deref());
         let (algorithm, id, length) = Self::signing(issuer)?;
         let seconds = now / 1000;
         let lifetime = issuer.max_lifetime.map_or(LIFETIME, u64::from).min(LIFETIME);
@@ -149,6 +167,9 @@ impl Mint {
         claims.insert("iat".to_owned(), seconds.into());
         claims.insert("exp".to_owned(), seconds.saturating_add(lifetime).into());
         claims.insert("sub".to_owned(), value.into());
+        if let Some(client) = client {
+            claims.insert("client_id".to_owned(), client.into());
+        }
         claims.insert(issuer.consumer_claim.clone(), value.into());
         if !caller.scopes.is_empty() {
             claims.insert("scope".to_owned(), caller.scopes.join(" ").into());
@@ -187,28 +208,26 @@ impl Mint {
         let none = || format!("the issuer `{}` has no key that fits its algorithms", issuer.name);
         match &issuer.keys {
             Keys::Secret(_) => Ok((*issuer.algorithms.first().ok_or_else(none)?, None, 0)),
-            Keys::Url(_) => {
+            Keys::Url(_) | Keys::Discovered { .. } => {
                 let algorithm = *issuer.algorithms.first().ok_or_else(none)?;
-                let length = if algorithm == Algorithm::RS256 { 256 } else { 64 };
-                Ok((algorithm, Some(KEY_ID.to_owned()), length))
+                Ok((algorithm, Some(KEY_ID.to_owned()), signature_len(algorithm, 256)))
             }
             Keys::Inline(keys) => keys
                 .iter()
                 .filter_map(|key| serde_json::from_str::<Json>(key).ok())
                 .find_map(|key| {
-                    let (algorithm, length) = match key.get("kty")?.as_str()? {
-                        "RSA" => {
-                            let modulus = Base64UrlUnpadded::decode_vec(key.get("n")?.as_str()?).ok()?;
-                            (Algorithm::RS256, modulus.len())
-                        }
-                        "EC" => (Algorithm::ES256, 64),
-                        _ => (Algorithm::EdDSA, 64),
+                    let member = |name: &str| key.get(name).and_then(Json::as_str);
+                    let kind = KeyKind::of(member("kty")?, member("crv"))?;
+                    let own = member("alg");
+                    let algorithm = *issuer.algorithms.iter().find(|listed| {
+                        listed.key_kind() == kind && own.is_none_or(|own| own == listed.name())
+                    })?;
+                    let modulus = match member("n") {
+                        Some(n) => Base64UrlUnpadded::decode_vec(n).ok()?.len(),
+                        None => 0,
                     };
-                    let id = key.get("kid").and_then(Json::as_str).map(str::to_owned);
-                    issuer
-                        .algorithms
-                        .contains(&algorithm)
-                        .then_some((algorithm, id, length))
+                    let id = member("kid").map(str::to_owned);
+                    Some((algorithm, id, signature_len(algorithm, modulus)))
                 })
                 .ok_or_else(none),
         }
@@ -229,6 +248,20 @@ impl Mint {
         }
         bytes.truncate(length);
         bytes
+    }
+}
+
+/// Where the keys of an issuer are played to be whose metadata are here.
+fn keys_of(metadata: &str) -> String {
+    format!("{metadata}/keys")
+}
+
+/// How many bytes a signature has; for RSA as many as the modulus.
+const fn signature_len(algorithm: Algorithm, modulus: usize) -> usize {
+    match algorithm.key_kind() {
+        KeyKind::Rsa => modulus,
+        KeyKind::P384 => 96,
+        KeyKind::P256 | KeyKind::Ed25519 | KeyKind::Secret => 64,
     }
 }
 

@@ -146,11 +146,11 @@ impl World {
                 ..Head::default()
             };
             for (slot, name) in head.headers.iter_mut().zip(HEAD_NAMES) {
-                *slot = headers
-                    .iter()
-                    .find(|(known, _)| known == name)
-                    .map(|(_, value)| value.as_str());
+                *slot = value_of(&headers, name);
             }
+            let named = &self.engine.policy().headers;
+            let named: Vec<Option<&str>> = named.iter().map(|name| value_of(&headers, name)).collect();
+            head.named = &named;
             let random = self.randoms();
             let next = self.engine.begin(&head, now, &random);
             one.answer.request_headers = headers;
@@ -338,4 +338,10 @@ impl World {
             choice: self.rand(),
         }
     }
+}
+
+/// The value of a header that was sent.
+fn value_of<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
 }

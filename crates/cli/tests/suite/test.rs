@@ -181,6 +181,25 @@ fn what_tests_say() {
     }
 }
 
+#[test]
+fn claims_and_headers_are_counted_as_the_gateway_counts_them() {
+    let tree = Tree::new();
+    tree.write(
+        "plans/gold.yaml",
+        "plan: gold\nlimits:\n  - { rate: 2/h, subject: { claim: tenant } }\n  - { rate: 3/h, subject: [{ header: x-tenant }] }\n  - { rate: 600/min }\n",
+    );
+    tree.write(
+        "tests/one.yaml",
+        "- name: it\n  steps:\n    - { request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: a } }, times: 3 }, expect: [{ status: 200, times: 2 }, { code: rate_limited }] }\n    - { after: 5s, request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: b } }, times: 2 }, expect: [{ status: 200, times: 1 }, { code: rate_limited }] }\n    - { after: 5s, request: { get: /pets/v1/pets, as: { consumer: app, claims: { tenant: c } }, headers: { x-tenant: c }, times: 3 }, expect: [{ status: 200, times: 2 }, { code: rate_limited }] }\n",
+    );
+    let out = tree.good(&["test", "--env", "production"]);
+    assert!(out.contains("1 passed, 0 failed"), "{out}");
+    let shown = tree.good(&["show", "limits", "--env", "production"]);
+    for words in ["each claim `tenant`", "each header `x-tenant`"] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+}
+
 /// Mistakes in a file of tests are those of the tree: `check` tells them.
 #[test]
 fn what_a_test_may_not_say() {

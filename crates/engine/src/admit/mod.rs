@@ -29,6 +29,8 @@ use crate::meter::lease::{Leases, Spent, Taken};
 use crate::meter::local::Local;
 use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed};
 pub use spread::Spread;
+pub use subject::Origin;
+pub(crate) use subject::stands_for;
 use subject::{Call, Group};
 pub use uses::{Asks, Uses};
 
@@ -369,7 +371,7 @@ impl<'a> Round<'a> {
         now: u64,
     ) -> Result<Self, Refusal> {
         let (plan, limits) = limits_of(policy, permit)?;
-        let call = call(policy, permit, asks.address, uses.provider)?;
+        let call = call(policy, permit, asks.from, uses.provider)?;
         let groups = call.groups(&limits)?;
         Ok(Self {
             plan,
@@ -499,7 +501,7 @@ impl<'a> Round<'a> {
 pub(crate) fn call<'a, 'c>(
     policy: &'a Compiled,
     permit: &'c Permit,
-    address: &'c str,
+    from: Origin<'c>,
     provider: Option<u32>,
 ) -> Result<Call<'a, 'c>, Refusal> {
     let caller = match &permit.caller {
@@ -509,7 +511,7 @@ pub(crate) fn call<'a, 'c>(
     Ok(Call {
         policy,
         caller,
-        address,
+        from,
         to: &permit.to,
         provider,
     })

@@ -3,7 +3,7 @@
 
 use turnpike_policy::{Compiled, SubjectPart, Timestamp};
 
-use super::{Uses, call, limits_of};
+use super::{Origin, Uses, call, limits_of};
 use crate::account::{self, Account, Attempt};
 use crate::authorize::Permit;
 use crate::error::Refusal;
@@ -17,8 +17,8 @@ pub(crate) struct Reserved<'a> {
     pub(crate) uses: &'a Uses,
     /// The request's id.
     pub(crate) request: &'a str,
-    /// The client's address, as text.
-    pub(crate) address: &'a str,
+    /// Where it comes from.
+    pub(crate) from: Origin<'a>,
     pub(crate) accounts: &'a [Account],
     /// The objects that have admitted it for upstreams other than its first, by provider.
     pub(crate) upstreams: &'a [(u32, String)],
@@ -75,7 +75,7 @@ pub(crate) fn next(
     {
         return Ok(None);
     }
-    let call = call(policy, reserved.permit, reserved.address, Some(provider))?;
+    let call = call(policy, reserved.permit, reserved.from, Some(provider))?;
     for mut group in call.groups(&limits)? {
         group
             .limits

@@ -3,7 +3,8 @@
 //! What belongs to a consumer, a credential or an address lies in an object of its own, so that the limits of
 //! one subject are decided in one call. APIs, operations, models and upstreams are as many as the policy
 //! lists: beside one of the others they only tell a limit's counts apart inside its object; alone, they are
-//! the object.
+//! the object. Claims and headers have as many values as others choose: they make objects of their own, named by a
+//! hash, as what they hold is nobody's business who looks at names of objects.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -26,11 +27,19 @@ pub(crate) struct Call<'a, 'c> {
     pub(crate) policy: &'a Compiled,
     /// None: it is open to everybody.
     pub(crate) caller: Option<(&'a Consumer, &'c Principal)>,
-    /// The client's address, as text.
-    pub(crate) address: &'c str,
+    pub(crate) from: Origin<'c>,
     pub(crate) to: &'c Permitted,
     /// Of a model's call: the provider that is called (index into the policy's list).
     pub(crate) provider: Option<u32>,
+}
+
+/// Where a request comes from, and what it says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'c> {
+    /// The client's address, as text.
+    pub address: &'c str,
+    /// What stands for the values of [`Compiled::headers`], in that order.
+    pub headers: &'c [Option<String>],
 }
 
 /// Limits of a call that are kept in one place.
@@ -130,7 +139,11 @@ impl<'a> Call<'a, '_> {
         let mut kind = "";
         for part in &limit.subject {
             let text = match part {
-                SubjectPart::Consumer | SubjectPart::Credential | SubjectPart::Address => {
+                SubjectPart::Consumer
+                | SubjectPart::Credential
+                | SubjectPart::Address
+                | SubjectPart::Claim(_)
+                | SubjectPart::Header(_) => {
                     let value = self.outer(part)?;
                     join(&mut outer, &value);
                     continue;
@@ -170,7 +183,30 @@ impl<'a> Call<'a, '_> {
                 };
                 format!("credential:{}", digest(&[issuer, &principal.subject]))
             }
-            _ => format!("address:{}", shield::subject(self.address)),
+            (SubjectPart::Claim(name), caller) => {
+                let said = caller.and_then(|(_, principal)| {
+                    let issuer = principal.issuer?;
+                    Some((issuer, principal.claim(self.policy, name)?))
+                });
+                // What one issuer calls a tenant is another tenant than the next one's.
+                let digest = match said {
+                    Some((issuer, value)) => {
+                        digest(&[name, &look::issuer(self.policy, issuer)?.issuer, value])
+                    }
+                    None => digest(&[name]),
+                };
+                format!("claim:{digest}")
+            }
+            (SubjectPart::Header(name), _) => {
+                let place = self.policy.headers.iter().position(|known| known == name);
+                let value = place.and_then(|place| self.from.headers.get(place)?.as_deref());
+                let digest = match value {
+                    Some(value) => digest(&[name, value]),
+                    None => digest(&[name]),
+                };
+                format!("header:{digest}")
+            }
+            _ => format!("address:{}", shield::subject(self.from.address)),
         })
     }
 
@@ -211,6 +247,11 @@ fn join(to: &mut String, part: &str) {
         to.push('|');
     }
     to.push_str(part);
+}
+
+/// What stands for the value of a header, so that a request need not carry it along.
+pub(crate) fn stands_for(value: &str) -> String {
+    digest(&[value])
 }
 
 /// What stands for texts of any length: half of the SHA-256 of them, each with its length.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{Compiled, Limit, LimitKind, Millis, Price, Unit};
 
+use super::Origin;
 use crate::account::Attempt;
 use crate::answer::{self, Tried};
 use crate::authorize::Permitted;
@@ -53,8 +54,8 @@ impl Uses {
 pub struct Asks<'a> {
     /// The request's id.
     pub request: &'a [u8; 16],
-    /// The address of its client, as text.
-    pub address: &'a str,
+    /// Where it comes from.
+    pub from: Origin<'a>,
     /// The body, where it was read.
     pub body: Option<&'a [u8]>,
     /// How many bytes of it were announced.

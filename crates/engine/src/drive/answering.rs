@@ -420,7 +420,10 @@ impl Engine {
             permit: answering.reservation.permit(),
             uses,
             request: &base.id_text(),
-            address: &base.address,
+            from: admit::Origin {
+                address: &base.address,
+                headers: &base.headers,
+            },
             accounts: &base.accounts,
             upstreams: &base.upstreams,
         };

@@ -4,9 +4,10 @@
 //! from where it was. Nothing here decides anything: the phases do.
 
 mod answering;
+mod challenge;
 mod operating;
 
-use turnpike_policy::{Compiled, Handler, Model, Route, Surface};
+use turnpike_policy::{Compiled, Handler, Issuer, Model, Route, Surface};
 
 use crate::accept::{self, Accepted, Random};
 use crate::admit::{self, Admission, Unmetered};
@@ -22,6 +23,7 @@ use crate::matching::{self, Destination};
 use crate::settle::Settlement;
 use crate::step::{BodyFailure, Event, Finish, Head, Step};
 use crate::{Engine, Next};
+use challenge::unidentified;
 
 /// A request whose handling was lost to a fault, as far as the shell knows it.
 #[derive(Clone, Copy, Debug)]
@@ -108,10 +110,17 @@ impl Engine {
                     Err(refusal) => Err(unidentified(&refusal)),
                 }
             }
-            (Phase::FetchingKeys { issuer, presented }, Event::Keys(keys)) => {
+            (
+                Phase::FetchingKeys {
+                    issuer,
+                    part,
+                    presented,
+                },
+                Event::Keys(keys),
+            ) => {
                 let presented = presented.borrow();
                 let (policy, store) = (&self.policy, &mut self.identities);
-                let outcome = identify::keys_fetched(policy, store, issuer, keys, &presented, now);
+                let outcome = identify::keys_fetched(policy, store, (issuer, part), keys, &presented, now);
                 self.identity(outcome, &presented, &mut base, at)
             }
             (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
@@ -254,6 +263,7 @@ impl Engine {
             authorization: head.header("authorization"),
             x_api_key: head.header("x-api-key"),
             api_key: head.header("api-key"),
+            x_goog_api_key: head.header("x-goog-api-key"),
         };
         let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
         self.identity(outcome, &presented, base, at)
@@ -285,6 +295,7 @@ impl Engine {
                 },
                 Phase::FetchingKeys {
                     issuer: ask.issuer,
+                    part: ask.part,
                     presented: presented.into(),
                 },
             )),
@@ -421,7 +432,8 @@ impl Engine {
                 step,
                 flight: Some(Flight { base, phase }),
             },
-            Err(refusal) => {
+            Err(mut refusal) => {
+                challenge::point(&self.policy, &base, &mut refusal);
                 // What a refusal says of the limits replaces what was said before.
                 let says = |name: &str| refusal.headers.iter().any(|(known, _)| known == name);
                 base.limits.retain(|(name, _)| !says(name));
@@ -464,7 +476,10 @@ impl Engine {
 fn asks<'a>(base: &'a Base, at: Now<'a>) -> admit::Asks<'a> {
     admit::Asks {
         request: &base.id,
-        address: &base.address,
+        from: admit::Origin {
+            address: &base.address,
+            headers: &base.headers,
+        },
         body: at.body,
         announced: base.announced.length.unwrap_or(0),
         random: at.random,
@@ -493,6 +508,17 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
     Base {
         began: now,
         address: bounded(head.header("cf-connecting-ip").unwrap_or_default(), 64),
+        server: policy
+            .issuers
+            .iter()
+            .any(Issuer::is_public)
+            .then(|| accept::server_of(head.url))
+            .flatten(),
+        headers: head
+            .named
+            .iter()
+            .map(|value| value.map(admit::stands_for))
+            .collect(),
         id: random.id,
         // Also of a request that is not accepted: until then, the trace is a new one.
         trace: accept::Trace {
@@ -514,50 +540,4 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
 
 pub(crate) fn done(step: Step) -> Next {
     Next { step, flight: None }
-}
-
-/// What a client is told when it could not be identified: never more than it needs to mend it.
-fn unidentified(refusal: &identify::Refusal) -> Refusal {
-    use identify::Refusal as Why;
-    let invalid = "Bearer error=\"invalid_token\"";
-    let (code, detail, challenge) = match refusal {
-        Why::Missing => (
-            Code::CredentialMissing,
-            "Send a credential, for example `authorization: Bearer ...`.",
-            Some("Bearer"),
-        ),
-        Why::Ambiguous => (
-            Code::CredentialAmbiguous,
-            "Send exactly one credential.",
-            Some("Bearer error=\"invalid_request\""),
-        ),
-        Why::Expired | Why::KeyExpired => (
-            Code::CredentialExpired,
-            "The credential has expired.",
-            Some(invalid),
-        ),
-        Why::KeysUnavailable { .. } => (
-            Code::KeysUnavailable,
-            "The issuer's keys cannot be had at the moment.",
-            None,
-        ),
-        Why::SecretMissing { .. } => (
-            Code::SecretMissing,
-            "The gateway is not ready for this call.",
-            None,
-        ),
-        _ => (
-            Code::CredentialInvalid,
-            "The credential is not valid here.",
-            Some(invalid),
-        ),
-    };
-    let mut refused = Refusal::new(code, detail).because(refusal.reason());
-    if let Some(challenge) = challenge {
-        refused = refused.header("www-authenticate", challenge);
-    }
-    if code.status() == 503 {
-        refused = refused.header("retry-after", "5");
-    }
-    refused
 }

@@ -27,6 +27,7 @@ pub(super) fn find(policy: &Compiled, key: &str, id: &str, now: Timestamp) -> Re
         issuer: None,
         subject: id.to_owned(),
         scopes: known.scopes.clone(),
+        claims: Vec::new(),
         credential: CredentialKind::Key,
         expires: known.expires,
     })

@@ -165,12 +165,17 @@ fn place(token: &str) -> usize {
 /// About how many bytes an entry takes.
 fn weight(entry: &Entry) -> usize {
     let scopes = &entry.principal.scopes;
+    let claims = &entry.principal.claims;
     size_of::<Slot>()
         + 2 * size_of::<Digest>()
         + entry.principal.subject.len()
         + scopes
             .iter()
             .map(|scope| size_of::<String>() + scope.len())
+            .sum::<usize>()
+        + claims
+            .iter()
+            .map(|claim| size_of::<Option<String>>() + claim.as_ref().map_or(0, String::len))
             .sum::<usize>()
 }
 

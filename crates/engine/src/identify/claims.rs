@@ -5,9 +5,10 @@
 
 use jwt_compact::Claims;
 use serde_json::Value;
-use turnpike_policy::{Algorithm, Compiled, Issuer, Keys, Timestamp};
+use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 
 use super::encoding::Members;
+use super::token::Unverified;
 use super::{CredentialKind, Principal, Refusal};
 
 /// The last second of the year 9999.
@@ -61,7 +62,7 @@ pub(super) struct Claimed {
 /// Checks all claims of a token, and that its issuer takes its algorithm.
 pub(super) fn check(
     policy: &Compiled,
-    algorithm: Algorithm,
+    token: &Unverified<'_>,
     claims: &Claims<Members<Value>>,
     now: Timestamp,
 ) -> Result<Claimed, Refusal> {
@@ -73,16 +74,20 @@ pub(super) fn check(
         .ok()
         .and_then(|place| Some((u32::try_from(place).ok()?, policy.issuers.get(place)?)))
         .ok_or_else(|| Refusal::unknown_issuer(named))?;
-    if !rules.algorithms.contains(&algorithm) {
+    if !rules.algorithms.contains(&token.algorithm) {
         return Err(Refusal::AlgorithmNotAllowed(
             "the issuer's `algorithms` do not list it",
         ));
     }
     // A public key must never serve as an HMAC secret (RFC 8725, 2.1), whatever the policy lists.
-    if algorithm.is_hmac() != matches!(rules.keys, Keys::Secret(_)) {
+    if token.algorithm.is_hmac() != matches!(rules.keys, Keys::Secret(_)) {
         return Err(Refusal::AlgorithmNotAllowed(
             "the issuer's kind of keys is for another one",
         ));
+    }
+    // An ID token is for the client that it was made for, and opens nothing here (RFC 9068, 5).
+    if rules.access_tokens && !token.access {
+        return Err(Refusal::Malformed("the token's `typ` is not `at+jwt`"));
     }
     if !audience(&claims.custom, &rules.audience)? {
         return Err(Refusal::AudienceMismatch);
@@ -100,12 +105,17 @@ pub(super) fn check(
         .identities
         .binary_search_by(|known| (known.issuer, known.value.as_str()).cmp(&(index, value)));
     let identity = identity.ok().and_then(|place| policy.identities.get(place));
-    let consumer = identity.ok_or(Refusal::ConsumerUnknown)?.consumer;
+    let identity = identity.ok_or(Refusal::ConsumerUnknown)?;
+    if let Some(wanted) = &identity.client {
+        client(&claims.custom, wanted)?;
+    }
+    let consumer = identity.consumer;
     let principal = Principal {
         consumer,
         issuer: Some(index),
         subject: subject.to_owned(),
         scopes: scopes(&claims.custom)?,
+        claims: kept(&claims.custom, &policy.claims),
         credential: CredentialKind::Token,
         expires: Some(expires),
     };
@@ -154,6 +164,33 @@ fn text<'a>(claims: &'a Members<Value>, name: &str) -> Result<Option<&'a str>, R
     }
 }
 
+/// What a token says of the claims that the policy names: what is neither text, number nor boolean is as
+/// if it were not there.
+fn kept(claims: &Members<Value>, names: &[String]) -> Vec<Option<String>> {
+    let plain = |value: &&Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+    let value = |name: &String| claims.get(name).filter(plain).map(Value::to_string);
+    names.iter().map(value).collect()
+}
+
+/// Refuses a token that was not issued to this client: `client_id` (RFC 9068, 2.2) and `azp` (`OpenID`
+/// Connect Core, 2) say to whom, and whichever of them is there must say the same.
+fn client(claims: &Members<Value>, wanted: &str) -> Result<(), Refusal> {
+    let mut named = false;
+    for name in ["client_id", "azp"] {
+        if let Some(client) = text(claims, name)? {
+            named = true;
+            if client != wanted {
+                return Err(Refusal::claim(name, "names another client than the policy"));
+            }
+        }
+    }
+    if named {
+        Ok(())
+    } else {
+        Err(Refusal::claim("client_id", "is missing, and so is `azp`"))
+    }
+}
+
 /// Whether `aud` (a string or a list of strings) holds one of these.
 fn audience(claims: &Members<Value>, wanted: &[String]) -> Result<bool, Refusal> {
     const WRONG: &str = "is neither a string nor a list of strings";
@@ -168,8 +205,8 @@ fn audience(claims: &Members<Value>, wanted: &[String]) -> Result<bool, Refusal>
     }
 }
 
-/// The scopes of `scope` (RFC 8693, 4.2: a string with spaces between) and `scp` (the same, or a
-/// list of strings), sorted, each once.
+/// The scopes of `scope` and `scp`, each a string with spaces between (RFC 8693, 4.2) or a list of
+/// strings, as issuers do it; sorted, each once.
 fn scopes(claims: &Members<Value>) -> Result<Vec<String>, Refusal> {
     let mut scopes = Vec::new();
     for name in ["scope", "scp"] {
@@ -179,7 +216,7 @@ fn scopes(claims: &Members<Value>) -> Result<Vec<String>, Refusal> {
             Some(Value::String(text)) => {
                 scopes.extend(text.split(' ').filter(|scope| !scope.is_empty()));
             }
-            Some(Value::Array(list)) if name == "scp" => {
+            Some(Value::Array(list)) => {
                 for scope in list {
                     scopes.push(scope.as_str().ok_or_else(wrong)?);
                 }

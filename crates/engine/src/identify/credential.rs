@@ -1,4 +1,5 @@
-//! Picks exactly one credential from the head of a request.
+//! Picks exactly one credential from the head of a request: an API key or a token, wherever the SDKs of models put
+//! what they call a key.
 
 use super::Refusal;
 
@@ -19,12 +20,14 @@ pub struct Presented<'a> {
     pub x_api_key: Option<&'a str>,
     /// `api-key`.
     pub api_key: Option<&'a str>,
+    /// `x-goog-api-key`.
+    pub x_goog_api_key: Option<&'a str>,
 }
 
 /// A credential, by its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
-    /// Anything else behind `Bearer`: a token, if it is anything.
+    /// Anything else that has the form of one: a token, if it is anything.
     Token(&'a str),
     /// An API key, `tpk_<id>_<secret>`.
     Key {
@@ -40,7 +43,7 @@ pub(super) enum Credential<'a> {
 /// The same value in several headers is one credential; two that differ are refused, because
 /// whoever stands before or behind the gateway might believe the other one.
 pub(super) fn pick<'a>(presented: &Presented<'a>) -> Result<Credential<'a>, Refusal> {
-    let keys = [presented.x_api_key, presented.api_key];
+    let keys = [presented.x_api_key, presented.api_key, presented.x_goog_api_key];
     let sent = keys.iter().flatten().count() + usize::from(presented.authorization.is_some());
     if sent > 1
         && presented
@@ -63,8 +66,8 @@ pub(super) fn pick<'a>(presented: &Presented<'a>) -> Result<Credential<'a>, Refu
     if let Some(rest) = value.strip_prefix(KEY_PREFIX) {
         return api_key(value, rest);
     }
-    if bearer.is_none() {
-        return Err(several(value, "an API key begins with `tpk_`"));
+    if bearer.is_none() && !is_b64token(value) {
+        return Err(several(value, "it is neither an API key, `tpk_...`, nor a token"));
     }
     Ok(Credential::Token(value))
 }
@@ -91,13 +94,18 @@ fn bearer(value: &str) -> Result<&str, Refusal> {
         ));
     }
     let token = rest.trim_start_matches(' ');
-    let unpadded = token.trim_end_matches('=');
-    let allowed = |byte: u8| B64TOKEN.get(usize::from(byte)).is_some_and(|allowed| *allowed);
-    // To the end, whatever it finds: quicker than to ask after each byte whether to go on.
-    if unpadded.is_empty() || !unpadded.bytes().fold(true, |all, byte| all & allowed(byte)) {
+    if !is_b64token(token) {
         return Err(several(token, "what follows `Bearer` is not a b64token"));
     }
     Ok(token)
+}
+
+/// Whether a text is a b64token (RFC 6750, 2.1).
+fn is_b64token(token: &str) -> bool {
+    let unpadded = token.trim_end_matches('=');
+    let allowed = |byte: u8| B64TOKEN.get(usize::from(byte)).is_some_and(|allowed| *allowed);
+    // To the end, whatever it finds: quicker than to ask after each byte whether to go on.
+    !unpadded.is_empty() && unpadded.bytes().fold(true, |all, byte| all & allowed(byte))
 }
 
 /// Which bytes a b64token may have before its padding. A table, as this is asked of every byte of

@@ -3,13 +3,13 @@
 use jwt_compact::AlgorithmSignature;
 use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Algorithm, Compiled, Keys, Timestamp};
+use turnpike_policy::{Algorithm, Compiled, KeyKind, Keys, Timestamp};
 
 use super::cache::{self, Digest, Entry, TokenCache};
 use super::claims::{self, Claimed};
 use super::credential::{Credential, pick};
 use super::jwk::Key;
-use super::key_store::{Access, KeyStore};
+use super::key_store::{Access, KeyStore, Part};
 use super::keys::{Choice, Generation, KeySet, MAX_SET};
 use super::token::{self, Unverified};
 use super::{Presented, Principal, Refusal, api_key};
@@ -28,7 +28,7 @@ impl Store {
     pub fn new(policy: &Compiled, policy_hash: &[u8; 32], secret: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
         let secrets = policy.issuers.iter().map(|issuer| match &issuer.keys {
             Keys::Secret(name) => secret(name),
-            Keys::Inline(_) | Keys::Url(_) => None,
+            Keys::Inline(_) | Keys::Url(_) | Keys::Discovered { .. } => None,
         });
         Self {
             keys: KeyStore::new(policy),
@@ -54,13 +54,13 @@ pub enum Outcome {
 /// A signature to verify.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifyAsk {
-    /// By which algorithm: RS256, ES256 or `EdDSA`; fixed by the policy and the key.
+    /// By which algorithm, never HMAC; fixed by the policy and the key.
     pub algorithm: Algorithm,
     /// The public key, a JWK with its required members only.
     pub key: String,
     /// What was signed.
     pub signing_input: Vec<u8>,
-    /// The signature (ES256: `r` and `s`, 32 bytes each), of the right length.
+    /// The signature (ECDSA: `r` and `s`, of one length), of the right length.
     pub signature: Vec<u8>,
     /// To be handed back to [`verified`].
     pub pending: Pending,
@@ -81,7 +81,10 @@ pub struct Pending {
 pub struct KeysAsk {
     /// Index into [`Compiled::issuers`].
     pub issuer: u32,
-    /// From where: what the policy says, nothing that a token says. Redirects are not followed.
+    /// What of it; to be handed back to [`keys_fetched`].
+    pub part: Part,
+    /// From where: what the policy says, or the issuer's metadata where the policy allows it; nothing
+    /// that a token says. Redirects are not followed.
     pub url: String,
     /// Upper bound of its size, in bytes.
     pub max: u32,
@@ -93,16 +96,25 @@ pub fn begin(policy: &Compiled, store: &mut Store, presented: &Presented<'_>, no
 }
 
 /// Continues after [`Outcome::FetchKeys`] with the answer's bytes (status 200 only), or none; and
-/// with the headers that [`begin`] was given. Never asks for keys again.
+/// with the headers that [`begin`] was given. Asks again only for the keys that metadata lead to.
 pub fn keys_fetched(
     policy: &Compiled,
     store: &mut Store,
-    issuer: u32,
+    (issuer, part): (u32, Part),
     answer: Option<&[u8]>,
     presented: &Presented<'_>,
     now: Timestamp,
 ) -> Outcome {
-    store.keys.fetched(issuer, answer, now);
+    match part {
+        Part::Keys => store.keys.fetched(issuer, answer, now),
+        Part::Metadata => {
+            let known =
+                rules(policy, issuer).is_some_and(|rules| store.keys.discovered(issuer, rules, answer, now));
+            if known {
+                return fetch(policy, store, issuer, now).unwrap_or_else(Outcome::Refused);
+            }
+        }
+    }
     proceed(policy, store, presented, now, false).unwrap_or_else(Outcome::Refused)
 }
 
@@ -159,7 +171,7 @@ fn proceed(
         return Ok(Outcome::Known(principal));
     }
     let token = token::parse(text)?;
-    let claimed = claims::check(policy, token.algorithm, &token.claims()?, now)?;
+    let claimed = claims::check(policy, &token, &token.claims()?, now)?;
     if token.algorithm.is_hmac() {
         by_secret(policy, store, &token, claimed, digest).map(Outcome::Known)
     } else {
@@ -184,7 +196,7 @@ fn by_key(
     } = claimed;
     let set = match store.keys.access(issuer, now, may_fetch) {
         Access::Use(set) => set,
-        Access::Fetch => return fetch(policy, issuer),
+        Access::Fetch => return fetch(policy, store, issuer, now),
         Access::Unavailable(why) => {
             let issuer = rules(policy, issuer)
                 .map(|rules| rules.name.clone())
@@ -203,7 +215,7 @@ fn by_key(
         Ok(Some(key)) => key,
         Ok(None) if may_fetch => {
             return if store.keys.refetch(issuer, now) {
-                fetch(policy, issuer)
+                fetch(policy, store, issuer, now)
             } else {
                 Err(NO_KEY)
             };
@@ -212,7 +224,7 @@ fn by_key(
         Err(refusal) => return Err(refusal),
     };
     Ok(Outcome::Verify(Box::new(VerifyAsk {
-        algorithm: key.algorithm,
+        algorithm: token.algorithm,
         key: key.json.clone(),
         signing_input: token.input.as_bytes().to_vec(),
         signature: token.signature().to_vec(),
@@ -249,7 +261,8 @@ pub(super) fn choose<'a>(set: &'a KeySet, token: &Unverified<'_>) -> Result<Opti
     // ECDSA: with a zero for `r` or `s` a signature is right for any message, if only its verifier
     // forgets to look (CVE-2022-21449).
     let zero = |number: &[u8]| number.iter().all(|byte| *byte == 0);
-    let null = key.algorithm == Algorithm::ES256 && signature.chunks(32).any(zero);
+    let ecdsa = matches!(key.kind, KeyKind::P256 | KeyKind::P384);
+    let null = ecdsa && signature.chunks(key.signature_len / 2).any(zero);
     if signature.len() != key.signature_len || null {
         return Err(Refusal::SignatureInvalid);
     }
@@ -262,15 +275,15 @@ fn rules(policy: &Compiled, issuer: u32) -> Option<&turnpike_policy::Issuer> {
         .and_then(|index| policy.issuers.get(index))
 }
 
-fn fetch(policy: &Compiled, issuer: u32) -> Result<Outcome, Refusal> {
-    match rules(policy, issuer).map(|rules| &rules.keys) {
-        Some(Keys::Url(url)) => Ok(Outcome::FetchKeys(KeysAsk {
-            issuer,
-            url: url.clone(),
-            max: MAX_SET,
-        })),
-        _ => Err(Refusal::KeyUnknown("the issuer has no keys to fetch")),
-    }
+fn fetch(policy: &Compiled, store: &Store, issuer: u32, now: Timestamp) -> Result<Outcome, Refusal> {
+    let place = rules(policy, issuer).and_then(|rules| store.keys.place(issuer, rules, now));
+    let (part, url) = place.ok_or(Refusal::KeyUnknown("the issuer has no keys to fetch"))?;
+    Ok(Outcome::FetchKeys(KeysAsk {
+        issuer,
+        part,
+        url,
+        max: MAX_SET,
+    }))
 }
 
 /// Verifies a token with its issuer's secret.
@@ -339,6 +352,6 @@ pub(super) fn mac_is_right(token: &Unverified<'_>, secret: &[u8]) -> bool {
             Algorithm::HS256 => check(&Hs256, &Hs256Key::new(secret), token),
             Algorithm::HS384 => check(&Hs384, &Hs384Key::new(secret), token),
             Algorithm::HS512 => check(&Hs512, &Hs512Key::new(secret), token),
-            Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => false,
+            _ => false,
         }
 }

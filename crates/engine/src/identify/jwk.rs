@@ -1,7 +1,7 @@
 //! One public key of an issuer (RFC 7517, RFC 7518 section 6, RFC 8037).
 
 use serde_json::Value;
-use turnpike_policy::Algorithm;
+use turnpike_policy::{Algorithm, KeyKind};
 
 use super::encoding::{Members, from_base64url};
 
@@ -12,13 +12,16 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Members that only private and symmetric keys have.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// A public key that is fit for exactly one algorithm.
+/// A public key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     /// `kid`.
     pub(super) id: Option<String>,
-    /// The one algorithm that it is used with.
-    pub(super) algorithm: Algorithm,
+    /// What kind of key it is, and so which algorithms it can be used with.
+    pub(super) kind: KeyKind,
+    /// The one algorithm that it is for, if it says so. An RSA key that does not is used with those
+    /// that its issuer's policy lists.
+    pub(super) algorithm: Option<Algorithm>,
     /// The key as JSON with its required members only, in the order of RFC 7638: its thumbprint's
     /// input, and what WebCrypto imports.
     pub(super) json: String,
@@ -48,29 +51,40 @@ impl Key {
             Some(_) => return Err("its `key_ops` do not include `verify`"),
         }
         let id = text(members, "kid")?.map(str::to_owned);
-        let (algorithm, json, signature_len) = match text(members, "kty")? {
-            Some("RSA") => rsa(members)?,
-            Some("EC") => p256(members)?,
-            Some("OKP") => ed25519(members)?,
-            _ => return Err("its `kty` is not supported"),
+        let kty = text(members, "kty")?.ok_or("it has no `kty`")?;
+        // A curve that is no string is refused with the other members, for RSA as well.
+        let kind = KeyKind::of(kty, text(members, "crv")?).ok_or("its `kty` or curve is not supported")?;
+        let algorithm = match text(members, "alg")? {
+            None => None,
+            Some(name) => Some(
+                kind.algorithm(name)
+                    .ok_or("its `alg` is for another kind of key, or not supported")?,
+            ),
         };
-        match text(members, "alg")? {
-            None => {}
-            Some(name) if name == algorithm.name() => {}
-            // The fully-specified name of RFC 9864.
-            Some("Ed25519") if algorithm == Algorithm::EdDSA => {}
-            Some(_) => return Err("its `alg` is another one, or not supported"),
-        }
+        let (json, signature_len) = match kind {
+            KeyKind::Rsa => rsa(members)?,
+            KeyKind::P256 => curve(members, "P-256", 32)?,
+            KeyKind::P384 => curve(members, "P-384", 48)?,
+            KeyKind::Ed25519 => ed25519(members)?,
+            KeyKind::Secret => return Err("it is symmetric"),
+        };
         Ok(Self {
             id,
+            kind,
             algorithm,
             json,
             signature_len,
         })
     }
+
+    /// Whether it can be used with an algorithm.
+    pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
+        self.kind == algorithm.key_kind() && self.algorithm.is_none_or(|own| own == algorithm)
+    }
 }
 
-type Material = (Algorithm, String, usize);
+/// The key as JSON, and how many bytes its signatures have.
+type Material = (String, usize);
 
 fn rsa(members: &Members<Value>) -> Result<Material, &'static str> {
     let (n, modulus) = bytes(members, "n")?;
@@ -92,31 +106,26 @@ fn rsa(members: &Members<Value>) -> Result<Material, &'static str> {
         return Err("its exponent is not between 3 and 2^32");
     }
     let json = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
-    Ok((Algorithm::RS256, json, modulus.len()))
+    Ok((json, modulus.len()))
 }
 
-fn p256(members: &Members<Value>) -> Result<Material, &'static str> {
-    if text(members, "crv")? != Some("P-256") {
-        return Err("its curve is not P-256");
-    }
+/// A point on a curve of NIST, each coordinate in as many bytes as the curve's field has.
+fn curve(members: &Members<Value>, name: &str, size: usize) -> Result<Material, &'static str> {
     let ((x, one), (y, other)) = (bytes(members, "x")?, bytes(members, "y")?);
-    if one.len() != 32 || other.len() != 32 {
-        return Err("a coordinate of it does not have 32 bytes");
+    if one.len() != size || other.len() != size {
+        return Err("a coordinate of it does not have the size of its curve");
     }
-    let json = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-    Ok((Algorithm::ES256, json, 64))
+    let json = format!(r#"{{"crv":"{name}","kty":"EC","x":"{x}","y":"{y}"}}"#);
+    Ok((json, 2 * size))
 }
 
 fn ed25519(members: &Members<Value>) -> Result<Material, &'static str> {
-    if text(members, "crv")? != Some("Ed25519") {
-        return Err("its curve is not Ed25519");
-    }
     let (x, point) = bytes(members, "x")?;
     if point.len() != 32 {
         return Err("its point does not have 32 bytes");
     }
     let json = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-    Ok((Algorithm::EdDSA, json, 64))
+    Ok((json, 64))
 }
 
 /// A member that must be a string if it is there.

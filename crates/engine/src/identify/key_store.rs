@@ -5,9 +5,11 @@
 //! fetch is decided, and the decision written down, *before* the fetch; no request waits for
 //! another's.
 
-use turnpike_policy::{Compiled, Keys, Timestamp};
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 
 use super::keys::{Generation, KeySet};
+use super::metadata;
 
 /// How long a set is used without asking again.
 pub(super) const FRESH: u64 = 10 * 60 * 1000;
@@ -19,6 +21,18 @@ pub(super) const COOL_DOWN: u64 = 30 * 1000;
 pub(super) const RETRY: u64 = 5 * 1000;
 /// The most fetches within [`COOL_DOWN`] while there is none to use.
 pub(super) const MAX_COLD: u32 = 100;
+
+/// How long an issuer's word for where its keys are is taken without asking again.
+pub(super) const FOUND: u64 = 60 * 60 * 1000;
+
+/// What is fetched of an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// Its metadata, which say where its keys are.
+    Metadata,
+    /// Its keys.
+    Keys,
+}
 
 /// What can be done with the keys of an issuer.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +59,8 @@ enum Source {
 
 #[derive(Default)]
 struct Remote {
+    /// Where its metadata say that its keys are, and when they said so.
+    found: Option<(Timestamp, String)>,
     set: Option<KeySet>,
     /// When `set` was confirmed.
     fetched: Timestamp,
@@ -64,7 +80,7 @@ impl KeyStore {
     pub(super) fn new(policy: &Compiled) -> Self {
         let source = |keys: &Keys| match keys {
             Keys::Inline(keys) => Source::Fixed(KeySet::from_keys(keys.iter().map(String::as_str))),
-            Keys::Url(_) => Source::Remote(Remote::default()),
+            Keys::Url(_) | Keys::Discovered { .. } => Source::Remote(Remote::default()),
             Keys::Secret(_) => Source::Secret,
         };
         Self(policy.issuers.iter().map(|issuer| source(&issuer.keys)).collect())
@@ -115,7 +131,57 @@ impl KeyStore {
         }
     }
 
-    /// Takes the answer to a fetch. One that cannot be used changes nothing but the next attempt.
+    /// What to fetch of an issuer, and from where; nothing, if its keys are not fetched.
+    pub(super) fn place(&self, issuer: u32, rules: &Issuer, now: Timestamp) -> Option<(Part, String)> {
+        match &rules.keys {
+            Keys::Url(url) => Some((Part::Keys, url.clone())),
+            Keys::Discovered { url, .. } => {
+                let found = match self.source(issuer)? {
+                    Source::Remote(remote) => remote.found.as_ref(),
+                    _ => None,
+                };
+                Some(match found {
+                    Some((at, keys)) if now.saturating_sub(*at) < FOUND => (Part::Keys, keys.clone()),
+                    _ => (Part::Metadata, url.clone()),
+                })
+            }
+            Keys::Inline(_) | Keys::Secret(_) => None,
+        }
+    }
+
+    /// Takes an issuer's metadata; whether they say where its keys are. If not, that counts as a
+    /// fetch of its keys that failed.
+    pub(super) fn discovered(
+        &mut self,
+        issuer: u32,
+        rules: &Issuer,
+        answer: Option<&[u8]>,
+        now: Timestamp,
+    ) -> bool {
+        let source = usize::try_from(issuer)
+            .ok()
+            .and_then(|index| self.0.get_mut(index));
+        let (Some(Source::Remote(remote)), Keys::Discovered { url, origins }) = (source, &rules.keys) else {
+            return false;
+        };
+        let found = answer
+            .ok_or("its metadata could not be fetched")
+            .and_then(|answer| metadata::keys_url(answer, &rules.issuer, url, origins));
+        match found {
+            Ok(keys) => {
+                remote.found = Some((now, keys));
+                true
+            }
+            Err(why) => {
+                remote.asked = Some(now);
+                remote.failed = Some((now, why));
+                false
+            }
+        }
+    }
+
+    /// Takes the answer to a fetch of keys. One that cannot be used changes nothing but the next
+    /// attempt, which asks the metadata again where the keys are.
     pub(super) fn fetched(&mut self, issuer: u32, answer: Option<&[u8]>, now: Timestamp) {
         let source = usize::try_from(issuer)
             .ok()
@@ -133,7 +199,10 @@ impl KeyStore {
                 remote.fetched = now;
                 remote.failed = None;
             }
-            Err(why) => remote.failed = Some((now, why)),
+            Err(why) => {
+                remote.failed = Some((now, why));
+                remote.found = None;
+            }
         }
     }
 

@@ -86,12 +86,12 @@ impl KeySet {
     pub(super) fn choose(&self, id: Option<&str>, algorithm: Algorithm) -> Choice<'_> {
         if id.is_some() {
             return match self.keys.iter().find(|key| key.id.as_deref() == id) {
-                Some(key) if key.algorithm == algorithm => Choice::One(key),
+                Some(key) if key.fits(algorithm) => Choice::One(key),
                 Some(_) => Choice::OtherAlgorithm,
                 None => Choice::Missing,
             };
         }
-        let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm);
+        let mut fitting = self.keys.iter().filter(|key| key.fits(algorithm));
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Choice::One(key),
             (None, _) => Choice::Missing,
@@ -103,8 +103,8 @@ impl KeySet {
 fn generation(keys: &[Key]) -> Generation {
     let mut hash = Sha256::new();
     for key in keys {
-        // Neither part can hold the separator unescaped: Rust's debug form quotes.
-        hash.update(format!("{:?} {}\n", key.id, key.json));
+        // No part can hold the separator unescaped: Rust's debug form quotes.
+        hash.update(format!("{:?} {:?} {}\n", key.id, key.algorithm, key.json));
     }
     let mut first = [0; 8];
     for (to, from) in first.iter_mut().zip(hash.finalize()) {

@@ -20,6 +20,7 @@ mod flow;
 mod jwk;
 mod key_store;
 mod keys;
+mod metadata;
 mod refusal;
 mod token;
 
@@ -31,6 +32,7 @@ use turnpike_policy::Timestamp;
 
 pub use credential::Presented;
 pub use flow::{KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, keys_fetched, verified};
+pub use key_store::Part;
 pub use keys::MAX_SET;
 pub use refusal::Refusal;
 
@@ -46,10 +48,21 @@ pub struct Principal {
     pub subject: String,
     /// What the credential was given for (OAuth scopes), sorted, each once.
     pub scopes: Vec<String>,
+    /// What its token says of [`turnpike_policy::Compiled::claims`], in that order: the JSON text of a text,
+    /// number or boolean, none of anything else. An API key says nothing, and this may then be empty.
+    pub claims: Vec<Option<String>>,
     /// Which kind of credential it was.
     pub credential: CredentialKind,
     /// The credential's own expiry, without any leeway for clocks.
     pub expires: Option<Timestamp>,
+}
+
+impl Principal {
+    /// What its token says of a claim that the policy names; none of any other.
+    pub fn claim(&self, policy: &turnpike_policy::Compiled, name: &str) -> Option<&str> {
+        let place = policy.claims.iter().position(|known| known == name)?;
+        self.claims.get(place)?.as_deref()
+    }
 }
 
 /// The kinds of credentials.

@@ -29,6 +29,8 @@ pub(super) struct Unverified<'a> {
     pub(super) algorithm: Algorithm,
     /// What is signed.
     pub(super) input: &'a str,
+    /// Whether `typ` says that it is an access token (RFC 9068, 2.1).
+    pub(super) access: bool,
     token: UntrustedToken<'a, Members<Value>>,
 }
 
@@ -76,7 +78,8 @@ pub(super) fn parse(text: &str) -> Result<Unverified<'_>, Refusal> {
     }
     let kind = token.header().token_type.as_deref().unwrap_or("JWT");
     let kind = kind.strip_prefix("application/").unwrap_or(kind);
-    if !kind.eq_ignore_ascii_case("JWT") && !kind.eq_ignore_ascii_case("at+jwt") {
+    let access = kind.eq_ignore_ascii_case("at+jwt");
+    if !kind.eq_ignore_ascii_case("JWT") && !access {
         return Err(Refusal::Malformed(
             "the token's `typ` is neither `JWT` nor `at+jwt`",
         ));
@@ -93,6 +96,7 @@ pub(super) fn parse(text: &str) -> Result<Unverified<'_>, Refusal> {
     Ok(Unverified {
         algorithm,
         input,
+        access,
         token,
     })
 }

@@ -95,13 +95,40 @@ fn scopes_of_a_token_are_asked_for() {
     );
     assert_eq!(
         answer.header("www-authenticate"),
-        Some("Bearer error=\"insufficient_scope\", scope=\"pets:write\"")
+        Some(
+            "Bearer error=\"insufficient_scope\", scope=\"pets:write\", \
+             resource_metadata=\"https://api.example/.well-known/oauth-protected-resource/petstore/v2\""
+        )
     );
 }
 
 #[test]
+fn a_challenge_says_where_to_learn_more() {
+    let challenge = |world: &mut World, request: &Request| {
+        let answer = world.send(request);
+        answer.header("www-authenticate").map(str::to_owned)
+    };
+    let mut world = World::new();
+    let metadata = "resource_metadata=\"https://api.example/.well-known/oauth-protected-resource";
+    let none = challenge(&mut world, &Request::get("/petstore/v2/pets"));
+    assert_eq!(none, Some(format!("Bearer {metadata}/petstore/v2\"")));
+    let models = challenge(
+        &mut world,
+        &Request::get("/v1/models").header("x-api-key", "tpk_a_b"),
+    );
+    assert_eq!(
+        models,
+        Some(format!("Bearer error=\"invalid_token\", {metadata}\""))
+    );
+    // Whom nobody can ask for a token is told of no one.
+    let mut world = World::with(|compiled| compiled.issuers.retain(|issuer| issuer.issuer == SECRET));
+    let none = challenge(&mut world, &Request::get("/petstore/v2/pets"));
+    assert_eq!(none.as_deref(), Some("Bearer"));
+}
+
+#[test]
 fn a_key_may_come_in_any_of_its_headers_but_only_one() {
-    for name in ["x-api-key", "api-key"] {
+    for name in ["x-api-key", "api-key", "x-goog-api-key"] {
         let answer = World::new().send(&Request::get("/petstore/v2/pets").header(name, &key("demo")));
         assert_eq!(answer.status, 200);
         assert_eq!(answer.log()["subject"], "demo", "its public part");

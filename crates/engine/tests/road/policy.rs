@@ -212,6 +212,7 @@ fn issuers() -> Vec<Issuer> {
         consumer_claim: "client_id".to_owned(),
         clock_skew: 30,
         max_lifetime: Some(3600),
+        access_tokens: false,
         keys,
     };
     vec![
@@ -649,6 +650,7 @@ fn made() -> Compiled {
     let consumers = consumers(&plans, &models);
     let identity = |issuer| Identity {
         issuer,
+        client: None,
         value: "app".to_owned(),
         consumer: 0,
     };
@@ -684,6 +686,8 @@ fn made() -> Compiled {
         identities: vec![identity(0), identity(1), identity(2)],
         routes: routes(&apis, &operations),
         zones: Vec::new(),
+        claims: Vec::new(),
+        headers: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)
             .to_vec(),

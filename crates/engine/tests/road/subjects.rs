@@ -1,11 +1,12 @@
 //! Limits of other subjects than the consumer, and requests whose limits lie in several objects.
 
 use proptest::prelude::*;
+use serde_json::json;
 use turnpike_engine::step::{Event, Step};
 use turnpike_engine::{Flight, Next};
 use turnpike_policy::{Limit, LimitKind, OnError, Precision, SubjectPart, Unit};
 
-use crate::policy::{budget, limit, rate};
+use crate::policy::{INLINE, SECRET, budget, limit, rate};
 use crate::world::{Answer, Does, Request, World, ask};
 
 fn pets(consumer: &str, address: &str) -> Request {
@@ -84,6 +85,70 @@ fn an_address_and_a_credential_are_subjects() {
         object.starts_with("credential:") && !object.contains("minute"),
         "{object}"
     );
+}
+
+/// A world where the API has one limit of two calls a minute.
+fn counted_by(part: SubjectPart) -> World {
+    World::with(|compiled| {
+        compiled.claims = vec!["tenant".to_owned()];
+        compiled.headers = vec!["x-other".to_owned(), "x-tenant".to_owned()];
+        for api in &mut compiled.apis {
+            api.limits = vec![of("each", rate(2, 60_000), std::slice::from_ref(&part))];
+        }
+    })
+}
+
+#[test]
+fn a_claim_is_a_subject_and_callers_without_it_share_one() {
+    let mut world = counted_by(SubjectPart::Claim("tenant".to_owned()));
+    let by = |issuer, tenant: serde_json::Value| {
+        let token = crate::world::token(issuer, |claims| claims["tenant"] = tenant);
+        Request::get("/petstore/v2/pets").header("authorization", &format!("Bearer {token}"))
+    };
+    // Also of a token that is known already, and for two tokens of one tenant.
+    for tenant in [
+        json!("acme"),
+        json!("other"),
+        json!(1),
+        json!("1"),
+        json!(true),
+        json!("true"),
+        json!(""),
+    ] {
+        assert_eq!(passed(&mut world, &by(INLINE, tenant.clone()), 4), 2, "{tenant}");
+    }
+    // Another issuer's tenant of that name is another tenant.
+    assert_eq!(passed(&mut world, &by(SECRET, json!("acme")), 4), 2);
+    // What is no plain value is as if it were not there; an API key has no claims: all these together.
+    assert_eq!(passed(&mut world, &by(INLINE, json!(["acme"])), 1), 1);
+    assert_eq!(passed(&mut world, &by(SECRET, json!({ "id": 1 })), 1), 1);
+    assert_eq!(passed(&mut world, &by(INLINE, json!(null)), 3), 0);
+    assert_eq!(passed(&mut world, &pets("demo", ""), 3), 0);
+    assert_eq!(passed(&mut world, &pets("minute", ""), 3), 0);
+    let named = |object: &String| object.starts_with("claim:") && !object.contains("acme");
+    assert!(
+        world.objects.iter().any(named) && !world.objects.iter().any(|object| object.contains("acme")),
+        "{:?}",
+        world.objects
+    );
+}
+
+#[test]
+fn a_header_is_a_subject_and_requests_without_it_share_one() {
+    let mut world = counted_by(SubjectPart::Header("x-tenant".to_owned()));
+    let sent = |consumer, value: &str| pets(consumer, "").header("x-tenant", value);
+    assert_eq!(passed(&mut world, &sent("demo", "acme"), 4), 2);
+    assert_eq!(passed(&mut world, &sent("minute", "acme"), 4), 0);
+    assert_eq!(passed(&mut world, &sent("demo", "other"), 4), 2);
+    assert_eq!(passed(&mut world, &sent("demo", ""), 4), 2);
+    assert_eq!(
+        passed(&mut world, &pets("demo", "").header("x-other", "acme"), 1),
+        1
+    );
+    assert_eq!(passed(&mut world, &pets("demo", ""), 4), 1);
+    assert!(!world.objects.iter().any(|object| object.contains("acme")));
+    let large = world.send(&sent("demo", &"x".repeat(9000)));
+    assert_eq!((large.status, large.code().as_str()), (431, "header_too_large"));
 }
 
 fn both() -> World {

@@ -377,6 +377,9 @@ impl World {
         for (slot, name) in head.headers.iter_mut().zip(HEAD_NAMES) {
             *slot = request.value(name);
         }
+        let named = &self.compiled.headers;
+        let named: Vec<_> = named.iter().map(|name| request.value(name)).collect();
+        head.named = &named;
         let random = self.randoms();
         self.engine.begin(&head, self.now, &random)
     }

@@ -25,11 +25,12 @@ use super::providers::{self, ProviderFile};
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::secrets::quote;
+use super::subjects;
 use super::templates::{TemplateFile, Templates};
 use super::tighten::{self, InheritedLimits};
 use super::unused;
 use super::yaml::{Node, Value};
-use crate::{Compiled, Timestamp, Zone};
+use crate::{Compiled, Timestamp};
 
 /// What checks share: the reader, the files, and what things are compared with.
 #[derive(Debug)]
@@ -237,12 +238,19 @@ fn build_on_templates(
     }
 }
 
-/// The time zones that any limit counts in, so that the engine need not know the world's clocks.
-fn zones_of(compiled: &Compiled) -> Vec<Zone> {
+/// What any limit needs beside itself: the time zones that it counts in, so that the engine need not know the
+/// world's clocks; the claims and the headers that it counts by.
+fn name_what_limits_need(
+    compiled: &mut Compiled,
+    file: Option<&Spanned<GatewayFile>>,
+    checker: &mut Checker,
+) {
     let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
     let models = compiled.models.iter().flat_map(|model| &model.limits);
     let apis = compiled.apis.iter().flat_map(|api| &api.limits);
-    limits::zones(plans.chain(models).chain(apis))
+    compiled.zones = limits::zones(plans.chain(models).chain(apis));
+    let gateway = file.map(|file| file.span);
+    (compiled.claims, compiled.headers) = subjects::named(compiled, gateway, checker);
 }
 
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
@@ -332,7 +340,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();
-    compiled.zones = zones_of(&compiled);
+    name_what_limits_need(&mut compiled, file, checker);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 
     budgets::check(&compiled, &known, checker);

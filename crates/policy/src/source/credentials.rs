@@ -29,6 +29,9 @@ record! {
         issuer: required Name,
         /// What its consumer claim must equal.
         is: required Token,
+        /// The client that the token must have been issued to: what its `client_id` and its `azp` must
+        /// equal, whichever of them it has.
+        client: optional Token,
     }
     later { claims, scopes }
 }
@@ -116,6 +119,7 @@ impl Ledger {
         self.identities.extend(found.map(|issuer| Identity {
             issuer,
             value: is.0.clone(),
+            client: jwt.client.as_ref().map(|client| client.0.clone()),
             consumer,
         }));
     }

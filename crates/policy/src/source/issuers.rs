@@ -6,15 +6,15 @@ use serde_json::Value as Json;
 
 use super::compile::Checker;
 use super::containers::{List, Map};
-use super::declare::record;
+use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::json;
 use super::names::nearest;
 use super::reader::{Fault, Scalar, Spanned};
-use super::scalars::{Duration, FilePath, SecretName, Token, Url};
+use super::scalars::{Duration, FilePath, Origin, SecretName, Token, Url};
 use super::secrets::quote;
 use super::yaml::{self, Node};
-use crate::{Algorithm, Keys};
+use crate::{Algorithm, KeyKind, Keys};
 
 record! {
     /// Who may issue tokens, and what a token of theirs must be.
@@ -23,8 +23,8 @@ record! {
         issuer: required Token,
         /// Any one of these must be in `aud`.
         audience: required List<Token>,
-        /// The algorithms that are accepted: `HS256`, `HS384`, `HS512`, `RS256`, `ES256`, `EdDSA`.
-        /// A key's own `alg` must agree.
+        /// The algorithms that are accepted: `HS256`, `HS384`, `HS512`; `RS256`, `RS384`, `RS512`,
+        /// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`. A key's own `alg` must agree.
         algorithms: required List<Algorithm>,
         /// The claim that names the consumer.
         consumer: default "client_id" Token,
@@ -34,12 +34,21 @@ record! {
         /// has one.
         max_lifetime: optional Duration,
         /// Where the public keys are: the URL of a JWKS, a `.json` file in the tree, or
-        /// `development` for the key pair that `turnpike` makes on this machine.
+        /// `development` for the key pair that `turnpike` makes on this machine. Left out, and without
+        /// a `secret`: where the issuer's metadata say.
         jwks: optional KeySource,
+        /// Which metadata say where the keys are: `openid` (`OpenID` Connect Discovery) or `oauth`
+        /// (RFC 8414). Left out: `openid`.
+        discovery: optional Discovery,
+        /// Origins at which the metadata may say that the keys are, beside the issuer's own.
+        key_origins: default "[]" List<Origin>,
+        /// `any`, or `at+jwt`: only tokens whose `typ` says that they are access tokens (RFC 9068), so
+        /// that an ID token opens nothing.
+        token_type: default "any" TokenType,
         /// For HMAC: the name of the Worker secret that holds the key.
         secret: optional SecretName,
     }
-    later { discovery, leeway, required_claims, token_type }
+    later { leeway, required_claims }
 }
 
 /// Where the keys of an issuer are.
@@ -49,6 +58,22 @@ pub(crate) enum KeySource {
     Url(Url),
     File(FilePath),
 }
+
+/// Which metadata an issuer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Discovery {
+    OpenId,
+    OAuth,
+}
+choice!(Discovery: "openid" => Self::OpenId, "oauth" => Self::OAuth);
+
+/// Which tokens of an issuer are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenType {
+    Any,
+    Access,
+}
+choice!(TokenType: "any" => Self::Any, "at+jwt" => Self::Access);
 
 impl Scalar for KeySource {
     const EXPECTS: &'static str = "the URL of a JWKS, a `.json` file in the tree, or `development`";
@@ -84,10 +109,7 @@ impl Scalar for Algorithm {
             "what is built: {}",
             all.map(|name| format!("`{name}`")).join(", ")
         );
-        if matches!(
-            text,
-            "RS384" | "RS512" | "ES384" | "ES512" | "PS256" | "PS384" | "PS512" | "Ed25519" | "ES256K"
-        ) {
+        if matches!(text, "ES512" | "Ed25519" | "Ed448" | "ES256K") {
             return Err(
                 Fault::new(Code::NotBuilt, format!("the algorithm `{text}` is not built yet")).help(built),
             );
@@ -186,6 +208,10 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
             consumer_claim: issuer.consumer.as_ref()?.0.clone(),
             clock_skew: clock_skew?,
             max_lifetime,
+            access_tokens: issuer
+                .token_type
+                .as_ref()
+                .is_some_and(|kind| kind.value == TokenType::Access),
             keys: keys?,
         },
         id.span,
@@ -233,6 +259,10 @@ fn keys(
             )
             .help("a public key must never be taken for a shared secret: make it two issuers");
     }
+    let written = issuer.jwks.as_ref().map(|jwks| jwks.span);
+    if let Some(other) = written.or(issuer.secret.as_ref().map(|secret| secret.span)) {
+        without_discovery(issuer, other, checker);
+    }
     match (&issuer.jwks, &issuer.secret) {
         (Some(jwks), Some(secret)) => {
             checker
@@ -248,18 +278,14 @@ fn keys(
         }
         (None, None) if checker.reader.reported_within(issuer.span) => None,
         (None, None) => {
-            checker
-                .report()
-                .error(
-                    Code::NotBuilt,
-                    issuer.span,
-                    format!(
-                        "the issuer {} has neither `jwks` nor `secret`, and discovery is not built yet",
-                        quote(name)
-                    ),
-                )
-                .help("write the URL of its JWKS (its `jwks_uri`) as `jwks`");
-            None
+            if hmac == Some(true) && public == Some(false) {
+                checker
+                    .report()
+                    .error(Code::AlgorithmMismatch, algorithms_at, "HMAC needs a `secret`")
+                    .help("name the Worker secret that holds the key as `secret`");
+                return None;
+            }
+            discovered(issuer, checker)
         }
         (None, Some(secret)) => {
             if public == Some(true) && hmac == Some(false) {
@@ -308,6 +334,75 @@ fn keys(
                 KeySource::Development => development(name, jwks.span, algorithms_at, algorithms, checker),
             }
         }
+    }
+}
+
+/// Where an issuer's metadata are (`OpenID` Connect Discovery, section 4; RFC 8414, section 3.1).
+fn discovered(issuer: &Issuer, checker: &mut Checker) -> Option<Keys> {
+    let id = issuer.issuer.as_ref()?;
+    let whole = Url::parse(id.0.strip_suffix('/').unwrap_or(&id.0)).ok();
+    let Some(url) = whole else {
+        checker
+            .report()
+            .error(
+                Code::BadUrl,
+                id.span,
+                format!("{} is not a URL, so it has no metadata", quote(&id.0)),
+            )
+            .help("write where its keys are as `jwks`, or name its HMAC `secret`");
+        return None;
+    };
+    if !url.is_https() && !checker.rules.http_upstreams {
+        checker
+            .report()
+            .error(Code::PlainHttp, id.span, "keys are fetched without TLS")
+            .help("write `https://`");
+    }
+    let kind = issuer.discovery.as_ref().map(|kind| kind.value);
+    let url = match kind.unwrap_or(Discovery::OpenId) {
+        Discovery::OpenId => format!("{}/.well-known/openid-configuration", url.0),
+        Discovery::OAuth => {
+            let origin = url.0.strip_suffix(url.path()).unwrap_or(&url.0);
+            format!("{origin}/.well-known/oauth-authorization-server{}", url.path())
+        }
+    };
+    let origins = issuer.key_origins.as_ref().map(|list| {
+        for origin in &list.0 {
+            if origin.0 == "*" {
+                checker
+                    .report()
+                    .error(Code::BadUrl, origin.span, "keys could be fetched from anywhere")
+                    .help("name the origins at which the issuer keeps its keys");
+            } else if !origin.0.starts_with("https://") && !checker.rules.http_upstreams {
+                checker
+                    .report()
+                    .error(Code::PlainHttp, origin.span, "keys are fetched without TLS")
+                    .help("write `https://`");
+            }
+        }
+        checker.sorted(&list.0, |origin| origin.0.clone())
+    });
+    Some(Keys::Discovered {
+        url,
+        origins: origins.unwrap_or_default(),
+    })
+}
+
+/// Refuses what is said of metadata by an issuer whose keys are known without them.
+fn without_discovery(issuer: &Issuer, other: Span, checker: &mut Checker) {
+    let kind = issuer.discovery.as_ref().map(|kind| ("discovery", kind.span));
+    let origins = issuer.key_origins.as_ref().filter(|list| !list.0.is_empty());
+    let origins = origins.map(|list| ("key_origins", list.span));
+    for (name, span) in kind.into_iter().chain(origins) {
+        checker
+            .report()
+            .error(
+                Code::Conflict,
+                span,
+                format!("`{name}` is for keys that are found by metadata"),
+            )
+            .label(other, "but where they are is written here")
+            .help("remove one of the two");
     }
 }
 
@@ -413,23 +508,31 @@ fn public_key(key: &Node, algorithms: &[Algorithm]) -> Result<Option<String>, St
     if member("use").is_some_and(|usage| usage != "sig") {
         return Ok(None);
     }
-    let needed: &[&str] = match (kind, member("crv")) {
-        ("RSA", _) => &["e", "n"],
-        ("EC", Some("P-256")) => &["crv", "x", "y"],
-        ("OKP", Some("Ed25519")) => &["crv", "x"],
-        ("oct", _) => return Err("a symmetric key has no place in a JWKS".to_owned()),
-        _ => return Ok(None),
-    };
-    let natural = match kind {
-        "RSA" => Algorithm::RS256,
-        "EC" => Algorithm::ES256,
-        _ => Algorithm::EdDSA,
-    };
-    // RFC 9864 names EdDSA with this curve `Ed25519`.
-    let agrees = member("alg").is_none_or(|alg| alg == natural.name() || (kind == "OKP" && alg == "Ed25519"));
-    if !agrees || !algorithms.contains(&natural) {
-        return Ok(None);
+    if kind == "oct" {
+        return Err("a symmetric key has no place in a JWKS".to_owned());
     }
+    let Some(sort) = KeyKind::of(kind, member("crv")) else {
+        return Ok(None);
+    };
+    let needed: &[&str] = match sort {
+        KeyKind::Rsa => &["e", "n"],
+        KeyKind::Ed25519 => &["crv", "x"],
+        KeyKind::P256 | KeyKind::P384 | KeyKind::Secret => &["crv", "x", "y"],
+    };
+    let mut fitting = algorithms.iter().filter(|listed| listed.key_kind() == sort);
+    let algorithm = match member("alg") {
+        Some(alg) => {
+            let own = sort.algorithm(alg).filter(|own| algorithms.contains(own));
+            let Some(own) = own else { return Ok(None) };
+            Some(own)
+        }
+        // Without one of its own it is for those that its issuer lists.
+        None => match (fitting.next(), fitting.next()) {
+            (None, _) => return Ok(None),
+            (only, None) => only.copied(),
+            _ => None,
+        },
+    };
     let mut public = BTreeMap::from([("kty", kind)]);
     for name in needed {
         let Some(value) = member(name) else {
@@ -444,7 +547,9 @@ fn public_key(key: &Node, algorithms: &[Algorithm]) -> Result<Option<String>, St
         }
         public.insert(name, value);
     }
-    public.insert("alg", natural.name());
+    if let Some(algorithm) = algorithm {
+        public.insert("alg", algorithm.name());
+    }
     if let Some(id) = member("kid") {
         public.insert("kid", id);
     }

@@ -1,4 +1,4 @@
-//! The limits that plans, APIs and models share: what is limited, for whom, and how exactly.
+//! The limits that plans, APIs and models share: what is limited, and how exactly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,11 @@ use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::gateway::rate_of;
 use super::models::ModelFile;
-use super::reader::{Read, Reader, Scalar, Spanned};
+use super::reader::Spanned;
 use super::scalars::{BytesPerWindow, Flag, MoneyPerWindow, Name, Number, PerPeriod, PerWindow};
-use super::schema;
 use super::secrets::quote;
 use super::shards::{self, Shards};
-use super::yaml::{Node, Value};
+use super::subjects::{self, Subject};
 use super::zones::{self, ZoneName};
 use crate::{Limit, LimitKind, Millis, Precision, SubjectPart, Unit, Window, Zone};
 
@@ -51,7 +50,8 @@ record! {
         /// Where days and months begin and end at midnight; left out: in UTC.
         zone: optional ZoneName,
         /// What is counted separately: `consumer`, `credential`, `address`, `api`, `operation`, `model`,
-        /// `upstream`, or several of these together.
+        /// `upstream`, a claim of the caller's token (`{ claim: tenant }`), a header of the request
+        /// (`{ header: x-tenant }`), or several of these together.
         subject: default "[consumer]" Subject,
         /// The models that it is for; left out: all of them, and APIs. In plans only.
         models: default "[]" List<Name>,
@@ -84,53 +84,6 @@ choice!(WindowKind: "calendar" => Self::Calendar, "rolling" => Self::Rolling);
 choice!(CountedTokens: "all" => Self(Unit::Tokens), "input" => Self(Unit::InputTokens),
     "output" => Self(Unit::OutputTokens));
 
-/// What a limit counts separately.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subject(Vec<SubjectPart>);
-
-/// One part of it, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Part(SubjectPart);
-
-choice!(Part: "consumer" => Self(SubjectPart::Consumer), "credential" => Self(SubjectPart::Credential),
-    "address" => Self(SubjectPart::Address), "api" => Self(SubjectPart::Api),
-    "operation" => Self(SubjectPart::Operation), "model" => Self(SubjectPart::Model),
-    "upstream" => Self(SubjectPart::Upstream); later "claim", "header");
-
-impl Read for Subject {
-    fn expects() -> String {
-        format!("one of {}, or a list of them", <Part as Scalar>::EXPECTS)
-    }
-
-    fn schema() -> serde_json::Value {
-        schema::either([<Part as Scalar>::schema(), List::<Part>::schema()])
-    }
-
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        if !matches!(node.value, Value::List(_)) {
-            return Part::read(node, reader).map(|part| Self(vec![part.0]));
-        }
-        let list = List::<Part>::read(node, reader)?;
-        if list.0.is_empty() {
-            reader
-                .report
-                .error(Code::EmptyList, node.span, "a limit counts something")
-                .help("write `subject: consumer`, or leave it out");
-        }
-        let mut parts = BTreeMap::new();
-        for part in list.0 {
-            if let Some(first) = parts.insert(part.value.0, part.span) {
-                reader
-                    .report
-                    .error(Code::Repeated, part.span, "this part is there already")
-                    .help("remove one of them")
-                    .label(first, "here");
-            }
-        }
-        Some(Self(parts.into_keys().collect()))
-    }
-}
-
 /// Checks the limits of an API or a model; `prefix` is what their names begin with.
 pub(crate) fn limits(list: &List<LimitFields>, prefix: &str, checker: &mut Checker) -> Vec<Limit> {
     of(list, prefix, Precision::Exact, checker)
@@ -146,7 +99,7 @@ pub(crate) fn of(
     let mut limits: BTreeMap<String, (Limit, Span)> = BTreeMap::new();
     for item in &list.0 {
         let Some(kind) = kind(item, checker) else { continue };
-        let subject = subject(item, kind, prefix, checker);
+        let subject = subjects::of(item, kind, prefix, checker);
         let precision = item.precision.as_ref().map_or(precision, |own| own.value);
         check_precision(item, precision, checker);
         let split = shards::split(item, kind, precision, checker);
@@ -212,57 +165,14 @@ pub(crate) fn of(
             )
             .help("all of them are asked for with every request: keep those that matter");
     }
-    limits.into_values().map(|(limit, _)| limit).collect()
-}
-
-/// What a limit counts separately, as far as that can ever be.
-fn subject(
-    item: &Spanned<LimitFields>,
-    kind: LimitKind,
-    prefix: &str,
-    checker: &mut Checker,
-) -> Vec<SubjectPart> {
-    use SubjectPart::{Api, Consumer, Model, Operation};
-    let parts = item.subject.as_ref().map_or(&[][..], |subject| &subject.0);
-    let mut wrong = |at: Span, message: String, help: &str| {
-        checker.report().error(Code::Conflict, at, message).help(help);
-    };
-    let of_models = matches!(kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes);
-    let (in_api, in_model) = (prefix.starts_with("apis/"), prefix.starts_with("models/"));
-    let models = item.models.as_ref().filter(|models| !models.0.is_empty());
-    if let Some(at) = item.subject.as_ref().map(|subject| subject.span) {
-        for part in parts {
-            let never = match part {
-                Model => in_api,
-                Api | Operation => in_model || of_models || models.is_some(),
-                _ => false,
-            };
-            if never {
-                let word = part_name(part);
-                let message = format!("nothing that has a `{word}` is counted here");
-                wrong(at, message, &format!("remove `{word}`"));
-            }
-        }
-        if parts.contains(&Api) && parts.contains(&Operation) {
-            wrong(at, "an `operation` is of one `api`".to_owned(), "remove `api`");
-        }
-    }
-    if let Some(models) = models.filter(|_| in_api || in_model) {
-        wrong(
-            models.span,
-            "only the limits of a plan have `models`".to_owned(),
-            "remove it: this limit is for what it stands in",
-        );
-    }
-    if parts.is_empty() {
-        return vec![Consumer];
-    }
-    parts.to_vec()
+    let limits: Vec<Limit> = limits.into_values().map(|(limit, _)| limit).collect();
+    subjects::check_headers(list, &limits, checker);
+    limits
 }
 
 /// Reports a limit that cannot be kept as its precision says.
 fn check_precision(item: &Spanned<LimitFields>, precision: Precision, checker: &mut Checker) {
-    let upstream = |subject: &&Spanned<Subject>| subject.value.0.contains(&SubjectPart::Upstream);
+    let upstream = |subject: &&Spanned<Subject>| subject.has_upstream();
     if let Some(subject) = item.subject.as_ref().filter(upstream)
         && precision == Precision::Local
     {
@@ -323,18 +233,6 @@ pub(crate) fn refer_models(list: &List<LimitFields>, known: &Catalogue<ModelFile
         .flat_map(|models| &models.0)
     {
         known.refer("model", &name.0, name.span, &mut checker.reader);
-    }
-}
-
-const fn part_name(part: &SubjectPart) -> &'static str {
-    match part {
-        SubjectPart::Consumer => "consumer",
-        SubjectPart::Credential => "credential",
-        SubjectPart::Address => "address",
-        SubjectPart::Api => "api",
-        SubjectPart::Operation => "operation",
-        SubjectPart::Model => "model",
-        SubjectPart::Upstream => "upstream",
     }
 }
 
@@ -491,7 +389,7 @@ fn default_id(kind: LimitKind, subject: &[SubjectPart]) -> String {
     let mut id = kind_id(kind);
     for part in subject.iter().filter(|_| *subject != [SubjectPart::Consumer]) {
         id.push('-');
-        id.push_str(part_name(part));
+        id.push_str(subjects::part_name(part));
     }
     id
 }

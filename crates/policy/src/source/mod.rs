@@ -43,6 +43,7 @@ mod scalars;
 pub mod schema;
 mod secrets;
 mod shards;
+mod subjects;
 mod syntax;
 mod templates;
 mod tighten;

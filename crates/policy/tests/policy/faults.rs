@@ -99,6 +99,12 @@ const CASES: &[Case] = &[
     case!("plans/gold.yaml": "rate: 10/s" => "quota: 10/day\n    window: rolling\n    precision: leased"; "plans/gold.yaml:4:13: error[P0210]: `window: rolling` cannot be handed out in advance"),
     case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: user"; "plans/gold.yaml:4:14: error[P0204]"),
     case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: [consumer, consumer]"; "plans/gold.yaml:4:25: error[P0209]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: { claim: tenant, header: x-tenant }"; "plans/gold.yaml:4:39: error[P0210]: one part is a `claim` or a `header`"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: [consumer, {}]"; "plans/gold.yaml:4:25: error[P0202]: expected a `claim` or a `header`"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: { claims: tenant }"; "plans/gold.yaml:4:16: error[P0201]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: { header: Authorization }"; "plans/gold.yaml:4:24: error[P0214]: `authorization` is not counted: it carries a credential"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: [{ claim: a }, { claim: a }]"; "plans/gold.yaml:4:29: error[P0209]"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: [consumer, { header: x-tenant }]"; "plans/gold.yaml:4:14: error[P0210]: a client that changes this header begins anew"),
     case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: []"; "plans/gold.yaml:4:14: error[P0208]"),
     case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: [api, operation]"; "plans/gold.yaml:4:14: error[P0210]: an `operation` is of one `api`"),
     case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n    subject: api\n    models: [chat]"; "plans/gold.yaml:4:14: error[P0210]: nothing that has a `api` is counted here"),
@@ -160,6 +166,15 @@ const CASES: &[Case] = &[
     case!("gateway.yaml": "[RS256]" => "[HS256]"; "gateway.yaml:6:17: error[P0407]"),
     case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "jwks: development"; "gateway.yaml:6:17: error[P0407]"),
     case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "secret: HMAC_KEY"; "gateway.yaml:6:17: error[P0407]"),
+    case!("gateway.yaml": "issuer: https://login.acme.example/" => "issuer: acme", "gateway.yaml": "    jwks: https://login.acme.example/jwks\n" => ""; "gateway.yaml:4:13: error[P0212]: `acme` is not a URL, so it has no metadata"),
+    case!("gateway.yaml": "https://login.acme.example/\n" => "http://login.acme.example/\n", "gateway.yaml": "    jwks: https://login.acme.example/jwks\n" => ""; "gateway.yaml:4:13: error[P0405]"),
+    case!("gateway.yaml": "[RS256]\n    jwks: https://login.acme.example/jwks" => "[HS256]"; "gateway.yaml:6:17: error[P0407]"),
+    case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "discovery: saml"; "gateway.yaml:7:16: error[P0204]"),
+    case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "key_origins: ['*']"; "gateway.yaml:7:19: error[P0212]"),
+    case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "key_origins: ['http://keys.acme.example']"; "gateway.yaml:7:19: error[P0405]"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    discovery: oauth"; "gateway.yaml:8:16: error[P0210]: `discovery` is for keys that are found by metadata"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    key_origins: ['https://keys.acme.example']"; "gateway.yaml:8:18: error[P0210]"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    token_type: jwt"; "gateway.yaml:8:17: error[P0204]"),
     case!("gateway.yaml": "jwks: https://login.acme.example/jwks" => "jwks: keys.json", "plans/gold.yaml": "gold" => "gold"; "gateway.yaml:7:11: error[P0006]"),
     case!("consumers/app.yaml": "is: app }" => "is: app }\n  - jwt: { issuer: acme, is: app }"; "consumers/app.yaml:6:30: error[P0409]"),
     case!("consumers/two.yaml" = "consumer: two\nowner: x\nplan: gold\ncredentials: [{ jwt: { issuer: acme, is: app } }]"; "consumers/two.yaml:4:42: error[P0409]: the consumers `app` and `two` have the same credential"),
@@ -230,8 +245,7 @@ const CASES: &[Case] = &[
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ncache: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\ntemplate: x"; "apis/pets/api.yaml:5:11: error[P0301]: there is no template `x`"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], when: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
-    case!("gateway.yaml": "[RS256]" => "[PS256]"; "gateway.yaml:6:18: error[P0901]"),
-    case!("gateway.yaml": "    jwks: https://login.acme.example/jwks\n" => ""; "gateway.yaml:4:5: error[P0901]"),
+    case!("gateway.yaml": "[RS256]" => "[ES512]"; "gateway.yaml:6:18: error[P0901]"),
     case!("guardrails/y.yaml" = "b: 1"; "guardrails/y.yaml:1:1: error[P0901]"),
     case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 3.2.0"; "apis/pets/v1.yaml:1:10: error[P0901]"),
 ];
@@ -353,6 +367,88 @@ fn key_sets_in_the_tree() {
             "{json}: {:?}",
             lines(&outcome)
         );
+    }
+}
+
+#[test]
+fn a_key_for_one_algorithm_or_for_those_of_its_issuer() {
+    let key = |algorithms: &str, key: &str| {
+        let mut files = base();
+        let gateway = files.get_mut("gateway.yaml").unwrap();
+        *gateway = gateway
+            .replace("https://login.acme.example/jwks", "keys/acme.json")
+            .replace("[RS256]", algorithms);
+        files.insert("keys/acme.json".to_owned(), format!("{{ \"keys\": [{key}] }}"));
+        match build(&files, "production")
+            .compiled
+            .map(|c| c.issuers[0].keys.clone())
+        {
+            Some(turnpike_policy::Keys::Inline(keys)) => keys.concat(),
+            _ => "none".to_owned(),
+        }
+    };
+    let rsa = |alg: &str| format!(r#"{{ "kty": "RSA", "n": "AQAB", "e": "AQAB"{alg} }}"#);
+    assert!(key("[PS384]", &rsa("")).contains(r#""alg":"PS384""#));
+    assert!(!key("[RS256, PS256]", &rsa("")).contains("alg"));
+    assert!(key("[RS256, PS256]", &rsa(r#", "alg": "PS256""#)).contains(r#""alg":"PS256""#));
+    assert_eq!(key("[RS256, PS256]", &rsa(r#", "alg": "PS512""#)), "none");
+    assert_eq!(key("[ES256]", &rsa("")), "none");
+    let ec = r#"{ "kty": "EC", "crv": "P-384", "x": "AQAB", "y": "AQAB" }"#;
+    assert!(key("[ES384, ES256]", ec).contains(r#""alg":"ES384""#));
+    assert_eq!(key("[ES256]", ec), "none");
+    assert_eq!(key("[ES384]", &ec.replace("P-384", "P-521")), "none");
+}
+
+#[test]
+fn where_metadata_are() {
+    let found = |issuer: &str, more: &str| {
+        let mut files = base();
+        let gateway = files.get_mut("gateway.yaml").unwrap();
+        *gateway = gateway
+            .replace("    jwks: https://login.acme.example/jwks\n", more)
+            .replace("https://login.acme.example/", issuer);
+        let outcome = build(&files, "production");
+        assert_eq!(lines(&outcome), Vec::<String>::new());
+        match outcome.compiled.unwrap().issuers[0].keys.clone() {
+            turnpike_policy::Keys::Discovered { url, origins } => (url, origins.join(" ")),
+            other => panic!("{other:?}"),
+        }
+    };
+    let oauth = "    discovery: oauth\n    key_origins: ['https://b.example', 'https://a.example']\n";
+    let origins = "https://a.example https://b.example".to_owned();
+    for (issuer, more, expected) in [
+        (
+            "https://a.example",
+            "",
+            "https://a.example/.well-known/openid-configuration",
+        ),
+        (
+            "https://a.example/",
+            "",
+            "https://a.example/.well-known/openid-configuration",
+        ),
+        (
+            "https://a.example/t/1",
+            "",
+            "https://a.example/t/1/.well-known/openid-configuration",
+        ),
+        (
+            "https://a.example/t/1/",
+            oauth,
+            "https://a.example/.well-known/oauth-authorization-server/t/1",
+        ),
+        (
+            "https://a.example/",
+            oauth,
+            "https://a.example/.well-known/oauth-authorization-server",
+        ),
+    ] {
+        let origins = if more.is_empty() {
+            String::new()
+        } else {
+            origins.clone()
+        };
+        assert_eq!(found(issuer, more), (expected.to_owned(), origins));
     }
 }
 

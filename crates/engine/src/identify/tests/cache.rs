@@ -6,6 +6,7 @@ use super::NOW;
 fn entry(subject: &str) -> Entry {
     Entry {
         principal: Principal {
+            claims: Vec::new(),
             consumer: 0,
             issuer: Some(0),
             subject: subject.to_owned(),

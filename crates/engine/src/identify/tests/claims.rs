@@ -14,6 +14,7 @@ fn with(changes: Changes<'_>) -> Result<Principal, Refusal> {
 #[test]
 fn a_right_token_proves_a_principal() {
     let expected = Principal {
+        claims: Vec::new(),
         consumer: 11,
         issuer: Some(SECRET),
         subject: "somebody".to_owned(),
@@ -229,7 +230,8 @@ fn scopes() {
         (None, Some(json!("b a")), Some(vec!["a", "b"])),
         (None, Some(json!(["b", "a", "a"])), Some(vec!["a", "b"])),
         (Some(json!("c")), Some(json!(["a"])), Some(vec!["a", "c"])),
-        (Some(json!(["a"])), None, None),
+        (Some(json!(["b", "a"])), None, Some(vec!["a", "b"])),
+        (Some(json!(["a", null])), None, None),
         (Some(json!(null)), None, None),
         (None, Some(json!(["a b"])), None),
         (None, Some(json!([""])), None),
@@ -251,5 +253,49 @@ fn scopes() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn only_access_tokens_when_asked() {
+    let mut policy = policy();
+    policy.issuers[SECRET as usize].access_tokens = true;
+    for (header, right) in [
+        (r#"{"alg":"HS256","typ":"at+jwt"}"#, true),
+        (r#"{"alg":"HS256","typ":"AT+JWT"}"#, true),
+        (r#"{"alg":"HS256","typ":"application/at+jwt"}"#, true),
+        (r#"{"alg":"HS256","typ":"JWT"}"#, false),
+        (r#"{"alg":"HS256"}"#, false),
+    ] {
+        let token = sign_raw(HS256, header, &good(SECRET).to_string());
+        let found = identify(&policy, &mut store(&policy), &token, NOW);
+        assert_eq!(found.is_ok(), right, "{header} {found:?}");
+    }
+}
+
+#[test]
+fn a_token_belongs_to_the_client_that_the_policy_names() {
+    let mut policy = policy();
+    policy.issuers[SECRET as usize].consumer_claim = "sub".to_owned();
+    policy.identities[SECRET as usize].value = "somebody".to_owned();
+    policy.identities[SECRET as usize].client = Some("app".to_owned());
+    for (client_id, azp, right) in [
+        (Some(json!("app")), None, true),
+        (None, Some(json!("app")), true),
+        (Some(json!("app")), Some(json!("app")), true),
+        (Some(json!("app")), Some(json!("other")), false),
+        (Some(json!("other")), Some(json!("app")), false),
+        (Some(json!("other")), None, false),
+        (None, Some(json!("App")), false),
+        (None, Some(json!(["app"])), false),
+        (Some(json!("")), Some(json!("app")), false),
+        (None, None, false),
+    ] {
+        let token = sign(
+            HS256,
+            &claims(SECRET, &[("client_id", client_id.clone()), ("azp", azp.clone())]),
+        );
+        let found = identify(&policy, &mut store(&policy), &token, NOW);
+        assert_eq!(found.is_ok(), right, "{client_id:?} {azp:?} {found:?}");
     }
 }

@@ -4,14 +4,24 @@ use super::super::credential::{Credential, Presented, pick};
 const JWT: &str = "e30.e30.AAAA";
 const KEY: &str = "tpk_trial_0a1B-2_c";
 
-/// `Authorization`, `x-api-key`, `api-key`.
+/// `Authorization`, `x-api-key`, and the same in `api-key` or `x-goog-api-key`.
 fn picked(headers: [Option<&str>; 3]) -> Result<Credential<'_>, Refusal> {
-    let [authorization, x_api_key, api_key] = headers;
-    pick(&Presented {
+    let [authorization, x_api_key, other] = headers;
+    let presented = Presented {
         authorization,
         x_api_key,
-        api_key,
-    })
+        ..Presented::default()
+    };
+    let azure = pick(&Presented {
+        api_key: other,
+        ..presented
+    });
+    let google = pick(&Presented {
+        x_goog_api_key: other,
+        ..presented
+    });
+    assert_eq!(azure, google);
+    azure
 }
 
 #[test]
@@ -35,6 +45,9 @@ fn one_credential_is_picked() {
         ([None, Some(KEY), Some(KEY)], key.clone()),
         ([Some(&bearer_key), Some(KEY), Some(KEY)], key.clone()),
         ([Some(&spaced), Some(JWT), None], token.clone()),
+        // An SDK that knows keys only sends a token as its key.
+        ([None, Some(JWT), None], token.clone()),
+        ([None, None, Some(JWT)], token.clone()),
     ] {
         assert_eq!(picked(headers), expected, "{headers:?}");
     }
@@ -95,8 +108,9 @@ fn malformed_credentials_are_refused() {
     for key in [
         "",
         " ",
-        JWT,
-        "sk-123",
+        "e30.e30.AA AA",
+        "e30.e30.A\u{e4}",
+        "===",
         "tpk_a",
         "tpk_a_b c",
         "tpk_a_\u{e4}",

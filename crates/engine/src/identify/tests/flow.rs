@@ -6,7 +6,7 @@ use turnpike_policy::{
 
 use super::super::key_store::{COOL_DOWN, FRESH, RETRY, STALE};
 use super::super::{
-    CredentialKind, Outcome, Presented, Principal, Refusal, Store, begin, keys_fetched, verified,
+    CredentialKind, Outcome, Part, Presented, Principal, Refusal, Store, begin, keys_fetched, verified,
 };
 use super::*;
 
@@ -25,7 +25,14 @@ fn fetched(policy: &Compiled, store: &mut Store, answer: Option<&str>, token: &s
         authorization: Some(&authorization),
         ..Presented::default()
     };
-    keys_fetched(policy, store, REMOTE, answer.map(str::as_bytes), &head, now)
+    keys_fetched(
+        policy,
+        store,
+        (REMOTE, Part::Keys),
+        answer.map(str::as_bytes),
+        &head,
+        now,
+    )
 }
 
 fn known(outcome: &Outcome) -> bool {
@@ -198,6 +205,7 @@ fn api_keys() {
         )
     };
     let principal = Principal {
+        claims: Vec::new(),
         consumer: 1,
         issuer: None,
         subject: "trial".to_owned(),

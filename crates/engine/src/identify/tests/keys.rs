@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
-use turnpike_policy::Algorithm::{ES256, EdDSA, RS256};
+use turnpike_policy::Algorithm::{ES256, ES384, EdDSA, PS256, PS512, RS256};
+use turnpike_policy::KeyKind;
 
 use super::super::jwk::Key;
 use super::super::key_store::{Access, COOL_DOWN, FRESH, KeyStore, MAX_COLD, RETRY, STALE};
@@ -37,15 +38,24 @@ fn ec(name: &str, value: Value) -> Value {
 fn a_key_is_kept_with_its_required_members_only() {
     let key = Key::from_json(ED25519_PUBLIC).unwrap();
     assert_eq!(key.id.as_deref(), Some("ed"));
-    assert_eq!((key.algorithm, key.signature_len), (EdDSA, 64));
+    assert_eq!(
+        (key.algorithm, key.kind, key.signature_len),
+        (Some(EdDSA), KeyKind::Ed25519, 64)
+    );
     assert_eq!(
         key.json,
         r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
     );
     let key = Key::from_json(ES256_PUBLIC).unwrap();
-    assert_eq!((key.algorithm, key.signature_len), (ES256, 64));
+    assert_eq!(
+        (key.algorithm, key.kind, key.signature_len),
+        (None, KeyKind::P256, 64)
+    );
     let key = parse(&rsa(&modulus(3072), &[1, 0, 1])).unwrap();
-    assert_eq!((key.algorithm, key.signature_len), (RS256, 384));
+    assert_eq!(
+        (key.algorithm, key.kind, key.signature_len),
+        (None, KeyKind::Rsa, 384)
+    );
     assert!(key.json.starts_with(r#"{"e":"AQAB","kty":"RSA","n":""#));
 }
 
@@ -164,7 +174,10 @@ fn choice() {
     let (one, other) = (rsa("one"), rsa("other"));
     let found = set(&[ES256_PUBLIC, &one, ED25519_PUBLIC, &other]).unwrap();
     assert_eq!(chosen(&found, Some("ec"), ES256), "ec");
+    // An RSA key that does not say for what is for whatever its issuer lists.
     assert_eq!(chosen(&found, Some("other"), RS256), "other");
+    assert_eq!(chosen(&found, Some("other"), PS512), "other");
+    assert_eq!(chosen(&found, Some("ec"), ES384), "other algorithm");
     assert_eq!(chosen(&found, Some("ec"), RS256), "other algorithm");
     assert_eq!(chosen(&found, Some("ed"), ES256), "other algorithm");
     assert_eq!(chosen(&found, Some("EC"), ES256), "missing");
@@ -172,6 +185,12 @@ fn choice() {
     assert_eq!(chosen(&found, None, ES256), "ec");
     assert_eq!(chosen(&found, None, EdDSA), "ed");
     assert_eq!(chosen(&found, None, RS256), "several");
+    // One that does is for that alone.
+    let stated = one.replace("\"kty\"", "\"alg\":\"PS256\",\"kty\"");
+    let found = set(&[&stated]).unwrap();
+    assert_eq!(chosen(&found, Some("one"), PS256), "one");
+    assert_eq!(chosen(&found, Some("one"), RS256), "other algorithm");
+    assert_eq!(chosen(&found, None, RS256), "missing");
     let found = set(&[ED25519_PUBLIC]).unwrap();
     assert_eq!(chosen(&found, None, ES256), "missing");
     // A key without a name is not what a token names.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use turnpike_policy::Algorithm::{ES256, EdDSA, HS256};
 
 use super::super::keys::KeySet;
-use super::super::{Outcome, Presented, begin, keys_fetched};
+use super::super::{Outcome, Part, Presented, begin, keys_fetched};
 use super::*;
 
 static POLICY: LazyLock<Compiled> = LazyLock::new(policy);
@@ -19,7 +19,7 @@ proptest! {
         api_key in proptest::option::of("(tpk_)?[a-z_.,]{0,30}"),
     ) {
         let (a, x, k) = (authorization.as_deref(), x_api_key.as_deref(), api_key.as_deref());
-        let head = Presented { authorization: a, x_api_key: x, api_key: k };
+        let head = Presented { authorization: a, x_api_key: x, api_key: k, x_goog_api_key: x };
         let outcome = begin(&POLICY, &mut store(&POLICY), &head, NOW);
         prop_assert!(matches!(outcome, Outcome::Refused(_)));
     }
@@ -58,8 +58,11 @@ proptest! {
         let mut store = store(&POLICY);
         let head = Presented { authorization: Some("Bearer a.b.c"), ..Presented::default() };
         for issuer in [0, 1, 2, 3, u32::MAX] {
-            let outcome = keys_fetched(&POLICY, &mut store, issuer, Some(keys.as_bytes()), &head, now);
-            prop_assert!(matches!(outcome, Outcome::Refused(_)));
+            for part in [Part::Metadata, Part::Keys] {
+                let outcome =
+                    keys_fetched(&POLICY, &mut store, (issuer, part), Some(keys.as_bytes()), &head, now);
+                prop_assert!(matches!(outcome, Outcome::Refused(_)));
+            }
         }
     }
 

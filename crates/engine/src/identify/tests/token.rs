@@ -77,7 +77,8 @@ fn headers() {
         assert!(malformed(&found), "{header} {found:?}");
     }
     for alg in [
-        "none", "None", "", "hs256", "HS256 ", "RS384", "PS256", "ES512", "ES256K", "dir", "RSA-OAEP",
+        "none", "None", "", "hs256", "HS256 ", "RS1", "PS255", "ES512", "ES256K", "Ed25519", "dir",
+        "RSA-OAEP",
     ] {
         let found = with_header(&format!(r#"{{"alg":"{alg}"}}"#));
         assert!(
@@ -96,6 +97,8 @@ fn every_algorithm_by_its_own_issuer_only() {
         (Algorithm::ES256, INLINE, true),
         (EdDSA, INLINE, true),
         (Algorithm::RS256, INLINE, false),
+        (Algorithm::PS256, INLINE, false),
+        (Algorithm::ES384, INLINE, false),
         // The classic: an HMAC with a public key, a public key's algorithm with a secret.
         (HS256, INLINE, false),
         (HS512, INLINE, false),
