@@ -88,19 +88,19 @@ fn an_address_and_a_credential_are_subjects() {
 }
 
 /// A world where the API has one limit of two calls a minute.
-fn counted_by(part: SubjectPart) -> World {
+fn counted_by(part: &SubjectPart) -> World {
     World::with(|compiled| {
         compiled.claims = vec!["tenant".to_owned()];
         compiled.headers = vec!["x-other".to_owned(), "x-tenant".to_owned()];
         for api in &mut compiled.apis {
-            api.limits = vec![of("each", rate(2, 60_000), std::slice::from_ref(&part))];
+            api.limits = vec![of("each", rate(2, 60_000), std::slice::from_ref(part))];
         }
     })
 }
 
 #[test]
 fn a_claim_is_a_subject_and_callers_without_it_share_one() {
-    let mut world = counted_by(SubjectPart::Claim("tenant".to_owned()));
+    let mut world = counted_by(&SubjectPart::Claim("tenant".to_owned()));
     let by = |issuer, tenant: serde_json::Value| {
         let token = crate::world::token(issuer, |claims| claims["tenant"] = tenant);
         Request::get("/petstore/v2/pets").header("authorization", &format!("Bearer {token}"))
@@ -135,7 +135,7 @@ fn a_claim_is_a_subject_and_callers_without_it_share_one() {
 
 #[test]
 fn a_header_is_a_subject_and_requests_without_it_share_one() {
-    let mut world = counted_by(SubjectPart::Header("x-tenant".to_owned()));
+    let mut world = counted_by(&SubjectPart::Header("x-tenant".to_owned()));
     let sent = |consumer, value: &str| pets(consumer, "").header("x-tenant", value);
     assert_eq!(passed(&mut world, &sent("demo", "acme"), 4), 2);
     assert_eq!(passed(&mut world, &sent("minute", "acme"), 4), 0);

@@ -5,6 +5,7 @@ const JWT: &str = "e30.e30.AAAA";
 const KEY: &str = "tpk_trial_0a1B-2_c";
 
 /// `Authorization`, `x-api-key`, and the same in `api-key` or `x-goog-api-key`.
+#[expect(clippy::panic_in_result_fn, reason = "a test's helper")]
 fn picked(headers: [Option<&str>; 3]) -> Result<Credential<'_>, Refusal> {
     let [authorization, x_api_key, other] = headers;
     let presented = Presented {

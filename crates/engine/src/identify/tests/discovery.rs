@@ -124,7 +124,7 @@ fn useless_metadata_are_a_failed_fetch() {
     let own = metadata(ISSUERS[2], "https://url.example/k");
     for useless in [
         None,
-        Some("".to_owned()),
+        Some(String::new()),
         Some("[]".to_owned()),
         Some("{}".to_owned()),
         Some(metadata("https://url.example", "https://url.example/k")),
