@@ -322,8 +322,13 @@ test("a client that stalls does not keep its place, nor its stream", async (t) =
   const turned = await begin();
   assert.equal(turned.statusCode, 429);
   turned.resume();
-  await sleep(18_000);
-  const next = await begin();
+  let next;
+  const until = Date.now() + 40_000;
+  do {
+    await sleep(1000);
+    next?.resume();
+    next = await begin();
+  } while (next.statusCode === 429 && Date.now() < until);
   assert.equal(next.statusCode, 200, "its place is another's");
   // Who reads on finds that the answer has ended, and not whole.
   for (const answer of stalled) {

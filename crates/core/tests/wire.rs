@@ -30,6 +30,7 @@ fn compiled() -> Compiled {
         path: String::new(),
         open_until,
         scopes: Vec::new(),
+        scopes_origin: String::new(),
         max_body: 100,
         accepts_body: false,
         content_types: Vec::new(),

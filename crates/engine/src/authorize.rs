@@ -68,7 +68,7 @@ pub fn for_operation(policy: &Compiled, caller: Principal, index: u32) -> Result
         let scopes = wanted.scopes.join(" ");
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
         return Err(Refusal::new(Code::InsufficientScope, detail)
-            .by(&wanted.origin)
+            .by(&wanted.scopes_origin)
             .header("www-authenticate", challenge));
     }
     Ok(Permit {

@@ -662,6 +662,8 @@ pub struct Operation {
     pub open_until: Option<Timestamp>,
     /// Scopes that the caller must all have, sorted.
     pub scopes: Vec<String>,
+    /// Where they were asked for.
+    pub scopes_origin: String,
     /// Upper bound of a request body, in bytes.
     pub max_body: u64,
     /// Whether the document names a request body at all.

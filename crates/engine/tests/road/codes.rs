@@ -391,7 +391,7 @@ fn the_policy_line_is_shown_only_where_explaining_is_allowed() {
             (pets().by("idle"), "policies/consumers/idle.yaml:1"),
             (
                 create("application/json", b"{}").by("narrow"),
-                "policies/apis/petstore/createPet.yaml:2",
+                "policies/apis/petstore/api.yaml:9",
             ),
             (ask("smart").by("trial"), "policies/consumers/trial.yaml:1"),
             (

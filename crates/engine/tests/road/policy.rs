@@ -515,6 +515,7 @@ fn operations() -> Vec<Operation> {
         path: path.to_owned(),
         open_until: None,
         scopes: Vec::new(),
+        scopes_origin: String::new(),
         max_body: 1000,
         accepts_body: false,
         content_types: Vec::new(),
@@ -557,6 +558,7 @@ fn operations() -> Vec<Operation> {
         operation("listPets", 2, Method::Get, "/pets", Handler::Mock(pets)),
         Operation {
             scopes: vec!["pets:write".to_owned()],
+            scopes_origin: "policies/apis/petstore/api.yaml:9".to_owned(),
             accepts_body: true,
             content_types: vec!["application/json".to_owned(), "image/*".to_owned()],
             forward_headers: vec!["x-pet".to_owned()],

@@ -344,6 +344,7 @@ fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, ch
                 operation.scopes.extend(scopes.iter().flatten().cloned());
                 operation.scopes.sort();
                 operation.scopes.dedup();
+                operation.scopes_origin = checker.report().origin(entry.span);
             }
         }
     }

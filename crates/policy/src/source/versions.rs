@@ -99,6 +99,7 @@ pub(crate) fn compile(
             path: found.path,
             open_until: shared.open,
             scopes: Vec::new(),
+            scopes_origin: String::new(),
             max_body: shared.max_body,
             accepts_body: found.accepts_body,
             content_types: found.content_types,

@@ -1,5 +1,7 @@
 //! Project Wycheproof's vectors for JWS, through the steps that a token takes up to its claims.
 
+use std::io::Write as _;
+
 use serde::Deserialize;
 use serde_json::Value;
 use turnpike_policy::Algorithm;
@@ -76,7 +78,11 @@ fn wycheproof() {
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned());
     let path = format!("{base}/jose/json_web_signature_test.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("SKIPPED: no vectors at {path} (set TURNPIKE_DATA)");
+        // Not captured, as what a test prints is.
+        let _ = writeln!(
+            std::io::stderr(),
+            "*** SKIPPED: no vectors at {path} (set TURNPIKE_DATA)"
+        );
         return;
     };
     let file: File = serde_json::from_str(&text).unwrap();
