@@ -15,6 +15,7 @@
 mod exact;
 mod leased;
 mod page;
+mod split;
 
 use turnpike_engine::meter::{Answer, Ask, Asked, LeaseAsk, MeterError, Mode, Outcome, Settle, object};
 use turnpike_policy::{LimitKind, Rate, Window};
