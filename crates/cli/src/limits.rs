@@ -1,6 +1,8 @@
 //! `turnpike limits`: what an operator does on a gateway that runs. The gateway decides everything; this
 //! asks, in the units in which people write.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use turnpike_policy::source::{parse_money, show_instant};
@@ -37,7 +39,8 @@ struct Gateway {
 
 const SHOW: &str = "\
 Example:
-  TURNPIKE_TOKEN=... turnpike limits show --url https://api.acme.example --consumer mobile-app";
+  TURNPIKE_TOKEN=... turnpike limits show --url https://api.acme.example --consumer mobile-app
+  turnpike limits show ... --limit gold:tokens-day";
 const CREDIT: &str = "\
 Examples:
   turnpike limits credit --url https://api.acme.example --consumer mobile-app \\
@@ -46,14 +49,17 @@ Examples:
 
 /// Show how the limits of a consumer stand, and what operators gave back
 ///
-/// The credential is that of a consumer whose file says `operator: {}` or more. Shown are the limits that
-/// count the consumer as a whole: those with other subjects, those that are spread over several objects, and
-/// those that each isolate keeps for itself, are not among them.
+/// The credential is that of a consumer whose file says `operator: {}` or more. A limit that counts for each API,
+/// operation, model or upstream apart has a row for each that the consumer may call. Limits that also count by
+/// credential, address, claim or header, and those that each isolate keeps for itself, are not among them.
 #[derive(Debug, Args)]
 #[command(after_help = SHOW)]
 pub(crate) struct Show {
     #[command(flatten)]
     gateway: Gateway,
+    /// Only this limit, by its name
+    #[arg(long, value_name = "ID")]
+    limit: Option<String>,
 }
 
 /// Give back what a consumer has used of a quota or a budget
@@ -82,8 +88,8 @@ pub(crate) struct Credit {
 
 pub(crate) fn run(what: &Limits) -> Result<(), Failure> {
     match what {
-        Limits::Show(Show { gateway }) => {
-            let page = gateway.page()?;
+        Limits::Show(Show { gateway, limit }) => {
+            let page = gateway.page(limit.as_deref())?;
             match gateway.format {
                 tree::Format::Json => say::json(&page),
                 tree::Format::Text => say::out(&shown(&page)),
@@ -122,7 +128,7 @@ impl Gateway {
         read(&base, &answer)
     }
 
-    fn page(&self) -> Result<Json, Failure> {
+    fn page(&self, limit: Option<&str>) -> Result<Json, Failure> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if !self.consumer.chars().all(plain) {
             return Err(Failure::refused(format!(
@@ -130,7 +136,19 @@ impl Gateway {
                 self.consumer
             )));
         }
-        self.ask("GET", &format!("?consumer={}", self.consumer), None)
+        let mut query = format!("?consumer={}", self.consumer);
+        if let Some(limit) = limit {
+            query.push_str("&limit=");
+            for byte in limit.bytes() {
+                if byte.is_ascii_alphanumeric() || b"-_.:@/".contains(&byte) {
+                    query.push(char::from(byte));
+                } else {
+                    // Writing to text cannot fail.
+                    let _ = write!(query, "%{byte:02X}");
+                }
+            }
+        }
+        self.ask("GET", &query, None)
     }
 }
 
@@ -156,27 +174,19 @@ fn read(base: &str, answer: &Answer) -> Result<Json, Failure> {
 
 fn give(credit: &Credit) -> Result<(), Failure> {
     let gateway = &credit.gateway;
-    let page = gateway.page()?;
-    let limits = of(&page, "limits")
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let limit = limits
+    let page = gateway.page(Some(&credit.limit))?;
+    let Some(limit) = limits_of(&page)
         .iter()
         .find(|limit| text(of(limit, "name")) == credit.limit)
-        .ok_or_else(|| {
-            let names: Vec<&str> = limits.iter().map(|limit| text(of(limit, "name"))).collect();
-            Failure::refused(format!(
-                "`{}` has no limit `{}` that counts it as a whole, but {}",
-                gateway.consumer,
-                credit.limit,
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                }
-            ))
-        })?;
+    else {
+        // The name of a limit without what it counts apart is not enough.
+        let page = if limits_of(&page).is_empty() {
+            gateway.page(None)?
+        } else {
+            page
+        };
+        return Err(none_such(credit, &page));
+    };
     let unit = text(of(limit, "unit"));
     let amount = amount(&credit.amount, unit)?;
     let id = match &credit.id {
@@ -214,6 +224,30 @@ fn give(credit: &Credit) -> Result<(), Failure> {
         credit.limit,
         number(of(of(&given, "now"), "remaining")),
         number(of(of(&given, "now"), "limit")),
+    ))
+}
+
+fn limits_of(page: &Json) -> &[Json] {
+    let limits = of(page, "limits").as_array();
+    limits.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What is said where a limit is not among those of a page.
+fn none_such(credit: &Credit, page: &Json) -> Failure {
+    let names: Vec<&str> = limits_of(page)
+        .iter()
+        .map(|limit| text(of(limit, "name")))
+        .collect();
+    let some = names.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+    Failure::refused(format!(
+        "`{}` has no limit `{}` that could be credited, but {}",
+        credit.gateway.consumer,
+        credit.limit,
+        match names.len() {
+            0 => "none".to_owned(),
+            1..=10 => some,
+            more => format!("{some} and {} more: see `turnpike limits show`", more - 10),
+        }
     ))
 }
 
@@ -296,6 +330,10 @@ fn shown(page: &Json) -> String {
         }
         said.push('\n');
         said.push_str(&table.text("  "));
+    }
+    if let Some(more) = of(page, "more").as_u64() {
+        // Writing to text cannot fail.
+        let _ = writeln!(said, "\n{more} more are not shown: name one with --limit");
     }
     said
 }

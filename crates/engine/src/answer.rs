@@ -285,8 +285,8 @@ fn allowed_query(query: &str, allowed: &[String]) -> String {
         .replace(';', "%3B")
 }
 
-/// A name of a query with its percent-encoding undone.
-fn decoded(name: &str) -> Cow<'_, [u8]> {
+/// A part of a query with its percent-encoding undone.
+pub(crate) fn decoded(name: &str) -> Cow<'_, [u8]> {
     if !name.contains(['%', '+']) {
         return Cow::Borrowed(name.as_bytes());
     }

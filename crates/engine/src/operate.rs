@@ -6,16 +6,16 @@
 //! stands.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{
-    Allowance, Compiled, Consumer, Creditable, Limit, LimitKind, Operator, Precision, SubjectPart, Unit,
-};
+use turnpike_policy::{Allowance, Compiled, Consumer, Creditable, LimitKind, Operator, Unit};
 
 use crate::account::Settled;
+use crate::admit::kept::{Count, Kept};
+use crate::answer::decoded;
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
 use crate::look;
-use crate::meter::correction::{self, Given, MAX_REASON, Report};
-use crate::meter::{Answer, Ask, Asked, MAX_LIMITS, Mode, Outcome, Settle};
+use crate::meter::correction::{self, Credited, Given, MAX_REASON, Report};
+use crate::meter::{Answer, Ask, Asked, MAX_ID, Mode, Outcome, Settle, Standing};
 
 /// The largest body of an order, in bytes.
 pub(crate) const MAX_BODY: u64 = 4_096;
@@ -31,6 +31,38 @@ pub struct Order {
     consumer: u32,
     /// What is given back; none: it only looks.
     credit: Option<Credit>,
+    /// Which limit, where not all are looked at.
+    only: Option<String>,
+    /// What its objects have said so far.
+    said: Said,
+}
+
+/// What objects said of an order, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    /// How many have answered.
+    turn: usize,
+    /// How the counts stand, in their order.
+    pub(crate) standings: Vec<Standing>,
+    /// What was given back in the windows that are open.
+    pub(crate) credits: Vec<Booking>,
+    /// How much of the credit was booked, and how much of it by this very request.
+    booked: u64,
+    charged: u64,
+    /// Why nothing more of it was.
+    refused: Option<Given>,
+}
+
+/// A credit, with what was booked of it in all objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Booking {
+    pub(crate) id: String,
+    pub(crate) limit: String,
+    pub(crate) asked: u64,
+    pub(crate) booked: u64,
+    pub(crate) at: u64,
+    pub(crate) by: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +104,12 @@ struct Body {
 /// What became of an order.
 pub(crate) struct Done<'a> {
     pub(crate) consumer: &'a Consumer,
-    /// The limits that were asked for, in the order of the report's standings.
-    pub(crate) limits: Vec<&'a Limit>,
+    /// The counts that were asked for, in the order of the standings.
+    pub(crate) counts: Vec<Count<'a>>,
+    /// How many counts there are besides.
+    pub(crate) more: usize,
+    /// What was said of them.
+    pub(crate) said: &'a Said,
     /// What is said of a credit.
     pub(crate) note: Option<Note>,
     /// What the operator's own object is told.
@@ -83,16 +119,35 @@ pub(crate) struct Done<'a> {
 /// The order to look at the limits of the consumer that a query names.
 pub(crate) fn look_at(policy: &Compiled, caller: &Principal, query: &str) -> Result<Order, Refusal> {
     right(policy, caller)?;
-    let query = query.strip_prefix('?').unwrap_or(query);
-    let Some(name) = query.strip_prefix("consumer=").filter(|name| !name.contains('&')) else {
-        let detail = "/_turnpike/limits takes no parameter but `consumer`.";
-        return Err(Refusal::new(Code::InvalidRequest, detail));
-    };
+    let (mut consumer, mut only) = (None, None);
+    for pair in query.strip_prefix('?').unwrap_or(query).split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let place = match name {
+            "consumer" => &mut consumer,
+            "limit" => &mut only,
+            _ => return Err(no_such_parameter()),
+        };
+        let value = String::from_utf8(decoded(value).into_owned()).ok();
+        let value = value.filter(|value| value.len() <= MAX_ID);
+        if place.is_some() || value.is_none() {
+            return Err(no_such_parameter());
+        }
+        *place = value;
+    }
+    let consumer = consumer.ok_or_else(no_such_parameter)?;
     Ok(Order {
         operator: caller.consumer,
-        consumer: named(policy, name)?,
+        consumer: named(policy, &consumer)?,
         credit: None,
+        only,
+        said: Said::default(),
     })
+}
+
+fn no_such_parameter() -> Refusal {
+    let detail =
+        "/_turnpike/limits takes `consumer`, the name of one, and `limit`, the name of a limit, each once.";
+    Refusal::new(Code::InvalidRequest, detail)
 }
 
 /// The order to give back what a body says. `id` is that of the request.
@@ -125,13 +180,15 @@ pub(crate) fn read(policy: &Compiled, caller: &Principal, body: &[u8], id: &str)
         consumer,
         credit: Some(Credit {
             id: id.to_owned(),
-            limit: body.limit,
+            limit: body.limit.clone(),
             amount: body.amount,
             reason: reason.to_owned(),
         }),
+        only: Some(body.limit),
+        said: Said::default(),
     };
     // Both are looked at here, so that what cannot be is refused before anything is charged.
-    order.limits(policy)?;
+    order.kept(policy)?;
     order.allowance(policy)?;
     Ok(order)
 }
@@ -155,73 +212,39 @@ fn named(policy: &Compiled, name: &str) -> Result<u32, Refusal> {
         })
 }
 
-/// The limits that count a consumer as a whole, and are kept in its one object: those of its plan, then those of
-/// what it may call. In the memory of isolates nobody can look, and what is spread lies in no one place.
-fn limits_of<'a>(policy: &'a Compiled, consumer: &'a Consumer) -> Result<Vec<&'a Limit>, Refusal> {
-    let plan = look::plan(policy, consumer.plan)?;
-    let models = (0_u32..)
-        .zip(&policy.models)
-        .filter(|(index, _)| consumer.models.allows(*index));
-    let apis = (0_u32..).zip(&policy.apis).filter(|(index, _)| {
-        let mut operations = (0_u32..).zip(&policy.operations);
-        operations.any(|(place, operation)| operation.api == *index && consumer.operations.allows(place))
-    });
-    let all = plan
-        .limits
-        .iter()
-        .chain(models.flat_map(|(_, model)| &model.limits))
-        .chain(apis.flat_map(|(_, api)| &api.limits));
-    let mut limits: Vec<&Limit> = Vec::new();
-    for limit in all {
-        // Versions of an API share its limits.
-        let known = limits.iter().any(|known| known.id == limit.id);
-        let kept = limit.precision != Precision::Local && limit.split.is_none();
-        if !known && kept && limit.subject == [SubjectPart::Consumer] {
-            limits.push(limit);
-        }
-    }
-    Ok(limits)
-}
-
 impl Order {
     /// Whether something is given back.
     pub(crate) fn gives(&self) -> bool {
         self.credit.is_some()
     }
 
-    /// The limits that it is about.
-    fn limits<'a>(&self, policy: &'a Compiled) -> Result<Vec<&'a Limit>, Refusal> {
-        let consumer = look::consumer(policy, self.consumer)?;
-        let mut limits = limits_of(policy, consumer)?;
+    /// The counts that it is about.
+    fn kept<'a>(&self, policy: &'a Compiled) -> Result<Kept<'a>, Refusal> {
+        let kept = Kept::of(policy, self.consumer, self.only.as_deref())?;
         let Some(credit) = &self.credit else {
-            limits.truncate(MAX_LIMITS);
-            return Ok(limits);
+            return Ok(kept);
         };
-        limits.retain(|limit| limit.id == credit.limit);
-        limits.truncate(1);
-        if limits.is_empty() {
+        if !matches!(&*kept.counts, [count] if count.id == credit.limit) {
             let shown: String = credit
                 .limit
                 .chars()
                 .filter(|c| !c.is_control())
                 .take(80)
                 .collect();
-            let name = &consumer.name;
-            let detail = format!(
-                "No limit `{shown}` is kept for `{name}` as a whole: see /_turnpike/limits?consumer={name}."
-            );
+            let name = &look::consumer(policy, self.consumer)?.name;
+            let detail =
+                format!("No limit `{shown}` is kept for `{name}`: see /_turnpike/limits?consumer={name}.");
             return Err(Refusal::new(Code::InvalidRequest, detail).about("limit"));
         }
-        Ok(limits)
+        Ok(kept)
     }
 
     /// What the operator may give back of such a limit.
     fn allowance<'a>(&self, policy: &'a Compiled) -> Result<&'a Allowance, Refusal> {
         let operator = look::consumer(policy, self.operator)?;
-        let limits = self.limits(policy)?;
-        let limit = limits
-            .first()
-            .ok_or_else(|| look::broken("an order without a limit"))?;
+        let kept = self.kept(policy)?;
+        let limit = kept.counts.first().map(|count| count.limit);
+        let limit = limit.ok_or_else(|| look::broken("an order without a limit"))?;
         let Some(what) = Creditable::of(&limit.kind) else {
             let detail = format!(
                 "`{}` counts nothing that could be given back: a rate pays itself off, and places come back by \
@@ -304,63 +327,106 @@ impl Order {
             .header("retry-after", seconds.to_string()))
     }
 
-    /// The consumer's object, and what it is asked.
-    pub(crate) fn order(&self, policy: &Compiled, now: u64) -> Result<(String, Vec<u8>), Refusal> {
-        let limits = self.limits(policy)?;
+    /// The object that is asked next, and what; none: all have answered.
+    pub(crate) fn ask(&self, policy: &Compiled, now: u64) -> Result<Option<(String, Vec<u8>)>, Refusal> {
+        let kept = self.kept(policy)?;
         let operator = look::consumer(policy, self.operator)?;
+        let Some((object, limits, _)) = kept.ask(policy, self.said.turn, now) else {
+            return Ok(None);
+        };
+        let rest = |credit: &Credit| credit.amount.saturating_sub(self.said.booked);
         let order = correction::Order {
-            limits: limits
-                .iter()
-                .map(|limit| Asked::new(&limit.id, limit, &policy.zones, 0, now))
-                .collect(),
-            credit: self.credit.as_ref().map(|credit| correction::Credit {
-                id: &credit.id,
-                amount: credit.amount,
-                by: &operator.name,
-                reason: &credit.reason,
-            }),
+            limits,
+            // What one object could not book, the next one does.
+            credit: self
+                .credit
+                .as_ref()
+                .filter(|credit| rest(credit) > 0 && self.said.refused.is_none())
+                .map(|credit| correction::Credit {
+                    id: &credit.id,
+                    amount: rest(credit),
+                    by: &operator.name,
+                    reason: &credit.reason,
+                }),
         };
         let order = order
             .encode()
             .map_err(|_| look::broken("the order cannot be written"))?;
-        Ok((
-            format!("consumer:{}", look::consumer(policy, self.consumer)?.name),
-            order,
-        ))
+        Ok(Some((object, order)))
     }
 
-    /// What became of it. `None` where it was booked or not, nobody knows.
-    pub(crate) fn done<'a>(
-        &self,
-        policy: &'a Compiled,
-        request: &str,
-        report: Option<&Report<'_>>,
-    ) -> Result<Done<'a>, Refusal> {
+    /// Notes what an object said.
+    pub(crate) fn note(&mut self, policy: &Compiled, report: &Report<'_>, now: u64) -> Result<(), Refusal> {
+        let kept = self.kept(policy)?;
+        let said = &mut self.said;
+        kept.note(said.turn, &report.standings, &mut said.standings);
+        let begins = kept
+            .ask(policy, said.turn, now)
+            .is_some_and(|(_, _, begins)| begins);
+        let wanted = |credit: &&Credited<'_>| {
+            self.only.is_none() || kept.counts.iter().any(|count| count.id == credit.limit)
+        };
+        for credit in report.credits.iter().filter(wanted).filter(|_| begins) {
+            let known = said
+                .credits
+                .iter_mut()
+                .find(|known| known.id == credit.id && known.limit == credit.limit);
+            match known {
+                Some(known) => known.booked = known.booked.saturating_add(credit.booked),
+                None => said.credits.push(Booking {
+                    id: credit.id.to_owned(),
+                    limit: credit.limit.to_owned(),
+                    asked: credit.asked,
+                    booked: credit.booked,
+                    at: credit.at,
+                    by: credit.by.to_owned(),
+                    reason: credit.reason.to_owned(),
+                }),
+            }
+        }
+        match report.given {
+            Given::Nothing => {}
+            Given::Booked(booked) => {
+                said.booked = said.booked.saturating_add(booked);
+                said.charged = said.charged.saturating_add(booked);
+            }
+            Given::Before(booked) => said.booked = said.booked.saturating_add(booked),
+            given @ (Given::Taken | Given::Full) => said.refused = Some(given),
+        }
+        said.turn += 1;
+        Ok(())
+    }
+
+    /// How it stands in the log before its objects have answered: whether it is booked, nobody knows.
+    pub(crate) fn sent(&self, policy: &Compiled) -> Result<Option<Note>, Refusal> {
+        self.written(policy, None)
+    }
+
+    fn written(&self, policy: &Compiled, booked: Option<u64>) -> Result<Option<Note>, Refusal> {
         let consumer = look::consumer(policy, self.consumer)?;
-        // How much was booked, and how much of it by this very request.
-        let (booked, charged) = match report.map(|report| report.given) {
-            Some(Given::Booked(booked)) => (Some(booked), Some(booked)),
-            Some(Given::Before(booked)) => (Some(booked), Some(0)),
-            Some(Given::Nothing | Given::Taken | Given::Full) => (Some(0), Some(0)),
-            None => (None, None),
-        };
-        let settle = match charged {
-            Some(charged) if self.gives() => Some(self.settle(policy, request, charged)?),
-            // What may have been booked stays charged.
-            _ => None,
-        };
-        let note = self.credit.as_ref().map(|credit| Note {
+        Ok(self.credit.as_ref().map(|credit| Note {
             consumer: consumer.name.clone(),
             limit: credit.limit.clone(),
             asked: credit.amount,
             booked,
             reason: credit.reason.clone(),
             id: credit.id.clone(),
-        });
+        }))
+    }
+
+    /// What became of it, when all its objects have answered.
+    pub(crate) fn done<'a>(&'a self, policy: &'a Compiled, request: &str) -> Result<Done<'a>, Refusal> {
+        let kept = self.kept(policy)?;
+        let settle = self
+            .gives()
+            .then(|| self.settle(policy, request, self.said.charged))
+            .transpose()?;
         Ok(Done {
-            consumer,
-            limits: self.limits(policy)?,
-            note,
+            consumer: look::consumer(policy, self.consumer)?,
+            counts: kept.counts,
+            more: kept.more,
+            said: &self.said,
+            note: self.written(policy, Some(self.said.booked))?,
             settle,
         })
     }
@@ -379,19 +445,21 @@ impl Order {
     }
 }
 
-/// Refuses a credit that was not booked for a reason that its author can mend.
-pub(crate) fn given(report: &Report<'_>) -> Result<(), Refusal> {
-    match report.given {
-        Given::Nothing | Given::Booked(_) | Given::Before(_) => Ok(()),
-        Given::Taken => Err(Refusal::new(
-            Code::CreditConflict,
-            "Another credit has this `id`: choose a new one.",
-        )
-        .about("id")),
-        Given::Full => Err(Refusal::new(
-            Code::CreditConflict,
-            "As many credits as are kept are booked in this window: change the limit in the policy.",
-        )),
+impl Said {
+    /// Refuses a credit of which nothing was booked, for a reason that its author can mend.
+    pub(crate) fn given(&self) -> Result<(), Refusal> {
+        match self.refused.filter(|_| self.booked == 0) {
+            Some(Given::Taken) => Err(Refusal::new(
+                Code::CreditConflict,
+                "Another credit has this `id`: choose a new one.",
+            )
+            .about("id")),
+            Some(Given::Full) => Err(Refusal::new(
+                Code::CreditConflict,
+                "As many credits as are kept are booked in this window: change the limit in the policy.",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -4,8 +4,7 @@ use serde::Serialize;
 use turnpike_policy::{Consumer, Limit, LimitKind, Plan, Unit};
 
 use crate::meter::Standing;
-use crate::meter::correction::{Credited, Report};
-use crate::operate::Note;
+use crate::operate::{Booking, Done, Note};
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -15,6 +14,9 @@ struct Page<'a> {
     /// What operators gave back; for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     credits: Option<Vec<CreditRow<'a>>>,
+    /// How many counts are not shown, as they are too many: `limit` asks for one limit's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -58,7 +60,7 @@ struct CreditPage<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(limit: &'a Limit, standing: &Standing) -> Self {
+    fn new(name: &'a str, limit: &'a Limit, standing: &Standing) -> Self {
         let (kind, unit) = match limit.kind {
             LimitKind::Rate(_) => ("rate", "requests"),
             LimitKind::Quota { .. } => ("quota", "requests"),
@@ -73,7 +75,7 @@ impl<'a> Row<'a> {
         };
         let seconds = |ms: u64| (ms > 0).then(|| ms.div_ceil(1_000));
         Self {
-            name: &limit.id,
+            name,
             kind,
             unit,
             limit: standing.limit,
@@ -86,15 +88,15 @@ impl<'a> Row<'a> {
 }
 
 impl<'a> CreditRow<'a> {
-    const fn new(credit: &Credited<'a>) -> Self {
+    fn new(credit: &'a Booking) -> Self {
         Self {
-            id: credit.id,
-            limit: credit.limit,
+            id: &credit.id,
+            limit: &credit.limit,
             asked: credit.asked,
             booked: credit.booked,
             time: credit.at,
-            by: credit.by,
-            reason: credit.reason,
+            by: &credit.by,
+            reason: &credit.reason,
         }
     }
 }
@@ -104,39 +106,39 @@ impl<'a> CreditRow<'a> {
 pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[(u32, Standing)]) -> Vec<u8> {
     let rows = (0_u32..).zip(&plan.limits).filter_map(|(place, limit)| {
         let (_, standing) = standings.iter().find(|(of, _)| *of == place)?;
-        (!limit.shadow).then(|| Row::new(limit, standing))
+        (!limit.shadow).then(|| Row::new(&limit.id, limit, standing))
     });
     write(&Page {
         consumer: &consumer.name,
         plan: &plan.name,
         limits: rows.collect(),
         credits: None,
+        more: None,
     })
 }
 
 /// The page of a consumer for an operator.
-pub(crate) fn operators_page(
-    consumer: &Consumer,
-    plan: &Plan,
-    limits: &[&Limit],
-    report: &Report<'_>,
-) -> Vec<u8> {
-    let rows = limits.iter().zip(&report.standings);
+pub(crate) fn operators_page(plan: &Plan, done: &Done<'_>) -> Vec<u8> {
     write(&Page {
-        consumer: &consumer.name,
+        consumer: &done.consumer.name,
         plan: &plan.name,
-        limits: rows.map(|(limit, standing)| Row::new(limit, standing)).collect(),
-        credits: Some(report.credits.iter().map(CreditRow::new).collect()),
+        limits: rows(done).collect(),
+        credits: Some(done.said.credits.iter().map(CreditRow::new).collect()),
+        more: Some(done.more).filter(|more| *more > 0),
     })
 }
 
 /// What an operator is told of a credit that was booked.
-pub(crate) fn credit_page(note: &Note, limits: &[&Limit], report: &Report<'_>) -> Vec<u8> {
-    let now = limits.first().zip(report.standings.first());
+pub(crate) fn credit_page(note: &Note, done: &Done<'_>) -> Vec<u8> {
     write(&CreditPage {
         credit: note,
-        now: now.map(|(limit, standing)| Row::new(limit, standing)),
+        now: rows(done).next(),
     })
+}
+
+fn rows<'a>(done: &'a Done<'_>) -> impl Iterator<Item = Row<'a>> {
+    let counts = done.counts.iter().zip(&done.said.standings);
+    counts.map(|(count, standing)| Row::new(&count.id, count.limit, standing))
 }
 
 fn write(page: &impl Serialize) -> Vec<u8> {

@@ -9,6 +9,7 @@
 //! tried at each but the last, charged at the last, then charged at the others ([`Mode`]). A request that is
 //! refused anywhere was charged nowhere; what was tried when an isolate was lost is given back by itself.
 
+pub(crate) mod kept;
 pub(crate) mod more;
 mod spread;
 pub(crate) mod subject;
@@ -31,7 +32,7 @@ use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, St
 pub use spread::Spread;
 pub use subject::Origin;
 pub(crate) use subject::stands_for;
-use subject::{Call, Group};
+use subject::{Call, Called, Group, What};
 pub use uses::{Asks, Uses};
 
 /// A request that its limits let pass. Only this module makes it.
@@ -509,11 +510,13 @@ pub(crate) fn call<'a, 'c>(
         None => None,
     };
     Ok(Call {
-        policy,
         caller,
         from,
-        to: &permit.to,
-        provider,
+        called: Called {
+            policy,
+            what: What::from(&permit.to),
+            provider,
+        },
     })
 }
 

@@ -69,11 +69,7 @@ impl Spread {
 impl Group<'_> {
     /// The object that keeps one part of it.
     pub(crate) fn object_of(&self, shard: u32) -> String {
-        match self.split {
-            None => self.object.clone(),
-            // No name of a part of a subject has a colon, and none is called a shard.
-            Some(_) => format!("{}|shard:{shard}", self.object),
-        }
+        object_of(&self.object, self.split, shard)
     }
 
     /// The one that is asked by who asks one only.
@@ -84,23 +80,40 @@ impl Group<'_> {
 
     /// What is asked of such an object.
     pub(crate) fn part<'a>(&self, asked: Asked<'a>, shard: u32) -> Asked<'a> {
-        match self.split {
-            None => asked,
-            Some(split) => Asked {
-                kind: shards::share(&asked.kind, shard, split.parts.into()).unwrap_or(shards::NOTHING),
-                ..asked
-            },
-        }
+        part(asked, self.split, shard)
     }
 
     /// What the standing of a part says of a limit.
     pub(super) fn whole(&self, limit: &Limit, standing: Standing) -> Standing {
-        match self.split {
-            None => standing,
-            Some(Split { objects, parts }) => {
-                shards::whole(&limit.kind, standing, objects.into(), parts.into())
-            }
-        }
+        whole(limit, standing, self.split)
+    }
+}
+
+/// The name of the object that keeps one part of a subject's limits.
+pub(super) fn object_of(object: &str, split: Option<Split>, shard: u32) -> String {
+    match split {
+        None => object.to_owned(),
+        // No name of a part of a subject has a colon, and none is called a shard.
+        Some(_) => format!("{object}|shard:{shard}"),
+    }
+}
+
+/// What is asked of such an object.
+pub(super) fn part(asked: Asked<'_>, split: Option<Split>, shard: u32) -> Asked<'_> {
+    match split {
+        None => asked,
+        Some(split) => Asked {
+            kind: shards::share(&asked.kind, shard, split.parts.into()).unwrap_or(shards::NOTHING),
+            ..asked
+        },
+    }
+}
+
+/// What the standing of a part says of the whole of a limit.
+pub(super) fn whole(limit: &Limit, standing: Standing, split: Option<Split>) -> Standing {
+    match split {
+        None => standing,
+        Some(Split { objects, parts }) => shards::whole(&limit.kind, standing, objects.into(), parts.into()),
     }
 }
 

@@ -24,13 +24,41 @@ const MAX_NAME: usize = 30;
 /// Who asks for what, as far as limits are concerned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a, 'c> {
-    pub(crate) policy: &'a Compiled,
     /// None: it is open to everybody.
     pub(crate) caller: Option<(&'a Consumer, &'c Principal)>,
     pub(crate) from: Origin<'c>,
-    pub(crate) to: &'c Permitted,
+    pub(crate) called: Called<'a>,
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Called<'a> {
+    pub(crate) policy: &'a Compiled,
+    pub(crate) what: What,
     /// Of a model's call: the provider that is called (index into the policy's list).
     pub(crate) provider: Option<u32>,
+}
+
+/// An operation, a model (indices into the policy's lists), or neither.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    Operation(u32),
+    Model(u32),
+    /// Lists and cards of models.
+    Card,
+    /// How limits stand.
+    Standing,
+}
+
+impl From<&Permitted> for What {
+    fn from(permitted: &Permitted) -> Self {
+        match permitted {
+            Permitted::Operation(index) => Self::Operation(*index),
+            Permitted::Model(index, _) => Self::Model(*index),
+            Permitted::Models | Permitted::ModelCard(_) => Self::Card,
+            Permitted::Standing => Self::Standing,
+        }
+    }
 }
 
 /// Where a request comes from, and what it says of itself.
@@ -72,7 +100,7 @@ impl<'a> Call<'a, '_> {
         // That of the consumer, or of whoever stands for one: nearly always the only one.
         let own = self.outer(&SubjectPart::Consumer)?;
         for (place, limit) in (0_u32..).zip(limits) {
-            if !self.is_for(limit) {
+            if !self.called.has(limit)? {
                 continue;
             }
             let (object, id) = if limit.subject == [SubjectPart::Consumer] {
@@ -117,58 +145,19 @@ impl<'a> Call<'a, '_> {
         Ok(groups)
     }
 
-    /// Whether a limit is for such a call.
-    fn is_for(&self, limit: &Limit) -> bool {
-        let of_models = matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes);
-        match self.to {
-            Permitted::Model(index, _) => {
-                let model = || look::model(self.policy, *index).map(|model| &model.name);
-                limit.models.is_empty() || model().is_ok_and(|name| limit.models.contains(name))
-            }
-            // All that is the caller's is shown.
-            Permitted::Standing => true,
-            Permitted::Operation(_) | Permitted::Models | Permitted::ModelCard(_) => {
-                !of_models && limit.models.is_empty()
-            }
-        }
-    }
-
     /// The object of a limit and its name there; `None`: the call has nothing that it counts.
     fn located(&self, limit: &'a Limit) -> Result<Option<(String, Cow<'a, str>)>, Refusal> {
-        let (mut outer, mut inner) = (String::new(), String::new());
-        let mut kind = "";
-        for part in &limit.subject {
-            let text = match part {
-                SubjectPart::Consumer
-                | SubjectPart::Credential
-                | SubjectPart::Address
-                | SubjectPart::Claim(_)
-                | SubjectPart::Header(_) => {
-                    let value = self.outer(part)?;
-                    join(&mut outer, &value);
-                    continue;
-                }
-                _ => self.inner(part)?,
-            };
-            let Some(text) = text else { return Ok(None) };
-            kind = match part {
-                SubjectPart::Api => "api",
-                SubjectPart::Operation => "operation",
-                SubjectPart::Model => "model",
-                _ => "upstream",
-            };
-            join(&mut inner, &text);
+        let mut outer = String::new();
+        for part in limit.subject.iter().filter(|part| is_outer(part)) {
+            join(&mut outer, &self.outer(part)?);
         }
+        let Some((kind, inner)) = self.called.inner(limit)? else {
+            return Ok(None);
+        };
         if outer.is_empty() {
             return Ok(Some((format!("{kind}:{inner}"), Cow::Borrowed(&*limit.id))));
         }
-        if inner.is_empty() {
-            return Ok(Some((outer, Cow::Borrowed(&*limit.id))));
-        }
-        if inner.len() > MAX_NAME {
-            inner = format!("#{}", digest(&[&inner]));
-        }
-        Ok(Some((outer, Cow::Owned(format!("{}@{inner}", limit.id)))))
+        Ok(Some((outer, id_of(limit, inner))))
     }
 
     /// A part that comes from outside, as an object is named after it.
@@ -178,7 +167,7 @@ impl<'a> Call<'a, '_> {
             (SubjectPart::Credential, Some((_, principal))) => {
                 // Names of objects are for operators to see, and subjects of tokens may be names of people.
                 let issuer = match principal.issuer {
-                    Some(issuer) => look::issuer(self.policy, issuer)?.issuer.as_str(),
+                    Some(issuer) => look::issuer(self.called.policy, issuer)?.issuer.as_str(),
                     None => "",
                 };
                 format!("credential:{}", digest(&[issuer, &principal.subject]))
@@ -186,19 +175,19 @@ impl<'a> Call<'a, '_> {
             (SubjectPart::Claim(name), caller) => {
                 let said = caller.and_then(|(_, principal)| {
                     let issuer = principal.issuer?;
-                    Some((issuer, principal.claim(self.policy, name)?))
+                    Some((issuer, principal.claim(self.called.policy, name)?))
                 });
                 // What one issuer calls a tenant is another tenant than the next one's.
                 let digest = match said {
                     Some((issuer, value)) => {
-                        digest(&[name, &look::issuer(self.policy, issuer)?.issuer, value])
+                        digest(&[name, &look::issuer(self.called.policy, issuer)?.issuer, value])
                     }
                     None => digest(&[name]),
                 };
                 format!("claim:{digest}")
             }
             (SubjectPart::Header(name), _) => {
-                let place = self.policy.headers.iter().position(|known| known == name);
+                let place = self.called.policy.headers.iter().position(|known| known == name);
                 let value = place.and_then(|place| self.from.headers.get(place)?.as_deref());
                 let digest = match value {
                     Some(value) => digest(&[name, value]),
@@ -209,22 +198,50 @@ impl<'a> Call<'a, '_> {
             _ => format!("address:{}", shield::subject(self.from.address)),
         })
     }
+}
 
-    /// A part that the policy lists.
-    fn inner(&self, part: &SubjectPart) -> Result<Option<String>, Refusal> {
-        Ok(match (part, self.to) {
-            (SubjectPart::Model, Permitted::Model(index, _)) => {
-                Some(look::model(self.policy, *index)?.name.clone())
+impl Called<'_> {
+    /// Whether a limit is for such a call.
+    pub(super) fn has(&self, limit: &Limit) -> Result<bool, Refusal> {
+        let of_models = matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes);
+        Ok(match self.what {
+            What::Model(index) => {
+                limit.models.is_empty() || limit.models.contains(&look::model(self.policy, index)?.name)
             }
-            (SubjectPart::Upstream, Permitted::Model(..)) => match self.provider {
+            // All that is the caller's is shown.
+            What::Standing => true,
+            What::Operation(_) | What::Card => !of_models && limit.models.is_empty(),
+        })
+    }
+
+    /// What it is called among the parts of a limit's subject that the policy lists, and what the last of them is;
+    /// `None`: it has nothing that the limit counts.
+    pub(super) fn inner(&self, limit: &Limit) -> Result<Option<(&'static str, String)>, Refusal> {
+        let (mut kind, mut inner) = ("", String::new());
+        for part in limit.subject.iter().filter(|part| !is_outer(part)) {
+            let Some(text) = self.part(part)? else {
+                return Ok(None);
+            };
+            kind = match part {
+                SubjectPart::Api => "api",
+                SubjectPart::Operation => "operation",
+                SubjectPart::Model => "model",
+                _ => "upstream",
+            };
+            join(&mut inner, &text);
+        }
+        Ok(Some((kind, inner)))
+    }
+
+    fn part(&self, part: &SubjectPart) -> Result<Option<String>, Refusal> {
+        Ok(match (part, self.what) {
+            (SubjectPart::Model, What::Model(index)) => Some(look::model(self.policy, index)?.name.clone()),
+            (SubjectPart::Upstream, What::Model(_)) => match self.provider {
                 Some(index) => Some(look::provider(self.policy, index)?.name.clone()),
                 None => None,
             },
-            (
-                SubjectPart::Api | SubjectPart::Operation | SubjectPart::Upstream,
-                Permitted::Operation(index),
-            ) => {
-                let operation = look::operation(self.policy, *index)?;
+            (SubjectPart::Api | SubjectPart::Operation | SubjectPart::Upstream, What::Operation(index)) => {
+                let operation = look::operation(self.policy, index)?;
                 let api = look::api(self.policy, operation.api)?;
                 let mut text = api.name.clone();
                 if *part != SubjectPart::Api {
@@ -239,6 +256,29 @@ impl<'a> Call<'a, '_> {
             _ => None,
         })
     }
+}
+
+/// Whether a part of a subject comes from outside: it makes objects of its own.
+const fn is_outer(part: &SubjectPart) -> bool {
+    matches!(
+        part,
+        SubjectPart::Consumer
+            | SubjectPart::Credential
+            | SubjectPart::Address
+            | SubjectPart::Claim(_)
+            | SubjectPart::Header(_)
+    )
+}
+
+/// What an object calls the count of a limit for one of what the policy lists.
+pub(super) fn id_of(limit: &Limit, mut inner: String) -> Cow<'_, str> {
+    if inner.is_empty() {
+        return Cow::Borrowed(&*limit.id);
+    }
+    if inner.len() > MAX_NAME {
+        inner = format!("#{}", digest(&[&inner]));
+    }
+    Cow::Owned(format!("{}@{inner}", limit.id))
 }
 
 /// Puts a part behind others; none of them can hold what separates them.

@@ -147,7 +147,7 @@ impl Engine {
             }
             (Phase::ReadingOrder(caller), Event::Body(body)) => self.ordered(&caller, body, &base),
             (Phase::Bounding(order), Event::Metered(answer)) => self.bounded(order, answer, &mut base, at),
-            (Phase::Operating(order), Event::Metered(answer)) => self.operated(&order, answer, &mut base, at),
+            (Phase::Operating(order), Event::Metered(answer)) => self.operated(order, answer, &mut base, at),
             (Phase::Cold, Event::Answered(Ok(answer))) => {
                 let outcome = Outcome::passed(answer.status, Settlement::Nothing);
                 let Closing { log, settle } = self.close(&base, now, &outcome);

@@ -11,9 +11,13 @@ use crate::{Engine, inspect, look, standing};
 
 impl Engine {
     /// Shows an operator the limits of another consumer.
-    pub(super) fn look_at_another(&self, caller: &Principal, base: &Base, at: Now<'_>) -> Outgoing {
+    pub(super) fn look_at_another(&self, caller: &Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
         let order = operate::look_at(&self.policy, caller, &base.query)?;
-        self.ask_for(order, at)
+        match order.ask(&self.policy, at.time)? {
+            Some((object, ask)) => Ok((Step::Meter { object, ask }, Phase::Operating(order))),
+            // It has no limit, or none of that name.
+            None => self.told(&order, base, at),
+        }
     }
 
     /// Takes an operator's order to give something back.
@@ -49,34 +53,44 @@ impl Engine {
     ) -> Outgoing {
         order.bounded(&self.policy, answer)?;
         // From here on it may be booked, whatever comes.
-        base.credit = order.done(&self.policy, &base.id_text(), None)?.note;
+        base.credit = order.sent(&self.policy)?;
         self.ask_for(order, at)
     }
 
     fn ask_for(&self, order: Order, at: Now<'_>) -> Outgoing {
-        let (object, ask) = order.order(&self.policy, at.time)?;
-        Ok((Step::Meter { object, ask }, Phase::Operating(order)))
+        match order.ask(&self.policy, at.time)? {
+            Some((object, ask)) => Ok((Step::Meter { object, ask }, Phase::Operating(order))),
+            None => Err(look::broken("an order that asks nobody")),
+        }
     }
 
-    /// Says what became of an order.
+    /// Reads what an object said of an order, and asks the next; or says what became of it.
     pub(super) fn operated(
         &self,
-        order: &Order,
+        mut order: Order,
         answer: Option<&[u8]>,
         base: &mut Base,
         at: Now<'_>,
     ) -> Outgoing {
         let report = answer.and_then(|answer| Report::decode(answer).ok());
         let report = report.ok_or_else(operate::unavailable)?;
-        let done = order.done(&self.policy, &base.id_text(), Some(&report))?;
+        order.note(&self.policy, &report, at.time)?;
+        if let Some((object, ask)) = order.ask(&self.policy, at.time)? {
+            return Ok((Step::Meter { object, ask }, Phase::Operating(order)));
+        }
+        self.told(&order, base, at)
+    }
+
+    fn told(&self, order: &Order, base: &mut Base, at: Now<'_>) -> Outgoing {
+        let done = order.done(&self.policy, &base.id_text())?;
         base.credit.clone_from(&done.note);
-        let mut step = match operate::given(&report) {
+        let mut step = match done.said.given() {
             Ok(()) => {
                 let body = match &done.note {
-                    Some(note) => standing::credit_page(note, &done.limits, &report),
+                    Some(note) => standing::credit_page(note, &done),
                     None => {
                         let plan = look::plan(&self.policy, done.consumer.plan)?;
-                        standing::operators_page(done.consumer, plan, &done.limits, &report)
+                        standing::operators_page(plan, &done)
                     }
                 };
                 self.page(base, body, at).0

@@ -1,7 +1,7 @@
 //! Operators: what they see, what they give back, and that neither is more than the policy says.
 
 use serde_json::{Value, json};
-use turnpike_policy::{Allowance, Creditable, LimitKind, SubjectPart, Unit, Window};
+use turnpike_policy::{Allowance, Creditable, Limit, LimitKind, Split, SubjectPart, Unit, Window};
 
 use crate::policy::{NOW, limit, rate};
 use crate::world::{Answer, Request, World, ask};
@@ -283,7 +283,7 @@ fn what_may_have_been_booked_stays_charged_to_the_operator() {
 }
 
 #[test]
-fn operators_see_what_counts_a_consumer_as_a_whole() {
+fn operators_see_what_counts_a_consumer() {
     let mut world = World::with(|compiled| {
         let plan = compiled
             .plans
@@ -317,6 +317,190 @@ fn operators_see_what_counts_a_consumer_as_a_whole() {
     );
     assert_eq!(page["limits"][1]["shadow"], true);
     assert_eq!(page["limits"][0].get("shadow"), None);
+}
+
+/// A world where the consumer `quota` has these limits, and an operator much to give.
+fn limited(limits: &[Limit]) -> World {
+    World::with(|compiled| {
+        let plan = compiled.plans.iter_mut().find(|plan| plan.name == "quota");
+        plan.expect("a plan").limits = limits.to_vec();
+        let operators = compiled
+            .consumers
+            .iter_mut()
+            .filter_map(|one| one.operator.as_mut());
+        for allowance in operators.flat_map(|operator| &mut operator.credit) {
+            allowance.count = 100;
+        }
+    })
+}
+
+fn quota(count: u64) -> LimitKind {
+    LimitKind::Quota {
+        count,
+        window: Window::Hour,
+    }
+}
+
+fn names(page: &Value) -> Vec<&str> {
+    let rows = page["limits"].as_array().unwrap();
+    rows.iter().map(|row| row["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_is_counted_apart_is_seen_and_credited_apart() {
+    let apart = |id: &str, count: u64, part: SubjectPart| Limit {
+        subject: vec![SubjectPart::Consumer, part],
+        ..limit(id, quota(count))
+    };
+    let mut world = limited(&[
+        apart("quota:api", 9, SubjectPart::Api),
+        apart("quota:operation", 3, SubjectPart::Operation),
+        apart("quota:model", 2, SubjectPart::Model),
+        apart("quota:credential", 9, SubjectPart::Credential),
+    ]);
+    assert_eq!(called(&mut world, "quota", 5), 3);
+    assert_eq!(world.send(&ask("fast").by("quota")).status, 200);
+    let page = seen(&mut world, "watch", "quota").json();
+    let shown = names(&page);
+    assert!(
+        !shown.iter().any(|name| name.starts_with("quota:credential")),
+        "{shown:?}"
+    );
+    let left = |page: &Value, name: &str| {
+        let rows = page["limits"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == name);
+        row.unwrap_or_else(|| panic!("no {name} in {page}"))["remaining"].as_u64()
+    };
+    let pets = "quota:operation@petstore/v2#listPets";
+    assert_eq!(left(&page, "quota:api@petstore"), Some(6));
+    assert_eq!(left(&page, pets), Some(0));
+    assert_eq!(left(&page, "quota:operation@petstore/v2#createPet"), Some(3));
+    assert_eq!(left(&page, "quota:model@fast"), Some(1));
+
+    // By the name of the limit there are many.
+    let of_many = world.send(&credit("works", "quota:operation", 2));
+    assert_eq!(of_many.code(), "invalid_request", "{}", of_many.text());
+    let said = world.send(&credit("works", pets, 2)).json();
+    assert_eq!(
+        (&said["booked"], &said["now"]["name"]),
+        (&json!(2), &json!(pets)),
+        "{said}"
+    );
+    assert_eq!(called(&mut world, "quota", 5), 2);
+
+    // One limit, by either name, `#` and `@` encoded or not.
+    let narrowed = |world: &mut World, limit: &str| {
+        let path = format!("/_turnpike/limits?consumer=quota&limit={limit}");
+        world.send(&Request::get(&path).by("watch")).json()
+    };
+    let page = narrowed(&mut world, "quota%3Aoperation%40petstore/v2%23listPets");
+    assert_eq!(
+        (names(&page), &page["credits"][0]["limit"]),
+        (vec![pets], &json!(pets))
+    );
+    let page = narrowed(&mut world, "quota:operation");
+    assert!(
+        names(&page).len() > 2
+            && names(&page)
+                .iter()
+                .all(|name| name.starts_with("quota:operation@"))
+    );
+    let page = narrowed(&mut world, "quota:model");
+    assert_eq!(
+        page["credits"],
+        json!([]),
+        "credits of other limits are not of this one"
+    );
+    assert_eq!(narrowed(&mut world, "none")["limits"], json!([]));
+}
+
+#[test]
+fn what_is_spread_is_added_up_and_credited_where_it_was_used() {
+    for evicts in [false, true] {
+        let split = Some(Split { objects: 4, parts: 4 });
+        let mut world = limited(&[Limit {
+            split,
+            ..limit("quota:hot", quota(40))
+        }]);
+        world.evicts = evicts;
+        let used = called(&mut world, "quota", 200);
+        let left = u64::try_from(40 - used).unwrap();
+        assert!(left < 6, "{left} were not found");
+        let page = seen(&mut world, "watch", "quota").json();
+        let rows = page["limits"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == "quota:hot").unwrap();
+        assert_eq!((&row["limit"], &row["remaining"]), (&json!(40), &json!(left)));
+
+        // More than one object can book, and less than all of them.
+        let order = order_of(25);
+        let said = world.send(&order).json();
+        assert_eq!(
+            (&said["asked"], &said["booked"]),
+            (&json!(25), &json!(25)),
+            "{said}"
+        );
+        assert_eq!(said["now"]["remaining"], left + 25, "{said}");
+        // The same again books nothing, and costs the operator nothing.
+        for _ in 0..3 {
+            let again = world.send(&order).json();
+            assert_eq!(
+                (&again["booked"], &again["now"]["remaining"]),
+                (&json!(25), &json!(left + 25))
+            );
+        }
+        let page = seen(&mut world, "watch", "quota").json();
+        assert_eq!(page["credits"].as_array().unwrap().len(), 1, "{page}");
+        assert_eq!(page["credits"][0]["booked"], 25);
+        let passed = u64::try_from(called(&mut world, "quota", 300)).unwrap();
+        assert!(
+            passed <= left + 25 && passed + 6 >= left + 25,
+            "{passed} of {}",
+            left + 25
+        );
+    }
+}
+
+/// An order for the limit that is spread.
+fn order_of(amount: u64) -> Request {
+    let body =
+        json!({ "consumer": "quota", "limit": "quota:hot", "amount": amount, "reason": "r", "id": "spread" });
+    order("works", &body)
+}
+
+#[test]
+fn an_object_that_does_not_answer_leaves_the_rest_of_a_credit_to_the_next_try() {
+    let split = Some(Split { objects: 4, parts: 4 });
+    let mut world = limited(&[Limit {
+        split,
+        ..limit("quota:hot", quota(40))
+    }]);
+    called(&mut world, "quota", 200);
+    world.down = Some("consumer:quota|shard:2");
+    let lost = world.send(&order_of(30));
+    assert_eq!(lost.code(), "limiter_unavailable", "{}", lost.text());
+    assert_eq!(lost.log()["credit"]["booked"], Value::Null, "nobody knows");
+    world.down = None;
+    let said = world.send(&order_of(30)).json();
+    assert_eq!(said["booked"], 30, "what was booked before counts, once: {said}");
+}
+
+#[test]
+fn a_look_at_very_much_says_that_there_is_more() {
+    let mut world = World::with(|compiled| {
+        let plan = compiled.plans.iter_mut().find(|plan| plan.name == "quota");
+        let limits = (0..3_000).map(|n| limit(&format!("quota:{n:04}"), quota(5)));
+        plan.expect("a plan").limits = limits.collect();
+    });
+    let page = seen(&mut world, "watch", "quota").json();
+    assert_eq!(names(&page).len(), 80 * 32);
+    assert_eq!(
+        page["more"].as_u64().unwrap() + 80 * 32,
+        3_001,
+        "{}",
+        page["more"]
+    );
+    let one = world.send(&Request::get("/_turnpike/limits?consumer=quota&limit=quota:2999").by("watch"));
+    assert_eq!(names(&one.json()), ["quota:2999"]);
 }
 
 #[test]
