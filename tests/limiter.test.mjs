@@ -83,7 +83,7 @@ async function left() {
 }
 
 describe("an object that fails", () => {
-  for (const fault of ["throw", "lose"]) {
+  for (const fault of ["throw", "lose", "overload"]) {
     test(`on_error, when it does ${fault}: closed refuses and says when to come again, open passes and says so in the log`, async () => {
       await fails(fault, 2);
       const closed = await pets("closed");
@@ -127,6 +127,19 @@ describe("an object that fails", () => {
       assert.equal((await ask()).status, 200);
       assert.equal(await left(), before - 10, fault);
     }
+  });
+
+  test("has too much to do when it is told what was used: it is not told again, and the reservation stays charged", async () => {
+    const before = await left();
+    upstream.answer = async (request, response) => {
+      await calls();
+      await fails("overload", 1);
+      used(10)(request, response);
+    };
+    assert.equal((await ask()).status, 200);
+    await sleep(300);
+    assert.deepEqual(await calls(), { "consumer:tokens": 1 });
+    assert.equal(await left(), before - RESERVED);
   });
 
   test("fails for good when it is told what was used: the reservation is charged in full, and stays so", async () => {

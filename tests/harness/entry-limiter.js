@@ -6,6 +6,8 @@
 //                                 `throw`  before anything is decided
 //                                 `lose`   it is decided and kept, and the answer is lost
 //                                 `hang`   it is decided and kept, and the answer comes after 7 s
+//                                 `overload`  nothing is decided, and the caller sees `.overloaded`, as the platform
+//                                             has it where too many wait for an object
 //   GET /__meter?restart=NAME     the object of that name is restarted: what it did not store is lost
 //   GET /__meter                  { calls: { NAME: N }, begun: { NAME: N } } since the last such question: how often
 //                                 objects were called, and how often they entered memory
@@ -21,12 +23,36 @@ import { createMeter } from "../../src/meter.js";
 
 const ISOLATES = 8;
 const HANG = 7_000;
+const OVERLOAD = "overload";
 
 let held = null;
 let fault = null;
 let failures = 0;
 let calls = {};
 let begun = {};
+
+// How the next call fails, if it does.
+function fails() {
+  if (failures <= 0) return null;
+  failures -= 1;
+  return fault;
+}
+
+// Objects as an isolate sees them. What too many wait for is turned away before it, by the platform.
+function objectsOf({ METER }) {
+  return {
+    getByName(name) {
+      const object = METER.getByName(name);
+      return {
+        async decide(ask) {
+          if (fault !== OVERLOAD || fails() === null) return object.decide(ask);
+          calls[name] = (calls[name] ?? 0) + 1;
+          throw Object.assign(new Error("Durable Object is overloaded. Too many requests queued."), { overloaded: true });
+        },
+      };
+    },
+  };
+}
 
 const newCore = () => createCore(coreModule, {
   now: () => held ?? Date.now(),
@@ -46,8 +72,7 @@ export class Meter extends Sound {
   async decide(ask) {
     const name = this.ctx.id.name;
     calls[name] = (calls[name] ?? 0) + 1;
-    const mine = failures > 0 ? fault : null;
-    if (mine !== null) failures -= 1;
+    const mine = fails();
     if (mine === "throw") throw new Error("the test wants it");
     const answer = super.decide(ask);
     if (mine === "lose") throw new Error("the answer is lost");
@@ -84,7 +109,8 @@ export default {
       held = ms === null ? null : Number(ms);
       return new Response(null, { status: 204 });
     }
-    return isolates[Number(request.headers.get("x-test-isolate") ?? 0)].fetch(request, env, ctx);
+    const isolate = isolates[Number(request.headers.get("x-test-isolate") ?? 0)];
+    return isolate.fetch(request, { ...env, METER: objectsOf(env) }, ctx);
   },
   scheduled: (event, env, ctx) => cold.scheduled(event, env, ctx),
 };
