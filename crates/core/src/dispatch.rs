@@ -55,8 +55,20 @@ pub mod tell {
     pub const COLD: u8 = 12;
 }
 
+/// What the core is between two messages.
+#[derive(Default)]
+pub enum Core {
+    /// As it was instantiated.
+    #[default]
+    Fresh,
+    /// Its bundle was read for FACTS, and is at hand for START: reading it is most of what a start costs.
+    Read(Box<Bundle>),
+    /// Its engine runs.
+    Started(Box<Started>),
+}
+
 /// A started engine.
-pub struct Core {
+pub struct Started {
     engine: Engine,
 }
 
@@ -81,7 +93,7 @@ impl From<Trouble> for String {
 }
 
 /// Answers one message. What lay in `answer` before is gone.
-pub fn dispatch(core: &mut Option<Core>, bundle: &[u8], message: &[u8], answer: &mut Writer) {
+pub fn dispatch(core: &mut Core, bundle: &[u8], message: &[u8], answer: &mut Writer) {
     answer.clear();
     if let Err(trouble) = attend(core, bundle, message, answer) {
         answer.clear();
@@ -90,31 +102,46 @@ pub fn dispatch(core: &mut Option<Core>, bundle: &[u8], message: &[u8], answer: 
     }
 }
 
-fn attend(core: &mut Option<Core>, bundle: &[u8], message: &[u8], out: &mut Writer) -> Result<(), Trouble> {
+fn attend(core: &mut Core, bundle: &[u8], message: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     let mut reader = Reader::new(message);
     let op = reader.u8().ok_or(Trouble::Malformed)?;
     match op {
-        ask::FACTS => facts(bundle, out),
+        ask::FACTS => {
+            let bundle = read(bundle)?;
+            facts(&bundle, out);
+            // Asked of one that runs, it goes on running.
+            if !matches!(core, Core::Started(_)) {
+                *core = Core::Read(Box::new(bundle));
+            }
+            Ok(())
+        }
         ask::START => {
-            *core = Some(start(bundle, &mut reader)?);
+            let bundle = match std::mem::take(core) {
+                Core::Read(bundle) => *bundle,
+                Core::Fresh | Core::Started(_) => read(bundle)?,
+            };
+            *core = Core::Started(Box::new(start(bundle, &mut reader)?));
             out.u8(tell::DATA);
             Ok(())
         }
         ask::METER => meter(&mut reader, out),
         ask::METER_ALARM => meter_alarm(&mut reader, out),
         ask::FOLLOW => follow(&mut reader, out).ok_or(Trouble::Malformed),
-        _ => {
-            let core = core.as_mut().ok_or(Trouble::NotStarted)?;
-            core.attend(op, &mut reader, out)
-        }
+        _ => match core {
+            Core::Started(core) => core.attend(op, &mut reader, out),
+            Core::Fresh | Core::Read(_) => Err(Trouble::NotStarted),
+        },
     }
 }
 
+fn read(bundle: &[u8]) -> Result<Bundle, Trouble> {
+    Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))
+}
+
 /// FACTS: what the shell must know before it can start the engine. Answers [`WIRE`], the names of the head's
-/// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer headers that may be copied, and the secrets that
-/// the engine needs.
-fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
-    let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
+/// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer
+/// headers that may be copied, and the secrets that the engine needs.
+fn facts(bundle: &Bundle, out: &mut Writer) {
     out.u8(tell::DATA);
     out.u32(WIRE);
     let named = bundle.compiled.headers.iter().map(String::as_str);
@@ -123,12 +150,10 @@ fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
     out.texts(Engine::own_secrets(&bundle.compiled).iter());
-    Ok(())
 }
 
 /// START: 16 random bytes, then name and value of each secret that FACTS named and that is there.
-fn start(bundle: &[u8], reader: &mut Reader<'_>) -> Result<Core, Trouble> {
-    let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
+fn start(bundle: Bundle, reader: &mut Reader<'_>) -> Result<Started, Trouble> {
     let seed = reader.array().ok_or(Trouble::Malformed)?;
     let mut secrets = Vec::new();
     for _ in 0..reader.u32().ok_or(Trouble::Malformed)? {
@@ -141,7 +166,7 @@ fn start(bundle: &[u8], reader: &mut Reader<'_>) -> Result<Core, Trouble> {
             .find(|(name, _)| *name == wanted)
             .map(|(_, value)| value.to_vec())
     };
-    Ok(Core {
+    Ok(Started {
         engine: Engine::new(bundle, seed, secret),
     })
 }
@@ -218,7 +243,7 @@ fn append<T: serde::Serialize>(buffer: &mut Vec<u8>, value: &T) {
     }
 }
 
-impl Core {
+impl Started {
     fn attend(&mut self, op: u8, reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
         match op {
             ask::BEGIN => {

@@ -38,7 +38,7 @@ mod exports {
 
     static INPUT: Single<Vec<u8>> = Single(UnsafeCell::new(Vec::new()));
     static OUTPUT: Single<Writer> = Single(UnsafeCell::new(Writer::new()));
-    static CORE: Single<Option<Core>> = Single(UnsafeCell::new(None));
+    static CORE: Single<Core> = Single(UnsafeCell::new(Core::Fresh));
     static PANIC: Single<[u8; MESSAGE]> = Single(UnsafeCell::new([0; MESSAGE]));
 
     /// The policies, as checked and compiled by the build script.

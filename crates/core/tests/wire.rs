@@ -185,7 +185,7 @@ fn bundle() -> Vec<u8> {
 
 /// A core and its bundle, asked as the shell asks.
 struct Shell {
-    core: Option<Core>,
+    core: Core,
     bundle: Vec<u8>,
     output: Writer,
     /// Requests so far: each has other random numbers.
@@ -195,7 +195,7 @@ struct Shell {
 impl Shell {
     fn new() -> Self {
         Self {
-            core: None,
+            core: Core::Fresh,
             bundle: bundle(),
             output: Writer::new(),
             requests: 0,
@@ -210,7 +210,7 @@ impl Shell {
 
     /// A fresh instance takes over, as after a trap.
     fn start(&mut self) {
-        self.core = None;
+        self.core = Core::Fresh;
         let answer = self.ask(ask::START, |out| {
             raw(out, &[7; 16]);
             out.u32(0);
@@ -428,6 +428,28 @@ fn facts_are_told_before_anything_is_started() {
     assert_eq!(list()[0], "content-type");
     assert_eq!(list(), ["etag"]);
     assert!(list().is_empty());
+}
+
+#[test]
+fn who_was_asked_for_facts_starts_all_the_same_and_goes_on_when_asked_again() {
+    let mut shell = Shell::new();
+    shell.ask(ask::FACTS, |_| {});
+    let told = Reader::new(&shell.begin("GET", "https://api.example/ping", false, &[])).u8();
+    assert_eq!(told, Some(tell::ERROR), "it was not started");
+    let start = |out: &mut Writer| {
+        raw(out, &[7; 16]);
+        out.u32(0);
+    };
+    assert_eq!(Reader::new(&shell.ask(ask::START, start)).u8(), Some(tell::DATA));
+    must(
+        &shell.begin("GET", "https://api.example/ping", false, &[]),
+        tell::FINISH,
+    );
+    shell.ask(ask::FACTS, |_| {});
+    must(
+        &shell.begin("GET", "https://api.example/ping", false, &[]),
+        tell::FINISH,
+    );
 }
 
 #[test]
