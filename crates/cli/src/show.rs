@@ -4,14 +4,14 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
-use turnpike_policy::{Compiled, Limit, Operation, SubjectPart};
+use turnpike_policy::{Compiled, Consumer, Limit, Operation, SubjectPart};
 
 use crate::compliance;
 use crate::effective;
 use crate::explain::facts_table;
 use crate::git::{Changes, Commit};
 use crate::table::Table;
-use crate::words::{self, at, or_none};
+use crate::words::{self, List, at, or_none};
 use crate::{Failure, say, tree};
 
 /// Show what the policies say, as tables or JSON
@@ -118,7 +118,7 @@ fn effective(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> 
         Some(name) => {
             let names = compiled.consumers.iter().map(|consumer| consumer.name.as_str());
             tree::find(name, "consumer", names, &place)?;
-            position(&compiled.consumers, |consumer| consumer.name == *name)
+            position(&compiled.consumers, |consumer: &Consumer| consumer.name == *name)
         }
     };
     let operations = indices(&compiled.operations).filter_map(|index| {
@@ -381,12 +381,10 @@ fn inventory(compiled: &Compiled, root: &Path) -> Shown {
     shown
 }
 
-fn indices<T>(list: &[T]) -> impl Iterator<Item = u32> + use<T> {
-    0..u32::try_from(list.len()).unwrap_or(u32::MAX)
+fn indices<T, L: List<T>>(list: &L) -> impl Iterator<Item = u32> + use<T, L> {
+    0..list.places()
 }
 
-fn position<T>(list: &[T], is: impl Fn(&T) -> bool) -> Option<u32> {
-    list.iter()
-        .position(is)
-        .and_then(|index| u32::try_from(index).ok())
+fn position<T>(list: &impl List<T>, is: impl Fn(&T) -> bool) -> Option<u32> {
+    indices(list).find(|index| at(list, *index).is_some_and(&is))
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::de::DeserializeOwned;
 use turnpike_policy::{
-    Allowance, Compiled, Consumer, Creditable, Handler, Limit, LimitKind, Millis, ProviderKind, Rate, Reason,
-    State, SubjectPart, Target, Unit, Window,
+    Allowance, Compiled, Consumer, Creditable, Handler, Lazy, Limit, LimitKind, Millis, ProviderKind, Rate,
+    Reason, State, SubjectPart, Target, Unit, Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -240,9 +241,37 @@ pub(crate) fn day(at: u64) -> String {
     text.split('T').next().unwrap_or_default().to_owned()
 }
 
+/// Things in their places, whether they are read already or not.
+pub(crate) trait List<T> {
+    /// What is at a place.
+    fn entry(&self, place: usize) -> Option<&T>;
+    /// How many places there are.
+    fn places(&self) -> u32;
+}
+
+impl<T> List<T> for Vec<T> {
+    fn entry(&self, place: usize) -> Option<&T> {
+        self.get(place)
+    }
+
+    fn places(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl<T: DeserializeOwned> List<T> for Lazy<T> {
+    fn entry(&self, place: usize) -> Option<&T> {
+        self.get(place)
+    }
+
+    fn places(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// What an index of the bundle stands for.
-pub(crate) fn at<T>(list: &[T], index: u32) -> Option<&T> {
-    list.get(usize::try_from(index).ok()?)
+pub(crate) fn at<T>(list: &impl List<T>, index: u32) -> Option<&T> {
+    list.entry(usize::try_from(index).ok()?)
 }
 
 /// `1 file`, `2 files`.

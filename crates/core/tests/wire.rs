@@ -103,7 +103,8 @@ fn compiled() -> Compiled {
             models: Grant::All,
             operator: None,
             origin: String::new(),
-        }],
+        }]
+        .into(),
         keys: vec![KeyCredential {
             sha256: DIGEST,
             consumer: 0,
@@ -131,7 +132,8 @@ fn compiled() -> Compiled {
                     credential: None,
                 },
             ),
-        ],
+        ]
+        .into(),
         routes: Routes {
             nodes: vec![
                 inner(&[("pets", 1), ("ping", 2), ("v1", 3)]),
@@ -140,7 +142,8 @@ fn compiled() -> Compiled {
                 inner(&[("chat", 4)]),
                 inner(&[("completions", 5)]),
                 leaf(Method::Post, Route::Surface(Surface::ChatCompletions)),
-            ],
+            ]
+            .into(),
         },
         models: vec![Model {
             name: "m".to_owned(),

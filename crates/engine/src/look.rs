@@ -1,11 +1,24 @@
 //! Look-ups by index. The compiler only writes indices that exist; should one not, the request ends
 //! with `internal` instead of a panic.
 
-use turnpike_policy::{Compiled, Consumer, Issuer, Model, Operation, Plan, Provider};
+use serde::de::DeserializeOwned;
+use turnpike_policy::{Compiled, Consumer, Issuer, Lazy, Model, Operation, Plan, Provider};
 
 use crate::error::{Code, Refusal};
 
 fn at<'a, T>(list: &'a [T], index: u32, what: &'static str) -> Result<&'a T, Refusal> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| list.get(index))
+        .ok_or_else(|| broken(what))
+}
+
+/// The same, of what is read when it is first asked for.
+fn read<'a, T: DeserializeOwned>(
+    list: &'a Lazy<T>,
+    index: u32,
+    what: &'static str,
+) -> Result<&'a T, Refusal> {
     usize::try_from(index)
         .ok()
         .and_then(|index| list.get(index))
@@ -24,7 +37,7 @@ pub(crate) fn issuer(policy: &Compiled, index: u32) -> Result<&Issuer, Refusal> 
 
 /// A consumer.
 pub(crate) fn consumer(policy: &Compiled, index: u32) -> Result<&Consumer, Refusal> {
-    at(&policy.consumers, index, "the bundle has no such consumer")
+    read(&policy.consumers, index, "the bundle has no such consumer")
 }
 
 /// A plan.
@@ -34,7 +47,7 @@ pub(crate) fn plan(policy: &Compiled, index: u32) -> Result<&Plan, Refusal> {
 
 /// An operation.
 pub(crate) fn operation(policy: &Compiled, index: u32) -> Result<&Operation, Refusal> {
-    at(&policy.operations, index, "the bundle has no such operation")
+    read(&policy.operations, index, "the bundle has no such operation")
 }
 
 /// A version of an API.

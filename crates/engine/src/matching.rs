@@ -234,7 +234,8 @@ mod tests {
                 ),
                 node(&[("models", 7)], None, &[]),
                 node(&[], None, &[(Method::Get, Route::Surface(Surface::Models))]),
-            ],
+            ]
+            .into(),
         }
     }
 

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Lazy;
+
 /// Milliseconds.
 pub type Millis = u64;
 /// Milliseconds since the Unix epoch.
@@ -21,7 +23,7 @@ pub struct Compiled {
     /// Limits by plan, sorted by name.
     pub plans: Vec<Plan>,
     /// Who may call, sorted by name.
-    pub consumers: Vec<Consumer>,
+    pub consumers: Lazy<Consumer>,
     /// API keys by the SHA-256 of the whole key, sorted by it.
     pub keys: Vec<KeyCredential>,
     /// Token identities, sorted by issuer index, then by the value of its consumer claim.
@@ -29,7 +31,7 @@ pub struct Compiled {
     /// Published APIs, one entry for each version, sorted by name, then version.
     pub apis: Vec<Api>,
     /// Every operation of every API.
-    pub operations: Vec<Operation>,
+    pub operations: Lazy<Operation>,
     /// Method and path to operation or model surface.
     pub routes: Routes,
     /// Models as clients name them, sorted by name.
@@ -737,7 +739,7 @@ pub struct MockResponse {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Routes {
     /// Node 0 is the root (the path `/` with no segments); empty only in an empty tree.
-    pub nodes: Vec<RouteNode>,
+    pub nodes: Lazy<RouteNode>,
 }
 
 /// One place in the tree of paths.

@@ -42,9 +42,9 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
 }
 
 /// What two lists have, by name.
-pub(super) fn pairs<'a, T, K: Ord>(
-    was: &'a [T],
-    is: &'a [T],
+pub(super) fn pairs<'a, T: 'a, K: Ord>(
+    was: impl IntoIterator<Item = &'a T>,
+    is: impl IntoIterator<Item = &'a T>,
     key: impl Fn(&T) -> K,
 ) -> Vec<(K, Option<&'a T>, Option<&'a T>)> {
     let mut all: BTreeMap<K, (Option<&T>, Option<&T>)> = BTreeMap::new();

@@ -234,7 +234,7 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
             // A bundle that contradicts itself: two routes lead to nothing.
             let broken = || {
                 World::with(|policy| {
-                    for node in &mut policy.routes.nodes {
+                    for node in policy.routes.nodes.iter_mut() {
                         for (method, route) in &mut node.methods {
                             if let (Method::Get, Route::Operation(index)) = (*method, &mut *route) {
                                 *index = 1000;

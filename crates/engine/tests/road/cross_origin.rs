@@ -32,7 +32,7 @@ fn options_tells_the_methods_without_a_credential() {
 #[test]
 fn the_root_can_be_asked_too() {
     let mut world = World::with(|policy| {
-        policy.routes.nodes[0].methods =
+        policy.routes.nodes.get_mut(0).unwrap().methods =
             vec![(turnpike_policy::Method::Get, turnpike_policy::Route::Operation(2))];
     });
     assert_eq!(world.send(&Request::get("/").by("demo")).status, 200);

@@ -595,7 +595,7 @@ fn operations() -> Vec<Operation> {
 
 fn routes(apis: &[Api], operations: &[Operation]) -> Routes {
     let mut routes = Routes {
-        nodes: vec![RouteNode::default()],
+        nodes: vec![RouteNode::default()].into(),
     };
     for (number, operation) in (0..).zip(operations) {
         let base = &apis[operation.api as usize].base;
@@ -613,7 +613,7 @@ fn routes(apis: &[Api], operations: &[Operation]) -> Routes {
     ] {
         add(&mut routes, path, method, Route::Surface(surface));
     }
-    for node in &mut routes.nodes {
+    for node in routes.nodes.iter_mut() {
         node.literals.sort();
         node.methods.sort_by_key(|(method, _)| *method);
     }
@@ -624,7 +624,7 @@ fn add(routes: &mut Routes, path: &str, method: Method, route: Route) {
     let mut at = 0;
     for segment in path.split('/').skip(1) {
         let fresh = u32::try_from(routes.nodes.len()).unwrap();
-        let node: &mut RouteNode = &mut routes.nodes[at as usize];
+        let node: &mut RouteNode = routes.nodes.get_mut(at as usize).unwrap();
         let next = if segment.starts_with('{') {
             *node.parameter.get_or_insert(fresh)
         } else if let Some((_, next)) = node.literals.iter().find(|(text, _)| text == segment) {
@@ -638,7 +638,12 @@ fn add(routes: &mut Routes, path: &str, method: Method, route: Route) {
         }
         at = next;
     }
-    routes.nodes[at as usize].methods.push((method, route));
+    routes
+        .nodes
+        .get_mut(at as usize)
+        .unwrap()
+        .methods
+        .push((method, route));
 }
 
 /// The whole tree.
@@ -696,10 +701,10 @@ fn made() -> Compiled {
         mocks: mocks(),
         providers: providers(),
         apis,
-        operations,
+        operations: operations.into(),
         models,
         plans,
-        consumers,
+        consumers: consumers.into(),
     }
 }
 

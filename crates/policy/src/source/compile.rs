@@ -295,7 +295,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     }
     let compiled_apis = apis::compile(&apis.here, &mut routes, checker);
     compiled.apis = compiled_apis.apis;
-    compiled.operations = compiled_apis.operations;
+    compiled.operations = compiled_apis.operations.into();
     compiled.routes = routes.finish();
 
     let known = Known {
@@ -336,7 +336,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         .filter_map(|(name, mock)| mocks::compile(name, mock, checker))
         .collect();
     let callers = consumers::compile(&consumers.here, &known, checker);
-    compiled.consumers = callers.list;
+    compiled.consumers = callers.list.into();
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
     compiled.secrets = checker.secrets.iter().cloned().collect();

@@ -89,13 +89,13 @@ impl RouteBuilder {
 
     /// The tree as it is run: nodes in the order of a walk, literals before the parameter.
     pub(crate) fn finish(self) -> Routes {
-        let mut routes = Routes::default();
         let root = self.root;
         if root.literals.is_empty() && root.parameter.is_none() && root.methods.is_empty() {
-            return routes;
+            return Routes::default();
         }
-        root.write(&mut routes.nodes);
-        routes
+        let mut nodes = Vec::new();
+        root.write(&mut nodes);
+        Routes { nodes: nodes.into() }
     }
 }
 
