@@ -10,7 +10,9 @@
 //! `w` were all charged in one of `w + life`. The object charges leases, and everything else while leases are out,
 //! against a burst that is smaller by what the rate emits in the longest life that a lease of it may have
 //! ([`narrowed`]): in `w + life` it charges at most `B - ceil(R * life) + floor(R * (w + life))`, which is at most
-//! `B + floor(R * w)`. The isolate counts the life
+//! `B + floor(R * w)`. When no lease can be out any more, the object books `ceil(R * life)` at that instant and
+//! judges by the whole burst from then on: an interval that holds what passed late and what is judged so holds that
+//! instant, hence `B + floor(R * (w + life))` less what was booked. The isolate counts the life
 //! from before it asked, and is told by the object how long the window of a quota lasts: no clock needs to agree with
 //! another one to spend a lease.
 //!
@@ -90,13 +92,18 @@ pub enum Spent {
 pub fn narrowed<'a>(limits: &[Asked<'a>]) -> Vec<Asked<'a>> {
     let narrow = |asked: &Asked<'a>| match asked.kind {
         LimitKind::Rate(rate) => {
-            let burst = rate.burst.saturating_sub(emitted(&rate, set_aside(&rate))).max(1);
+            let burst = rate.burst.saturating_sub(late(&rate)).max(1);
             let kind = LimitKind::Rate(Rate { burst, ..rate });
             Asked { kind, ..*asked }
         }
         _ => *asked,
     };
     limits.iter().map(narrow).collect()
+}
+
+/// How much of a rate may pass that much later than it was charged: what it emits in the life of a lease.
+pub(super) fn late(rate: &Rate) -> u32 {
+    emitted(rate, set_aside(rate))
 }
 
 /// What a rate emits in a time, rounded up.

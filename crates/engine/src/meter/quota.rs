@@ -135,12 +135,17 @@ impl Used {
 
     /// The window that counts at `now`, and what was used in it.
     ///
-    /// A clock that was set back does not open a window anew: the latest one seen goes on.
+    /// A clock that was set back does not open a window anew, neither this one nor those on the wall of a place:
+    /// the latest window seen goes on.
     pub fn at(self, window: Window, now: Timestamp) -> (Self, Span) {
-        let span = span(window, now.max(self.start));
-        if same(window, span.start, self.start) {
-            (self, span)
+        let told = span(window, now.max(self.start));
+        if same(window, told.start, self.start) {
+            (self, told)
+        } else if told.start < self.start {
+            // Somebody to whom it was later already has begun it.
+            (self, span(window, self.start.saturating_add(DAY / 2)))
         } else {
+            let span = told;
             (
                 Self {
                     start: span.start,

@@ -5,6 +5,7 @@ use turnpike_policy::{LimitKind, Millis, Rate, Timestamp, Unit, Window};
 
 use crate::meter::Held;
 use crate::meter::gcra::Tat;
+use crate::meter::lease;
 use crate::meter::quota::{Used, over, span};
 use crate::meter::rolling::{self, Rolled};
 
@@ -36,11 +37,22 @@ const fn counted(kind: &LimitKind) -> Option<(Option<Unit>, Window)> {
     }
 }
 
-/// Whether two windows are the same, however clocks are set now.
-fn alike(one: Window, other: Window) -> bool {
+/// By how much clocks of one place are set at the most, in seconds.
+const SET: u32 = 3 * 3_600;
+
+/// Whether two windows are the same, however clocks are set now. Those of places that are far apart are not: who
+/// changes the zone of a limit begins a new law.
+const fn alike(one: Window, other: Window) -> bool {
     match (one, other) {
-        (Window::DayAt(_), Window::DayAt(_)) | (Window::MonthAt(_), Window::MonthAt(_)) => true,
-        _ => one == other,
+        (Window::DayAt(one), Window::DayAt(other)) | (Window::MonthAt(one), Window::MonthAt(other)) => {
+            one.abs_diff(other) <= SET
+        }
+        (Window::Rolling(one), Window::Rolling(other)) => one == other,
+        (Window::Minute, Window::Minute)
+        | (Window::Hour, Window::Hour)
+        | (Window::Day, Window::Day)
+        | (Window::Month, Window::Month) => true,
+        _ => false,
     }
 }
 
@@ -195,6 +207,14 @@ impl Law {
     pub(super) fn book_rate(self, now: Timestamp, requests: u32) -> Self {
         match self {
             Self::Rate { .. } if requests > 0 => self.book(now, requests.into()),
+            other => other,
+        }
+    }
+
+    /// The same law after leases of a rate ended that may have been spent at their very end.
+    pub(super) fn book_late(self, at: Timestamp) -> Self {
+        match self {
+            Self::Rate { rate, .. } => self.book_rate(at, lease::late(&rate)),
             other => other,
         }
     }

@@ -20,10 +20,10 @@ pub(super) fn take<'a>(
     order: &Order<'a>,
     now: Timestamp,
 ) -> Result<Decided, MeterError> {
-    let now = reach(&mut state, now);
-    prune(&mut state.records, now);
+    let (now, late) = reach(&mut state, now);
+    prune(&mut state, now);
     let (chosen, seeded) = choose(&mut state.records, &order.limits, now)?;
-    let mut write = seeded;
+    let mut write = seeded || late;
     let mut given = Given::Nothing;
     if let (Some(credit), Some(asked), Some(Some(index))) =
         (&order.credit, order.limits.first(), chosen.first())
@@ -37,7 +37,7 @@ pub(super) fn take<'a>(
         .zip(&chosen)
         .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now))
         .collect();
-    prune(&mut state.records, now);
+    prune(&mut state, now);
     let report = Report {
         given,
         standings,

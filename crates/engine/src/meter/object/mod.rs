@@ -139,8 +139,8 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let fingerprint = digest(ask);
     let ask = Ask::decode(ask)?;
 
-    let now = reach(&mut state, now);
-    prune(&mut state.records, now);
+    let (now, late) = reach(&mut state, now);
+    prune(&mut state, now);
     if ask.mode == Mode::Confirm {
         // There is room for it: whatever came meanwhile was judged with it.
         holds::release(&mut state.holds, &mut state.records, ask.request);
@@ -172,7 +172,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         let (judged, leased) = judge_ask(&ask, &found, state.leased, now);
         (Some(judged), leased)
     };
-    let mut write = seeded;
+    let mut write = seeded || late;
     let until = now.saturating_add(ask.lease.map_or(0, |lease| lease.life));
     if leased > 0 && until > state.leased {
         // Ahead, so that it is not written with every lease.
@@ -207,7 +207,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now))
         .collect();
     // What was only looked at leaves nothing behind.
-    prune(&mut state.records, now);
+    prune(&mut state, now);
 
     // What is counted exactly has the next call written too, so a mark ahead would spare nothing.
     let through = ask
@@ -261,28 +261,50 @@ fn judge_ask(
     (at_most(limits, ask.cost), 0)
 }
 
-/// Brings the state to an instant: forgets what is over by then. The time by the object's own clock.
-fn reach(state: &mut State<'_>, now: Timestamp) -> Timestamp {
+/// Brings the state to an instant: forgets what is over by then. The time by the object's own clock, and whether
+/// what is stored would admit more now.
+fn reach(state: &mut State<'_>, now: Timestamp) -> (Timestamp, bool) {
     let now = Clock(state.seen).at(now);
     // It is in all that is stored, so what is over stays over, after a crash too.
     state.seen = now;
+    let write = end_leases(state, now);
     holds::expire(&mut state.holds, &mut state.records, now);
     state.credits.retain(|credit| credit.until > now);
-    now
+    (now, write)
+}
+
+/// Goes back to whole bursts when no lease can be out any more.
+///
+/// What was taken in advance may have passed at its very end, so an interval that ends after it holds requests that
+/// were charged before it began. As many as the rate emits in the life of a lease are booked at that end: whoever
+/// is judged by the whole burst afterwards is judged beside them (see [`lease`]). Whether a rate has outrun what is
+/// stored of it.
+fn end_leases(state: &mut State<'_>, now: Timestamp) -> bool {
+    if state.leased == 0 || state.leased > now {
+        return false;
+    }
+    for record in &mut state.records {
+        record.law = record.law.book_late(state.leased);
+    }
+    state.leased = 0;
+    state
+        .records
+        .iter()
+        .any(|record| record.law.is_rate() && record.law.outran_storage())
 }
 
 /// Takes a settlement.
 fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<Decided, MeterError> {
-    let now = reach(&mut state, now);
+    let (now, late) = reach(&mut state, now);
     let found = holds::settle(&mut state.holds, &mut state.records, settle, now);
-    prune(&mut state.records, now);
+    prune(&mut state, now);
     let answer = Answer {
         outcome: Outcome::Admitted,
         leased: 0,
         shadowed: 0,
         standings: Vec::new(),
     };
-    closed(state, answer.encode()?, found.then_some(false))
+    closed(state, answer.encode()?, (found || late).then_some(false))
 }
 
 /// What a call leads to. `write`: whether it must be stored, and then whether rates are stored by a mark
@@ -322,16 +344,21 @@ pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
 
 /// Drops what is over. A law of a limit that has others stays until all of them are over: to make it
 /// anew from what they are owed would charge again what it has seen paid.
-fn prune(records: &mut Vec<Record<'_>>, now: Timestamp) {
-    if records.iter().all(|record| record.law.over() > now) {
+///
+/// A rate stays while leases are out, paid off or not: what of them passes late is booked to it.
+fn prune(state: &mut State<'_>, now: Timestamp) {
+    let leased = state.leased > now;
+    let lives = |record: &Record<'_>| record.law.over() > now || (leased && record.law.is_rate());
+    if state.records.iter().all(lives) {
         return;
     }
-    let live: Vec<&str> = records
+    let live: Vec<&str> = state
+        .records
         .iter()
-        .filter(|record| record.law.over() > now)
+        .filter(|record| lives(record))
         .map(|record| record.id)
         .collect();
-    records.retain(|record| live.contains(&record.id));
+    state.records.retain(|record| live.contains(&record.id));
 }
 
 /// When the last of these laws, holds and credits may be forgotten.
@@ -488,5 +515,7 @@ fn digest(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod hold_tests;
+#[cfg(test)]
+mod late_tests;
 #[cfg(test)]
 mod tests;
