@@ -96,6 +96,8 @@ pub struct Refusal {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The member of the request's body that is meant.
     pub param: Option<&'static str>,
+    /// The limit that held the request back, by its id.
+    pub violated: Option<String>,
 }
 
 impl Refusal {
@@ -108,6 +110,7 @@ impl Refusal {
             policy: None,
             headers: Vec::new(),
             param: None,
+            violated: None,
         }
     }
 
@@ -168,6 +171,9 @@ struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a str>,
+    /// As the problem type of the rate limit draft names it.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated: Option<[&'a str; 1]>,
 }
 
 /// The media type and the body of a refusal. `policy` is given only where explaining is allowed.
@@ -198,6 +204,7 @@ pub fn render(
                 code: refusal.code.text(),
                 request_id,
                 policy,
+                violated: refusal.violated.as_deref().map(|id| [id]),
             };
             // Strings and a number always serialize.
             let body = serde_json::to_vec(&problem).unwrap_or_default();

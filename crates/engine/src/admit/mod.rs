@@ -87,6 +87,8 @@ struct Todo {
     refused: Option<(u32, u64)>,
     /// What is asked for in advance.
     lease: Option<Lease>,
+    /// It did not answer, and is not asked again.
+    lost: bool,
 }
 
 /// What was asked for in advance.
@@ -222,6 +224,7 @@ pub fn begin(
             shards,
             refused: None,
             lease,
+            lost: false,
         });
     }
     round.ask_or_admit(policy, permit, asked)
@@ -284,7 +287,10 @@ pub fn metered(
             }
             asked.note(group, &answer);
         }
-        None if round.plan.is_some_and(|plan| verdict::is_open(plan, now)) => asked.unlimited = true,
+        None if round.plan.is_some_and(|plan| verdict::is_open(plan, group, now)) => {
+            asked.unlimited = true;
+            asked.lost(place);
+        }
         // The answer may be lost, and the charge made: what can be is given back.
         None => {
             let upto = match asked.turn {
@@ -314,6 +320,22 @@ impl Asked {
     fn place(&self) -> usize {
         let (Turn::Reserve(turn) | Turn::Confirm(turn)) = self.turn;
         usize::try_from(turn).unwrap_or(usize::MAX)
+    }
+
+    /// Notes that one did not answer: to be asked again would not help it.
+    fn lost(&mut self, place: usize) {
+        if let Some(todo) = self.todo.get_mut(place) {
+            todo.lost = true;
+        }
+    }
+
+    /// Goes on past what is not confirmed.
+    fn skip_lost(&mut self) {
+        while let Turn::Confirm(turn) = self.turn
+            && self.todo.get(self.place()).is_some_and(|todo| todo.lost)
+        {
+            self.turn = Turn::Confirm(turn.saturating_add(1));
+        }
     }
 
     /// Goes on to another object of the subject that is asked now, where this one refused so; whether there is one.
@@ -409,7 +431,13 @@ impl<'a> Round<'a> {
     }
 
     /// Asks for the group whose turn it is; if all have been, the request is admitted.
-    fn ask_or_admit(&self, policy: &Compiled, permit: Permit, asked: Asked) -> Result<Admission, Refusal> {
+    fn ask_or_admit(
+        &self,
+        policy: &Compiled,
+        permit: Permit,
+        mut asked: Asked,
+    ) -> Result<Admission, Refusal> {
+        asked.skip_lost();
         if asked.is_done(self.cost) {
             return Ok(Admission::Reserved(self.admit(policy, permit, asked)));
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use turnpike_policy::{LimitKind, OnError, Plan, Unit};
+use turnpike_policy::{Limit, LimitKind, OnError, Plan, Unit};
 
 use super::subject::Group;
 use super::{Asked, Round, code_of, name_of};
@@ -12,9 +12,15 @@ use crate::look;
 use crate::meter::headers::{self, Retry};
 use crate::meter::{Answer, Outcome, Standing};
 
-/// Whether a plan lets pass what cannot be checked. The gateway keeps the date of an exception by itself.
-pub(super) fn is_open(plan: &Plan, now: u64) -> bool {
-    plan.on_error == OnError::Open && plan.open_until.is_none_or(|until| now < until)
+/// Whether a plan lets pass what some limits cannot be checked for. The gateway keeps the date of an exception by
+/// itself; without one, quotas and budgets are not let pass, be they of what is called and not of the plan.
+pub(super) fn is_open(plan: &Plan, group: &Group<'_>, now: u64) -> bool {
+    let harmless = |kind: &LimitKind| matches!(kind, LimitKind::Rate(_) | LimitKind::Concurrency { .. });
+    plan.on_error == OnError::Open
+        && match plan.open_until {
+            Some(until) => now < until,
+            None => group.limits.iter().all(|counted| harmless(&counted.limit.kind)),
+        }
 }
 
 /// The limits cannot be checked.
@@ -24,22 +30,27 @@ pub(super) fn unavailable() -> Refusal {
 
 /// How the limits stand of which something was said; those in the shadow are nobody's business.
 pub(super) fn headers(round: &Round<'_>, asked: &Asked) -> Vec<(Cow<'static, str>, String)> {
-    let mut known: Vec<(u32, &str, &Standing)> = asked
+    let mut known: Vec<(u32, &Limit, &Standing)> = asked
         .standings
         .iter()
         .filter_map(|(place, standing)| {
             let limit = name_of(&round.limits, *place).filter(|limit| !limit.shadow)?;
-            Some((*place, limit.id.as_str(), standing))
+            Some((*place, limit, standing))
         })
         .collect();
     if known.is_empty() {
         return Vec::new();
     }
     known.sort_by_key(|(place, _, _)| *place);
-    let standings = || known.iter().map(|(_, id, standing)| (*id, *standing));
+    let policy = known
+        .iter()
+        .map(|(_, limit, standing)| (limit.id.as_str(), &limit.kind, *standing));
+    let remaining = known
+        .iter()
+        .map(|(_, limit, standing)| (limit.id.as_str(), *standing));
     vec![
-        (Cow::Borrowed("ratelimit-policy"), headers::policy(standings())),
-        (Cow::Borrowed("ratelimit"), headers::remaining(standings())),
+        (Cow::Borrowed("ratelimit-policy"), headers::policy(policy)),
+        (Cow::Borrowed("ratelimit"), headers::remaining(remaining)),
     ]
 }
 
@@ -92,5 +103,6 @@ pub(super) fn refused(
     );
     let mut refusal = Refusal::new(code_of(&limit.kind), detail).by(&limit.origin);
     refusal.headers = said;
+    refusal.violated = Some(limit.id.clone());
     refusal
 }

@@ -23,6 +23,9 @@ use crate::{Engine, Next, look, standing};
 
 /// Upper bound of an answer that must be read whole, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+/// From when on an upstream that is lost without a word is taken to have worked on its request, in milliseconds after
+/// it was asked: a connection that cannot be made fails sooner.
+const THOUGHT: u64 = 1_000;
 /// Upper bound of what an upstream may say about a wrong request, in bytes.
 const MAX_COMPLAINT: u64 = 64 * 1024;
 /// How much of a stream may be held back until it is the client's, in bytes.
@@ -432,7 +435,7 @@ impl Engine {
     }
 
     /// A target failed for a reason of the list: another try, another target, or the end. What it used is
-    /// not known: nothing, as long as it had not begun to answer, unless it was left while it may have
+    /// not known: nothing, as long as it had not begun to answer, unless it was left, or was lost, while it may have
     /// been thinking.
     fn failed(
         &self,
@@ -442,7 +445,10 @@ impl Engine {
         retry_after: Option<u64>,
         at: Now<'_>,
     ) -> Outgoing {
-        let used = if reason == Reason::NoFirstToken || answering.begun() {
+        let last = base.attempts.last();
+        let took = last.map_or(0, |attempt| at.time.saturating_sub(attempt.began));
+        let thought = reason == Reason::NoFirstToken || (reason == Reason::Unreachable && took >= THOUGHT);
+        let used = if thought || answering.begun() {
             Settlement::AtBound(base.bound)
         } else {
             Settlement::Nothing

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use turnpike_policy::{LimitKind, Millis};
+use turnpike_policy::{LimitKind, Millis, Unit};
 
 use super::Standing;
 
@@ -20,17 +20,37 @@ const SHORT: Millis = 60_000;
 
 /// The value of `RateLimit-Policy`: every limit with its name; empty for no limits.
 ///
-/// `w` is left out when the window is not whole seconds, as any rounding would state another rate.
-pub fn policy<'a>(standings: impl IntoIterator<Item = (&'a str, &'a Standing)>) -> String {
+/// `w` is left out when the window is not whole seconds, as any rounding would state another rate. `qu` is the unit
+/// of what is not counted in requests.
+pub fn policy<'a>(standings: impl IntoIterator<Item = (&'a str, &'a LimitKind, &'a Standing)>) -> String {
     let mut value = String::with_capacity(48);
-    for (name, standing) in standings {
+    for (name, kind, standing) in standings {
         item(&mut value, name);
         parameter(&mut value, 'q', standing.limit);
+        if let Some(unit) = unit(kind) {
+            // Writing to a string cannot fail.
+            let _ = write!(value, ";qu=\"{unit}\"");
+        }
         if standing.window_ms > 0 && standing.window_ms.is_multiple_of(1_000) {
             parameter(&mut value, 'w', standing.window_ms / 1_000);
         }
     }
     value
+}
+
+/// The unit of a limit; none: requests. The first two are the draft's, the others are named as they are in policies.
+const fn unit(kind: &LimitKind) -> Option<&'static str> {
+    match kind {
+        LimitKind::Rate(_) | LimitKind::Quota { .. } => None,
+        LimitKind::Concurrency { .. } => Some("concurrent-requests"),
+        LimitKind::Budget { unit, .. } => Some(match unit {
+            Unit::Bytes => "content-bytes",
+            Unit::Tokens => "tokens",
+            Unit::InputTokens => "input-tokens",
+            Unit::OutputTokens => "output-tokens",
+            Unit::NanoUsd => "nano-usd",
+        }),
+    }
 }
 
 /// The value of `RateLimit`: what is left of every limit; empty for no limits.
@@ -173,7 +193,7 @@ mod tests {
                 r#""big";r=999999999999999;t=999999999999999"#,
             ),
         ] {
-            assert_eq!(policy([(name, &standing)]), stated);
+            assert_eq!(policy([(name, &RATE, &standing)]), stated);
             assert_eq!(remaining([(name, &standing)]), left);
         }
         let (a, b) = (
@@ -181,11 +201,33 @@ mod tests {
             standing(1_000, 86_400_000, 999, 5),
         );
         assert_eq!(
-            policy([("burst", &a), ("daily", &b)]),
+            policy([("burst", &RATE, &a), ("daily", &RATE, &b)]),
             r#""burst";q=100;w=60, "daily";q=1000;w=86400"#
         );
         assert_eq!(policy([]), "");
+        let budget = |unit| LimitKind::Budget {
+            count: 5,
+            window: Window::Day,
+            unit,
+        };
+        for (kind, unit) in [
+            (LimitKind::Concurrency { count: 5 }, "concurrent-requests"),
+            (budget(Unit::Bytes), "content-bytes"),
+            (budget(Unit::Tokens), "tokens"),
+            (budget(Unit::InputTokens), "input-tokens"),
+            (budget(Unit::OutputTokens), "output-tokens"),
+            (budget(Unit::NanoUsd), "nano-usd"),
+        ] {
+            let stated = policy([("x", &kind, &standing(5, 1_000, 5, 0))]);
+            assert_eq!(stated, format!("\"x\";q=5;qu=\"{unit}\";w=1"));
+        }
     }
+
+    const RATE: LimitKind = LimitKind::Rate(Rate {
+        count: 1,
+        period: 1,
+        burst: 1,
+    });
 
     #[test]
     fn retries() {

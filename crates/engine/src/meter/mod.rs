@@ -293,6 +293,22 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// As it is told to who lives by a clock that is behind the object's: it waits until that has come so far.
+    const fn told(self, now: Timestamp, wall: Timestamp) -> Self {
+        match self {
+            Self::Refused {
+                limit,
+                retry_after_ms,
+            } => Self::Refused {
+                limit,
+                retry_after_ms: retry_after_ms.saturating_add(now.saturating_sub(wall)),
+            },
+            Self::Admitted => self,
+        }
+    }
+}
+
 /// How one limit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
@@ -304,6 +320,21 @@ pub struct Standing {
     pub remaining: u64,
     /// Milliseconds until more could pass than now; 0: nothing is used.
     pub reset_ms: Millis,
+}
+
+impl Standing {
+    /// As [`Outcome::told`].
+    const fn told(self, now: Timestamp, wall: Timestamp) -> Self {
+        let behind = if self.reset_ms == 0 {
+            0
+        } else {
+            now.saturating_sub(wall)
+        };
+        Self {
+            reset_ms: self.reset_ms.saturating_add(behind),
+            ..self
+        }
+    }
 }
 
 /// What could pass at an instant, and when more could.

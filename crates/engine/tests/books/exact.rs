@@ -295,11 +295,11 @@ impl Books {
         }
         let again = self.encode("again", 0, cost, question);
         assert!(
-            admitted(&self.object.would(&again, now + wait)),
+            admitted(&self.object.would(&again, self.clock + wait)),
             "Retry-After is too early"
         );
         assert!(
-            !admitted(&self.object.would(&again, now + wait - 1)),
+            !admitted(&self.object.would(&again, self.clock + wait - 1)),
             "Retry-After of `{}` is later than needed",
             question[limit].0
         );

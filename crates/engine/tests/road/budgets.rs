@@ -416,6 +416,24 @@ fn places_are_taken_until_the_last_byte() {
 }
 
 #[test]
+fn an_upstream_that_dies_while_it_may_be_thinking_is_paid_in_full() {
+    let spent = |after: u64| {
+        let mut world = World::new();
+        world.expect("alpha", vec![Does::Dies { after }; 3]);
+        let answer = world.send(&ask("lone").by("money"));
+        assert_eq!(answer.code(), "upstream_unreachable", "{}", answer.text());
+        let after = world.send(&Request::get("/_turnpike/limits").by("money")).json();
+        100_000 - after["limits"][0]["remaining"].as_u64().unwrap()
+    };
+    // A connection that cannot be made is told at once.
+    assert_eq!((spent(0), spent(900)), (0, 0));
+    for after in [1_000, 5_000] {
+        let spent = spent(after);
+        assert!(spent > 500, "{spent} after {after} ms");
+    }
+}
+
+#[test]
 fn only_calls_of_models_are_charged_to_budgets() {
     let mut world = World::new();
     let answer = world.send(&Request::get("/petstore/v2/pets").by("money"));

@@ -2,7 +2,9 @@
 
 use turnpike_engine::step::{Ending, Event, Step};
 
-use crate::policy::{NOW, limit, rate};
+use turnpike_policy::{LimitKind, Unit, Window};
+
+use crate::policy::{NOW, budget, limit, rate};
 use crate::streams::{ROLE, TOKEN};
 use crate::world::{Answer, Does, Request, World, ask, ask_stream};
 
@@ -224,6 +226,34 @@ fn a_limiter_that_cannot_be_asked_refuses_or_lets_pass_as_the_plan_says() {
     world.meter_down = false;
     let answer = world.send(&pets("open"));
     assert_eq!((answer.status, answer.log().get("unlimited")), (200, None));
+}
+
+#[test]
+fn an_open_plan_opens_no_budget_of_what_it_calls() {
+    let quota = LimitKind::Quota {
+        count: 5,
+        window: Window::Hour,
+    };
+    let money = budget(1_000_000_000, Unit::NanoUsd);
+    for (excepted, kind, passes) in [
+        (None, rate(5, 1_000), true),
+        (None, LimitKind::Concurrency { count: 5 }, true),
+        (None, quota, false),
+        (None, money, false),
+        (Some(NOW + 1_000), money, true),
+        (Some(NOW), money, false),
+    ] {
+        let mut world = World::with(|compiled| {
+            let plan = compiled.plans.iter_mut().find(|plan| plan.name == "open");
+            plan.expect("a plan").open_until = excepted;
+            let model = compiled.models.iter_mut().find(|model| model.name == "priced");
+            model.expect("a model").limits = vec![limit("models/priced:own", kind)];
+        });
+        world.meter_down = true;
+        let answer = world.send(&ask("priced").by("open"));
+        assert_eq!(answer.status == 200, passes, "{kind:?}: {}", answer.text());
+        assert_eq!(answer.sent.is_empty(), !passes);
+    }
 }
 
 #[test]

@@ -257,7 +257,13 @@ fn an_object_that_does_not_answer_refuses_all_and_gives_back_the_rest() {
         ];
         plan.on_error = OnError::Open;
     });
-    world.down = Some("consumer:");
+    // One that does not answer is asked once, be it the first or the last.
+    for down in ["address:", "consumer:"] {
+        (world.down, world.asked) = (Some(down), 0);
+        let answer = world.send(&pets("minute", "192.0.2.9"));
+        assert_eq!((answer.status, &answer.log()["unlimited"]), (200, &true.into()));
+        assert_eq!(world.asked, if down == "address:" { 2 } else { 3 }, "{down}");
+    }
     let answer = world.send(&pets("minute", "192.0.2.1"));
     assert_eq!((answer.status, &answer.log()["unlimited"]), (200, &true.into()));
     // What can be asked still holds.

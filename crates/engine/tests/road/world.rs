@@ -110,6 +110,10 @@ pub(crate) fn ask_stream(model: &str) -> Request {
 #[derive(Clone, Debug)]
 pub(crate) enum Does {
     Fails(Failure),
+    /// It takes the request, and is lost after so long.
+    Dies {
+        after: u64,
+    },
     Answers {
         after: u64,
         status: u16,
@@ -457,6 +461,7 @@ impl World {
                     let does = self.attempt(&attempt, request, &mut answer);
                     let next = match &does {
                         Does::Fails(failure) => self.resume(flight, Event::Answered(Err(*failure))),
+                        Does::Dies { .. } => panic!("it was to become a failure"),
                         Does::Answers { status, headers, .. } => {
                             let mut theirs = AnswerHead {
                                 status: *status,
@@ -622,6 +627,14 @@ impl World {
             Does::Fails(Failure::Timeout) => {
                 self.now += attempt.within;
                 does
+            }
+            Does::Dies { after } => {
+                self.now += after.min(attempt.within);
+                Does::Fails(if after > attempt.within {
+                    Failure::Timeout
+                } else {
+                    Failure::Unreachable
+                })
             }
             Does::Fails(_) => does,
         }

@@ -20,6 +20,7 @@ pub(super) fn take<'a>(
     order: &Order<'a>,
     now: Timestamp,
 ) -> Result<Decided, MeterError> {
+    let wall = now;
     let (now, late) = reach(&mut state, now);
     prune(&mut state, now);
     let (chosen, seeded) = choose(&mut state.records, &order.limits, now)?;
@@ -35,7 +36,7 @@ pub(super) fn take<'a>(
         .limits
         .iter()
         .zip(&chosen)
-        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now))
+        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now).told(now, wall))
         .collect();
     prune(&mut state, now);
     let report = Report {

@@ -139,6 +139,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let fingerprint = digest(ask);
     let ask = Ask::decode(ask)?;
 
+    let wall = now;
     let (now, late) = reach(&mut state, now);
     prune(&mut state, now);
     if ask.mode == Mode::Confirm {
@@ -182,7 +183,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let mut shadowed = 0;
     let outcome = match judged {
         None => Outcome::Admitted,
-        Some(Err(refused)) => refused,
+        Some(Err(refused)) => refused.told(now, wall),
         Some(Ok(judged)) => {
             shadowed = judged.shadowed;
             let requests = ask.cost.saturating_add(leased);
@@ -204,7 +205,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         .limits
         .iter()
         .zip(&chosen)
-        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now))
+        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now).told(now, wall))
         .collect();
     // What was only looked at leaves nothing behind.
     prune(&mut state, now);
