@@ -24,8 +24,8 @@ function forwarded(request) {
 function answer(response, body) {
   const headers = {
     "x-request-id": "0af7651916cd43dd8448eb211c80319c",
-    "ratelimit-policy": '"local:rate-1000000-1s";q=1000000;w=1',
-    ratelimit: '"local:rate-1000000-1s";r=999999;t=1',
+    "ratelimit-policy": '"local:rate-1s";q=1000000;w=1',
+    ratelimit: '"local:rate-1s";r=999999;t=1',
   };
   response.headers.forEach((value, name) => {
     if (PASSED.has(name)) headers[name] = value;

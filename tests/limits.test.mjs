@@ -68,7 +68,7 @@ describe("with the clock held", () => {
     // The quota is at its end, exactly: whoever comes is refused for it, and from no address is anything gone.
     const looked = await from("203.0.113.9", 1, "/_turnpike/limits");
     const left = Object.fromEntries(looked[0].body.limits.map(({ name, remaining }) => [name, remaining]));
-    assert.deepEqual([left["shared:quota-70-day"], left["shared:rate-40-60s-address"]], [0, 40]);
+    assert.deepEqual([left["shared:quota-day"], left["shared:rate-60s-address"]], [0, 40]);
   });
 
   test("a limit in the shadow is in the log, and holds nobody back", async () => {
@@ -78,7 +78,7 @@ describe("with the clock held", () => {
     const lines = await Promise.all(answers.map(({ headers }) => gateway.line(headers.get("x-request-id"))));
     const reported = lines.filter(({ shadow_limits: named }) => named !== undefined);
     assert.equal(reported.length, 3);
-    assert.deepEqual(reported[0].shadow_limits, ["shared:rate-5-60s-consumer-operation"]);
+    assert.deepEqual(reported[0].shadow_limits, ["shared:rate-60s-consumer-operation"]);
     assert.ok(!answers[0].headers.get("ratelimit").includes("operation"));
   });
 
@@ -111,7 +111,7 @@ describe("with the clock held", () => {
         consumer: "minute-b",
         plan: "minute",
         limits: [{
-          name: "minute:rate-100-60s", kind: "rate", unit: "requests",
+          name: "minute:rate-60s", kind: "rate", unit: "requests",
           limit: 100, remaining: 97, window_seconds: 60, reset_seconds: 1,
         }],
       });

@@ -285,7 +285,7 @@ pub struct Plan {
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// A name that is stable across deploys, for example `free:rate-100-60s`.
+    /// A name that is stable across deploys, for example `free:rate-60s`.
     pub id: String,
     /// What is limited.
     pub kind: LimitKind,

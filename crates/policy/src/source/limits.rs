@@ -104,7 +104,15 @@ pub(crate) fn of(
         check_precision(item, precision, checker);
         let split = shards::split(item, kind, precision, checker);
         let own = item.id.as_ref().map(|id| id.0.clone());
-        let id = format!("{prefix}:{}", own.unwrap_or_else(|| default_id(kind, &subject)));
+        let default = || {
+            let id = default_id(kind, &subject, false);
+            // A second one over the same time is told apart by its number.
+            match limits.get(&format!("{prefix}:{id}")) {
+                Some((other, _)) if other.kind != kind => default_id(kind, &subject, true),
+                _ => id,
+            }
+        };
+        let id = format!("{prefix}:{}", own.unwrap_or_else(default));
         if let Some((_, first)) = limits.get(&id) {
             checker
                 .report()
@@ -384,9 +392,13 @@ pub(crate) fn zones<'a>(limits: impl Iterator<Item = &'a Limit>) -> Vec<Zone> {
     names.into_iter().filter_map(zones::zone).collect()
 }
 
-/// The name of a limit that gives itself none: what it counts, and for whom where that is not the consumer.
-fn default_id(kind: LimitKind, subject: &[SubjectPart]) -> String {
-    let mut id = kind_id(kind);
+/// The name of a limit that gives itself none: what it counts, and for whom where that is not the consumer; and how
+/// much, where another has that name.
+///
+/// What is counted is the name, not how much of it: a limit that is raised goes on counting, and two versions of a
+/// policy that run side by side share it.
+fn default_id(kind: LimitKind, subject: &[SubjectPart], numbered: bool) -> String {
+    let mut id = kind_id(kind, numbered);
     for part in subject.iter().filter(|_| *subject != [SubjectPart::Consumer]) {
         id.push('-');
         id.push_str(subjects::part_name(part));
@@ -394,14 +406,20 @@ fn default_id(kind: LimitKind, subject: &[SubjectPart]) -> String {
     id
 }
 
-fn kind_id(kind: LimitKind) -> String {
+fn kind_id(kind: LimitKind, numbered: bool) -> String {
+    let number = |count: u64| {
+        if numbered {
+            format!("{count}-")
+        } else {
+            String::new()
+        }
+    };
     match kind {
         LimitKind::Rate(rate) if rate.period.is_multiple_of(1000) => {
-            format!("rate-{}-{}s", rate.count, rate.period / 1000)
+            format!("rate-{}{}s", number(rate.count.into()), rate.period / 1000)
         }
-        LimitKind::Rate(rate) => format!("rate-{}-{}ms", rate.count, rate.period),
-        LimitKind::Quota { count, window } => format!("quota-{count}-{}", window_name(window)),
-        // What is counted is the name, not how much of it: a budget that is raised goes on counting.
+        LimitKind::Rate(rate) => format!("rate-{}{}ms", number(rate.count.into()), rate.period),
+        LimitKind::Quota { count, window } => format!("quota-{}{}", number(count), window_name(window)),
         LimitKind::Budget { window, unit, .. } => {
             let what = match unit {
                 Unit::Tokens => "tokens",

@@ -64,8 +64,8 @@ fn it_holds_what_was_promised() {
     assert_eq!(
         limits,
         [
-            ("free:rate-100-60s", rate(100, 60_000, 100)),
-            ("free:rate-5-1s", rate(5, 1000, 5))
+            ("free:rate-1s", rate(5, 1000, 5)),
+            ("free:rate-60s", rate(100, 60_000, 100))
         ]
     );
     let quota = LimitKind::Quota {
@@ -78,7 +78,7 @@ fn it_holds_what_was_promised() {
         (standard.precision, standard.on_error),
         (Precision::Exact, OnError::Closed)
     );
-    assert_eq!(free.limits[0].origin, "policies/plans/free.yaml:5");
+    assert_eq!(free.limits[0].origin, "policies/plans/free.yaml:4");
 
     assert_eq!(compiled.issuers.len(), 1);
     let identities: Vec<_> = compiled

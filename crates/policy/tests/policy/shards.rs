@@ -20,9 +20,9 @@ fn what_is_written_is_what_is_compiled() {
     let plan = compiled.plans.iter().find(|plan| plan.name == "gold").unwrap();
     let split = |id: &str| plan.limits.iter().find(|limit| limit.id == id).unwrap().split;
     let of = |objects, parts| Some(Split { objects, parts });
-    assert_eq!(split("gold:rate-400-1s"), None);
+    assert_eq!(split("gold:rate-1s"), None);
     assert_eq!(split("gold:hot"), of(8, 8));
     // The number of objects is not in its name: more can be taken into use.
-    assert_eq!(split("gold:quota-1000-rolling-day"), of(4, 8));
+    assert_eq!(split("gold:quota-rolling-day"), of(4, 8));
     assert_eq!(split("gold:concurrency"), of(8, 8));
 }

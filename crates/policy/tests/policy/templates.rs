@@ -47,7 +47,7 @@ fn what_a_template_says_holds() {
         .iter()
         .map(|limit| limit.id.as_str())
         .collect();
-    assert_eq!(ids, ["apis/pets:concurrency", "apis/pets:rate-20-1s"]);
+    assert_eq!(ids, ["apis/pets:concurrency", "apis/pets:rate-1s"]);
     assert!(
         compiled.apis[0].limits[0]
             .origin
@@ -72,7 +72,7 @@ fn what_a_template_says_holds() {
         (2, &[Reason::RateLimited, Reason::Overloaded][..])
     );
     assert_eq!((model.timeouts.first, model.timeouts.total), (20_000, 60_000));
-    assert_eq!(model.limits[0].id, "models/chat:rate-60-60s");
+    assert_eq!(model.limits[0].id, "models/chat:rate-60s");
 }
 
 #[test]
@@ -342,7 +342,9 @@ fn a_value_is_told_where_it_comes_from() {
 #[test]
 fn there_are_no_more_limits_than_there_may_be_in_one_list() {
     let limits = |from: u32, to: u32| {
-        let all: Vec<String> = (from..to).map(|at| format!("{{ rate: {at}/s }}")).collect();
+        let all: Vec<String> = (from..to)
+            .map(|at| format!("{{ id: l{at}, rate: {at}/s }}"))
+            .collect();
         format!("limits: [{}]\n", all.join(", "))
     };
     let template = format!(
