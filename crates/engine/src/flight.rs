@@ -46,6 +46,20 @@ pub enum Phase {
         /// What the client presented, which is looked at again afterwards.
         presented: Presented,
     },
+    /// The keys of its issuer are being fetched by another request.
+    AwaitingKeys {
+        /// What the client presented, which is looked at again afterwards.
+        presented: Presented,
+        /// For how long, in milliseconds, this pause included.
+        waited: u64,
+    },
+    /// No request: the keys of an issuer are being fetched before they are too old.
+    RefreshingKeys {
+        /// The issuer (index into the policy's list).
+        issuer: u32,
+        /// What of it is being fetched.
+        part: identify::Part,
+    },
     /// The body of a model call is being read, by a caller that may call some model.
     ReadingChat {
         /// Who calls.

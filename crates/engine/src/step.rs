@@ -79,7 +79,7 @@ impl<'a> AnswerHead<'a> {
 pub enum Event<'a> {
     /// After [`Step::Verify`]: whether the signature is right.
     Verified(bool),
-    /// After [`Step::FetchKeys`]: the key set's bytes, or that there are none to be had.
+    /// After [`Step::FetchKeys`]: the bytes of a key set or of metadata, or that there are none to be had.
     Keys(Option<&'a [u8]>),
     /// After [`Step::ReadBody`].
     Body(Result<&'a [u8], BodyFailure>),
@@ -211,6 +211,17 @@ pub enum Step {
     },
     /// Hand the request to the half of the Worker that is off the hot path.
     Cold,
+}
+
+impl Step {
+    /// The end of what answers nobody.
+    pub(crate) fn nothing() -> Self {
+        Self::End {
+            tail: Vec::new(),
+            log: None,
+            settle: Vec::new(),
+        }
+    }
 }
 
 /// One call of an upstream.

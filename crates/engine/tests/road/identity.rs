@@ -1,5 +1,7 @@
 //! Callers on the whole road: tokens of each kind of issuer, keys, and what may vanish in between.
 
+use turnpike_engine::step::{Event, Step};
+
 use crate::policy::{INLINE, NOW, PUBLIC, REMOTE, SECRET, key};
 use crate::world::{Request, World, token};
 
@@ -155,4 +157,36 @@ fn a_replaced_instance_changes_no_answer() {
             assert_eq!((answer.status, answer.text().as_str()), (200, r#"["Tom"]"#));
         }
     }
+}
+
+#[test]
+fn keys_are_fetched_once_for_many_and_anew_beside_them() {
+    let mut world = World::new();
+    world.replaces = false;
+    world.keys = Some(format!(r#"{{"keys":[{PUBLIC}]}}"#).into_bytes());
+    let request = by_token(&token(REMOTE, |_| {}));
+    // The first asks for the keys, and while it does, another waits.
+    let first = world.begin(&request);
+    assert!(matches!(first.step, Step::FetchKeys { .. }));
+    let other = world.begin(&request);
+    assert!(matches!(other.step, Step::Pause { ms: 20 }));
+    let again = world.resume(other.flight, Event::Paused);
+    assert!(matches!(again.step, Step::Pause { ms: 20 }));
+    let keys = world.keys.clone();
+    let first = world.resume(first.flight, Event::Keys(keys.as_deref()));
+    assert!(matches!(first.step, Step::Verify { .. }));
+    let again = world.resume(again.flight, Event::Paused);
+    assert!(matches!(again.step, Step::Verify { .. }));
+    assert_eq!((world.keys_fetched, world.refreshed), (0, 0));
+    // Eight minutes later they are fetched beside a request, and two minutes after that nobody waits for them.
+    world.now += 8 * 60_000;
+    let young = by_token(&token(REMOTE, |claims| {
+        claims["sub"] = "another".into();
+        claims["exp"] = (NOW / 1000 + 1500).into();
+    }));
+    assert_eq!(world.send(&young).steps, ["verify", "finish"]);
+    assert_eq!((world.keys_fetched, world.refreshed), (0, 1));
+    world.now += 3 * 60_000;
+    assert_eq!(world.send(&young).steps, ["finish"]);
+    assert_eq!((world.keys_fetched, world.refreshed), (0, 1));
 }

@@ -280,6 +280,8 @@ pub(crate) struct World {
     /// The answer of the issuer's URL.
     pub(crate) keys: Option<Vec<u8>>,
     pub(crate) keys_fetched: usize,
+    /// How often it was asked beside requests, which did not wait for it.
+    pub(crate) refreshed: usize,
     /// Before every ask, the object loses its memory.
     pub(crate) evicts: bool,
     /// Settlements so far.
@@ -319,6 +321,7 @@ impl World {
             asked: 0,
             keys: None,
             keys_fetched: 0,
+            refreshed: 0,
             evicts: false,
             settled: 0,
             loses_settlements: false,
@@ -381,7 +384,9 @@ impl World {
         let named: Vec<_> = named.iter().map(|name| request.value(name)).collect();
         head.named = &named;
         let random = self.randoms();
-        self.engine.begin(&head, self.now, &random)
+        let next = self.engine.begin(&head, self.now, &random);
+        self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);
+        next
     }
 
     /// Carries a request on, through bytes, in another instance every other time.
@@ -393,9 +398,13 @@ impl World {
             if random.is_multiple_of(16) {
                 self.other = engine(&self.compiled, &self.secrets);
             }
-            return self.other.resume(flight, event, self.now, random);
+            let next = self.other.resume(flight, event, self.now, random);
+            self.refreshed += aside(&mut self.other, self.keys.as_deref(), self.now);
+            return next;
         }
-        self.engine.resume(flight, event, self.now, random)
+        let next = self.engine.resume(flight, event, self.now, random);
+        self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);
+        next
     }
 
     /// Takes over what another world's objects know, as the next version of a Worker does.
@@ -910,4 +919,21 @@ fn base64url(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Carries out what is to be done beside a request; how many fetches that took.
+fn aside(engine: &mut Engine, keys: Option<&[u8]>, now: u64) -> usize {
+    let mut fetched = 0;
+    let mut next = engine.errand(now);
+    while let Some(Next {
+        step: Step::FetchKeys { .. },
+        flight: Some(flight),
+    }) = next
+    {
+        fetched += 1;
+        let bytes = postcard::to_allocvec(&flight).expect("it serializes");
+        let flight = postcard::from_bytes(&bytes).expect("it deserializes");
+        next = Some(engine.resume(flight, Event::Keys(keys), now, 0));
+    }
+    fetched
 }
