@@ -193,6 +193,83 @@ describe("keys from a URL", () => {
     await refused(token, "withdrawn");
   });
 
+  test("a hundred calls at once on a gateway that knows no keys: one fetch, and all pass", async () => {
+    const answer = server.answer;
+    server.answer = async (...args) => {
+      await new Promise((resolve) => { setTimeout(resolve, 300); });
+      answer(...args);
+    };
+    const tokens = await Promise.all(Array.from({ length: 100 }, (_, i) => say(Object.values(pairs)[i % ALGORITHMS.length])));
+    const began = performance.now();
+    await Promise.all(tokens.map((token) => passes(token, "while others ask")));
+    assert.equal(fetched(), 1);
+    assert.ok(performance.now() - began < 5000, "they waited no longer than that took");
+  });
+
+  test("an issuer that hangs is asked by one call at a time, and keeps nobody", async () => {
+    server.answer = () => {};
+    const token = await say(pairs.ES256);
+    const began = performance.now();
+    await Promise.all(Array.from({ length: 40 }, () => refused(token, "hangs", "keys_unavailable", 503)));
+    assert.ok(performance.now() - began < 9000);
+    assert.equal(fetched(), 1);
+  });
+
+  test("keys that grow old are fetched beside a call, which does not wait for them", async () => {
+    const token = await say(pairs.ES256);
+    await passes(token);
+    let release;
+    const answer = server.answer;
+    server.answer = async (...args) => {
+      await new Promise((resolve) => { release = resolve; });
+      answer(...args);
+    };
+    await later(8 * 60_000);
+    await passes(token, "they are asked for");
+    for (let i = 0; i < 100 && fetched() < 2; i++) await new Promise((resolve) => { setTimeout(resolve, 20); });
+    assert.equal(fetched(), 2);
+    await passes(token, "and nobody waits");
+    await passes(await say(pairs.ES256), "for a token that is new neither");
+    release();
+    server.answer = answer;
+    await later(2 * 60_000 + 1);
+    for (let i = 0; i < 5; i++) await passes(await say(pairs.ES256), "ten minutes after the first");
+    assert.equal(fetched(), 2, "what came beside is what is used");
+  });
+
+  test("3,000 bad tokens push out no good one, and have keys fetched once in a cool-down", async () => {
+    const good = [await say(pairs.ES256), await say(pairs.EdDSA)];
+    for (const token of good) await passes(token);
+    const before = await verified();
+    const [head, payload, signature] = good[0].split(".");
+    const bad = (n) => {
+      const number = Buffer.from([n >> 8, n & 255, 0x5a]).toString("base64url");
+      switch (n % 4) {
+        case 0: return `${head}.${payload}.${number}${signature.slice(4)}`;
+        case 1: return `${compact({ alg: "ES256", kid: `none-${n}`, typ: "at+jwt" }, {}).split(".")[0]}.${payload}.${signature}`;
+        case 2: return `${head}.${compact({}, { ...JSON.parse(Buffer.from(payload, "base64url")), sub: `${n}` }).split(".")[1]}.${signature}`;
+        default: return `${head}.${payload}${n}.${signature}`;
+      }
+    };
+    await later(31_000);
+    const counts = {};
+    let next = 0;
+    await Promise.all(Array.from({ length: 32 }, async () => {
+      for (let n = next++; n < 3_000; n = next++) {
+        const headers = { authorization: `Bearer ${bad(n)}`, "cf-connecting-ip": `10.1.${n >> 8 & 255}.${n & 255}` };
+        const response = await gateway.fetch("/petstore/v2/pets", { headers });
+        await response.arrayBuffer();
+        counts[response.status] = (counts[response.status] ?? 0) + 1;
+      }
+    }));
+    assert.deepEqual(counts, { 401: 3_000 });
+    assert.equal(fetched(), 2, "the first, and one for the keys that nobody knows");
+    const looked = await verified();
+    assert.ok(looked - before <= 1_500 + 1, `${looked - before} signatures`);
+    for (const token of good) await passes(token, "as before");
+    assert.equal(await verified(), looked, "they are remembered");
+  });
+
   test("the server is down: 503 keys_unavailable, and it is not asked in every request", async () => {
     await server.stop();
     for (let i = 0; i < 5; i++) {
