@@ -423,9 +423,50 @@ test("API keys: in one of four headers, and only one", async () => {
     assert.deepEqual([answer.status, answer.code], [status, code], JSON.stringify(headers));
     if (status === 401) assert.match(answer.headers.get("www-authenticate"), /^Bearer/);
   }
+  // Where this gateway's policies say besides: a header, a scheme, and a query by exception.
+  for (const headers of [{ "x-acme-key": good }, { authorization: `ApiKey ${good}` }, { authorization: `apikey ${good}`, "x-acme-key": good }]) {
+    const { status, line } = await call(headers);
+    assert.deepEqual([status, line.consumer], [200, "wide"], JSON.stringify(headers));
+  }
+  for (const [headers, status, code] of [
+    [{ "x-acme-key": good, "x-api-key": key("open") }, 400, "credential_ambiguous"],
+    [{ "x-other-key": good }, 401, "credential_missing"],
+    [{ authorization: `Token ${good}` }, 401, "credential_invalid"],
+    [{ "x-acme-key": await sign(pairs.ES256, claims("e2e-jwks", "wide")) }, 401, "credential_invalid"],
+  ]) {
+    const answer = await call(headers);
+    assert.deepEqual([answer.status, answer.code], [status, code], JSON.stringify(headers));
+  }
   await gateway.clock(Date.UTC(2089, 11, 31, 23));
   assert.equal((await call({ "x-api-key": key("expiring") })).status, 200);
   await gateway.clock(Date.UTC(2090, 0, 1));
   const answer = await call({ "x-api-key": key("expiring") });
   assert.deepEqual([answer.status, answer.code], [401, "credential_expired"]);
+});
+
+test("an API key in a query: by exception, until its end, in no log line and no upstream's sight", async (t) => {
+  await gateway.clock();
+  const upstream = await startUpstream(PORTS.rest, (request, response) => json(response, []));
+  t.after(() => upstream.stop());
+  const good = key("wide");
+  const get = async (path, headers = {}) => {
+    const response = await gateway.fetch(path, { headers });
+    await response.arrayBuffer();
+    return { status: response.status, line: await gateway.line(response.headers.get("x-request-id")) };
+  };
+  const { status, line } = await get(`/orders/v1/orders?limit=5&key=${good}`);
+  assert.deepEqual([status, line.consumer], [200, "wide"]);
+  assert.equal(upstream.requests.length, 1);
+  const [{ url, headers }] = upstream.requests;
+  assert.ok(!`${url} ${JSON.stringify(headers)}`.includes("tpk_"), url);
+  assert.equal((await get(`/orders/v1/orders?key=${good}&key=${good}`)).status, 400);
+  assert.equal((await get(`/orders/v1/orders?key=${good}`, { "x-api-key": key("open") })).status, 400);
+  assert.equal((await get(`/orders/v1/orders?access_token=${good}`)).status, 401);
+  assert.equal((await get(`/orders/v1/orders?key=${await sign(pairs.ES256, claims("e2e-jwks", "wide"))}`)).status, 401);
+  await gateway.clock(Date.UTC(2096, 0, 1));
+  assert.equal((await get(`/orders/v1/orders?key=${good}`)).status, 401);
+  assert.equal((await get("/orders/v1/orders", { "x-api-key": good })).status, 200);
+  await gateway.clock();
+  const log = gateway.logs.map((one) => JSON.stringify(one)).join("\n");
+  assert.ok(!log.includes(good), "it is in no line");
 });

@@ -5,7 +5,7 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES, Head,
-    Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
+    Outgoing, Relay, Reply, Step, StreamEnd, Upstream, key_names,
 };
 use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
@@ -118,7 +118,8 @@ fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     out.u8(tell::DATA);
     out.u32(WIRE);
     let named = bundle.compiled.headers.iter().map(String::as_str);
-    let head: Vec<&str> = HEAD_NAMES.into_iter().chain(named).collect();
+    let keys = key_names(&bundle.compiled);
+    let head: Vec<&str> = HEAD_NAMES.into_iter().chain(named).chain(keys).collect();
     out.texts(head.iter());
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
@@ -315,6 +316,11 @@ impl Core {
         let named: Option<Vec<_>> = named.iter().map(|_| reader.optional_text()).collect();
         let named = named?;
         head.named = &named;
+        let keys: Option<Vec<_>> = key_names(self.engine.policy())
+            .map(|_| reader.optional_text())
+            .collect();
+        let keys = keys?;
+        head.keys = &keys;
         #[cfg(feature = "faults")]
         fault(head.url.contains("fault=begin"), "begin");
         Some((self.engine.begin(&head, now, &random), now))

@@ -102,6 +102,8 @@ pub struct Presented {
     x_api_key: Option<String>,
     api_key: Option<String>,
     x_goog_api_key: Option<String>,
+    other: Option<String>,
+    several: bool,
 }
 
 impl Presented {
@@ -112,6 +114,8 @@ impl Presented {
             x_api_key: self.x_api_key.as_deref(),
             api_key: self.api_key.as_deref(),
             x_goog_api_key: self.x_goog_api_key.as_deref(),
+            other: self.other.as_deref(),
+            several: self.several,
         }
     }
 }
@@ -123,6 +127,8 @@ impl From<&identify::Presented<'_>> for Presented {
             x_api_key: presented.x_api_key.map(str::to_owned),
             api_key: presented.api_key.map(str::to_owned),
             x_goog_api_key: presented.x_goog_api_key.map(str::to_owned),
+            other: presented.other.map(str::to_owned),
+            several: presented.several,
         }
     }
 }

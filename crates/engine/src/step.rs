@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Edit;
-use turnpike_policy::{Algorithm, Reason};
+use turnpike_policy::{Algorithm, Compiled, Reason};
 
 use crate::account::Settled;
 
@@ -44,6 +44,15 @@ pub struct Head<'a> {
     /// Values of [`turnpike_policy::Compiled::headers`], in that order, joined in the same way; what is
     /// missing here was not sent.
     pub named: &'a [Option<&'a str>],
+    /// Values of the headers of [`key_names`], in that order, joined in the same way.
+    pub keys: &'a [Option<&'a str>],
+}
+
+/// The request headers that may carry an API key because a policy says so, and that are not among
+/// [`HEAD_NAMES`].
+pub fn key_names(policy: &Compiled) -> impl Iterator<Item = &str> {
+    let names = policy.gateway.api_keys.headers.iter().map(String::as_str);
+    names.filter(|name| !HEAD_NAMES.contains(name))
 }
 
 impl<'a> Head<'a> {

@@ -6,6 +6,7 @@
 mod answering;
 mod challenge;
 mod operating;
+mod presented;
 
 use turnpike_policy::{Compiled, Handler, Issuer, Model, Route, Surface};
 
@@ -235,7 +236,7 @@ impl Engine {
         let accepted = accept::accept(head, random)?;
         base.trace = accepted.trace.clone();
         base.path.clone_from(&accepted.path);
-        base.query.clone_from(&accepted.query);
+        base.query = presented::without(&self.policy, &accepted.query);
         base.announced = Announced {
             present: head.has_body,
             length: accepted.content_length,
@@ -278,12 +279,7 @@ impl Engine {
     }
 
     fn identify_caller(&mut self, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let presented = Presented {
-            authorization: head.header("authorization"),
-            x_api_key: head.header("x-api-key"),
-            api_key: head.header("api-key"),
-            x_goog_api_key: head.header("x-goog-api-key"),
-        };
+        let presented = presented::of(&self.policy, head, at.time);
         let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
         self.identity(outcome, &presented, 0, base, at)
     }

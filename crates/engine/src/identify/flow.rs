@@ -222,7 +222,7 @@ fn proceed(
     now: Timestamp,
     may: May,
 ) -> Result<Outcome, Refusal> {
-    let text = match pick(presented)? {
+    let text = match pick(presented, &policy.gateway.api_keys.schemes)? {
         Credential::Key { key, id } => {
             return api_key::find(policy, key, id, now).map(Outcome::Known);
         }

@@ -11,7 +11,7 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, Finish, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
+    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
@@ -383,6 +383,10 @@ impl World {
         let named = &self.compiled.headers;
         let named: Vec<_> = named.iter().map(|name| request.value(name)).collect();
         head.named = &named;
+        let keys: Vec<_> = key_names(&self.compiled)
+            .map(|name| request.value(name))
+            .collect();
+        head.keys = &keys;
         let random = self.randoms();
         let next = self.engine.begin(&head, self.now, &random);
         self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);

@@ -10,6 +10,7 @@
 )]
 
 #[cfg(test)]
+mod api_keys;
 mod canonical;
 #[cfg(test)]
 mod causes;
