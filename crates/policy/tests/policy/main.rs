@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod api_keys;
+#[cfg(test)]
 mod canonical;
 #[cfg(test)]
 mod causes;
