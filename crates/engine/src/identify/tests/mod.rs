@@ -9,6 +9,7 @@ mod discovery;
 mod flow;
 mod fuzz;
 mod keys;
+mod many;
 mod native;
 mod properties;
 mod signatures;
