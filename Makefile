@@ -68,9 +68,10 @@ cli: ## Build the `turnpike` command: target/release/turnpike
 	@mkdir -p $(TARGET)/release && cp $(TARGET)/cli/turnpike $(TARGET)/release/turnpike
 	@echo '$(TARGET)/release/turnpike'
 
-fuzz: ## Damage policy trees at random and look what comes of it (MINUTES=10)
-	FUZZ_MINUTES=$${MINUTES:-10} FUZZ_SEED=$${SEED:-$$(date +%s)} \
-		cargo test --package turnpike-policy --profile cli --test fuzz -- --nocapture
+fuzz: ## Damage policy trees, then tokens and key sets, at random and look what comes of it (MINUTES=10, of each)
+	export FUZZ_MINUTES=$${MINUTES:-10} FUZZ_SEED=$${SEED:-$$(date +%s)}; \
+		cargo test --package turnpike-policy --profile cli --test fuzz -- --nocapture; \
+		cargo test --package turnpike-engine --profile cli --lib fuzz:: -- --nocapture
 
 tree: ## Write a large policy tree to measure with (APIS=1000 OUT=dir)
 	@$(TOOLS) node scripts/tree.mjs --apis "$${APIS:-1000}" --out "$${OUT:?name a folder: make tree OUT=dir}" --seed "$${SEED:-1}"

@@ -2,10 +2,11 @@
 //
 //   node bench/run.mjs       ROUNDS=5 SECONDS_PER_RUN=4 CASES=api,chat SYSTEMS=turnpike,portkey ...
 
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { CASES, CONTENDERS, MODEL, faultOfStream } from "./lib/cases.mjs";
+import { repeated, ringFile, ringName } from "./lib/identity.mjs";
 import { measure } from "./lib/load.mjs";
 import { API_PATH, CHAT_PATH, chatBody } from "./lib/payloads.mjs";
 import { freePorts, lastLines, sleep } from "./lib/processes.mjs";
@@ -14,14 +15,15 @@ import { Trouble, readSettings } from "./lib/settings.mjs";
 import { oneStream } from "./lib/streams.mjs";
 import { SYSTEMS } from "./lib/systems.mjs";
 import { findNginx, findWorkerd, findWrk } from "./lib/tools.mjs";
-import { token } from "./lib/turnpike.mjs";
+import { knowsIssuers, token } from "./lib/turnpike.mjs";
 import { startUpstreams } from "./lib/upstream.mjs";
 
 const say = (text) => console.error(`bench: ${text}`);
 
 async function main() {
   if (process.platform !== "linux") throw new Trouble("CPU time is read from /proc: this needs Linux");
-  const settings = readSettings(CASES.map((entry) => entry.name), SYSTEMS.map((system) => system.name));
+  const groups = { identity: CASES.filter(({ group }) => group === "identity").map(({ name }) => name) };
+  const settings = readSettings(CASES.map((entry) => entry.name), SYSTEMS.map((system) => system.name), groups);
   const folder = mkdtempSync(join(tmpdir(), "turnpike-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const loadBefore = loadavg()[0];
@@ -71,8 +73,12 @@ async function main() {
     }
   }
   function requestOf(entry, contender) {
-    const ask = gateways.get(contender.system).request(entry.kind, { model: MODEL, token: tokens.get(contender.consumer) });
-    return { ...ask, kind: entry.kind, usage: entry.usage, method: entry.method, body: entry.body(ask.model) };
+    const token = tokens.get(contender.repeated ?? contender.consumer);
+    const ask = gateways.get(contender.system).request(entry.kind, { model: MODEL, token });
+    const request = { ...ask, kind: entry.kind, usage: entry.usage, method: entry.method, body: entry.body(ask.model) };
+    if (contender.ring === undefined) return request;
+    const { authorization, ...headers } = ask.headers;
+    return { ...request, headers, ring: join(folder, ringName(contender.ring)), refused: entry.refused };
   }
 
   // Nothing is measured that is not right to begin with.
@@ -82,11 +88,24 @@ async function main() {
       const { text, fault } = await oneStream(request);
       return fault ?? faultOfStream(text, entry.usage);
     }
-    const { method, headers, body } = request;
+    const { method, body } = request;
+    const first = request.ring && readFileSync(request.ring, "utf8").split("\n", 1)[0];
+    const headers = first ? { ...request.headers, authorization: `Bearer ${first}` } : request.headers;
     const response = await fetch(request.url, { method, headers, body, signal: AbortSignal.timeout(30_000) });
     const text = await response.text();
+    if (request.refused) return response.status === 401 ? null : `status ${response.status}, not 401`;
     if (response.status !== 200) return `status ${response.status}: ${text.slice(0, 300)}`;
     return entry.right(text) ? null : `not the upstream's answer: ${text.slice(0, 300)}`;
+  }
+
+  // Those of the benchmark's own issuers last for the whole run.
+  async function makeTokens(contenders) {
+    const wanted = contenders.filter(({ repeated: alg, ring }) => alg ?? ring);
+    if (wanted.length > 0 && !knowsIssuers()) throw new Trouble("a Worker from elsewhere does not know the issuers of lib/identity.mjs");
+    for (const { repeated: alg, ring } of wanted) {
+      if (alg !== undefined) tokens.set(alg, await repeated(alg));
+      else await ringFile(ring, folder);
+    }
   }
 
   try {
@@ -101,7 +120,7 @@ async function main() {
     const contenders = [];
     for (const contender of CONTENDERS) {
       if (!contender.cases.includes(entry.name) || !gateways.has(contender.system)) continue;
-      const fault = await check(entry, contender).catch((error) => error.message);
+      const fault = await makeTokens([contender]).then(() => check(entry, contender)).catch((error) => error.message);
       // A stream that is right but for the usage is measured, and the row says so.
       if (fault === null || fault.startsWith("usage,") || fault.startsWith("no usage,")) {
         contenders.push(contender);

@@ -114,7 +114,9 @@ export function createCore(module, { now, fill, report }) {
   }
 
   function next() {
-    return readStep(call(), wire);
+    const step = readStep(call(), wire);
+    step.errand = wire.readU8() === 1 ? readErrand(wire) : null;
+    return step;
   }
 
   return {
@@ -310,9 +312,15 @@ export function createCore(module, { now, fill, report }) {
   };
 }
 
+// Reads what is to be done beside a request: a fetch of keys.
+function readErrand(wire) {
+  const [url, max, flight] = [wire.readText(), wire.readU32(), wire.readData()];
+  return { kind: TELL.FETCH_KEYS, url, max, flight, errand: null };
+}
+
 // Reads a step, and what is in flight with it.
 function readStep(kind, wire) {
-  const step = { kind, flight: null };
+  const step = { kind, flight: null, errand: null };
   switch (kind) {
     case TELL.VERIFY:
       step.algorithm = wire.readText();

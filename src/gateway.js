@@ -72,6 +72,7 @@ export function createGateway(core, cold, log) {
     for (;;) {
       call.flight = step.flight;
       if (call.settle === null && !lastsAlone(step)) outlast(call);
+      if (step.errand !== null) call.ctx.waitUntil(aside(step.errand, call.env));
       switch (step.kind) {
         case TELL.FINISH:
           return finish(step, call);
@@ -284,9 +285,26 @@ export function createGateway(core, cold, log) {
     }
   }
 
+  // What is to be done beside a request, which does not wait for it. A core that failed at it has told so.
+  async function aside(errand, env) {
+    const watch = createWatch(() => false);
+    try {
+      for (let step = errand; step.kind === TELL.FETCH_KEYS;) {
+        const keys = await fetchKeys(step, watch);
+        core.ready(env);
+        step = core.keys(step.flight, keys);
+      }
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+    } finally {
+      watch.stop();
+    }
+  }
+
   async function fetchKeys(step, watch) {
     const hold = createHold();
     const controller = new AbortController();
+    const began = Date.now();
     watch.within(KEYS, () => controller.abort());
     try {
       const response = await globalThis.fetch(step.url, {
@@ -299,7 +317,8 @@ export function createGateway(core, cold, log) {
         if (response.body !== null) response.body.cancel().catch(() => {});
         return null;
       }
-      const read = await readWhole(response, null, step.max, KEYS, hold, watch, controller);
+      const left = Math.max(1, KEYS - (Date.now() - began));
+      const read = await readWhole(response, null, step.max, left, hold, watch, controller);
       return typeof read === "string" ? null : read;
     } catch {
       return null;

@@ -193,6 +193,83 @@ describe("keys from a URL", () => {
     await refused(token, "withdrawn");
   });
 
+  test("a hundred calls at once on a gateway that knows no keys: one fetch, and all pass", async () => {
+    const answer = server.answer;
+    server.answer = async (...args) => {
+      await new Promise((resolve) => { setTimeout(resolve, 300); });
+      answer(...args);
+    };
+    const tokens = await Promise.all(Array.from({ length: 100 }, (_, i) => say(Object.values(pairs)[i % ALGORITHMS.length])));
+    const began = performance.now();
+    await Promise.all(tokens.map((token) => passes(token, "while others ask")));
+    assert.equal(fetched(), 1);
+    assert.ok(performance.now() - began < 5000, "they waited no longer than that took");
+  });
+
+  test("an issuer that hangs is asked by one call at a time, and keeps nobody", async () => {
+    server.answer = () => {};
+    const token = await say(pairs.ES256);
+    const began = performance.now();
+    await Promise.all(Array.from({ length: 40 }, () => refused(token, "hangs", "keys_unavailable", 503)));
+    assert.ok(performance.now() - began < 9000);
+    assert.equal(fetched(), 1);
+  });
+
+  test("keys that grow old are fetched beside a call, which does not wait for them", async () => {
+    const token = await say(pairs.ES256);
+    await passes(token);
+    let release;
+    const answer = server.answer;
+    server.answer = async (...args) => {
+      await new Promise((resolve) => { release = resolve; });
+      answer(...args);
+    };
+    await later(8 * 60_000);
+    await passes(token, "they are asked for");
+    for (let i = 0; i < 100 && fetched() < 2; i++) await new Promise((resolve) => { setTimeout(resolve, 20); });
+    assert.equal(fetched(), 2);
+    await passes(token, "and nobody waits");
+    await passes(await say(pairs.ES256), "for a token that is new neither");
+    release();
+    server.answer = answer;
+    await later(2 * 60_000 + 1);
+    for (let i = 0; i < 5; i++) await passes(await say(pairs.ES256), "ten minutes after the first");
+    assert.equal(fetched(), 2, "what came beside is what is used");
+  });
+
+  test("3,000 bad tokens push out no good one, and have keys fetched once in a cool-down", async () => {
+    const good = [await say(pairs.ES256), await say(pairs.EdDSA)];
+    for (const token of good) await passes(token);
+    const before = await verified();
+    const [head, payload, signature] = good[0].split(".");
+    const bad = (n) => {
+      const number = Buffer.from([n >> 8, n & 255, 0x5a]).toString("base64url");
+      switch (n % 4) {
+        case 0: return `${head}.${payload}.${number}${signature.slice(4)}`;
+        case 1: return `${compact({ alg: "ES256", kid: `none-${n}`, typ: "at+jwt" }, {}).split(".")[0]}.${payload}.${signature}`;
+        case 2: return `${head}.${compact({}, { ...JSON.parse(Buffer.from(payload, "base64url")), sub: `${n}` }).split(".")[1]}.${signature}`;
+        default: return `${head}.${payload}${n}.${signature}`;
+      }
+    };
+    await later(31_000);
+    const counts = {};
+    let next = 0;
+    await Promise.all(Array.from({ length: 32 }, async () => {
+      for (let n = next++; n < 3_000; n = next++) {
+        const headers = { authorization: `Bearer ${bad(n)}`, "cf-connecting-ip": `10.1.${n >> 8 & 255}.${n & 255}` };
+        const response = await gateway.fetch("/petstore/v2/pets", { headers });
+        await response.arrayBuffer();
+        counts[response.status] = (counts[response.status] ?? 0) + 1;
+      }
+    }));
+    assert.deepEqual(counts, { 401: 3_000 });
+    assert.equal(fetched(), 2, "the first, and one for the keys that nobody knows");
+    const looked = await verified();
+    assert.ok(looked - before <= 1_500 + 1, `${looked - before} signatures`);
+    for (const token of good) await passes(token, "as before");
+    assert.equal(await verified(), looked, "they are remembered");
+  });
+
   test("the server is down: 503 keys_unavailable, and it is not asked in every request", async () => {
     await server.stop();
     for (let i = 0; i < 5; i++) {
@@ -346,9 +423,50 @@ test("API keys: in one of four headers, and only one", async () => {
     assert.deepEqual([answer.status, answer.code], [status, code], JSON.stringify(headers));
     if (status === 401) assert.match(answer.headers.get("www-authenticate"), /^Bearer/);
   }
+  // Where this gateway's policies say besides: a header, a scheme, and a query by exception.
+  for (const headers of [{ "x-acme-key": good }, { authorization: `ApiKey ${good}` }, { authorization: `apikey ${good}`, "x-acme-key": good }]) {
+    const { status, line } = await call(headers);
+    assert.deepEqual([status, line.consumer], [200, "wide"], JSON.stringify(headers));
+  }
+  for (const [headers, status, code] of [
+    [{ "x-acme-key": good, "x-api-key": key("open") }, 400, "credential_ambiguous"],
+    [{ "x-other-key": good }, 401, "credential_missing"],
+    [{ authorization: `Token ${good}` }, 401, "credential_invalid"],
+    [{ "x-acme-key": await sign(pairs.ES256, claims("e2e-jwks", "wide")) }, 401, "credential_invalid"],
+  ]) {
+    const answer = await call(headers);
+    assert.deepEqual([answer.status, answer.code], [status, code], JSON.stringify(headers));
+  }
   await gateway.clock(Date.UTC(2089, 11, 31, 23));
   assert.equal((await call({ "x-api-key": key("expiring") })).status, 200);
   await gateway.clock(Date.UTC(2090, 0, 1));
   const answer = await call({ "x-api-key": key("expiring") });
   assert.deepEqual([answer.status, answer.code], [401, "credential_expired"]);
+});
+
+test("an API key in a query: by exception, until its end, in no log line and no upstream's sight", async (t) => {
+  await gateway.clock();
+  const upstream = await startUpstream(PORTS.rest, (request, response) => json(response, []));
+  t.after(() => upstream.stop());
+  const good = key("wide");
+  const get = async (path, headers = {}) => {
+    const response = await gateway.fetch(path, { headers });
+    await response.arrayBuffer();
+    return { status: response.status, line: await gateway.line(response.headers.get("x-request-id")) };
+  };
+  const { status, line } = await get(`/orders/v1/orders?limit=5&key=${good}`);
+  assert.deepEqual([status, line.consumer], [200, "wide"]);
+  assert.equal(upstream.requests.length, 1);
+  const [{ url, headers }] = upstream.requests;
+  assert.ok(!`${url} ${JSON.stringify(headers)}`.includes("tpk_"), url);
+  assert.equal((await get(`/orders/v1/orders?key=${good}&key=${good}`)).status, 400);
+  assert.equal((await get(`/orders/v1/orders?key=${good}`, { "x-api-key": key("open") })).status, 400);
+  assert.equal((await get(`/orders/v1/orders?access_token=${good}`)).status, 401);
+  assert.equal((await get(`/orders/v1/orders?key=${await sign(pairs.ES256, claims("e2e-jwks", "wide"))}`)).status, 401);
+  await gateway.clock(Date.UTC(2096, 0, 1));
+  assert.equal((await get(`/orders/v1/orders?key=${good}`)).status, 401);
+  assert.equal((await get("/orders/v1/orders", { "x-api-key": good })).status, 200);
+  await gateway.clock();
+  const log = gateway.logs.map((one) => JSON.stringify(one)).join("\n");
+  assert.ok(!log.includes(good), "it is in no line");
 });

@@ -1,5 +1,6 @@
 // What is measured, and of whom.
 
+import { ALGORITHMS } from "./identity.mjs";
 import { FIRST_TOKEN, MODEL, PETS, TOKENS, chatBody, longChatBody } from "./payloads.mjs";
 
 const STREAM = { stream: true };
@@ -16,6 +17,10 @@ export const CASES = [
   // The floor of these rows answers what the upstream does, the object what it decided.
   { name: "object", title: "(d) one object of the limiter, asked directly", kind: "api", method: "GET", body: () => null,
     right: (text) => text === "admitted" || text === PETS },
+  ...ALGORITHMS.map((alg) => ({ name: `identity-${alg}`, group: "identity", title: `(e) API call, token of ${alg}`, kind: "api",
+    method: "GET", body: () => null, right: (text) => text === PETS })),
+  { name: "identity-flood", group: "identity", title: "(e) 10,000 bad tokens, none like another", kind: "api", method: "GET",
+    body: () => null, right: (text) => text === PETS, refused: true },
 ];
 
 // One line of the table: a system, perhaps with the token of a certain consumer, and its cases.
@@ -32,6 +37,13 @@ export const CONTENDERS = [
   { label: "object, in memory", system: "object", consumer: "bench-exact", cases: ["object"] },
   { label: "object, written", system: "object", consumer: "bench-written", cases: ["object"] },
   { label: "turnpike", system: "turnpike", consumer: "bench-local", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
+  // Sent again and again, or each once before it comes again when it is long forgotten.
+  ...ALGORITHMS.flatMap((alg) => [
+    { label: "turnpike, repeated token", system: "turnpike", repeated: alg, cases: [`identity-${alg}`] },
+    { label: "turnpike, fresh tokens", system: "turnpike", ring: `fresh ${alg}`, cases: [`identity-${alg}`] },
+  ]),
+  ...["wrong signature", "wrong MAC", "unknown key", "no token"].map((ring) => (
+    { label: `turnpike, ${ring}`, system: "turnpike", ring, cases: ["identity-flood"] })),
   { label: "portkey (Node)", system: "portkey", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
   { label: "litellm", system: "litellm", cases: ["chat", "chat-19k", "stream-usage", "stream"] },
 ];

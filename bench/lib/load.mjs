@@ -8,9 +8,10 @@ import { BENCH } from "./settings.mjs";
 import { runStreams } from "./streams.mjs";
 
 async function runWrk(request, { wrk, seconds, connections, folder }) {
-  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(BENCH, "wrk.lua")];
+  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(BENCH, request.ring ? "wrk-tokens.lua" : "wrk.lua")];
   for (const [name, value] of Object.entries(request.headers)) args.push("-H", `${name}: ${value}`);
   args.push(request.url, "--", request.method);
+  if (request.ring) args.push(request.ring);
   if (request.body !== null) {
     const file = join(mkdtempSync(join(folder, "body-")), "body.json");
     writeFileSync(file, request.body);
@@ -20,7 +21,9 @@ async function runWrk(request, { wrk, seconds, connections, folder }) {
   const line = said.split("\n").find((text) => text.startsWith("{"));
   const seen = JSON.parse(line);
   const faults = [];
-  if (seen.status > 0) faults.push(`${seen.status} of ${seen.requests} answers were refusals or errors`);
+  if (request.refused) {
+    if (seen.status !== seen.requests) faults.push(`${seen.requests - seen.status} of ${seen.requests} bad tokens were let in`);
+  } else if (seen.status > 0) faults.push(`${seen.status} of ${seen.requests} answers were refusals or errors`);
   if (seen.socket > 0) faults.push(`${seen.socket} connections broke`);
   if (seen.timeout > 0) faults.push(`${seen.timeout} requests took longer than 10 s`);
   return { ...seen, faults };

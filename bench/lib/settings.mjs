@@ -21,17 +21,18 @@ function number(name, standard, least = 1) {
   return value;
 }
 
-function choice(name, known) {
+// `groups` are names that stand for several.
+function choice(name, known, groups = {}) {
   const text = process.env[name];
   if (text === undefined || text.trim() === "") return known;
-  const chosen = text.split(",").map((word) => word.trim()).filter(Boolean);
+  const chosen = text.split(",").map((word) => word.trim()).filter(Boolean).flatMap((word) => groups[word] ?? [word]);
   for (const word of chosen) {
-    if (!known.includes(word)) throw new Trouble(`${name}: there is no ${word}; there are ${known.join(", ")}`);
+    if (!known.includes(word)) throw new Trouble(`${name}: there is no ${word}; there are ${[...Object.keys(groups), ...known].join(", ")}`);
   }
   return chosen;
 }
 
-export function readSettings(caseNames, systemNames) {
+export function readSettings(caseNames, systemNames, groups) {
   return {
     rounds: Math.floor(number("ROUNDS", 5)),
     seconds: Math.floor(number("SECONDS_PER_RUN", 4)),
@@ -39,7 +40,7 @@ export function readSettings(caseNames, systemNames) {
     connections: Math.floor(number("CONNECTIONS", 16)),
     streams: Math.floor(number("STREAMS", 16)),
     chunkMs: Math.floor(number("CHUNK_MS", 2)),
-    cases: choice("CASES", caseNames),
+    cases: choice("CASES", caseNames, groups),
     // Every ratio is to the bare pass-through, so it always takes part.
     systems: [...new Set(["bare", ...choice("SYSTEMS", systemNames)])],
     output: process.env.OUTPUT || join(BENCH, "results", "latest.json"),

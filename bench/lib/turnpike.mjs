@@ -5,10 +5,14 @@
 
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { withIssuers } from "./identity.mjs";
 import { run } from "./processes.mjs";
 import { BENCH, ROOT, Trouble } from "./settings.mjs";
 
-const POLICIES = join(BENCH, "policies");
+const SOURCE = join(BENCH, "policies");
+// Where the policies are that are built: a copy with the issuers of lib/identity.mjs.
+let policies = SOURCE;
+let added = {};
 const ENVIRONMENT = "bench";
 
 const KINDS = { js: "esModule", mjs: "esModule", wasm: "wasm", json: "json", txt: "text", bin: "data" };
@@ -43,26 +47,31 @@ async function modulesIn(folder) {
 }
 
 async function buildInto(target) {
-  if (!existsSync(POLICIES)) throw new Trouble("there is no bench/policies: its gateway cannot be built");
+  if (!existsSync(SOURCE)) throw new Trouble("there is no bench/policies: its gateway cannot be built");
   console.error("bench: building Turnpike with bench/policies; the first time takes a minute or two");
+  policies = join(target, "..", "policies");
+  added = await withIssuers(SOURCE, policies);
   const env = { ...process.env, ...policyEnvironment(), BUILD_DIR: join(target, "build") };
   delete env.TURNPIKE_BUILD;
   await run(join(ROOT, "scripts", "build"), [], { cwd: ROOT, env, seconds: 1800 });
   cpSync(join(ROOT, "src"), join(target, "src"), { recursive: true, filter: (path) => !/\.(rs|test\.\w+)$/.test(path) });
 }
 
-const policyEnvironment = () => ({ POLICIES, TURNPIKE_ENV: ENVIRONMENT });
+const policyEnvironment = () => ({ POLICIES: policies, TURNPIKE_ENV: ENVIRONMENT });
+
+// Whether what is measured knows the issuers of lib/identity.mjs.
+export const knowsIssuers = () => policies !== SOURCE;
 
 // Every secret that the policies name, with a value that says what it is.
 export function secrets() {
   const named = {};
-  if (!existsSync(POLICIES)) return named;
-  for (const path of filesIn(POLICIES)) {
+  if (!existsSync(policies)) return named;
+  for (const path of filesIn(policies)) {
     if (!/\.ya?ml$/.test(path)) continue;
-    const text = readFileSync(join(POLICIES, path), "utf8").replace(/(^|\s)#.*$/gm, "");
+    const text = readFileSync(join(policies, path), "utf8").replace(/(^|\s)#.*$/gm, "");
     for (const [, name] of text.matchAll(/\bsecret:\s*["']?([A-Za-z_][A-Za-z0-9_]*)/g)) named[name] = "bench-secret";
   }
-  return named;
+  return { ...named, ...added };
 }
 
 // The command is made first each time (at once, when nothing has changed): one that is older than the
@@ -82,7 +91,7 @@ let command = null;
 // each round, so that no run outlives them.
 export async function token(consumer) {
   if (process.env.BENCH_TOKEN) return process.env.BENCH_TOKEN;
-  if (process.env.TURNPIKE_DIR && !existsSync(POLICIES)) return null;
+  if (process.env.TURNPIKE_DIR && !existsSync(policies)) return null;
   command ??= await commandForTokens();
   const said = await run(command.path, ["token", "--consumer", consumer, "--env", ENVIRONMENT],
     { cwd: ROOT, env: command.env, seconds: 60 });

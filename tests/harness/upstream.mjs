@@ -17,7 +17,7 @@ import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** What the tree `e2e` calls: see its README. */
-export const PORTS = { chat: 18181, rest: 18182, jwks: 18183, aimock: 18184 };
+export const PORTS = { chat: 18181, rest: 18182, jwks: 18183, aimock: 18184, oidc: 18185 };
 
 export async function startUpstream(port, answer, { whole = true, patience = 600_000 } = {}) {
   const requests = [];

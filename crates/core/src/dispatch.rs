@@ -5,7 +5,7 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES, Head,
-    Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
+    Outgoing, Relay, Reply, Step, StreamEnd, Upstream, key_names,
 };
 use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 4;
+pub const WIRE: u32 = 5;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -145,7 +145,8 @@ fn facts(bundle: &Bundle, out: &mut Writer) {
     out.u8(tell::DATA);
     out.u32(WIRE);
     let named = bundle.compiled.headers.iter().map(String::as_str);
-    let head: Vec<&str> = HEAD_NAMES.into_iter().chain(named).collect();
+    let keys = key_names(&bundle.compiled);
+    let head: Vec<&str> = HEAD_NAMES.into_iter().chain(named).chain(keys).collect();
     out.texts(head.iter());
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
@@ -247,8 +248,9 @@ impl Started {
     fn attend(&mut self, op: u8, reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
         match op {
             ask::BEGIN => {
-                let next = self.begin(reader).ok_or(Trouble::Malformed)?;
+                let (next, now) = self.begin(reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
+                tell_errand(self.engine.errand(now).as_ref(), out);
                 Ok(())
             }
             // NAMES: which list. Answers the names.
@@ -281,16 +283,19 @@ impl Started {
                     },
                     out,
                 );
+                tell_errand(None, out);
                 Ok(())
             }
             ask::WHOLE => {
                 let next = self.whole(reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
+                tell_errand(None, out);
                 Ok(())
             }
             _ => {
-                let next = self.resume(op, reader).ok_or(Trouble::Malformed)?;
+                let (next, now) = self.resume(op, reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
+                tell_errand(self.engine.errand(now).as_ref(), out);
                 Ok(())
             }
         }
@@ -317,8 +322,9 @@ impl Started {
         }
     }
 
-    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers.
-    fn begin(&mut self, reader: &mut Reader<'_>) -> Option<Next> {
+    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers. The time comes with
+    /// what is next.
+    fn begin(&mut self, reader: &mut Reader<'_>) -> Option<(Next, u64)> {
         let now = reader.ms()?;
         let random = random(reader)?;
         let has_body = reader.flag()?;
@@ -335,13 +341,19 @@ impl Started {
         let named: Option<Vec<_>> = named.iter().map(|_| reader.optional_text()).collect();
         let named = named?;
         head.named = &named;
+        let keys: Option<Vec<_>> = key_names(self.engine.policy())
+            .map(|_| reader.optional_text())
+            .collect();
+        let keys = keys?;
+        head.keys = &keys;
         #[cfg(feature = "faults")]
         fault(head.url.contains("fault=begin"), "begin");
-        Some(self.engine.begin(&head, now, &random))
+        Some((self.engine.begin(&head, now, &random), now))
     }
 
-    /// All others: the time, a random number, what is in flight, then what the event says.
-    fn resume(&mut self, op: u8, reader: &mut Reader<'_>) -> Option<Next> {
+    /// All others: the time, a random number, what is in flight, then what the event says. The time comes with
+    /// what is next.
+    fn resume(&mut self, op: u8, reader: &mut Reader<'_>) -> Option<(Next, u64)> {
         let now = reader.ms()?;
         let random = reader.u64()?;
         let flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
@@ -383,7 +395,7 @@ impl Started {
             },
             _ => return None,
         };
-        Some(self.engine.resume(flight, event, now, random))
+        Some((self.engine.resume(flight, event, now, random), now))
     }
 }
 
@@ -513,6 +525,20 @@ fn tell_next(next: &Next, out: &mut Writer) {
         }
     }
     if let Some(flight) = &next.flight {
+        out.filled(|buffer| append(buffer, flight));
+    }
+}
+
+/// Writes what is to be done beside the request, if anything, after everything else: a fetch of keys as above.
+fn tell_errand(errand: Option<&Next>, out: &mut Writer) {
+    let fetch = errand.and_then(|next| match (&next.step, &next.flight) {
+        (Step::FetchKeys { url, max }, Some(flight)) => Some((url, *max, flight)),
+        _ => None,
+    });
+    out.flag(fetch.is_some());
+    if let Some((url, max, flight)) = fetch {
+        out.text(url);
+        out.u32(max);
         out.filled(|buffer| append(buffer, flight));
     }
 }

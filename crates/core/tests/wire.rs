@@ -406,6 +406,12 @@ fn step(answer: &[u8]) -> Option<Told> {
     if flies {
         told.flight = reader.bytes()?.to_vec();
     }
+    // What is to be done beside the request.
+    if told.kind != tell::ERROR && reader.flag()? {
+        reader.text()?;
+        reader.u32()?;
+        reader.bytes()?;
+    }
     // Nothing may be left over.
     reader.u8().is_none().then_some(told)
 }

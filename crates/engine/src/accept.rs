@@ -131,8 +131,13 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
             return Err(Refusal::new(Code::AmbiguousHeader, detail));
         }
     }
-    if head.named.iter().flatten().any(|value| value.len() > MAX_HEADER) {
-        let detail = format!("A header that a limit counts by may have at most {MAX_HEADER} bytes.");
+    if head.keys.iter().flatten().any(|value| value.contains(',')) {
+        let detail = "A header that carries an API key was sent more than once.";
+        return Err(Refusal::new(Code::AmbiguousHeader, detail));
+    }
+    let named = head.named.iter().chain(head.keys);
+    if named.flatten().any(|value| value.len() > MAX_HEADER) {
+        let detail = format!("A header that the policy names may have at most {MAX_HEADER} bytes.");
         return Err(Refusal::new(Code::HeaderTooLarge, detail));
     }
     let Some(method) = Method::from_name(head.method) else {
@@ -171,6 +176,11 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
 /// The path of a URL that may not be acceptable, as it stands there: for the shape of its refusal.
 pub(crate) fn path_of(url: &str) -> &str {
     split_url(url).map_or("", |(_, path, _)| path)
+}
+
+/// The query of a URL.
+pub(crate) fn query_of(url: &str) -> &str {
+    split_url(url).map_or("", |(_, _, query)| query)
 }
 
 /// Scheme, host and port of a URL; none where they hold what could end a quoted text.

@@ -272,17 +272,20 @@ fn allowed_query(query: &str, allowed: &[String]) -> String {
     if allowed.is_empty() || query.is_empty() {
         return String::new();
     }
-    let passes = |pair: &&str| {
-        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-        let name = decoded(name);
-        allowed.iter().any(|allowed| allowed.as_bytes() == name.as_ref())
-    };
+    let passes = |pair: &&str| is_named(pair, allowed);
     query
         .split('&')
         .filter(passes)
         .collect::<Vec<_>>()
         .join("&")
         .replace(';', "%3B")
+}
+
+/// Whether a parameter of a query, as it was written, has one of these names.
+pub(crate) fn is_named(pair: &str, names: &[String]) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    let name = decoded(name);
+    names.iter().any(|known| known.as_bytes() == name.as_ref())
 }
 
 /// A part of a query with its percent-encoding undone.

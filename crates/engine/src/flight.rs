@@ -46,6 +46,20 @@ pub enum Phase {
         /// What the client presented, which is looked at again afterwards.
         presented: Presented,
     },
+    /// The keys of its issuer are being fetched by another request.
+    AwaitingKeys {
+        /// What the client presented, which is looked at again afterwards.
+        presented: Presented,
+        /// For how long, in milliseconds, this pause included.
+        waited: u64,
+    },
+    /// No request: the keys of an issuer are being fetched before they are too old.
+    RefreshingKeys {
+        /// The issuer (index into the policy's list).
+        issuer: u32,
+        /// What of it is being fetched.
+        part: identify::Part,
+    },
     /// The body of a model call is being read, by a caller that may call some model.
     ReadingChat {
         /// Who calls.
@@ -88,6 +102,8 @@ pub struct Presented {
     x_api_key: Option<String>,
     api_key: Option<String>,
     x_goog_api_key: Option<String>,
+    other: Option<String>,
+    several: bool,
 }
 
 impl Presented {
@@ -98,6 +114,8 @@ impl Presented {
             x_api_key: self.x_api_key.as_deref(),
             api_key: self.api_key.as_deref(),
             x_goog_api_key: self.x_goog_api_key.as_deref(),
+            other: self.other.as_deref(),
+            several: self.several,
         }
     }
 }
@@ -109,6 +127,8 @@ impl From<&identify::Presented<'_>> for Presented {
             x_api_key: presented.x_api_key.map(str::to_owned),
             api_key: presented.api_key.map(str::to_owned),
             x_goog_api_key: presented.x_goog_api_key.map(str::to_owned),
+            other: presented.other.map(str::to_owned),
+            several: presented.several,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Edit;
-use turnpike_policy::{Algorithm, Reason};
+use turnpike_policy::{Algorithm, Compiled, Reason};
 
 use crate::account::Settled;
 
@@ -44,6 +44,15 @@ pub struct Head<'a> {
     /// Values of [`turnpike_policy::Compiled::headers`], in that order, joined in the same way; what is
     /// missing here was not sent.
     pub named: &'a [Option<&'a str>],
+    /// Values of the headers of [`key_names`], in that order, joined in the same way.
+    pub keys: &'a [Option<&'a str>],
+}
+
+/// The request headers that may carry an API key because a policy says so, and that are not among
+/// [`HEAD_NAMES`].
+pub fn key_names(policy: &Compiled) -> impl Iterator<Item = &str> {
+    let names = policy.gateway.api_keys.headers.iter().map(String::as_str);
+    names.filter(|name| !HEAD_NAMES.contains(name))
 }
 
 impl<'a> Head<'a> {
@@ -79,7 +88,7 @@ impl<'a> AnswerHead<'a> {
 pub enum Event<'a> {
     /// After [`Step::Verify`]: whether the signature is right.
     Verified(bool),
-    /// After [`Step::FetchKeys`]: the key set's bytes, or that there are none to be had.
+    /// After [`Step::FetchKeys`]: the bytes of a key set or of metadata, or that there are none to be had.
     Keys(Option<&'a [u8]>),
     /// After [`Step::ReadBody`].
     Body(Result<&'a [u8], BodyFailure>),
@@ -211,6 +220,17 @@ pub enum Step {
     },
     /// Hand the request to the half of the Worker that is off the hot path.
     Cold,
+}
+
+impl Step {
+    /// The end of what answers nobody.
+    pub(crate) fn nothing() -> Self {
+        Self::End {
+            tail: Vec::new(),
+            log: None,
+            settle: Vec::new(),
+        }
+    }
 }
 
 /// One call of an upstream.

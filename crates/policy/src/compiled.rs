@@ -79,6 +79,21 @@ pub struct Gateway {
     pub mocks: bool,
     /// Whether every answer names the hash of the policies (`x-turnpike-policy`).
     pub show_hash: bool,
+    /// Where API keys may come besides `Authorization: Bearer`.
+    pub api_keys: ApiKeys,
+}
+
+/// Where API keys may come in a request, besides `Authorization: Bearer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeys {
+    /// Request headers, lower case, sorted.
+    pub headers: Vec<String>,
+    /// Schemes of `Authorization`, lower case, sorted.
+    pub schemes: Vec<String>,
+    /// Query parameters, sorted. They are never passed on, and not logged.
+    pub query: Vec<String>,
+    /// From when on those of the query are no credentials any more.
+    pub query_until: Timestamp,
 }
 
 /// Which requests leave a log line.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use turnpike_policy::{
-    Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate, SubjectPart,
+    ApiKeys, Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate, SubjectPart,
 };
 
 use super::change::{Changes, Class};
@@ -91,6 +91,7 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Chang
         (&was.answer_headers, &is.answer_headers),
         (Class::Loosening, Class::Breaking),
     );
+    api_keys(&was.api_keys, &is.api_keys, changes);
     cors(was.cors.as_ref(), is.cors.as_ref(), changes);
     changes.value(Class::Safe, "", "log", (&was.log, &is.log), |log| {
         format!("{log:?}").to_lowercase()
@@ -115,6 +116,17 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Chang
         (&was.show_hash, &is.show_hash),
         |shown| if *shown { "shown" } else { "hidden" }.to_owned(),
     );
+}
+
+fn api_keys(was: &ApiKeys, is: &ApiKeys, changes: &mut Changes) {
+    let both = (Class::Loosening, Class::Breaking);
+    changes.list("", "header of API keys", (&was.headers, &is.headers), both);
+    changes.list("", "scheme of API keys", (&was.schemes, &is.schemes), both);
+    changes.list("", "query parameter of API keys", (&was.query, &is.query), both);
+    if !was.query.is_empty() && !is.query.is_empty() {
+        let until = (was.query_until, is.query_until);
+        changes.bound("", "API keys in a query until", until, words::date);
+    }
 }
 
 fn cors(was: Option<&Cors>, is: Option<&Cors>, changes: &mut Changes) {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, BodyFailure, Event, HEAD_NAMES, Head, Step, StreamEnd,
+    ANSWER_NAMES, AnswerHead, BodyFailure, Event, HEAD_NAMES, Head, Step, StreamEnd, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_policy::source::ScriptedAnswer;
@@ -151,6 +151,9 @@ impl World {
             let named = &self.engine.policy().headers;
             let named: Vec<Option<&str>> = named.iter().map(|name| value_of(&headers, name)).collect();
             head.named = &named;
+            let keys = key_names(self.engine.policy());
+            let keys: Vec<Option<&str>> = keys.map(|name| value_of(&headers, name)).collect();
+            head.keys = &keys;
             let random = self.randoms();
             let next = self.engine.begin(&head, now, &random);
             one.answer.request_headers = headers;

@@ -108,6 +108,17 @@ const CASES: &[Case] = &[
     ),
     (
         "gateway.yaml",
+        "hosts: [api.acme.example]",
+        "hosts: [api.acme.example]\napi_keys: { headers: [x-api-key, x-acme-key], schemes: [ApiKey] }",
+        &[
+            "breaking    header of API keys `api-key` is removed",
+            "breaking    header of API keys `x-goog-api-key` is removed",
+            "loosening   header of API keys `x-acme-key` is added",
+            "loosening   scheme of API keys `apikey` is added",
+        ],
+    ),
+    (
+        "gateway.yaml",
         "[accept, content-type]",
         "[accept, content-type, x-a]",
         &["loosening   request header to upstreams `x-a` is added"],

@@ -214,10 +214,12 @@ impl Engine {
                 if base.consumer.is_some() {
                     // A cache between the gateway and its client knows by `Authorization` alone that an answer may
                     // be for one caller (RFC 9111, 3.5).
-                    set.push((
-                        Cow::Borrowed("vary"),
-                        "authorization, x-api-key, api-key".to_owned(),
-                    ));
+                    let keys = self.policy.gateway.api_keys.headers.iter();
+                    let names: Vec<&str> = ["authorization"]
+                        .into_iter()
+                        .chain(keys.map(String::as_str))
+                        .collect();
+                    set.push((Cow::Borrowed("vary"), names.join(", ")));
                 }
                 let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {

@@ -6,6 +6,7 @@
 mod answering;
 mod challenge;
 mod operating;
+mod presented;
 
 use turnpike_policy::{Compiled, Handler, Issuer, Model, Route, Surface};
 
@@ -121,7 +122,20 @@ impl Engine {
                 let presented = presented.borrow();
                 let (policy, store) = (&self.policy, &mut self.identities);
                 let outcome = identify::keys_fetched(policy, store, (issuer, part), keys, &presented, now);
-                self.identity(outcome, &presented, &mut base, at)
+                self.identity(outcome, &presented, 0, &mut base, at)
+            }
+            (Phase::AwaitingKeys { presented, waited }, Event::Paused) => {
+                let presented = presented.borrow();
+                let (policy, store) = (&self.policy, &mut self.identities);
+                let outcome = identify::waited(policy, store, &presented, waited, now);
+                self.identity(outcome, &presented, waited, &mut base, at)
+            }
+            (Phase::RefreshingKeys { issuer, part }, Event::Keys(keys)) => {
+                let (policy, store) = (&self.policy, &mut self.identities);
+                return match identify::refreshed(policy, store, (issuer, part), keys, now) {
+                    Some(ask) => refreshing(ask),
+                    None => done(Step::nothing()),
+                };
             }
             (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
                 self.chat(caller, body, max, &mut base, at)
@@ -175,6 +189,12 @@ impl Engine {
         self.next(base, outgoing, now)
     }
 
+    /// What is to be done beside the request that was taken or carried on last, and does not wait for it: the
+    /// first step, to be carried out like a request's own, to its end. Nobody is answered by it.
+    pub fn errand(&mut self, now: u64) -> Option<Next> {
+        identify::due(&self.policy, &mut self.identities, now).map(refreshing)
+    }
+
     /// What the client of a request gets whose handling was lost to a fault. `flight` is what was in
     /// flight, if it had got so far.
     pub fn fault(&self, lost: &Lost<'_>, flight: Option<Flight>, now: u64, random: &Random) -> Step {
@@ -216,7 +236,7 @@ impl Engine {
         let accepted = accept::accept(head, random)?;
         base.trace = accepted.trace.clone();
         base.path.clone_from(&accepted.path);
-        base.query.clone_from(&accepted.query);
+        base.query = presented::without(&self.policy, &accepted.query);
         base.announced = Announced {
             present: head.has_body,
             length: accepted.content_length,
@@ -259,24 +279,27 @@ impl Engine {
     }
 
     fn identify_caller(&mut self, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let presented = Presented {
-            authorization: head.header("authorization"),
-            x_api_key: head.header("x-api-key"),
-            api_key: head.header("api-key"),
-            x_goog_api_key: head.header("x-goog-api-key"),
-        };
+        let presented = presented::of(&self.policy, head, at.time);
         let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
-        self.identity(outcome, &presented, base, at)
+        self.identity(outcome, &presented, 0, base, at)
     }
 
     fn identity(
         &mut self,
         outcome: identify::Outcome,
         presented: &Presented<'_>,
+        waited: u64,
         base: &mut Base,
         at: Now<'_>,
     ) -> Outgoing {
         match outcome {
+            identify::Outcome::Wait(ms) => Ok((
+                Step::Pause { ms },
+                Phase::AwaitingKeys {
+                    presented: presented.into(),
+                    waited: waited.saturating_add(ms),
+                },
+            )),
             identify::Outcome::Known(principal) => self.identified(principal, base, at),
             identify::Outcome::Refused(refusal) => Err(unidentified(&refusal)),
             identify::Outcome::Verify(ask) => Ok((
@@ -535,6 +558,23 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
             .filter(|_| policy.gateway.mocks)
             .map(|prefer| bounded(prefer, 256)),
         ..Base::default()
+    }
+}
+
+/// A fetch of keys that no request waits for.
+fn refreshing(ask: identify::KeysAsk) -> Next {
+    Next {
+        step: Step::FetchKeys {
+            url: ask.url,
+            max: ask.max,
+        },
+        flight: Some(Flight {
+            base: Base::default(),
+            phase: Phase::RefreshingKeys {
+                issuer: ask.issuer,
+                part: ask.part,
+            },
+        }),
     }
 }
 

@@ -22,6 +22,11 @@ pub struct Presented<'a> {
     pub api_key: Option<&'a str>,
     /// `x-goog-api-key`.
     pub x_goog_api_key: Option<&'a str>,
+    /// What stands where the policy says besides: in a header or a parameter of the query. An API key, if it is
+    /// anything.
+    pub other: Option<&'a str>,
+    /// More than one value stands there.
+    pub several: bool,
 }
 
 /// A credential, by its form.
@@ -42,15 +47,27 @@ pub(super) enum Credential<'a> {
 ///
 /// The same value in several headers is one credential; two that differ are refused, because
 /// whoever stands before or behind the gateway might believe the other one.
-pub(super) fn pick<'a>(presented: &Presented<'a>) -> Result<Credential<'a>, Refusal> {
-    let keys = [presented.x_api_key, presented.api_key, presented.x_goog_api_key];
+/// `schemes` are those of `Authorization` that may carry an API key besides `Bearer`, in lower case.
+pub(super) fn pick<'a>(presented: &Presented<'a>, schemes: &[String]) -> Result<Credential<'a>, Refusal> {
+    let keys = [
+        presented.x_api_key,
+        presented.api_key,
+        presented.x_goog_api_key,
+        presented.other,
+    ];
     let sent = keys.iter().flatten().count() + usize::from(presented.authorization.is_some());
-    if sent > 1
-        && presented
-            .authorization
-            .is_some_and(|value| bearer(value).is_err())
-    {
+    let bearer = |value| bearer(value, schemes);
+    let unreadable = |value| bearer(value).is_err();
+    if presented.several || sent > 1 && presented.authorization.is_some_and(unreadable) {
         return Err(Refusal::Ambiguous);
+    }
+    if presented
+        .other
+        .is_some_and(|value| !value.starts_with(KEY_PREFIX))
+    {
+        return Err(Refusal::Malformed(
+            "what stands there is not an API key, `tpk_...`",
+        ));
     }
     let bearer = presented.authorization.map(bearer).transpose()?;
     let mut values = bearer.into_iter().chain(keys.into_iter().flatten());
@@ -81,19 +98,26 @@ fn several(value: &str, why: &'static str) -> Refusal {
     }
 }
 
-/// What stands behind `Bearer` (RFC 6750, 2.1).
-fn bearer(value: &str) -> Result<&str, Refusal> {
+/// What stands behind `Bearer` (RFC 6750, 2.1), or behind another scheme of the policy's.
+fn bearer<'a>(value: &'a str, schemes: &[String]) -> Result<&'a str, Refusal> {
     let Some((scheme, rest)) = value.split_once(' ') else {
         return Err(Refusal::Malformed(
             "`Authorization` is not `Bearer` and a credential",
         ));
     };
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refusal::Malformed(
-            "the scheme of `Authorization` is not `Bearer`",
-        ));
-    }
     let token = rest.trim_start_matches(' ');
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        if !schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Err(Refusal::Malformed(
+                "the scheme of `Authorization` is not `Bearer`",
+            ));
+        }
+        if !token.starts_with(KEY_PREFIX) {
+            return Err(Refusal::Malformed(
+                "this scheme of `Authorization` is for API keys",
+            ));
+        }
+    }
     if !is_b64token(token) {
         return Err(several(token, "what follows `Bearer` is not a b64token"));
     }

@@ -1,9 +1,11 @@
 //! The keys of all issuers, and when to fetch them anew.
 //!
 //! A set from a URL is fresh for [`FRESH`] and may be used, should fetching fail, until [`STALE`]
-//! after it was fetched: a key that its issuer has withdrawn stops working by then. Whether to
-//! fetch is decided, and the decision written down, *before* the fetch; no request waits for
-//! another's.
+//! after it was fetched: a key that its issuer has withdrawn stops working by then.
+//!
+//! A fetch is claimed *before* it is made, and one claim stands at a time: for [`CLAIM`], as whoever
+//! made it may never come back. Nobody waits for another's fetch itself, which may go with its request;
+//! those who have nothing to use wait for a while, look again, and may claim when the time is over.
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
@@ -19,8 +21,10 @@ pub(super) const STALE: u64 = 60 * 60 * 1000;
 pub(super) const COOL_DOWN: u64 = 30 * 1000;
 /// How long after a failure the next one waits while there is none to use.
 pub(super) const RETRY: u64 = 5 * 1000;
-/// The most fetches within [`COOL_DOWN`] while there is none to use.
-pub(super) const MAX_COLD: u32 = 100;
+/// How long a claimed fetch is waited for: longer than the shell takes to give it up.
+pub(super) const CLAIM: u64 = 6 * 1000;
+/// How long before a set is no longer fresh it is fetched anew beside a request, which does not wait.
+pub(super) const EARLY: u64 = 2 * 60 * 1000;
 
 /// How long an issuer's word for where its keys are is taken without asking again.
 pub(super) const FOUND: u64 = 60 * 60 * 1000;
@@ -39,8 +43,10 @@ pub enum Part {
 pub(super) enum Access<'a> {
     /// Use these.
     Use(&'a KeySet),
-    /// Fetch them first; this has been written down.
+    /// Fetch them first; this has been claimed.
     Fetch,
+    /// Look again a little later: somebody else fetches them.
+    Wait,
     /// Nothing: there are none, and it is too early to ask again. What is known about it.
     Unavailable(&'static str),
 }
@@ -64,12 +70,32 @@ struct Remote {
     set: Option<KeySet>,
     /// When `set` was confirmed.
     fetched: Timestamp,
-    /// When a fetch was last decided on or ended.
+    /// When a fetch was claimed that has not ended.
+    claimed: Option<Timestamp>,
+    /// When a fetch was last claimed or ended.
     asked: Option<Timestamp>,
     /// When one last failed, and how.
     failed: Option<(Timestamp, &'static str)>,
-    /// How many were decided on without a set to use, and since when.
-    cold: (Timestamp, u32),
+}
+
+/// What a request may do about keys that it lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct May {
+    /// Claim a fetch.
+    pub(super) fetch: bool,
+    /// Wait for somebody else's.
+    pub(super) wait: bool,
+}
+
+/// What is done about a key that a set lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refetch {
+    /// Fetch the set anew; this has been claimed.
+    Fetch,
+    /// Look again a little later: somebody else fetches it.
+    Wait,
+    /// Nothing: it was fetched just now.
+    No,
 }
 
 /// What generation a secret's keys have: it cannot change under a running instance.
@@ -106,28 +132,39 @@ impl KeyStore {
     }
 
     /// The keys of an issuer, or what is to be done about them.
-    pub(super) fn access(&mut self, issuer: u32, now: Timestamp, may_fetch: bool) -> Access<'_> {
-        let source = usize::try_from(issuer)
-            .ok()
-            .and_then(|index| self.0.get_mut(index));
-        match source {
+    pub(super) fn access(&mut self, issuer: u32, now: Timestamp, may: May) -> Access<'_> {
+        match self.source_mut(issuer) {
             Some(Source::Fixed(Ok(set))) => Access::Use(set),
             Some(Source::Fixed(Err(why))) => Access::Unavailable(why),
-            Some(Source::Remote(remote)) => remote.access(now, may_fetch),
+            Some(Source::Remote(remote)) => remote.access(now, may),
             Some(Source::Secret) | None => Access::Unavailable("there are none"),
         }
     }
 
     /// Whether to fetch an issuer's keys because they lack one: at most once in [`COOL_DOWN`],
-    /// whatever they hold. The decision is written down.
-    pub(super) fn refetch(&mut self, issuer: u32, now: Timestamp) -> bool {
-        let source = usize::try_from(issuer)
-            .ok()
-            .and_then(|index| self.0.get_mut(index));
-        if let Some(Source::Remote(remote)) = source {
-            remote.claim(now)
+    /// whatever they hold.
+    pub(super) fn refetch(&mut self, issuer: u32, now: Timestamp, may: May) -> Refetch {
+        let Some(Source::Remote(remote)) = self.source_mut(issuer) else {
+            return Refetch::No;
+        };
+        if may.fetch && remote.claim(now) {
+            Refetch::Fetch
+        } else if may.wait && remote.is_claimed(now) {
+            Refetch::Wait
         } else {
-            false
+            Refetch::No
+        }
+    }
+
+    /// Whether an issuer's keys, which can be used, are to be fetched anew before they no longer can: in the
+    /// last [`EARLY`] of their time, once in [`COOL_DOWN`]. This has been claimed then.
+    pub(super) fn refresh(&mut self, issuer: u32, now: Timestamp) -> bool {
+        match self.source_mut(issuer) {
+            Some(Source::Remote(remote)) => {
+                let ends = |age: u64| (FRESH - EARLY..FRESH).contains(&age);
+                remote.age(now).is_some_and(ends) && remote.claim(now)
+            }
+            _ => false,
         }
     }
 
@@ -158,9 +195,7 @@ impl KeyStore {
         answer: Option<&[u8]>,
         now: Timestamp,
     ) -> bool {
-        let source = usize::try_from(issuer)
-            .ok()
-            .and_then(|index| self.0.get_mut(index));
+        let source = self.source_mut(issuer);
         let (Some(Source::Remote(remote)), Keys::Discovered { url, origins }) = (source, &rules.keys) else {
             return false;
         };
@@ -170,10 +205,12 @@ impl KeyStore {
         match found {
             Ok(keys) => {
                 remote.found = Some((now, keys));
+                // The keys are fetched next, by the same request: it has as long again.
+                remote.claimed = Some(now);
                 true
             }
             Err(why) => {
-                remote.asked = Some(now);
+                remote.ended(now);
                 remote.failed = Some((now, why));
                 false
             }
@@ -183,13 +220,10 @@ impl KeyStore {
     /// Takes the answer to a fetch of keys. One that cannot be used changes nothing but the next
     /// attempt, which asks the metadata again where the keys are.
     pub(super) fn fetched(&mut self, issuer: u32, answer: Option<&[u8]>, now: Timestamp) {
-        let source = usize::try_from(issuer)
-            .ok()
-            .and_then(|index| self.0.get_mut(index));
-        let Some(Source::Remote(remote)) = source else {
+        let Some(Source::Remote(remote)) = self.source_mut(issuer) else {
             return;
         };
-        remote.asked = Some(now);
+        remote.ended(now);
         match answer
             .ok_or("they could not be fetched")
             .and_then(KeySet::from_jwks)
@@ -209,6 +243,12 @@ impl KeyStore {
     fn source(&self, issuer: u32) -> Option<&Source> {
         usize::try_from(issuer).ok().and_then(|index| self.0.get(index))
     }
+
+    fn source_mut(&mut self, issuer: u32) -> Option<&mut Source> {
+        usize::try_from(issuer)
+            .ok()
+            .and_then(|index| self.0.get_mut(index))
+    }
 }
 
 impl Remote {
@@ -217,20 +257,28 @@ impl Remote {
         self.set.as_ref().map(|_| now.saturating_sub(self.fetched))
     }
 
-    fn access(&mut self, now: Timestamp, may_fetch: bool) -> Access<'_> {
+    fn access(&mut self, now: Timestamp, may: May) -> Access<'_> {
         let age = self.age(now);
         let usable = age.is_some_and(|age| age < STALE);
         let fetch = match age {
             Some(age) if age < FRESH => false,
-            _ if !may_fetch => false,
+            _ if !may.fetch => false,
             _ if usable => self.claim(now),
             _ => self.claim_cold(now),
         };
+        let wait = !usable && may.wait && self.is_claimed(now);
         match &self.set {
             _ if fetch => Access::Fetch,
             Some(set) if usable => Access::Use(set),
-            _ => Access::Unavailable(self.failed.map_or("too many fetches", |(_, why)| why)),
+            _ if wait => Access::Wait,
+            _ => Access::Unavailable(self.failed.map_or("they are being fetched", |(_, why)| why)),
         }
+    }
+
+    /// Whether a fetch is under way, as far as can be known.
+    fn is_claimed(&self, now: Timestamp) -> bool {
+        self.claimed
+            .is_some_and(|claimed| now.saturating_sub(claimed) < CLAIM)
     }
 
     /// Claims a fetch, unless one was claimed or ended just now.
@@ -239,29 +287,28 @@ impl Remote {
             .asked
             .is_none_or(|asked| now.saturating_sub(asked) >= COOL_DOWN);
         if free {
-            self.asked = Some(now);
+            self.take(now);
         }
         free
     }
 
-    /// Claims a fetch while there is nothing to use: each request its own, but not right after a
-    /// failure, and not without bound.
+    /// Claims a fetch while there is nothing to use: not while one is under way, nor right after a failure.
     fn claim_cold(&mut self, now: Timestamp) -> bool {
-        if self
+        let failed = self
             .failed
-            .is_some_and(|(failed, _)| now.saturating_sub(failed) < RETRY)
-        {
-            return false;
+            .is_some_and(|(failed, _)| now.saturating_sub(failed) < RETRY);
+        let free = !failed && !self.is_claimed(now);
+        if free {
+            self.take(now);
         }
-        let (since, count) = &mut self.cold;
-        if now.saturating_sub(*since) >= COOL_DOWN {
-            (*since, *count) = (now, 0);
-        }
-        if *count >= MAX_COLD {
-            return false;
-        }
-        *count += 1;
-        self.asked = Some(now);
-        true
+        free
+    }
+
+    fn take(&mut self, now: Timestamp) {
+        (self.claimed, self.asked) = (Some(now), Some(now));
+    }
+
+    fn ended(&mut self, now: Timestamp) {
+        (self.claimed, self.asked) = (None, Some(now));
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A credential is an API key, known by its SHA-256 alone, or a signed token (JWT, RFC 7519) of an
 //! issuer that the policy names. Nothing here does I/O or knows a clock: [`begin`] answers at once
-//! where it can, and otherwise says what it needs (a signature verified, a key set fetched) and is
-//! continued by [`verified`] or [`keys_fetched`].
+//! where it can, and otherwise says what it needs (a signature verified, a key set fetched, a while to pass)
+//! and is continued by [`verified`], [`keys_fetched`] or [`waited`]. What is to be done beside a request, which
+//! does not wait for it, [`due`] says.
 //!
 //! What a token says is believed only after its signature is verified with a key of the issuer that
 //! the *policy* names for it, by an algorithm that the *policy* lists and the *key* agrees to.
@@ -23,6 +24,7 @@ mod keys;
 mod metadata;
 mod refusal;
 mod token;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +33,9 @@ use serde::{Deserialize, Serialize};
 use turnpike_policy::Timestamp;
 
 pub use credential::Presented;
-pub use flow::{KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, keys_fetched, verified};
+pub use flow::{
+    KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, due, keys_fetched, refreshed, verified, waited,
+};
 pub use key_store::Part;
 pub use keys::MAX_SET;
 pub use refusal::Refusal;

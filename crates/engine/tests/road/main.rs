@@ -9,6 +9,7 @@
     reason = "these are tests"
 )]
 
+mod advisories;
 mod apis;
 mod budgets;
 mod codes;

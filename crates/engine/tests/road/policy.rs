@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::{
-    Algorithm, Allowance, Api, Bundle, Commit, Compiled, Consumer, Cors, Creditable, Gateway, Grant, Handler,
-    Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock,
+    Algorithm, Allowance, Api, ApiKeys, Bundle, Commit, Compiled, Consumer, Cors, Creditable, Gateway, Grant,
+    Handler, Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock,
     MockAnswer, MockEnd, MockResponse, MockRule, MockToolCall, Model, OnError, Operation, Operator,
     OutputCap, Plan, Precision, Price, Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes,
     State, SubjectPart, Surface, Target, Timeouts, Unit, UpstreamCredential, Window,
@@ -663,6 +663,12 @@ fn made() -> Compiled {
     };
     Compiled {
         gateway: Gateway {
+            api_keys: ApiKeys {
+                headers: ["api-key", "x-acme-key", "x-api-key", "x-goog-api-key"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                ..ApiKeys::default()
+            },
             name: "test".to_owned(),
             environment: "dev".to_owned(),
             hosts: vec!["api.example".to_owned()],

@@ -11,7 +11,7 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, Finish, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream,
+    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
@@ -284,6 +284,8 @@ pub(crate) struct World {
     /// The answer of the issuer's URL.
     pub(crate) keys: Option<Vec<u8>>,
     pub(crate) keys_fetched: usize,
+    /// How often it was asked beside requests, which did not wait for it.
+    pub(crate) refreshed: usize,
     /// Before every ask, the object loses its memory.
     pub(crate) evicts: bool,
     /// Settlements so far.
@@ -323,6 +325,7 @@ impl World {
             asked: 0,
             keys: None,
             keys_fetched: 0,
+            refreshed: 0,
             evicts: false,
             settled: 0,
             loses_settlements: false,
@@ -384,8 +387,14 @@ impl World {
         let named = &self.compiled.headers;
         let named: Vec<_> = named.iter().map(|name| request.value(name)).collect();
         head.named = &named;
+        let keys: Vec<_> = key_names(&self.compiled)
+            .map(|name| request.value(name))
+            .collect();
+        head.keys = &keys;
         let random = self.randoms();
-        self.engine.begin(&head, self.now, &random)
+        let next = self.engine.begin(&head, self.now, &random);
+        self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);
+        next
     }
 
     /// Carries a request on, through bytes, in another instance every other time.
@@ -397,9 +406,13 @@ impl World {
             if random.is_multiple_of(16) {
                 self.other = engine(&self.compiled, &self.secrets);
             }
-            return self.other.resume(flight, event, self.now, random);
+            let next = self.other.resume(flight, event, self.now, random);
+            self.refreshed += aside(&mut self.other, self.keys.as_deref(), self.now);
+            return next;
         }
-        self.engine.resume(flight, event, self.now, random)
+        let next = self.engine.resume(flight, event, self.now, random);
+        self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);
+        next
     }
 
     /// Takes over what another world's objects know, as the next version of a Worker does.
@@ -923,4 +936,21 @@ fn base64url(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Carries out what is to be done beside a request; how many fetches that took.
+fn aside(engine: &mut Engine, keys: Option<&[u8]>, now: u64) -> usize {
+    let mut fetched = 0;
+    let mut next = engine.errand(now);
+    while let Some(Next {
+        step: Step::FetchKeys { .. },
+        flight: Some(flight),
+    }) = next
+    {
+        fetched += 1;
+        let bytes = postcard::to_allocvec(&flight).expect("it serializes");
+        let flight = postcard::from_bytes(&bytes).expect("it deserializes");
+        next = Some(engine.resume(flight, Event::Keys(keys), now, 0));
+    }
+    fetched
 }

@@ -85,6 +85,7 @@ codes! {
     NoDevelopmentKey "P0411" "The key of the development issuer is not at hand."
     DuplicateIssuer "P0412" "Two issuers have the same `issuer`."
     OpenBudget "P0413" "A plan lets pass what its quotas or budgets cannot be checked for, and no exception allows it."
+    QueryCredential "P0414" "API keys may come in a query, and no exception allows it."
 
     Expired "P0501" "A date that ends something has passed."
     ExpiresSoon "P0502" "A date that ends something is within 30 days (a warning)."

@@ -14,9 +14,9 @@ record! {
     ExceptionFields = "exceptions" {
         /// The rule that does not hold: `authentication` for an API that is open to everybody,
         /// `upstreams` for one that is reached without TLS, `on_error` for a plan that lets pass what its
-        /// quotas and budgets cannot be checked for.
+        /// quotas and budgets cannot be checked for, `query_credentials` for API keys in a query.
         rule: required ExceptionRule,
-        /// For what: `apis/<name>`, `providers/<name>` or `plans/<name>`.
+        /// For what: `apis/<name>`, `providers/<name>`, `plans/<name>`, or `gateway` as a whole.
         target as "for": required Text,
         /// Why, for whoever reads this in a year.
         reason: required Text,
@@ -30,10 +30,11 @@ record! {
 pub(crate) enum ExceptionRule {
     Authentication,
     OnError,
+    QueryCredentials,
     Upstreams,
 }
 choice!(ExceptionRule: "authentication" => Self::Authentication, "on_error" => Self::OnError,
-    "upstreams" => Self::Upstreams;
+    "query_credentials" => Self::QueryCredentials, "upstreams" => Self::Upstreams;
     later "owner", "limits", "lifecycle", "max_body");
 
 /// An exception, and whether something needed it.
@@ -46,6 +47,9 @@ pub(crate) struct Exception {
     end: Timestamp,
     used: bool,
 }
+
+/// What an exception is for that is for the gateway as a whole.
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// Checks an exception, and keeps it for whatever needs it.
 pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checker) {
@@ -67,13 +71,19 @@ pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checke
         ExceptionRule::Authentication => &["apis"],
         ExceptionRule::OnError => &["plans"],
         ExceptionRule::Upstreams => &["apis", "providers"],
+        ExceptionRule::QueryCredentials => &[],
     };
-    let known = target
-        .0
-        .split_once('/')
-        .is_some_and(|(kind, name)| kinds.contains(&kind) && !name.is_empty());
+    let whole = rule.value == ExceptionRule::QueryCredentials && target.0 == GATEWAY;
+    let known = whole
+        || target
+            .0
+            .split_once('/')
+            .is_some_and(|(kind, name)| kinds.contains(&kind) && !name.is_empty());
     if !known {
-        let forms: Vec<_> = kinds.iter().map(|kind| format!("`{kind}/<name>`")).collect();
+        let mut forms: Vec<_> = kinds.iter().map(|kind| format!("`{kind}/<name>`")).collect();
+        if forms.is_empty() {
+            forms.push(format!("`{GATEWAY}`"));
+        }
         checker
             .report()
             .error(
@@ -167,6 +177,7 @@ enum Elsewhere {
 fn elsewhere(target: &str, known: &Known<'_>) -> Elsewhere {
     let (kind, name) = target.split_once('/').unwrap_or(("", ""));
     let (here, anywhere) = match kind {
+        _ if target == GATEWAY => (true, true),
         "apis" => (known.apis.position(name).is_some(), known.apis.knows(name)),
         "plans" => (known.plans.position(name).is_some(), known.plans.knows(name)),
         _ => {

@@ -10,6 +10,7 @@ use super::exceptions::{self, ExceptionFields};
 use super::governance::Levels;
 use super::headers;
 use super::issuers::Issuer;
+use super::presented::{self, ApiKeyFields};
 use super::reader::{Field, Spanned};
 use super::scalars::{Duration, Header, Host, Name, Number, Origin, PerPeriod, Size};
 use super::secrets::quote;
@@ -40,6 +41,8 @@ record! {
         /// Which answers say how the caller's limits stand (`RateLimit`, `RateLimit-Policy`): `all`, or
         /// those that are `refused` by a limit.
         limit_headers: default "all" LimitHeaders,
+        /// Where an API key may come, besides `Authorization: Bearer`.
+        api_keys: default "{}" ApiKeyFields,
         /// What is logged.
         log: default "{}" Log,
         /// Whether every answer carries the hash of the policies that made it, as `x-turnpike-policy`. It is
@@ -236,6 +239,14 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
         gateway.hosts = checker.sorted(&hosts.0, |host| host.0.clone());
     }
     if let Some(floor) = &file.floor {
+        never_forward(floor, checker);
+    }
+    // They are never forwarded either.
+    let key_headers = file
+        .api_keys
+        .as_ref()
+        .map(|keys| presented::headers(keys, checker));
+    if let Some(floor) = &file.floor {
         compile_floor(floor, &mut gateway, checker);
     }
     if let Some(shield) = &file.shield
@@ -254,6 +265,9 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
         .is_some_and(|list| !checker.reader.reported_within(list.span));
     for exception in file.exceptions.iter().flat_map(|list| &list.0) {
         exceptions::compile(exception, checker);
+    }
+    if let (Some(fields), Some(headers)) = (&file.api_keys, key_headers) {
+        gateway.api_keys = presented::compile(fields, headers, checker);
     }
     gateway
 }
@@ -293,14 +307,6 @@ fn compile_floor(floor: &FloorFields, gateway: &mut crate::Gateway, checker: &mu
                 .help("write for example `10MiB`");
         }
     }
-    if let Some(never) = &floor.never_forward {
-        gateway_list(&never.0, checker);
-        checker.floor.never_forward = never
-            .0
-            .iter()
-            .map(|header| (header.0.clone(), header.span))
-            .collect();
-    }
     if let Some(forward) = &floor.forward_headers {
         for header in &forward.0 {
             headers::check_forward(header, checker);
@@ -322,6 +328,17 @@ fn compile_floor(floor: &FloorFields, gateway: &mut crate::Gateway, checker: &mu
             }
         }
         gateway.answer_headers = gateway_list(&answer.0, checker);
+    }
+}
+
+fn never_forward(floor: &FloorFields, checker: &mut Checker) {
+    if let Some(never) = &floor.never_forward {
+        gateway_list(&never.0, checker);
+        checker.floor.never_forward = never
+            .0
+            .iter()
+            .map(|header| (header.0.clone(), header.span))
+            .collect();
     }
 }
 

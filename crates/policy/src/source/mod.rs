@@ -35,6 +35,7 @@ mod narrowed;
 mod openapi;
 mod overlays;
 mod plans;
+mod presented;
 mod providers;
 mod reader;
 pub mod reference;

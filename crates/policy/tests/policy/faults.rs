@@ -240,6 +240,22 @@ const CASES: &[Case] = &[
     case!("plans/gold.yaml": "rate: 10/s" => "spend: 5 EUR/day"; "plans/gold.yaml:3:12: error[P0205]"),
     case!("models/chat.yaml": "to: openai/gpt" => "{ to: openai/gpt, price: { input: 1 USD/Mtok } }"; "models/chat.yaml:4:"),
 
+    // What is kept with every request.
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n  - { rate: 10/s, id: l0, subject: [consumer, { claim: c0a }, { claim: c0b }, { claim: c0c }] }\n  - { rate: 10/s, id: l1, subject: [consumer, { claim: c1a }, { claim: c1b }, { claim: c1c }] }\n  - { rate: 10/s, id: l2, subject: [consumer, { claim: c2a }, { claim: c2b }, { claim: c2c }] }\n  - { rate: 10/s, id: l3, subject: [consumer, { claim: c3a }, { claim: c3b }, { claim: c3c }] }\n  - { rate: 10/s, id: l4, subject: [consumer, { claim: c4a }, { claim: c4b }, { claim: c4c }] }\n  - { rate: 10/s, id: l5, subject: [consumer, { claim: c5a }, { claim: c5b }, { claim: c5c }] }"; "gateway.yaml:1:1: error[P0206]: the limits count by 18 claims, more than 16"),
+    case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n  - { rate: 10/s, id: l0, subject: [consumer, { header: x-0a }, { header: x-0b }, { header: x-0c }] }\n  - { rate: 10/s, id: l1, subject: [consumer, { header: x-1a }, { header: x-1b }, { header: x-1c }] }\n  - { rate: 10/s, id: l2, subject: [consumer, { header: x-2a }, { header: x-2b }, { header: x-2c }] }\n  - { rate: 10/s, id: l3, subject: [consumer, { header: x-3a }, { header: x-3b }, { header: x-3c }] }\n  - { rate: 10/s, id: l4, subject: [consumer, { header: x-4a }, { header: x-4b }, { header: x-4c }] }\n  - { rate: 10/s, id: l5, subject: [consumer, { header: x-5a }, { header: x-5b }, { header: x-5c }] }"; "gateway.yaml:1:1: error[P0206]: the limits count by 18 headers, more than 16"),
+
+    // Where API keys may come.
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { query: [key] }"; "gateway.yaml:2:20: error[P0414]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { query: ['a b'] }"; "gateway.yaml:2:21: error[P0207]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { headers: [content-type] }"; "gateway.yaml:2:23: error[P0214]: `content-type` cannot carry an API key: it says something else"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { headers: [cookie] }"; "gateway.yaml:2:23: error[P0214]: `cookie` cannot carry an API key: it carries another credential"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { headers: [x-a, X-A] }"; "gateway.yaml:2:28: error[P0209]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { schemes: [Bearer] }"; "gateway.yaml:2:23: error[P0210]: the scheme `Bearer` is the one of tokens"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\napi_keys: { schemes: [a, b, c, d, e, f, g, h, i] }"; "gateway.yaml:2:22: error[P0206]: 9 schemes may carry API keys, of at most 8"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [x-acme-key] }\napi_keys: { headers: [x-acme-key] }"; "gateway.yaml:2:28: error[P0210]: `x-acme-key` is forwarded and never forwarded"),
+    case!("gateway.yaml": "environments:" => "exceptions: [{ rule: query_credentials, for: apis/pets, reason: x, until: 2099-01-01 }]\nenvironments:"; "gateway.yaml:8:46: error[P0301]: `apis/pets` is nothing that this exception can be for"),
+    case!("gateway.yaml": "environments:" => "exceptions: [{ rule: query_credentials, for: gateway, reason: x, until: 2099-01-01 }]\nenvironments:"; "gateway.yaml:8:14: warning[P0504]"),
+
     // Not built yet.
     case!("providers/openai.yaml": "wire: openai" => "wire: anthropic"; "providers/openai.yaml:2:7: error[P0901]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ncache: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),

@@ -10,6 +10,8 @@
 )]
 
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod canonical;
 #[cfg(test)]
 mod causes;

@@ -362,6 +362,107 @@ fn cve_2023_50658_no_header_sets_an_amount_of_work() {
     }
 }
 
+/// A public key in the forms in which it is given away.
+const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7\n6e8Tus9uPHvRVEXH8UTNG72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==\n-----END PUBLIC KEY-----\n";
+
+/// What comes of a token whose MAC was made with a text, by an issuer whose secret is that text.
+fn by_text(secret: &str) -> Result<Principal, Refusal> {
+    let policy = policy();
+    let mut store = Store::new(&policy, &[7; 32], |_| Some(secret.as_bytes().to_vec()));
+    let input = format!(
+        "{}.{}",
+        base64url(br#"{"alg":"HS256"}"#),
+        base64url(good(SECRET).to_string().as_bytes())
+    );
+    let mac = Hs256.sign(&Hs256Key::new(secret.as_bytes()), input.as_bytes());
+    let token = format!("{input}.{}", base64url(&mac.as_bytes()));
+    identify(&policy, &mut store, &token, NOW)
+}
+
+fn no_secret(found: &Result<Principal, Refusal>) -> bool {
+    matches!(found, Err(Refusal::SecretMissing { .. }))
+}
+
+#[test]
+fn cve_2023_48223_a_key_that_is_given_away_is_no_secret() {
+    assert!(
+        by_text("a secret of more than thirty-two bytes, as it should be").is_ok(),
+        "what is a secret is one"
+    );
+    assert!(no_secret(&by_text(PEM)));
+    assert!(no_secret(&by_text(&PEM.replace("PUBLIC KEY", "RSA PUBLIC KEY"))));
+    assert!(no_secret(&by_text(&PEM.replace("PUBLIC KEY", "CERTIFICATE"))));
+}
+
+#[test]
+fn cve_2026_34950_blanks_before_a_key_make_it_no_secret() {
+    for blanks in [" ", "\n", "\r\n\t", "\u{feff}", "\u{a0}", "\0", "\u{2028} \n"] {
+        assert!(no_secret(&by_text(&format!("{blanks}{PEM}"))), "{blanks:?}");
+        assert!(
+            no_secret(&by_text(&format!("{blanks}{ES256_PUBLIC}"))),
+            "{blanks:?}"
+        );
+    }
+}
+
+#[test]
+fn libjwt_200_the_kind_of_an_issuers_keys_decides_not_the_header() {
+    // An RSA key of the issuer, and a MAC that was made with its text.
+    let mut policy = policy();
+    policy.issuers[REMOTE as usize].algorithms = vec![RS256, HS256];
+    let mut store = Store::new(&policy, &[7; 32], |_| Some(PEM.as_bytes().to_vec()));
+    let mut modulus = vec![0xa5; 256];
+    modulus[255] = 1;
+    let key = format!(
+        r#"{{"kty":"RSA","kid":"rsa","e":"AQAB","n":"{}"}}"#,
+        base64url(&modulus)
+    );
+    store.keys.fetched(REMOTE, Some(jwks(&[&key]).as_bytes()), NOW);
+    for text in [key.as_str(), PEM, &base64url(&modulus)] {
+        let input = format!(
+            "{}.{}",
+            base64url(br#"{"alg":"HS256","kid":"rsa"}"#),
+            base64url(good(REMOTE).to_string().as_bytes())
+        );
+        let mac = Hs256.sign(&Hs256Key::new(text.as_bytes()), input.as_bytes());
+        let token = format!("{input}.{}", base64url(&mac.as_bytes()));
+        assert!(no_algorithm(&identify(&policy, &mut store, &token, NOW)));
+    }
+}
+
+#[test]
+fn python_jose_413_a_critical_extension_is_not_skipped() {
+    for crit in [
+        r#"["exp"]"#,
+        r#"["b64"]"#,
+        r#"["http://example.com/x"]"#,
+        "[]",
+        "null",
+        r#""exp""#,
+        "{}",
+    ] {
+        let header = format!(r#"{{"alg":"HS256","crit":{crit},"exp":4000000000}}"#);
+        assert!(malformed(&under(&header)), "{crit}");
+    }
+}
+
+#[test]
+fn rustsec_2023_0071_no_private_key_of_rsa_is_used() {
+    // Timing tells of private operations alone. The crate serves tests, and nothing that is deployed.
+    let manifest = include_str!("../../../Cargo.toml");
+    let (deployed, tests) = manifest.split_once("[dev-dependencies]").unwrap();
+    assert!(!deployed.contains("\"rsa\"") && tests.contains("\"rsa\""));
+    assert!(!include_str!("../../../../core/Cargo.toml").contains("rsa"));
+    // A private key of an issuer's is no key here.
+    let mut modulus = vec![0xa5; 256];
+    modulus[255] = 1;
+    let key = format!(
+        r#"{{"kty":"RSA","kid":"rsa","e":"AQAB","n":"{}","d":"AAAA"}}"#,
+        base64url(&modulus)
+    );
+    assert!(KeySet::from_jwks(jwks(&[&key]).as_bytes()).is_err());
+}
+
 /// What `docs/security.md` says is shown, is: each test that it names is in the file that it names, and each
 /// test here has its row.
 #[test]

@@ -13,14 +13,20 @@ fn picked(headers: [Option<&str>; 3]) -> Result<Credential<'_>, Refusal> {
         x_api_key,
         ..Presented::default()
     };
-    let azure = pick(&Presented {
-        api_key: other,
-        ..presented
-    });
-    let google = pick(&Presented {
-        x_goog_api_key: other,
-        ..presented
-    });
+    let azure = pick(
+        &Presented {
+            api_key: other,
+            ..presented
+        },
+        &[],
+    );
+    let google = pick(
+        &Presented {
+            x_goog_api_key: other,
+            ..presented
+        },
+        &[],
+    );
     assert_eq!(azure, google);
     azure
 }
@@ -121,4 +127,55 @@ fn malformed_credentials_are_refused() {
         let found = picked([None, Some(key), None]);
         assert!(matches!(found, Err(Refusal::Malformed(_))), "{key:?} {found:?}");
     }
+}
+
+#[test]
+fn a_key_may_stand_where_the_policy_says() {
+    let schemes = ["apikey".to_owned()];
+    let key = Credential::Key {
+        key: KEY,
+        id: "trial",
+    };
+    let by = |authorization: Option<&'static str>, other: Option<&'static str>| {
+        pick(
+            &Presented {
+                authorization,
+                other,
+                ..Presented::default()
+            },
+            &schemes,
+        )
+    };
+    for authorization in [
+        "ApiKey tpk_trial_0a1B-2_c",
+        "APIKEY  tpk_trial_0a1B-2_c",
+        "Bearer tpk_trial_0a1B-2_c",
+    ] {
+        assert_eq!(by(Some(authorization), None), Ok(key));
+        assert_eq!(by(Some(authorization), Some(KEY)), Ok(key), "the same one");
+        assert_eq!(by(Some(authorization), Some("tpk_a_b")), Err(Refusal::Ambiguous));
+    }
+    assert_eq!(by(None, Some(KEY)), Ok(key));
+    // Tokens stand behind `Bearer`, and in the headers of SDKs that know keys only; nowhere else.
+    for (authorization, other) in [
+        (Some("ApiKey e30.e30.AAAA"), None),
+        (Some("Token tpk_trial_0a1B-2_c"), None),
+        (None, Some(JWT)),
+        (Some("Bearer e30.e30.AAAA"), Some(JWT)),
+        (None, Some("")),
+        (None, Some("tpk_")),
+        (None, Some("tpk_trial_0a1B%2D2_c")),
+    ] {
+        let found = by(authorization, other);
+        assert!(
+            matches!(found, Err(Refusal::Malformed(_))),
+            "{authorization:?} {other:?} {found:?}"
+        );
+    }
+    let several = Presented {
+        other: Some(KEY),
+        several: true,
+        ..Presented::default()
+    };
+    assert_eq!(pick(&several, &schemes), Err(Refusal::Ambiguous));
 }

@@ -3,11 +3,25 @@ use turnpike_policy::Algorithm::{ES256, ES384, EdDSA, PS256, PS512, RS256};
 use turnpike_policy::KeyKind;
 
 use super::super::jwk::Key;
-use super::super::key_store::{Access, COOL_DOWN, FRESH, KeyStore, MAX_COLD, RETRY, STALE};
+use super::super::key_store::{Access, CLAIM, COOL_DOWN, EARLY, FRESH, KeyStore, May, RETRY, Refetch, STALE};
 use super::super::keys::{Choice, KeySet};
 use super::{
     ED25519_PRIVATE, ED25519_PUBLIC, ES256_PRIVATE, ES256_PUBLIC, INLINE, NOW, REMOTE, SECRET, base64url,
     jwks, policy,
+};
+
+/// A request that begins, one that has waited enough, and one that has had its fetch.
+const MAY: May = May {
+    fetch: true,
+    wait: true,
+};
+const IMPATIENT: May = May {
+    fetch: true,
+    wait: false,
+};
+const NEITHER: May = May {
+    fetch: false,
+    wait: false,
 };
 
 /// A modulus of so many bits, odd.
@@ -267,20 +281,20 @@ fn a_generation_names_what_a_set_holds() {
 #[test]
 fn inline_keys_are_there_at_once_and_never_fetched() {
     let mut store = KeyStore::new(&policy());
-    assert!(matches!(store.access(INLINE, NOW, true), Access::Use(_)));
+    assert!(matches!(store.access(INLINE, NOW, MAY), Access::Use(_)));
     assert!(matches!(
-        store.access(INLINE, NOW + 10 * STALE, true),
+        store.access(INLINE, NOW + 10 * STALE, MAY),
         Access::Use(_)
     ));
-    assert!(!store.refetch(INLINE, NOW));
+    assert_eq!(store.refetch(INLINE, NOW, MAY), Refetch::No);
     store.fetched(INLINE, Some(jwks(&[ED25519_PUBLIC]).as_bytes()), NOW);
-    let Access::Use(set) = store.access(INLINE, NOW, true) else {
+    let Access::Use(set) = store.access(INLINE, NOW, MAY) else {
         panic!()
     };
     assert_eq!(chosen(set, Some("ec"), ES256), "ec");
     for issuer in [SECRET, 3, u32::MAX] {
-        assert!(matches!(store.access(issuer, NOW, true), Access::Unavailable(_)));
-        assert!(!store.refetch(issuer, NOW));
+        assert!(matches!(store.access(issuer, NOW, MAY), Access::Unavailable(_)));
+        assert_eq!(store.refetch(issuer, NOW, MAY), Refetch::No);
     }
 }
 
@@ -293,38 +307,40 @@ fn fetched_keys_age() {
     let answer = jwks(&[ES256_PUBLIC]);
     let mut store = KeyStore::new(&policy());
     assert!(!store.stands(REMOTE, 0, NOW));
-    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
-    // Another request of the same moment does not wait for it.
-    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
-    assert!(matches!(store.access(REMOTE, NOW, false), Access::Unavailable(_)));
+    assert_eq!(store.access(REMOTE, NOW, MAY), Access::Fetch);
+    assert_eq!(store.access(REMOTE, NOW, MAY), Access::Wait);
+    assert!(matches!(
+        store.access(REMOTE, NOW, NEITHER),
+        Access::Unavailable(_)
+    ));
     store.fetched(REMOTE, Some(answer.as_bytes()), NOW);
     let generation = store.generation(REMOTE).unwrap();
 
-    assert!(is_use(&store.access(REMOTE, NOW + FRESH - 1, true)));
+    assert!(is_use(&store.access(REMOTE, NOW + FRESH - 1, MAY)));
     assert!(store.stands(REMOTE, generation, NOW + FRESH - 1));
     assert!(!store.stands(REMOTE, generation + 1, NOW));
     // From now on one request in 30 s asks again, and the others use what there is.
     let old = NOW + FRESH;
     assert!(!store.stands(REMOTE, generation, old));
-    assert_eq!(store.access(REMOTE, old, true), Access::Fetch);
-    assert!(is_use(&store.access(REMOTE, old, true)));
-    assert!(is_use(&store.access(REMOTE, old + COOL_DOWN - 1, true)));
-    assert_eq!(store.access(REMOTE, old + COOL_DOWN, true), Access::Fetch);
+    assert_eq!(store.access(REMOTE, old, MAY), Access::Fetch);
+    assert!(is_use(&store.access(REMOTE, old, MAY)));
+    assert!(is_use(&store.access(REMOTE, old + COOL_DOWN - 1, MAY)));
+    assert_eq!(store.access(REMOTE, old + COOL_DOWN, MAY), Access::Fetch);
     // What comes back useless changes nothing.
     for useless in [None, Some(&b""[..]), Some(b"{\"keys\":[]}"), Some(b"<html>")] {
         store.fetched(REMOTE, useless, old + COOL_DOWN);
-        assert!(is_use(&store.access(REMOTE, old + COOL_DOWN, true)));
+        assert!(is_use(&store.access(REMOTE, old + COOL_DOWN, MAY)));
         assert_eq!(store.generation(REMOTE), Some(generation));
     }
-    assert!(is_use(&store.access(REMOTE, old + 2 * COOL_DOWN - 1, true)));
-    assert_eq!(store.access(REMOTE, old + 2 * COOL_DOWN, true), Access::Fetch);
+    assert!(is_use(&store.access(REMOTE, old + 2 * COOL_DOWN - 1, MAY)));
+    assert_eq!(store.access(REMOTE, old + 2 * COOL_DOWN, MAY), Access::Fetch);
     // Until they are too old.
-    assert!(is_use(&store.access(REMOTE, NOW + STALE - 1, false)));
+    assert!(is_use(&store.access(REMOTE, NOW + STALE - 1, NEITHER)));
     assert!(matches!(
-        store.access(REMOTE, NOW + STALE, false),
+        store.access(REMOTE, NOW + STALE, NEITHER),
         Access::Unavailable(_)
     ));
-    assert_eq!(store.access(REMOTE, NOW + STALE, true), Access::Fetch);
+    assert_eq!(store.access(REMOTE, NOW + STALE, MAY), Access::Fetch);
     // The same set again: fresh, and the same generation. Another one: another.
     store.fetched(REMOTE, Some(answer.as_bytes()), NOW + STALE);
     assert!(store.stands(REMOTE, generation, NOW + STALE));
@@ -335,34 +351,73 @@ fn fetched_keys_age() {
 #[test]
 fn failing_fetches_are_not_hammered() {
     let mut store = KeyStore::new(&policy());
-    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    assert_eq!(store.access(REMOTE, NOW, MAY), Access::Fetch);
     store.fetched(REMOTE, None, NOW);
     let failed = Access::Unavailable("they could not be fetched");
-    assert_eq!(store.access(REMOTE, NOW, true), failed);
-    assert_eq!(store.access(REMOTE, NOW + RETRY - 1, true), failed);
-    assert_eq!(store.access(REMOTE, NOW + RETRY, true), Access::Fetch);
-    // An issuer that does not answer at all.
+    assert_eq!(store.access(REMOTE, NOW, MAY), failed);
+    assert_eq!(store.access(REMOTE, NOW + RETRY - 1, MAY), failed);
+    assert_eq!(store.access(REMOTE, NOW + RETRY, MAY), Access::Fetch);
+}
+
+#[test]
+fn one_fetch_is_claimed_at_a_time() {
     let mut store = KeyStore::new(&policy());
-    for _ in 0..MAX_COLD {
-        assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    assert_eq!(store.access(REMOTE, NOW, MAY), Access::Fetch);
+    // An issuer that does not answer at all: the others wait, and whoever has waited enough does not.
+    for now in [NOW, NOW + 1, NOW + CLAIM - 1] {
+        for _ in 0..100 {
+            assert_eq!(store.access(REMOTE, now, MAY), Access::Wait);
+        }
+        assert!(matches!(
+            store.access(REMOTE, now, IMPATIENT),
+            Access::Unavailable(_)
+        ));
     }
-    assert!(matches!(
-        store.access(REMOTE, NOW + COOL_DOWN - 1, true),
-        Access::Unavailable(_)
-    ));
-    assert_eq!(store.access(REMOTE, NOW + COOL_DOWN, true), Access::Fetch);
+    // A claim ends without its fetch: one of them makes the next.
+    assert_eq!(store.access(REMOTE, NOW + CLAIM, MAY), Access::Fetch);
+    assert_eq!(store.access(REMOTE, NOW + CLAIM, MAY), Access::Wait);
+    // What comes in late is taken all the same, and the claim of the other is over with it.
+    store.fetched(REMOTE, Some(jwks(&[ES256_PUBLIC]).as_bytes()), NOW + CLAIM + 1);
+    assert!(is_use(&store.access(REMOTE, NOW + CLAIM + 1, MAY)));
+}
+
+#[test]
+fn keys_are_fetched_anew_before_they_are_too_old() {
+    let mut store = KeyStore::new(&policy());
+    assert!(!store.refresh(REMOTE, NOW), "nothing was ever used");
+    store.fetched(REMOTE, Some(jwks(&[ES256_PUBLIC]).as_bytes()), NOW);
+    let early = NOW + FRESH - EARLY;
+    assert!(!store.refresh(REMOTE, early - 1));
+    assert!(store.refresh(REMOTE, early));
+    assert!(!store.refresh(REMOTE, early), "once");
+    assert!(!store.refresh(REMOTE, early + COOL_DOWN - 1));
+    assert!(is_use(&store.access(REMOTE, early, MAY)), "nobody waits");
+    assert!(store.refresh(REMOTE, early + COOL_DOWN), "it was lost");
+    store.fetched(REMOTE, Some(jwks(&[ES256_PUBLIC]).as_bytes()), early + COOL_DOWN);
+    assert!(!store.refresh(REMOTE, NOW + FRESH - 1));
+    assert!(is_use(&store.access(REMOTE, early + COOL_DOWN + FRESH - 1, MAY)));
+    // Later than that a request has to ask, and those that are in the policy are never asked for.
+    assert!(!store.refresh(REMOTE, early + COOL_DOWN + FRESH));
+    for issuer in [INLINE, SECRET, 3] {
+        assert!(!store.refresh(issuer, NOW));
+    }
 }
 
 #[test]
 fn an_unknown_key_is_looked_for_once_in_thirty_seconds() {
     let mut store = KeyStore::new(&policy());
-    assert_eq!(store.access(REMOTE, NOW, true), Access::Fetch);
+    assert_eq!(store.access(REMOTE, NOW, MAY), Access::Fetch);
     store.fetched(REMOTE, Some(jwks(&[ES256_PUBLIC]).as_bytes()), NOW);
-    assert!(!store.refetch(REMOTE, NOW + COOL_DOWN - 1));
-    assert!(store.refetch(REMOTE, NOW + COOL_DOWN));
-    assert!(!store.refetch(REMOTE, NOW + COOL_DOWN));
+    let soon = NOW + COOL_DOWN;
+    assert_eq!(store.refetch(REMOTE, soon - 1, MAY), Refetch::No);
+    assert_eq!(store.refetch(REMOTE, soon, NEITHER), Refetch::No);
+    assert_eq!(store.refetch(REMOTE, soon, MAY), Refetch::Fetch);
+    // Whoever has such a key meanwhile learns what comes of that.
+    assert_eq!(store.refetch(REMOTE, soon, MAY), Refetch::Wait);
+    assert_eq!(store.refetch(REMOTE, soon, IMPATIENT), Refetch::No);
+    assert_eq!(store.refetch(REMOTE, soon + CLAIM, MAY), Refetch::No);
     // The answer counts, when it comes late.
     store.fetched(REMOTE, None, NOW + 2 * COOL_DOWN);
-    assert!(!store.refetch(REMOTE, NOW + 2 * COOL_DOWN));
-    assert!(store.refetch(REMOTE, NOW + 3 * COOL_DOWN));
+    assert_eq!(store.refetch(REMOTE, NOW + 2 * COOL_DOWN, MAY), Refetch::No);
+    assert_eq!(store.refetch(REMOTE, NOW + 3 * COOL_DOWN, MAY), Refetch::Fetch);
 }

@@ -7,12 +7,15 @@ mod claims;
 mod credential;
 mod discovery;
 mod flow;
+mod fuzz;
 mod keys;
+mod many;
 mod native;
 mod properties;
 mod signatures;
 mod token;
 mod vectors;
+mod work;
 
 use jwt_compact::alg::{Ed25519, Es256, Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use jwt_compact::jwk::JsonWebKey;
@@ -204,6 +207,7 @@ fn finish(store: &mut Store, outcome: Outcome, now: u64) -> Result<Principal, Re
             verified(store, postcard::from_bytes(&bytes).unwrap(), right, now)
         }
         Outcome::FetchKeys(ask) => panic!("asked for keys: {ask:?}"),
+        Outcome::Wait(_) => panic!("nobody else fetches keys"),
     }
 }
 

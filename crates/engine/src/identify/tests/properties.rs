@@ -19,7 +19,9 @@ proptest! {
         api_key in proptest::option::of("(tpk_)?[a-z_.,]{0,30}"),
     ) {
         let (a, x, k) = (authorization.as_deref(), x_api_key.as_deref(), api_key.as_deref());
-        let head = Presented { authorization: a, x_api_key: x, api_key: k, x_goog_api_key: x };
+        let head = Presented {
+            authorization: a, x_api_key: x, api_key: k, x_goog_api_key: x, other: k, several: false,
+        };
         let outcome = begin(&POLICY, &mut store(&POLICY), &head, NOW);
         prop_assert!(matches!(outcome, Outcome::Refused(_)));
     }
