@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 4;
+pub const WIRE: u32 = 5;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -111,8 +111,8 @@ fn attend(core: &mut Option<Core>, bundle: &[u8], message: &[u8], out: &mut Writ
 }
 
 /// FACTS: what the shell must know before it can start the engine. Answers [`WIRE`], the names of the head's
-/// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer headers that may be copied, and the secrets that
-/// the engine needs.
+/// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer headers that may be copied, the secrets that
+/// the engine needs, and whether it wants to know countries.
 fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     let bundle = Bundle::from_bytes(bundle).map_err(|error| Trouble::Told(error.to_string()))?;
     out.u8(tell::DATA);
@@ -123,6 +123,7 @@ fn facts(bundle: &[u8], out: &mut Writer) -> Result<(), Trouble> {
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
     out.texts(Engine::own_secrets(&bundle.compiled).iter());
+    out.flag(bundle.compiled.country);
     Ok(())
 }
 
@@ -292,7 +293,8 @@ impl Core {
         }
     }
 
-    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers.
+    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers, and, where FACTS
+    /// asked for it, the country.
     fn begin(&mut self, reader: &mut Reader<'_>) -> Option<Next> {
         let now = reader.ms()?;
         let random = random(reader)?;
@@ -310,6 +312,9 @@ impl Core {
         let named: Option<Vec<_>> = named.iter().map(|_| reader.optional_text()).collect();
         let named = named?;
         head.named = &named;
+        if self.engine.policy().country {
+            head.country = reader.optional_text()?;
+        }
         #[cfg(feature = "faults")]
         fault(head.url.contains("fault=begin"), "begin");
         Some(self.engine.begin(&head, now, &random))

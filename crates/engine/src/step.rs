@@ -44,6 +44,9 @@ pub struct Head<'a> {
     /// Values of [`turnpike_policy::Compiled::headers`], in that order, joined in the same way; what is
     /// missing here was not sent.
     pub named: &'a [Option<&'a str>],
+    /// The country that the request comes from, as the platform tells it: handed in where
+    /// [`turnpike_policy::Compiled::country`] asks for it, and never what a client said.
+    pub country: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {

@@ -15,7 +15,7 @@ const HEADER: usize = 4 + 2 + 32;
 
 /// The version of the format that this build writes and reads. It changes with every change of
 /// [`Compiled`] that would make old bytes mean something else.
-pub const FORMAT: u16 = 8;
+pub const FORMAT: u16 = 9;
 
 /// Where a bundle comes from. The environment is in [`crate::Gateway::environment`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,7 @@ fn without_origins(mut compiled: Compiled) -> Compiled {
     compiled.operations.iter_mut().for_each(|operation| {
         operation.origin.clear();
         operation.scopes_origin.clear();
+        operation.rules.iter_mut().for_each(|rule| rule.origin.clear());
     });
     compiled
         .providers

@@ -7,8 +7,10 @@
 
 mod bundle;
 mod compiled;
+mod rule;
 #[cfg(feature = "source")]
 pub mod source;
 
 pub use bundle::{Bundle, BundleError, FORMAT, Stamp};
 pub use compiled::*;
+pub use rule::*;

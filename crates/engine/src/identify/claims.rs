@@ -9,7 +9,7 @@ use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 
 use super::encoding::Members;
 use super::token::Unverified;
-use super::{CredentialKind, Principal, Refusal};
+use super::{CredentialKind, Principal, Refusal, claim_value};
 
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -115,7 +115,7 @@ pub(super) fn check(
         issuer: Some(index),
         subject: subject.to_owned(),
         scopes: scopes(&claims.custom)?,
-        claims: kept(&claims.custom, &policy.claims),
+        claims: claim_value::kept(&claims.custom, &policy.claims),
         credential: CredentialKind::Token,
         expires: Some(expires),
     };
@@ -162,14 +162,6 @@ fn text<'a>(claims: &'a Members<Value>, name: &str) -> Result<Option<&'a str>, R
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
         Some(_) => Err(Refusal::claim(name.to_owned(), "is not a non-empty string")),
     }
-}
-
-/// What a token says of the claims that the policy names: what is neither text, number nor boolean is as
-/// if it were not there.
-fn kept(claims: &Members<Value>, names: &[String]) -> Vec<Option<String>> {
-    let plain = |value: &&Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
-    let value = |name: &String| claims.get(name).filter(plain).map(Value::to_string);
-    names.iter().map(value).collect()
 }
 
 /// Refuses a token that was not issued to this client: `client_id` (RFC 9068, 2.2) and `azp` (`OpenID`
