@@ -151,6 +151,7 @@ impl World {
             let named = &self.engine.policy().headers;
             let named: Vec<Option<&str>> = named.iter().map(|name| value_of(&headers, name)).collect();
             head.named = &named;
+            head.country = request.country.as_deref();
             let random = self.randoms();
             let next = self.engine.begin(&head, now, &random);
             one.answer.request_headers = headers;

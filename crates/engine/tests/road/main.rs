@@ -12,6 +12,7 @@
 mod apis;
 mod budgets;
 mod codes;
+mod conditions;
 mod cross_origin;
 mod identity;
 mod limits;

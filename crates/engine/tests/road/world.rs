@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
+    /// The country that it comes from, as the platform tells it.
+    pub(crate) country: Option<String>,
     /// Reading the body fails so.
     pub(crate) broken: Option<BodyFailure>,
     /// The client leaves after so many milliseconds.
@@ -380,6 +382,7 @@ impl World {
         let named = &self.compiled.headers;
         let named: Vec<_> = named.iter().map(|name| request.value(name)).collect();
         head.named = &named;
+        head.country = request.country.as_deref();
         let random = self.randoms();
         self.engine.begin(&head, self.now, &random)
     }

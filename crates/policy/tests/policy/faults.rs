@@ -240,11 +240,15 @@ const CASES: &[Case] = &[
     case!("plans/gold.yaml": "rate: 10/s" => "spend: 5 EUR/day"; "plans/gold.yaml:3:12: error[P0205]"),
     case!("models/chat.yaml": "to: openai/gpt" => "{ to: openai/gpt, price: { input: 1 USD/Mtok } }"; "models/chat.yaml:4:"),
 
+    // Conditions.
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, when: claims.x = 'a' }]"; "apis/pets/api.yaml:5:47: error[P0220]: `=` has no meaning here"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, when: claims.sub > 3 }]"; "apis/pets/api.yaml:5:38: error[P0221]: claims.sub is a text"),
+
     // Not built yet.
     case!("providers/openai.yaml": "wire: openai" => "wire: anthropic"; "providers/openai.yaml:2:7: error[P0901]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ncache: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\ntemplate: x"; "apis/pets/api.yaml:5:11: error[P0301]: there is no template `x`"),
-    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], when: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], roles: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
     case!("gateway.yaml": "[RS256]" => "[ES512]"; "gateway.yaml:6:18: error[P0901]"),
     case!("guardrails/y.yaml" = "b: 1"; "guardrails/y.yaml:1:1: error[P0901]"),
     case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 3.2.0"; "apis/pets/v1.yaml:1:10: error[P0901]"),

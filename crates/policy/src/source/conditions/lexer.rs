@@ -49,6 +49,35 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token<'_>, Range<usize>)>, Wrong
     Ok(found)
 }
 
+/// Whether a text with its variables filled in says the same as before, but for what is in quotes and for
+/// numbers: whoever gives a value has no other say in a condition than that value.
+pub(super) fn same_shape(written: &str, filled: &str) -> bool {
+    let mut plain = String::with_capacity(written.len());
+    let mut rest = written;
+    while let Some((before, after)) = rest.split_once("${") {
+        // `$${` stands for `${` itself.
+        if let Some(before) = before.strip_suffix('$') {
+            plain.push_str(before);
+            plain.push_str("${");
+            rest = after;
+            continue;
+        }
+        plain.push_str(before);
+        plain.push('0');
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    plain.push_str(rest);
+    let (Ok(plain), Ok(filled)) = (tokens(&plain), tokens(filled)) else {
+        return false;
+    };
+    let same = |one: &Token<'_>, other: &Token<'_>| match (one, other) {
+        (Token::Text(_), Token::Text(_)) | (Token::Number(_), Token::Number(_)) => true,
+        (one, other) => one == other,
+    };
+    let mut pairs = plain.iter().zip(&filled);
+    plain.len() == filled.len() && pairs.all(|((one, _), (other, _))| same(one, other))
+}
+
 fn token(rest: &str, at: usize) -> Result<(Token<'_>, usize), Wrong> {
     let end_of = |wanted: fn(char) -> bool| rest.find(|c| !wanted(c)).unwrap_or(rest.len());
     let first = rest.chars().next().unwrap_or_default();

@@ -102,6 +102,18 @@ impl ConditionText {
     /// used.
     fn read_by(node: &Node, reader: &mut Reader, parse: impl Fn(&str) -> Result<(), Wrong>) -> Option<Self> {
         let text = reader.text(node, &Self::expects())?;
+        let written = node.text().unwrap_or_default();
+        if written.contains("${") && !lexer::same_shape(written, &text) {
+            reader
+                .report
+                .error(
+                    Code::BadCondition,
+                    node.span,
+                    "a value becomes a part of this condition that is neither a text in quotes nor a number",
+                )
+                .help("write `'${name}'`, and give it a value without quotes and backslashes");
+            return None;
+        }
         let places = reader
             .report
             .text(node.span)
@@ -155,7 +167,12 @@ impl ConditionText {
     fn report(&self, wrong: &Wrong, report: &mut Report) {
         report
             .error(wrong.code, self.span(&wrong.range), &wrong.message)
-            .maybe_help(wrong.help.clone());
+            .help(
+                wrong
+                    .help
+                    .as_deref()
+                    .unwrap_or("docs/policy.md shows how conditions are written"),
+            );
     }
 
     /// Where a part of it stands in its file.
