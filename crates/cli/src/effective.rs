@@ -111,7 +111,7 @@ fn answers(operation: &Operation, api: &Api) -> Vec<Fact> {
         facts.push(Fact::new("credential sent", words::or_none(sent), &api.origin));
         let told = api.upstream_headers.iter();
         let told = told.map(|told| format!("{}: {}", told.header, claim_name(&told.claim)));
-        facts.extend(told.map(|told| Fact::new("told of the caller", told, &api.origin)));
+        facts.extend(told.map(|told| Fact::new("upstream is told", told, &api.origin)));
     }
     facts
 }
