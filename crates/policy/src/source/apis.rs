@@ -228,6 +228,16 @@ pub(crate) struct Shared<'a> {
     pub(crate) upstream_headers: Vec<(UpstreamHeader, Span)>,
 }
 
+impl Shared<'_> {
+    /// What its upstream is told of the caller.
+    pub(crate) fn told(&self) -> Vec<UpstreamHeader> {
+        self.upstream_headers
+            .iter()
+            .map(|(told, _)| told.clone())
+            .collect()
+    }
+}
+
 fn compile_one(
     name: &str,
     api: &Spanned<ApiFile>,

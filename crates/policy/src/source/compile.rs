@@ -242,12 +242,13 @@ fn build_on_templates(
 }
 
 /// What rules need beside themselves: the time zones that limits count in, so that the engine need not know the
-/// world's clocks; and the claims and the headers that limits and conditions look at.
+/// world's clocks; the claims and the headers that limits and conditions look at; and the names of secrets.
 fn name_what_is_needed(compiled: &mut Compiled, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) {
     let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
     let models = compiled.models.iter().flat_map(|model| &model.limits);
     let apis = compiled.apis.iter().flat_map(|api| &api.limits);
     compiled.zones = limits::zones(plans.chain(models).chain(apis));
+    compiled.secrets = checker.secrets.iter().cloned().collect();
     let gateway = file.map(|file| file.span);
     (compiled.claims, compiled.headers) = claims::used(compiled, gateway, checker);
     let rules = || compiled.operations.iter().flat_map(|operation| &operation.rules);
@@ -346,7 +347,6 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.consumers = callers.list;
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
-    compiled.secrets = checker.secrets.iter().cloned().collect();
     name_what_is_needed(&mut compiled, file, checker);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 

@@ -77,11 +77,7 @@ pub(crate) fn compile(
         base: base.clone(),
         lifecycle,
         limits: shared.limits.clone(),
-        upstream_headers: shared
-            .upstream_headers
-            .iter()
-            .map(|(told, _)| told.clone())
-            .collect(),
+        upstream_headers: shared.told(),
         origin: checker.report().origin(version.span),
     });
     for mut found in parsed.list {
