@@ -10,7 +10,7 @@ import { PORTS, json, startUpstream } from "./harness/upstream.mjs";
 let gateway;
 let upstream;
 before(async () => {
-  upstream = await startUpstream(PORTS.rest, (request, response) => json(response, 200, { ok: true }));
+  upstream = await startUpstream(PORTS.rest, (request, response) => json(response, { ok: true }));
   gateway = await startE2e({ cf: { country: "DE" } });
 });
 after(async () => {
