@@ -77,6 +77,7 @@ export function createCore(module, { now, fill, report }) {
         answer: wire.readTexts(),
         copied: new Set(wire.readTexts()),
         secrets: wire.readTexts(),
+        country: wire.readU8() === 1,
       };
       facts.ofBody = facts.head.map((name) => name.startsWith("content-"));
       facts.noted = new Set([...facts.answer, ...facts.copied, "content-encoding"]);
@@ -163,6 +164,9 @@ export function createCore(module, { now, fill, report }) {
         values[i] = bodyless && facts.ofBody[i] ? null : headers.get(facts.head[i]);
         size += room(values[i]);
       }
+      // The platform's word, never a header: a client could send that.
+      const country = facts.country ? (request.cf?.country ?? null) : null;
+      if (facts.country) size += room(country);
       wire.write(size, ASK.BEGIN);
       wire.ms(now());
       wire.raw(random(RANDOM));
@@ -170,6 +174,7 @@ export function createCore(module, { now, fill, report }) {
       wire.text(method);
       wire.text(url);
       for (const value of values) wire.text(value);
+      if (facts.country) wire.text(country);
       return next();
     },
 

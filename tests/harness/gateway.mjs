@@ -8,6 +8,7 @@
 //     artifact: directory,         // instead of both: a folder that `make artifact` wrote
 //     secrets: { NAME: "value" },  // Worker secrets
 //     persist: directory,          // keeps Durable Objects there; left out: in memory only
+//     cf: { country: "DE" },       // what the platform says of every request; left out: nothing
 //     log: true,                   // also prints what the Worker logs (TEST_LOG=1 does so everywhere)
 //   });
 //   gateway.url                    // http://127.0.0.1:PORT, without a trailing slash
@@ -93,6 +94,7 @@ export async function startGateway({
   bindings = {},
   secrets = {},
   persist,
+  cf = false,
   port = 0,
   log = process.env.TEST_LOG === "1",
 } = {}) {
@@ -125,7 +127,7 @@ export async function startGateway({
     handleStructuredLogs: heard,
     log: new Log(LogLevel.ERROR),
     logRequests: false,
-    cf: false,
+    cf,
     // Upstreams shall see what the Worker sends, and no more.
     stripCfConnectingIp: false,
     // The Worker's errors as they are, not as a page.

@@ -4,6 +4,7 @@
 use serde_json::{Value as Json, json};
 use turnpike_policy::{
     Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, ProviderKind, SubjectPart,
+    claim_name,
 };
 
 use crate::words::{self, at};
@@ -64,6 +65,8 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>) 
             &operation.origin
         },
     ));
+    let rules = operation.rules.iter();
+    facts.extend(rules.map(|rule| Fact::new("condition", rule.when.to_string(), &rule.origin)));
     facts.push(callers(compiled, |consumer| consumer.operations.allows(index)));
     facts.extend(limits(compiled, &api.limits, consumer));
     facts.extend(body(operation));
@@ -106,6 +109,9 @@ fn answers(operation: &Operation, api: &Api) -> Vec<Fact> {
             )
         });
         facts.push(Fact::new("credential sent", words::or_none(sent), &api.origin));
+        let told = api.upstream_headers.iter();
+        let told = told.map(|told| format!("{}: {}", told.header, claim_name(&told.claim)));
+        facts.extend(told.map(|told| Fact::new("upstream is told", told, &api.origin)));
     }
     facts
 }

@@ -50,7 +50,7 @@ const DECIDED: [(&str, &str); 6] = [
     ("scope", "use --scope"),
 ];
 
-fn claim(text: &str) -> Result<(String, Value), String> {
+pub(crate) fn claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = match text.split_once('=') {
         Some((name, json)) if name.ends_with(':') => {
             let value = serde_json::from_str(json)

@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 5;
+pub const WIRE: u32 = 6;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -140,7 +140,7 @@ fn read(bundle: &[u8]) -> Result<Bundle, Trouble> {
 
 /// FACTS: what the shell must know before it can start the engine. Answers [`WIRE`], the names of the head's
 /// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer
-/// headers that may be copied, and the secrets that the engine needs.
+/// headers that may be copied, the secrets that the engine needs, and whether it wants to know countries.
 fn facts(bundle: &Bundle, out: &mut Writer) {
     out.u8(tell::DATA);
     out.u32(WIRE);
@@ -151,6 +151,7 @@ fn facts(bundle: &Bundle, out: &mut Writer) {
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
     out.texts(Engine::own_secrets(&bundle.compiled).iter());
+    out.flag(bundle.compiled.country);
 }
 
 /// START: 16 random bytes, then name and value of each secret that FACTS named and that is there.
@@ -322,8 +323,8 @@ impl Started {
         }
     }
 
-    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers. The time comes with
-    /// what is next.
+    /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers, and, where FACTS
+    /// asked for it, the country. The time comes with what is next.
     fn begin(&mut self, reader: &mut Reader<'_>) -> Option<(Next, u64)> {
         let now = reader.ms()?;
         let random = random(reader)?;
@@ -346,6 +347,9 @@ impl Started {
             .collect();
         let keys = keys?;
         head.keys = &keys;
+        if self.engine.policy().country {
+            head.country = reader.optional_text()?;
+        }
         #[cfg(feature = "faults")]
         fault(head.url.contains("fault=begin"), "begin");
         Some((self.engine.begin(&head, now, &random), now))

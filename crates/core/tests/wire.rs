@@ -31,6 +31,7 @@ fn compiled() -> Compiled {
         open_until,
         scopes: Vec::new(),
         scopes_origin: String::new(),
+        rules: Vec::new(),
         max_body: 100,
         accepts_body: false,
         content_types: Vec::new(),
@@ -119,6 +120,7 @@ fn compiled() -> Compiled {
             base: String::new(),
             lifecycle: lifecycle.clone(),
             limits: Vec::new(),
+            upstream_headers: Vec::new(),
             origin: String::new(),
         }],
         operations: vec![

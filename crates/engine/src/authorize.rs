@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Peek;
 use turnpike_policy::{Compiled, Consumer, Grant, Operation};
 
+use crate::conditions::Facts;
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
-use crate::look::{consumer, model, operation};
+use crate::look::{self, consumer, model, operation};
+use crate::told;
 
 /// The right to have one thing answered. Only this module makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,17 @@ pub enum Permitted {
     Standing,
 }
 
+/// What conditions may ask of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requested<'a> {
+    /// Its canonical path.
+    pub path: &'a str,
+    /// The country that it comes from, if that is known.
+    pub country: Option<&'a str>,
+    /// The time, in Unix milliseconds.
+    pub now: u64,
+}
+
 /// Whether an exception opens an operation to everybody. The gateway keeps its date by itself: an
 /// older build closes when the exception ends.
 pub fn is_open(operation: &Operation, now: u64) -> bool {
@@ -56,7 +69,12 @@ pub fn for_everybody(policy: &Compiled, index: u32, now: u64) -> Result<Permit, 
 }
 
 /// The right to call an operation.
-pub fn for_operation(policy: &Compiled, caller: Principal, index: u32) -> Result<Permit, Refusal> {
+pub fn for_operation(
+    policy: &Compiled,
+    caller: Principal,
+    index: u32,
+    request: Requested<'_>,
+) -> Result<Permit, Refusal> {
     let wanted = operation(policy, index)?;
     let consumer = consumer(policy, caller.consumer)?;
     if !consumer.operations.allows(index) {
@@ -71,6 +89,21 @@ pub fn for_operation(policy: &Compiled, caller: Principal, index: u32) -> Result
             .by(&wanted.scopes_origin)
             .header("www-authenticate", challenge));
     }
+    let api = look::api(policy, wanted.api)?;
+    if !wanted.rules.is_empty() {
+        let path = request.path.strip_prefix(api.base.as_str());
+        let facts = Facts {
+            policy,
+            caller: &caller,
+            method: wanted.method,
+            template: &wanted.path,
+            path: path.unwrap_or(request.path),
+            country: request.country,
+            now: request.now,
+        };
+        facts.check(&wanted.rules, &wanted.id)?;
+    }
+    told::check(policy, api, &caller)?;
     Ok(Permit {
         caller: Some(caller),
         to: Permitted::Operation(index),

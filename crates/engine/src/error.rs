@@ -57,6 +57,7 @@ codes! {
     Overloaded = "overloaded", 503, "The gateway holds as much as it may";
     OperationNotAllowed = "operation_not_allowed", 403, "The operation is not granted";
     InsufficientScope = "insufficient_scope", 403, "A scope is missing";
+    ConditionNotMet = "condition_not_met", 403, "A condition of the policy is not met";
     ModelNotAllowed = "model_not_allowed", 403, "The model is not granted";
     ModelNotFound = "model_not_found", 404, "The model does not exist";
     RateLimited = "rate_limited", 429, "The rate limit is reached";

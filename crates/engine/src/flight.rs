@@ -144,6 +144,8 @@ pub struct Base {
     pub trace: Trace,
     /// The address of its client, as text.
     pub address: String,
+    /// The country that it comes from, where a rule asks for it and it is known.
+    pub country: Option<String>,
     /// Scheme, host and port that it was sent to; none where no answer says them.
     pub server: Option<String>,
     /// What stands for the values of the headers that limits count by, in the order of

@@ -23,6 +23,7 @@ mod account;
 pub mod admit;
 pub mod answer;
 pub mod authorize;
+pub mod conditions;
 mod cors;
 mod dates;
 mod drive;
@@ -39,6 +40,7 @@ pub mod settle;
 pub mod shield;
 mod standing;
 pub mod step;
+mod told;
 
 use turnpike_policy::{Bundle, Compiled};
 

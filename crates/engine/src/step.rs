@@ -46,6 +46,9 @@ pub struct Head<'a> {
     pub named: &'a [Option<&'a str>],
     /// Values of the headers of [`key_names`], in that order, joined in the same way.
     pub keys: &'a [Option<&'a str>],
+    /// The country that the request comes from, as the platform tells it: handed in where
+    /// [`turnpike_policy::Compiled::country`] asks for it, and never what a client said.
+    pub country: Option<&'a str>,
 }
 
 /// The request headers that may carry an API key because a policy says so, and that are not among

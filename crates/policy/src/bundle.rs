@@ -123,6 +123,7 @@ fn without_origins(mut compiled: Compiled) -> Compiled {
     compiled.operations.iter_mut().for_each(|operation| {
         operation.origin.clear();
         operation.scopes_origin.clear();
+        operation.rules.iter_mut().for_each(|rule| rule.origin.clear());
     });
     compiled
         .providers

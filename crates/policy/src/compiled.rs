@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Lazy;
+use crate::rule::{Claim, Rule, UpstreamHeader};
 
 /// Milliseconds.
 pub type Millis = u64;
@@ -42,12 +43,14 @@ pub struct Compiled {
     pub mocks: Vec<Mock>,
     /// The time zones that limits name, sorted by name.
     pub zones: Vec<Zone>,
-    /// The claims of tokens that limits count by, sorted.
-    pub claims: Vec<String>,
+    /// The claims of tokens that something looks at, sorted by path.
+    pub claims: Vec<Claim>,
     /// The request headers that limits count by, lower case, sorted.
     pub headers: Vec<String>,
     /// Names of the Worker secrets that something in this tree needs, sorted, each once.
     pub secrets: Vec<String>,
+    /// Whether a rule asks for the country that a request comes from, so that it must be known.
+    pub country: bool,
 }
 
 /// Rules for the gateway as a whole.
@@ -634,6 +637,9 @@ pub struct Api {
     pub lifecycle: Lifecycle,
     /// Limits of each consumer on this API, on top of its plan; sorted by id.
     pub limits: Vec<Limit>,
+    /// Headers that tell its upstream what the caller's token says, sorted by name; a client's own of these
+    /// names never pass.
+    pub upstream_headers: Vec<UpstreamHeader>,
     /// Where it was written.
     pub origin: String,
 }
@@ -681,6 +687,8 @@ pub struct Operation {
     pub scopes: Vec<String>,
     /// Where they were asked for.
     pub scopes_origin: String,
+    /// What must hold beside that, all of it, in the order of what they say.
+    pub rules: Vec<Rule>,
     /// Upper bound of a request body, in bytes.
     pub max_body: u64,
     /// Whether the document names a request body at all.

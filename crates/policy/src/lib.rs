@@ -8,9 +8,11 @@
 mod bundle;
 mod compiled;
 mod lazy;
+mod rule;
 #[cfg(feature = "source")]
 pub mod source;
 
 pub use bundle::{Bundle, BundleError, FORMAT, Stamp};
 pub use compiled::*;
 pub use lazy::{Iter, Lazy};
+pub use rule::*;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
-use turnpike_policy::{Api, Compiled, Handler, Operation, State, Timestamp};
+use turnpike_policy::{Api, Compiled, Handler, Operation, Rule, State, Timestamp, claim_name};
 
 use super::change::{Changes, Class};
 use super::gateway::{limits, pairs};
@@ -114,6 +114,14 @@ fn api(was: &Api, is: &Api, now: Timestamp, changes: &mut Changes) {
         |successor| successor.clone().unwrap_or_else(|| "none".to_owned()),
     );
     limits(&was.limits, &is.limits, changes);
+    let told = |api: &Api| -> Vec<String> {
+        let told = api.upstream_headers.iter();
+        told.map(|told| format!("{}: {}", told.header, claim_name(&told.claim)))
+            .collect()
+    };
+    // Whoever reads it may decide by it.
+    let both = (Class::Risky, Class::Risky);
+    changes.list(origin, "telling the upstream", (&told(was), &told(is)), both);
 }
 
 /// The operations of a version.
@@ -194,6 +202,7 @@ fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Chang
         (&was.scopes, &is.scopes),
         both,
     );
+    rules(was, is, changes);
     match (was.open_until, is.open_until) {
         (None, Some(until)) => changes.add(
             Class::Loosening,
@@ -234,6 +243,44 @@ fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Chang
     let what = format!("{id}: passing on the query parameter");
     changes.list(origin, &what, (&was.forward_query, &is.forward_query), passed);
     handler(was, is, changes);
+}
+
+/// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.
+fn rules(was: &Operation, is: &Operation, changes: &mut Changes) {
+    let without = |these: &'_ [Rule], others: &[Rule]| -> Vec<(String, String)> {
+        let missing = |rule: &&Rule| !others.iter().any(|other| other.when == rule.when);
+        let shown = |rule: &Rule| (rule.when.to_string(), rule.origin.clone());
+        these.iter().filter(missing).map(shown).collect()
+    };
+    let gone = without(&was.rules, &is.rules);
+    let new = without(&is.rules, &was.rules);
+    let id = &is.id;
+    for place in 0..gone.len().max(new.len()) {
+        match (gone.get(place), new.get(place)) {
+            (Some((old, _)), Some((new, origin))) => {
+                changes.add(
+                    Class::Risky,
+                    origin,
+                    format!("{id}: the condition `{old}` → `{new}`"),
+                );
+            }
+            (None, Some((new, origin))) => {
+                changes.add(
+                    Class::Tightening,
+                    origin,
+                    format!("{id}: the condition `{new}` is added"),
+                );
+            }
+            (Some((old, origin)), None) => {
+                changes.add(
+                    Class::Loosening,
+                    origin,
+                    format!("{id}: the condition `{old}` is removed"),
+                );
+            }
+            (None, None) => {}
+        }
+    }
 }
 
 fn handler(was: &Operation, is: &Operation, changes: &mut Changes) {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use turnpike_policy::{
-    ApiKeys, Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate, SubjectPart,
+    ApiKeys, Claim, Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate,
+    SubjectPart, claim_name,
 };
 
 use super::change::{Changes, Class};
@@ -30,6 +31,7 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
             (None, None) => {}
         }
     }
+    claims(was, is, environment, changes);
     for (name, old, new) in pairs(&was.plans, &is.plans, |plan| plan.name.clone()) {
         changes.begin(format!("plan {name}"), environment);
         match (old, new) {
@@ -38,6 +40,38 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
             (Some(_), None) => changes.add(Class::Safe, "", "is gone"),
             (None, None) => {}
         }
+    }
+}
+
+/// What is declared of the claims that conditions and upstreams look at. One that nothing looked at, or that
+/// nothing looks at any more, shows in what does.
+fn claims(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+    let issuers = |compiled: &Compiled, claim: &Claim| -> Vec<String> {
+        let issuer = |index: &u32| words::at(&compiled.issuers, *index).map(|issuer| issuer.name.clone());
+        claim.issuers.iter().filter_map(issuer).collect()
+    };
+    for (path, old, new) in pairs(&was.claims, &is.claims, |claim| claim.path.clone()) {
+        let (Some(old), Some(new)) = (old, new) else {
+            continue;
+        };
+        let (Some(old_kind), Some(new_kind)) = (old.kind, new.kind) else {
+            continue;
+        };
+        changes.begin("gateway", environment);
+        let name = claim_name(&path);
+        changes.value(
+            Class::Risky,
+            "",
+            &format!("`{name}` is declared as"),
+            (&old_kind, &new_kind),
+            |kind| kind.name().to_owned(),
+        );
+        changes.list(
+            "",
+            &format!("`{name}` counts in tokens of"),
+            (&issuers(was, old), &issuers(is, new)),
+            (Class::Loosening, Class::Tightening),
+        );
     }
 }
 

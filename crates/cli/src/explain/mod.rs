@@ -30,6 +30,7 @@ use crate::{Failure, say, tree};
 Examples:
   turnpike explain GET /petstore/v1/pets --as demo
   turnpike explain POST /v1/chat/completions --as trial --json '{\"model\":\"smart\",\"messages\":[]}'
+  turnpike explain POST /petstore/v1/pets --as demo --claim department=stores
   turnpike explain P0301
   turnpike explain insufficient_scope
 
@@ -48,6 +49,12 @@ pub(crate) struct Arguments {
     /// A scope of the caller's token; may be repeated, or hold several with commas between them
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = tree::scope, requires = "consumer")]
     scope: Vec<String>,
+    /// A claim of the caller's token: NAME=TEXT, or NAME:=JSON; may be repeated
+    #[arg(long, value_name = "CLAIM", value_parser = crate::token::claim, requires = "consumer")]
+    claim: Vec<(String, Json)>,
+    /// The country that the request comes from (two capital letters)
+    #[arg(long, value_name = "COUNTRY")]
+    country: Option<String>,
     /// In which environment
     #[arg(long, value_name = "NAME", default_value = "dev")]
     env: String,
@@ -126,9 +133,11 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
         url,
         headers,
         body: arguments.json.clone().map(String::into_bytes),
+        country: arguments.country.clone(),
         caller: arguments.consumer.clone().map(|consumer| Caller {
             consumer,
             scopes: arguments.scope.clone(),
+            claims: arguments.claim.clone(),
             ..Caller::default()
         }),
     };

@@ -61,6 +61,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::Overloaded => "inspect",
         C::OperationNotAllowed
         | C::InsufficientScope
+        | C::ConditionNotMet
         | C::ModelNotAllowed
         | C::ModelNotFound
         | C::OperatorRequired => "authorize",

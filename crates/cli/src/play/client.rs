@@ -19,6 +19,8 @@ pub(crate) struct Request {
     /// Its headers, lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
+    /// The country that it comes from.
+    pub(crate) country: Option<String>,
     /// Who sends it, with a credential of theirs.
     pub(crate) caller: Option<Caller>,
 }

@@ -154,6 +154,7 @@ impl World {
             let keys = key_names(self.engine.policy());
             let keys: Vec<Option<&str>> = keys.map(|name| value_of(&headers, name)).collect();
             head.keys = &keys;
+            head.country = request.country.as_deref();
             let random = self.randoms();
             let next = self.engine.begin(&head, now, &random);
             one.answer.request_headers = headers;

@@ -108,6 +108,8 @@ fn needs_more(case: &Case) -> Option<&'static str> {
             Some("looks at the policy line, which only the log has")
         } else if request.from.is_some() {
             Some("plays a client's address")
+        } else if request.country.is_some() {
+            Some("plays the country of a client")
         } else if !request.target.starts_with('/') {
             Some("names a host of its own")
         } else if request

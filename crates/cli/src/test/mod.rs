@@ -237,6 +237,7 @@ fn request(case: &CaseRequest, base: &str) -> Request {
         url,
         headers,
         body: case.body.clone(),
+        country: case.country.clone(),
         caller: case.caller.clone(),
     }
 }

@@ -10,6 +10,7 @@
 mod check;
 mod ci;
 mod common;
+mod conditions;
 mod diff;
 mod diff_sides;
 mod explain;

@@ -35,6 +35,10 @@ const CASES: &[(&str, Option<&str>)] = &[
         None,
     ),
     (
+        "request: { get: /pets/v1/pets, country: DE }\n  expect: { code: credential_missing }",
+        None,
+    ),
+    (
         "request: { get: /pets/v1/pets, as: app, headers: { authorization: Bearer nonsense } }\n  expect: { code: credential_invalid }",
         None,
     ),

@@ -175,12 +175,12 @@ impl<'a> Call<'a, '_> {
             (SubjectPart::Claim(name), caller) => {
                 let said = caller.and_then(|(_, principal)| {
                     let issuer = principal.issuer?;
-                    Some((issuer, principal.claim(self.called.policy, name)?))
+                    Some((issuer, principal.claim(self.called.policy, name)?.plain()?))
                 });
                 // What one issuer calls a tenant is another tenant than the next one's.
                 let digest = match said {
                     Some((issuer, value)) => {
-                        digest(&[name, &look::issuer(self.called.policy, issuer)?.issuer, value])
+                        digest(&[name, &look::issuer(self.called.policy, issuer)?.issuer, &value])
                     }
                     None => digest(&[name]),
                 };

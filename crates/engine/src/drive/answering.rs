@@ -19,7 +19,7 @@ use crate::meter::{Answer, Outcome as Metered};
 use crate::relay::Tracking;
 use crate::settle::{AttemptFailure, AttemptRecord, Settlement};
 use crate::step::{AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd};
-use crate::{Engine, Next, look, standing};
+use crate::{Engine, Next, look, standing, told};
 
 /// Upper bound of an answer that must be read whole, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
@@ -58,8 +58,8 @@ impl Engine {
         }
     }
 
-    /// `_reservation` is the proof that the call was admitted.
-    fn operation(&self, _reservation: &Reservation, index: u32, base: &mut Base, at: Now<'_>) -> Outgoing {
+    /// The reservation is the proof that the call was admitted.
+    fn operation(&self, reservation: &Reservation, index: u32, base: &mut Base, at: Now<'_>) -> Outgoing {
         let operation = look::operation(&self.policy, index)?;
         match &operation.handler {
             Handler::Mock(responses) => {
@@ -96,9 +96,12 @@ impl Engine {
                     Some(Body::Measure(_)) => Sent::Held(Vec::new()),
                     Some(Body::None) | None => Sent::None,
                 };
-                let outward = outward(base);
-                let attempt = answer::proxy(&self.policy, index, operation, &outward, sent)?;
                 let api = look::api(&self.policy, operation.api)?;
+                let mut outward = outward(base);
+                if let Some(caller) = &reservation.permit().caller {
+                    outward.set.extend(told::headers(&self.policy, api, caller));
+                }
+                let attempt = answer::proxy(&self.policy, index, operation, &outward, sent)?;
                 begin_attempt(base, [&*api.name, "/", &*api.version].concat(), at.time);
                 Ok((Step::Attempt(attempt), Phase::Proxied(index)))
             }

@@ -331,7 +331,12 @@ impl Engine {
         base.subject.clone_from(&caller.subject);
         match base.to {
             Some(Destination::Route(Route::Operation(index))) => {
-                let permit = authorize::for_operation(&self.policy, caller, index)?;
+                let request = authorize::Requested {
+                    path: &base.path,
+                    country: base.country.as_deref(),
+                    now: at.time,
+                };
+                let permit = authorize::for_operation(&self.policy, caller, index, request)?;
                 self.inspect_operation(permit, base, at)
             }
             Some(Destination::Route(Route::Surface(Surface::ChatCompletions))) => {
@@ -542,6 +547,10 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
             .iter()
             .map(|value| value.map(admit::stands_for))
             .collect(),
+        country: head
+            .country
+            .filter(|_| policy.country)
+            .map(|country| bounded(country, 8)),
         id: random.id,
         // Also of a request that is not accepted: until then, the trace is a new one.
         trace: accept::Trace {

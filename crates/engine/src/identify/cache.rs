@@ -9,9 +9,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::Timestamp;
 
-use super::Principal;
 use super::claims::Window;
 use super::keys::Generation;
+use super::{ClaimValue, Principal};
 
 /// The most tokens remembered.
 pub(super) const MAX_ENTRIES: usize = 4096;
@@ -175,7 +175,11 @@ fn weight(entry: &Entry) -> usize {
             .sum::<usize>()
         + claims
             .iter()
-            .map(|claim| size_of::<Option<String>>() + claim.as_ref().map_or(0, String::len))
+            .map(|claim| {
+                claim
+                    .as_ref()
+                    .map_or(size_of::<Option<ClaimValue>>(), ClaimValue::weight)
+            })
             .sum::<usize>()
 }
 

@@ -12,7 +12,7 @@ use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 use super::encoding::Members;
 use super::token::Unverified;
 use super::work::{Work, note};
-use super::{CredentialKind, Principal, Refusal};
+use super::{CredentialKind, Principal, Refusal, claim_value};
 
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -141,7 +141,7 @@ pub(super) fn check(
         Ok(identity.consumer)
     });
     let scopes = scopes(&claims.custom)?;
-    let kept = kept(&claims.custom, &policy.claims);
+    let kept = claim_value::kept(&claims.custom, &policy.claims);
     let who = known.map(|consumer| Principal {
         consumer,
         issuer: Some(index),
@@ -194,14 +194,6 @@ fn text<'a>(claims: &'a Members<Value>, name: &str) -> Result<Option<&'a str>, R
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
         Some(_) => Err(Refusal::claim(name.to_owned(), "is not a non-empty string")),
     }
-}
-
-/// What a token says of the claims that the policy names: what is neither text, number nor boolean is as
-/// if it were not there.
-fn kept(claims: &Members<Value>, names: &[String]) -> Vec<Option<String>> {
-    let plain = |value: &&Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
-    let value = |name: &String| claims.get(name).filter(plain).map(Value::to_string);
-    names.iter().map(value).collect()
 }
 
 /// Refuses a token that was not issued to this client: `client_id` (RFC 9068, 2.2) and `azp` (`OpenID`

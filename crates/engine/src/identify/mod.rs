@@ -14,6 +14,7 @@
 
 mod api_key;
 mod cache;
+mod claim_value;
 mod claims;
 mod credential;
 mod encoding;
@@ -30,8 +31,9 @@ mod work;
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::Timestamp;
+use turnpike_policy::{ClaimKind, Compiled, Timestamp};
 
+pub use claim_value::ClaimValue;
 pub use credential::Presented;
 pub use flow::{
     KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, due, keys_fetched, refreshed, verified, waited,
@@ -52,9 +54,9 @@ pub struct Principal {
     pub subject: String,
     /// What the credential was given for (OAuth scopes), sorted, each once.
     pub scopes: Vec<String>,
-    /// What its token says of [`turnpike_policy::Compiled::claims`], in that order: the JSON text of a text,
-    /// number or boolean, none of anything else. An API key says nothing, and this may then be empty.
-    pub claims: Vec<Option<String>>,
+    /// What its token says of [`turnpike_policy::Compiled::claims`], in that order. An API key says nothing,
+    /// and this may then be empty.
+    pub claims: Vec<Option<ClaimValue>>,
     /// Which kind of credential it was.
     pub credential: CredentialKind,
     /// The credential's own expiry, without any leeway for clocks.
@@ -62,10 +64,21 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// What its token says of a claim that the policy names; none of any other.
-    pub fn claim(&self, policy: &turnpike_policy::Compiled, name: &str) -> Option<&str> {
-        let place = policy.claims.iter().position(|known| known == name)?;
-        self.claims.get(place)?.as_deref()
+    /// What its token says of a claim that the policy names, whoever issued it; none of any other.
+    pub fn claim(&self, policy: &Compiled, name: &str) -> Option<&ClaimValue> {
+        let place = policy.claims.iter().position(|known| known.path == [name])?;
+        self.claims.get(place)?.as_ref()
+    }
+
+    /// What its token says of a claim that its issuer declares, and as what.
+    pub fn declared(&self, policy: &Compiled, path: &[String]) -> Option<(ClaimKind, &ClaimValue)> {
+        let place = policy.claims.iter().position(|known| known.path == path)?;
+        let claim = policy.claims.get(place)?;
+        // What another issuer says by that name may mean anything.
+        let kind = claim
+            .kind
+            .filter(|_| self.issuer.is_some_and(|issuer| claim.issuers.contains(&issuer)))?;
+        Some((kind, self.claims.get(place)?.as_ref()?))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use turnpike_engine::error::Code;
 use turnpike_engine::step::{BodyFailure, Ending, Failure};
-use turnpike_policy::{Method, Rate, Route};
+use turnpike_policy::{Comparison, Condition, Method, Operand, Rate, Route, Rule};
 
 use crate::operators::credit;
 use crate::policy::REMOTE;
@@ -148,6 +148,21 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
         }
         Code::OperationNotAllowed => (send(pets().by("idle")), None),
         Code::InsufficientScope => (send(create("application/json", b"{}").by("narrow")), None),
+        Code::ConditionNotMet => {
+            let mut world = World::with(|compiled| {
+                for operation in compiled.operations.iter_mut() {
+                    operation.rules = vec![Rule {
+                        when: Condition::Compare(
+                            Operand::Method,
+                            Comparison::Equal,
+                            Operand::Text("PUT".to_owned()),
+                        ),
+                        origin: "policies/apis/petstore/api.yaml:9".to_owned(),
+                    }];
+                }
+            });
+            (Some(world.send(&pets())), None)
+        }
         Code::ModelNotAllowed => (None, send(ask("smart").by("trial"))),
         Code::ModelNotFound => (None, send(ask("gpt-none"))),
         Code::RateLimited => (

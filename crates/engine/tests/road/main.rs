@@ -13,6 +13,7 @@ mod advisories;
 mod apis;
 mod budgets;
 mod codes;
+mod conditions;
 mod cross_origin;
 mod identity;
 mod limits;

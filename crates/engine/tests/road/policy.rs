@@ -491,6 +491,7 @@ fn apis() -> Vec<Api> {
         base: format!("/{name}/{version}"),
         lifecycle,
         limits: Vec::new(),
+        upstream_headers: Vec::new(),
         origin: format!("policies/apis/{name}/api.yaml:7"),
     };
     let ending = Lifecycle {
@@ -516,6 +517,7 @@ fn operations() -> Vec<Operation> {
         open_until: None,
         scopes: Vec::new(),
         scopes_origin: String::new(),
+        rules: Vec::new(),
         max_body: 1000,
         accepts_body: false,
         content_types: Vec::new(),
@@ -700,6 +702,7 @@ fn made() -> Compiled {
         routes: routes(&apis, &operations),
         zones: Vec::new(),
         claims: Vec::new(),
+        country: false,
         headers: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use turnpike_engine::step::{Event, Step};
 use turnpike_engine::{Flight, Next};
-use turnpike_policy::{Limit, LimitKind, OnError, Precision, SubjectPart, Unit};
+use turnpike_policy::{Claim, Limit, LimitKind, OnError, Precision, SubjectPart, Unit};
 
 use crate::policy::{INLINE, SECRET, budget, limit, rate};
 use crate::world::{Answer, Does, Request, World, ask};
@@ -90,7 +90,11 @@ fn an_address_and_a_credential_are_subjects() {
 /// A world where the API has one limit of two calls a minute.
 fn counted_by(part: &SubjectPart) -> World {
     World::with(|compiled| {
-        compiled.claims = vec!["tenant".to_owned()];
+        compiled.claims = vec![Claim {
+            path: vec!["tenant".to_owned()],
+            kind: None,
+            issuers: Vec::new(),
+        }];
         compiled.headers = vec!["x-other".to_owned(), "x-tenant".to_owned()];
         for api in &mut compiled.apis {
             api.limits = vec![of("each", rate(2, 60_000), std::slice::from_ref(part))];

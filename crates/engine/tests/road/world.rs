@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
+    /// The country that it comes from, as the platform tells it.
+    pub(crate) country: Option<String>,
     /// Reading the body fails so.
     pub(crate) broken: Option<BodyFailure>,
     /// The client leaves after so many milliseconds.
@@ -391,6 +393,7 @@ impl World {
             .map(|name| request.value(name))
             .collect();
         head.keys = &keys;
+        head.country = request.country.as_deref();
         let random = self.randoms();
         let next = self.engine.begin(&head, self.now, &random);
         self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);

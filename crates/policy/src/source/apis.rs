@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::authorize::{AuthorizeFields, authorize};
 use super::compile::Checker;
-use super::containers::{AllOr, List, Map};
+use super::conditions::ClaimText;
+use super::containers::{List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::exceptions::ExceptionRule;
@@ -12,14 +14,13 @@ use super::narrowed::{self, OperationFields};
 use super::overlays::Upstream;
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
-use super::scalars::{
-    BasePath, Date, Duration, FilePath, Header, Name, Prefix, Scope, SecretName, Size, Text, Token,
-};
+use super::scalars::{BasePath, Date, Duration, FilePath, Header, Name, Prefix, SecretName, Size, Text};
 use super::secrets::quote;
 use super::templates::With;
+use super::upstream_headers;
 use super::versions;
 use super::yaml::{Node, Value};
-use crate::{Operation, State, Timestamp};
+use crate::{Operation, State, Timestamp, UpstreamHeader};
 
 record! {
     /// An API: its versions, who answers for it, and the rules for its operations.
@@ -43,10 +44,14 @@ record! {
         limits: default "[]" List<LimitFields>,
         /// The upper bound of a request body; left out: that of the floor.
         max_body: optional Size,
-        /// What a caller must have for some operations.
+        /// What a caller must have for some operations, and what must hold.
         authorize: default "[]" List<AuthorizeFields>,
         /// Request headers that none of its operations may add, besides those of the floor.
         never_forward: default "[]" List<Header>,
+        /// Headers that tell its upstream what the caller's token says: `{ x-user: claims.sub }`. A client's
+        /// own of these names never pass, and what a token does not say is not told. Values are
+        /// percent-encoded, but for visible ASCII without `%` and `,`; lists have `,` between their items.
+        upstream_headers: default "{}" Map<ClaimText>,
         /// Bounds of single operations, below those of the API.
         operations: default "[]" List<OperationFields>,
         /// `required`, or `none` for an API that is open to everybody; that needs an exception in
@@ -101,17 +106,6 @@ record! {
         first_byte: default "30s" Duration,
     }
     later { idle, total }
-}
-
-record! {
-    /// What a caller must have for some operations.
-    AuthorizeFields = "authorize" {
-        /// Which operations: `all`, or a list of their ids.
-        operations: required AllOr<Token>,
-        /// Scopes that it must all have.
-        scopes: required List<Scope>,
-    }
-    later { claims, roles, when }
 }
 
 /// Whether callers identify.
@@ -230,6 +224,18 @@ pub(crate) struct Shared<'a> {
     pub(crate) open: Option<Timestamp>,
     pub(crate) max_body: u64,
     pub(crate) limits: Vec<crate::Limit>,
+    /// What its upstream is told of the caller, each with where its name is written.
+    pub(crate) upstream_headers: Vec<(UpstreamHeader, Span)>,
+}
+
+impl Shared<'_> {
+    /// What its upstream is told of the caller.
+    pub(crate) fn told(&self) -> Vec<UpstreamHeader> {
+        self.upstream_headers
+            .iter()
+            .map(|(told, _)| told.clone())
+            .collect()
+    }
 }
 
 fn compile_one(
@@ -248,6 +254,7 @@ fn compile_one(
         open,
         max_body,
         limits,
+        upstream_headers: upstream_headers::compile(api, open.is_some(), checker),
     };
     if let Some(versions) = api
         .versions
@@ -306,46 +313,4 @@ fn authentication(name: &str, api: &ApiFile, unlimited: bool, checker: &mut Chec
             .help("write for example `limits: [{ rate: 10/s }]`");
     }
     excepted
-}
-
-/// Adds what `authorize` demands to the operations that it names.
-fn authorize(shared: &Shared<'_>, known: &ApiOperations, compiled: &mut Apis, checker: &mut Checker) {
-    for entry in shared.file.authorize.iter().flat_map(|list| &list.0) {
-        if shared.open.is_some() {
-            let at = shared
-                .file
-                .authentication
-                .as_ref()
-                .map_or(entry.span, |field| field.span);
-            checker
-                .report()
-                .error(Code::Conflict, entry.span, "an open API cannot ask for scopes")
-                .help("a caller that nobody knows has none: remove this, or `authentication: none`")
-                .label(at, "open to everybody here");
-        }
-        let scopes = entry.scopes.as_ref().map(|list| {
-            if checker.lacks_items(list) {
-                checker
-                    .report()
-                    .error(Code::EmptyList, list.span, "no scope is asked for")
-                    .help("write for example `scopes: [pets:write]`, or remove the item");
-            }
-            checker.sorted(&list.0, |scope| scope.0.clone())
-        });
-        let Some(operations) = &entry.operations else {
-            continue;
-        };
-        let named = narrowed::named(operations, "operations", shared.name, known, checker);
-        for at in named {
-            let operation = usize::try_from(at)
-                .ok()
-                .and_then(|at| compiled.operations.get_mut(at));
-            if let Some(operation) = operation {
-                operation.scopes.extend(scopes.iter().flatten().cloned());
-                operation.scopes.sort();
-                operation.scopes.dedup();
-                operation.scopes_origin = checker.report().origin(entry.span);
-            }
-        }
-    }
 }

@@ -67,6 +67,8 @@ codes! {
     BadHash "P0217" "The SHA-256 of a key is malformed."
     BadPath "P0218" "A path is malformed, or belongs to the gateway itself."
     BadText "P0219" "A text is empty, too long, or has characters that it may not have."
+    BadCondition "P0220" "A condition is malformed, or too large."
+    ConditionType "P0221" "A condition compares what cannot be compared, or can only be true or false."
 
     UnknownReference "P0301" "A reference names something that does not exist."
     OtherEnvironment "P0302" "A reference names something that does not exist in this environment."

@@ -7,6 +7,7 @@ use super::apis::{self, ApiFile, ApiOperations};
 use super::budgets;
 use super::cases::{self, Case};
 use super::catalogue::Catalogue;
+use super::claims::{self, Declared};
 use super::consumers::{self, ConsumerFile};
 use super::containers::Map;
 use super::diagnostic::{Code, Report, Span};
@@ -25,12 +26,11 @@ use super::providers::{self, ProviderFile};
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
 use super::secrets::quote;
-use super::subjects;
 use super::templates::{TemplateFile, Templates};
 use super::tighten::{self, InheritedLimits};
 use super::unused;
 use super::yaml::{Node, Value};
-use crate::{Compiled, Timestamp};
+use crate::{Compiled, Operand, Timestamp};
 
 /// What checks share: the reader, the files, and what things are compared with.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(crate) struct Checker {
     pub(crate) cases: Vec<Case>,
     /// The values of the environment.
     pub(crate) overlay: Overlay,
+    /// What issuers declare of claims; nothing if that is not known.
+    pub(crate) declared: Option<Declared>,
 }
 
 impl Checker {
@@ -130,6 +132,7 @@ pub(crate) fn compile(
         inherited: InheritedLimits::new(),
         cases: Vec::new(),
         overlay,
+        declared: None,
     };
     if let Some(file) = &file {
         let floor = file.floor.as_ref().and_then(|floor| floor.governance.as_ref());
@@ -238,19 +241,23 @@ fn build_on_templates(
     }
 }
 
-/// What any limit needs beside itself: the time zones that it counts in, so that the engine need not know the
-/// world's clocks; the claims and the headers that it counts by.
-fn name_what_limits_need(
-    compiled: &mut Compiled,
-    file: Option<&Spanned<GatewayFile>>,
-    checker: &mut Checker,
-) {
+/// What rules need beside themselves: the time zones that limits count in, so that the engine need not know the
+/// world's clocks; the claims and the headers that limits and conditions look at; and the names of secrets.
+fn name_what_is_needed(compiled: &mut Compiled, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) {
     let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
     let models = compiled.models.iter().flat_map(|model| &model.limits);
     let apis = compiled.apis.iter().flat_map(|api| &api.limits);
     compiled.zones = limits::zones(plans.chain(models).chain(apis));
+    compiled.secrets = checker.secrets.iter().cloned().collect();
     let gateway = file.map(|file| file.span);
-    (compiled.claims, compiled.headers) = subjects::named(compiled, gateway, checker);
+    (compiled.claims, compiled.headers) = claims::used(compiled, gateway, checker);
+    let rules = || compiled.operations.iter().flat_map(|operation| &operation.rules);
+    let mut country = false;
+    for rule in rules() {
+        rule.when
+            .operands(&mut |operand| country |= *operand == Operand::Country);
+    }
+    compiled.country = country;
 }
 
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
@@ -265,6 +272,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     let issuer_map = written.map_or(&no_issuers, |issuers| &issuers.value);
     let (issuers, issuer_index) = issuers::compile(issuer_map, checker);
     compiled.issuers = issuers;
+    checker.declared = claims::declared(file, &issuer_index, checker);
 
     let misplaced = |kind: &str| tree.misplaced.get(kind).map(Vec::as_slice).unwrap_or_default();
     let items = |kind: &str| {
@@ -339,8 +347,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     compiled.consumers = callers.list.into();
     compiled.keys = callers.keys;
     compiled.identities = callers.identities;
-    compiled.secrets = checker.secrets.iter().cloned().collect();
-    name_what_limits_need(&mut compiled, file, checker);
+    name_what_is_needed(&mut compiled, file, checker);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 
     budgets::check(&compiled, &known, checker);

@@ -418,6 +418,11 @@ impl Report {
         }
     }
 
+    /// What is written in a place.
+    pub(crate) fn text(&self, span: Span) -> Option<&str> {
+        self.source(span)?.text.get(span.start..span.end)
+    }
+
     fn source(&self, span: Span) -> Option<&Source> {
         let at = span.file.checked_sub(self.first)?;
         self.sources.get(usize::try_from(at).ok()?)

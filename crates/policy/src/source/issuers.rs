@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::claims::Claims;
 use super::compile::Checker;
 use super::containers::{List, Map};
 use super::declare::{choice, record};
@@ -45,6 +46,10 @@ record! {
         /// `any`, or `at+jwt`: only tokens whose `typ` says that they are access tokens (RFC 9068), so
         /// that an ID token opens nothing.
         token_type: default "any" TokenType,
+        /// What its tokens say, beside `iss` and `sub`: claims, each a `string`, a `number`, a `boolean` or a
+        /// `list of strings`, or a map of what is in an object. Conditions and upstreams see what is declared, and
+        /// a claim of another type is as if it were not there.
+        claims: default "{}" Claims,
         /// For HMAC: the name of the Worker secret that holds the key.
         secret: optional SecretName,
     }

@@ -4,14 +4,17 @@
 //! first fault: a tree with 500 of them gets 500 diagnostics.
 
 mod apis;
+mod authorize;
 pub mod beside;
 mod budgets;
 #[cfg(test)]
 mod canonical_tests;
 mod cases;
 mod catalogue;
+mod claims;
 mod codes;
 mod compile;
+pub mod conditions;
 mod consumers;
 mod containers;
 mod credentials;
@@ -50,6 +53,7 @@ mod templates;
 mod tighten;
 mod units;
 mod unused;
+mod upstream_headers;
 mod versions;
 mod yaml;
 mod zones;

@@ -1,6 +1,6 @@
 //! Whom a limit counts separately: the caller, what is called, or what the caller's token or request says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::compile::Checker;
 use super::containers::List;
@@ -12,11 +12,7 @@ use super::reader::{Read, Reader, Scalar, Spanned};
 use super::scalars::{Header, Token};
 use super::schema;
 use super::yaml::{Node, Value};
-use crate::{Compiled, Limit, LimitKind, SubjectPart, Unit};
-
-/// The most claims, and the most headers, that the limits of a tree may name: each is kept with every
-/// request.
-const MAX_NAMED: usize = 16;
+use crate::{Limit, LimitKind, SubjectPart, Unit};
 
 /// What a limit counts separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,33 +231,4 @@ pub(crate) const fn part_name(part: &SubjectPart) -> &'static str {
         SubjectPart::Claim(_) => "claim",
         SubjectPart::Header(_) => "header",
     }
-}
-
-/// The claims and the headers that limits name, sorted, each once.
-pub(crate) fn named(
-    compiled: &Compiled,
-    gateway: Option<Span>,
-    checker: &mut Checker,
-) -> (Vec<String>, Vec<String>) {
-    let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
-    let models = compiled.models.iter().flat_map(|model| &model.limits);
-    let apis = compiled.apis.iter().flat_map(|api| &api.limits);
-    let (mut claims, mut headers) = (BTreeSet::new(), BTreeSet::new());
-    for part in plans.chain(models).chain(apis).flat_map(|limit| &limit.subject) {
-        match part {
-            SubjectPart::Claim(name) => claims.insert(name.clone()),
-            SubjectPart::Header(name) => headers.insert(name.clone()),
-            _ => false,
-        };
-    }
-    for (what, count) in [("claims", claims.len()), ("headers", headers.len())] {
-        if count > MAX_NAMED {
-            let message = format!("the limits count by {count} {what}, more than {MAX_NAMED}");
-            checker
-                .report()
-                .error(Code::OutOfRange, gateway.unwrap_or_default(), message)
-                .help("each is kept with every request: keep those that matter");
-        }
-    }
-    (claims.into_iter().collect(), headers.into_iter().collect())
 }

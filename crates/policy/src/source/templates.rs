@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apis::{ApiTimeouts, AuthorizeFields};
+use super::apis::ApiTimeouts;
+use super::authorize::AuthorizeFields;
 use super::catalogue::Catalogue;
 use super::compile::Checker;
 use super::containers::{List, Map};

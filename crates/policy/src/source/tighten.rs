@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apis::{ApiFile, AuthorizeFields, VersionFields};
+use super::apis::{ApiFile, VersionFields};
+use super::authorize::AuthorizeFields;
 use super::compile::Checker;
 use super::containers::{AllOr, List};
 use super::diagnostic::{Code, Span};
@@ -80,7 +81,7 @@ pub(crate) const INHERITED: &[Inherited] = &[
     inherited(
         "authorize",
         "template; API",
-        "Scopes are added, and all are asked for.",
+        "Scopes and conditions are added, and all of them hold.",
     ),
     inherited(
         "timeouts.first_byte",

@@ -9,6 +9,7 @@ use super::reader::Spanned;
 use super::routes::RouteBuilder;
 use super::scalars::Date;
 use super::secrets::quote;
+use super::upstream_headers::same;
 use crate::{Handler, Lifecycle, MockResponse, Operation, Route, State};
 
 /// Checks a version and routes its operations.
@@ -76,6 +77,7 @@ pub(crate) fn compile(
         base: base.clone(),
         lifecycle,
         limits: shared.limits.clone(),
+        upstream_headers: shared.told(),
         origin: checker.report().origin(version.span),
     });
     for mut found in parsed.list {
@@ -100,6 +102,7 @@ pub(crate) fn compile(
             open_until: shared.open,
             scopes: Vec::new(),
             scopes_origin: String::new(),
+            rules: Vec::new(),
             max_body: shared.max_body,
             accepts_body: found.accepts_body,
             content_types: found.content_types,
@@ -360,6 +363,19 @@ fn filter_headers(operation: &mut openapi::Found, shared: &Shared<'_>, checker: 
                     )
                     .help("remove it from the document to be rid of this warning");
             }
+            continue;
+        }
+        let told = shared.upstream_headers.iter();
+        if let Some((_, at)) = told.clone().find(|(told, _)| same(&told.header, &name)) {
+            checker
+                .report()
+                .error(
+                    Code::Widens,
+                    span,
+                    format!("the gateway itself tells the header `{name}`, and a client must not"),
+                )
+                .help("remove it from the document, or from `upstream_headers`")
+                .label(*at, "told here");
             continue;
         }
         let denied = checker

@@ -255,12 +255,15 @@ const CASES: &[Case] = &[
     case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [x-acme-key] }\napi_keys: { headers: [x-acme-key] }"; "gateway.yaml:2:28: error[P0210]: `x-acme-key` is forwarded and never forwarded"),
     case!("gateway.yaml": "environments:" => "exceptions: [{ rule: query_credentials, for: apis/pets, reason: x, until: 2099-01-01 }]\nenvironments:"; "gateway.yaml:8:46: error[P0301]: `apis/pets` is nothing that this exception can be for"),
     case!("gateway.yaml": "environments:" => "exceptions: [{ rule: query_credentials, for: gateway, reason: x, until: 2099-01-01 }]\nenvironments:"; "gateway.yaml:8:14: warning[P0504]"),
+    // Conditions.
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, when: claims.x = 'a' }]"; "apis/pets/api.yaml:5:47: error[P0220]: `=` has no meaning here"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, when: claims.sub > 3 }]"; "apis/pets/api.yaml:5:38: error[P0221]: claims.sub is a text"),
 
     // Not built yet.
     case!("providers/openai.yaml": "wire: openai" => "wire: anthropic"; "providers/openai.yaml:2:7: error[P0901]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nvalidate: {}\ncache: x"; "apis/pets/api.yaml:5:1: error[P0901]", "apis/pets/api.yaml:6:1: error[P0901]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\ntemplate: x"; "apis/pets/api.yaml:5:11: error[P0301]: there is no template `x`"),
-    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], when: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
+    case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], roles: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
     case!("gateway.yaml": "[RS256]" => "[ES512]"; "gateway.yaml:6:18: error[P0901]"),
     case!("guardrails/y.yaml" = "b: 1"; "guardrails/y.yaml:1:1: error[P0901]"),
     case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 3.2.0"; "apis/pets/v1.yaml:1:10: error[P0901]"),

@@ -18,6 +18,8 @@ mod causes;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod faults;

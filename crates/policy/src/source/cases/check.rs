@@ -219,6 +219,7 @@ fn request(
         headers,
         body: json.or_else(|| fields.body.as_ref().map(|body| body.0.clone().into_bytes())),
         from: fields.from.as_ref().map(|from| from.0.clone()),
+        country: fields.country.as_ref().map(|country| country.0.clone()),
         times,
         over: fields.over.as_ref().map(|over| over.0),
     })

@@ -84,6 +84,8 @@ record! {
         body: optional Body,
         /// The address that it comes from; left out: `192.0.2.1`.
         from: optional Token,
+        /// The country that it comes from, as `request.country` of a condition: `DE`. Left out: not known.
+        country: optional Token,
         /// How many such requests: all at one instant, unless `over` spreads them.
         times: default "1" Number<1, MOST>,
         /// From the first to the last of them, evenly: `3s`.

@@ -60,6 +60,8 @@ pub struct CaseRequest {
     pub body: Option<Vec<u8>>,
     /// The address that it comes from.
     pub from: Option<String>,
+    /// The country that it comes from.
+    pub country: Option<String>,
     /// How many such requests.
     pub times: u32,
     /// From the first to the last of them; none: all at one instant.

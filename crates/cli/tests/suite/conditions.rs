@@ -1,0 +1,159 @@
+//! Conditions and headers that tell of the caller: explained, tested, compared.
+
+use crate::common::Tree;
+use crate::diff::copy;
+
+/// The tree, with a condition on `createPet` and a header for its upstream.
+fn tree() -> Tree {
+    let tree = Tree::new();
+    tree.change(
+        "gateway.yaml",
+        "    jwks: https://login.acme.example/jwks.json\n",
+        "    jwks: https://login.acme.example/jwks.json\n    claims: { department: string, level: number }\n",
+    );
+    tree.change(
+        "apis/pets/api.yaml",
+        "scopes: [pets:write] }\n",
+        "scopes: [pets:write], when: \"claims.department == 'stores' && request.country == 'DE'\" }\nupstream_headers: { x-user: claims.sub, x-department: claims.department }\n",
+    );
+    tree
+}
+
+#[test]
+fn a_condition_is_explained() {
+    let tree = tree();
+    let explain = |more: &[&str]| {
+        let always = [
+            "explain",
+            "POST",
+            "/pets/v1/pets",
+            "--as",
+            "app",
+            "--scope",
+            "pets:write",
+            "--json",
+            "{}",
+        ];
+        tree.run(&[&always, more].concat())
+    };
+    let out = explain(&["--claim", "department=stores", "--country", "DE"]).out;
+    for part in [
+        "answered: 200",
+        "condition          claims.department == 'stores' && request.country == 'DE'",
+        "[policies/apis/pets/api.yaml:12]",
+        "upstream is told   x-department: claims.department",
+        "x-user: app-1",
+        "x-department: stores",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    for (more, reason) in [
+        (&[][..], "`claims.department` is missing"),
+        (
+            &["--claim", "department:=7", "--country", "DE"],
+            "`claims.department` is missing, or of another type",
+        ),
+        (&["--claim", "department=stores"], "`request.country` is missing"),
+        (
+            &["--claim", "department=stores", "--country", "FR"],
+            "the condition does not hold",
+        ),
+    ] {
+        let out = explain(more).out;
+        for part in [
+            "authorize  refused  403 condition_not_met",
+            reason,
+            "[policies/apis/pets/api.yaml:12]",
+            "admit      -",
+        ] {
+            assert!(out.contains(part), "{more:?}: {part}\n{out}");
+        }
+    }
+    let out = tree.good(&["explain", "condition_not_met"]);
+    assert!(out.contains("A condition of the policy is not met"), "{out}");
+}
+
+#[test]
+fn tests_of_the_tree_say_claims_and_countries() {
+    let tree = tree();
+    let case = |name: &str, claims: &str, country: &str, expect: &str| {
+        format!(
+            "- name: {name}\n  request: {{ post: /pets/v1/pets, as: {{ consumer: app, scopes: [pets:write], claims: {claims} }}, json: {{}}{country} }}\n  expect: {expect}\n"
+        )
+    };
+    let text = [
+        case(
+            "stores add pets",
+            "{ department: stores }",
+            ", country: DE",
+            "{ status: 200, upstream: { headers: { x-user: app-1, x-department: stores } } }",
+        ),
+        case(
+            "others do not",
+            "{ department: hq }",
+            ", country: DE",
+            "{ status: 403, code: condition_not_met, policy: 'policies/apis/pets/api.yaml:12' }",
+        ),
+        case(
+            "nor who comes from nowhere",
+            "{ department: stores }",
+            "",
+            "{ code: condition_not_met }",
+        ),
+    ]
+    .concat();
+    tree.write("tests/conditions.yaml", &text);
+    let out = tree.good(&["test", "--env", "dev"]);
+    assert!(out.contains("3 passed, 0 failed"), "{out}");
+}
+
+#[test]
+fn a_change_of_a_condition_has_its_weight() {
+    for (from, to, said) in [
+        (
+            ", when: \"claims.department == 'stores' && request.country == 'DE'\"",
+            "",
+            "loosening   createPet: the condition `claims.department == 'stores' && request.country == 'DE'` is removed",
+        ),
+        (
+            "'DE'\" }",
+            "'DE'\" }\n  - { operations: [createPet], when: claims.level > 2 }",
+            "tightening  createPet: the condition `claims.level > 2` is added",
+        ),
+        (
+            "'stores'",
+            "'hq'",
+            "risky       createPet: the condition `claims.department == 'stores' && request.country == 'DE'` → \
+             `claims.department == 'hq' && request.country == 'DE'`",
+        ),
+        (
+            "== 'stores'",
+            "==   'stores'",
+            "old and policies have the same rules",
+        ),
+        (
+            "x-user: claims.sub, ",
+            "",
+            "risky       telling the upstream `x-user: claims.sub` is removed",
+        ),
+    ] {
+        let tree = tree();
+        copy(&tree.path(""), &tree.folder.path().join("old"));
+        tree.change("apis/pets/api.yaml", from, to);
+        let out = tree.good(&["diff", "old", "--as-of", "2026-01-01"]);
+        assert!(out.contains(said), "{said}\n{out}");
+    }
+    // Another issuer whose tokens count.
+    let tree = tree();
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change(
+        "gateway.yaml",
+        "    secret: BATCH_KEY\n",
+        "    secret: BATCH_KEY\n    claims: { department: string }\n",
+    );
+    let out = tree.good(&["diff", "old", "--as-of", "2026-01-01"]);
+    assert!(
+        out.contains("loosening   `claims.department` counts in tokens of `batch` is added"),
+        "{out}"
+    );
+}

@@ -1,0 +1,79 @@
+//! What a token says of the claims that the policy looks at, as much of it as is kept with its caller.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use turnpike_policy::{Claim, ClaimKind, MAX_NUMBER};
+
+use super::encoding::Members;
+
+/// The most items of a list that are kept. A longer one is as if it were not there.
+const MAX_ITEMS: usize = 256;
+
+/// What a token says of a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClaimValue {
+    /// A text.
+    Text(String),
+    /// A number, as its JSON text.
+    Number(String),
+    /// True or false.
+    Flag(bool),
+    /// A list of texts; kept only where it is declared.
+    Texts(Vec<String>),
+}
+
+impl ClaimValue {
+    /// The JSON text of a plain value, so that a number, a text and a boolean are never the same; none of a
+    /// list.
+    pub fn plain(&self) -> Option<String> {
+        Some(match self {
+            Self::Text(text) => Value::from(text.as_str()).to_string(),
+            Self::Number(number) => number.clone(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Texts(_) => return None,
+        })
+    }
+
+    /// A number that can be compared exactly.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(text) => text
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.abs() <= MAX_NUMBER),
+            _ => None,
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Text(text) | Self::Number(text) => text.len(),
+                Self::Flag(_) => 0,
+                Self::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+            }
+    }
+}
+
+/// What a token says of the claims that the policy names, in their order.
+pub(super) fn kept(claims: &Members<Value>, named: &[Claim]) -> Vec<Option<ClaimValue>> {
+    named.iter().map(|claim| value(claims, claim)).collect()
+}
+
+fn value(claims: &Members<Value>, claim: &Claim) -> Option<ClaimValue> {
+    let (first, rest) = claim.path.split_first()?;
+    let found = rest
+        .iter()
+        .try_fold(claims.get(first)?, |value, step| value.get(step))?;
+    match found {
+        Value::String(text) => Some(ClaimValue::Text(text.clone())),
+        Value::Number(number) => Some(ClaimValue::Number(number.to_string())),
+        Value::Bool(flag) => Some(ClaimValue::Flag(*flag)),
+        Value::Array(items) if claim.kind == Some(ClaimKind::Texts) && items.len() <= MAX_ITEMS => {
+            let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+            texts.collect::<Option<_>>().map(ClaimValue::Texts)
+        }
+        _ => None,
+    }
+}
