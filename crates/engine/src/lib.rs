@@ -25,6 +25,8 @@ pub mod answer;
 pub mod authorize;
 mod cors;
 mod dates;
+mod denials;
+mod deny;
 mod drive;
 pub mod error;
 pub mod flight;
@@ -56,6 +58,8 @@ pub struct Engine {
     identities: identify::Store,
     shield: shield::Shield,
     memory: admit::Memory,
+    /// None: nobody may deny anything.
+    denials: Option<denials::Denials>,
 }
 
 /// A step, and what is in flight while it is carried out.
@@ -81,6 +85,7 @@ impl Engine {
                 leases: meter::lease::Leases::default(),
                 spread: admit::Spread::new(seed),
             },
+            denials: denials::Denials::of(&policy),
             policy,
         }
     }

@@ -63,6 +63,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::InsufficientScope
         | C::ModelNotAllowed
         | C::ModelNotFound
+        | C::Denied
         | C::OperatorRequired => "authorize",
         C::RateLimited
         | C::QuotaExceeded
@@ -70,6 +71,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::ConcurrencyLimited
         | C::CreditExceeded
         | C::CreditConflict
+        | C::DenialConflict
         | C::LimiterUnavailable => "admit",
         C::PreferenceInvalid
         | C::UpstreamUnreachable

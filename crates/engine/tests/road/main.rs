@@ -13,6 +13,7 @@ mod apis;
 mod budgets;
 mod codes;
 mod cross_origin;
+mod denials;
 mod identity;
 mod limits;
 mod models;
