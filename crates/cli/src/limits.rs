@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use turnpike_policy::source::{parse_money, show_instant};
 
-use crate::play::{Answer, Request};
+use crate::operator::{Operator, of, random, text};
 use crate::table::Table;
-use crate::{Failure, say, tree, web, words};
+use crate::{Failure, say, tree, words};
 
 const PATH: &str = "/_turnpike/limits";
 
@@ -23,12 +23,8 @@ pub(crate) enum Limits {
 /// Where, and by whom.
 #[derive(Debug, Args)]
 struct Gateway {
-    /// The gateway's address
-    #[arg(long, value_name = "URL")]
-    url: String,
-    /// The environment variable that holds the operator's credential: an API key, or a token
-    #[arg(long, value_name = "NAME", default_value = "TURNPIKE_TOKEN")]
-    credential: String,
+    #[command(flatten)]
+    operator: Operator,
     /// Whose limits
     #[arg(long, value_name = "NAME")]
     consumer: String,
@@ -100,34 +96,6 @@ pub(crate) fn run(what: &Limits) -> Result<(), Failure> {
 }
 
 impl Gateway {
-    /// Sends a request as the operator; an answer that is none is told as the gateway tells it.
-    fn ask(&self, method: &str, query: &str, body: Option<&Json>) -> Result<Json, Failure> {
-        let base = web::address(&self.url)?;
-        let credential = std::env::var(&self.credential).unwrap_or_default();
-        if credential.trim().is_empty() {
-            return Err(Failure::refused(format!(
-                "${} is not set: it holds the operator's credential",
-                self.credential
-            )));
-        }
-        let mut headers = vec![(
-            "authorization".to_owned(),
-            format!("Bearer {}", credential.trim()),
-        )];
-        if body.is_some() {
-            headers.push(("content-type".to_owned(), "application/json".to_owned()));
-        }
-        let request = Request {
-            method: method.to_owned(),
-            url: format!("{base}{PATH}{query}"),
-            headers,
-            body: body.map(|body| body.to_string().into_bytes()),
-            ..Request::default()
-        };
-        let answer = web::send(&request).map_err(|why| Failure::refused(format!("{base}: {why}")))?;
-        read(&base, &answer)
-    }
-
     fn page(&self, limit: Option<&str>) -> Result<Json, Failure> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if !self.consumer.chars().all(plain) {
@@ -136,7 +104,7 @@ impl Gateway {
                 self.consumer
             )));
         }
-        let mut query = format!("?consumer={}", self.consumer);
+        let mut query = format!("{PATH}?consumer={}", self.consumer);
         if let Some(limit) = limit {
             query.push_str("&limit=");
             for byte in limit.bytes() {
@@ -148,27 +116,7 @@ impl Gateway {
                 }
             }
         }
-        self.ask("GET", &query, None)
-    }
-}
-
-/// The page that an answer brings.
-fn read(base: &str, answer: &Answer) -> Result<Json, Failure> {
-    let page: Option<Json> = serde_json::from_slice(&answer.body).ok();
-    match (answer.status, page) {
-        (200, Some(page)) if page.is_object() => Ok(page),
-        (status, Some(problem)) if of(&problem, "code").is_string() => {
-            let wait = answer.header("retry-after");
-            let wait = wait.map_or_else(String::new, |seconds| format!(" It may pass in {seconds} s."));
-            Err(Failure::refused(format!(
-                "{base} answers {status} {}: {}{wait}",
-                text(of(&problem, "code")),
-                text(of(&problem, "detail"))
-            )))
-        }
-        (status, _) => Err(Failure::refused(format!(
-            "{base} answers {status}, and not as this gateway does: is it the right address?"
-        ))),
+        self.operator.ask("GET", &query, None)
     }
 }
 
@@ -201,7 +149,8 @@ fn give(credit: &Credit) -> Result<(), Failure> {
         "id": id,
     });
     let given = gateway
-        .ask("POST", "", Some(&body))
+        .operator
+        .ask("POST", PATH, Some(&body))
         .map_err(|failure| match failure {
             Failure::Refused(why) => Failure::refused(format!(
                 "{why}\n(To try again and give nothing twice, add `--id {id}`.)"
@@ -267,12 +216,6 @@ fn amount(written: &str, unit: &str) -> Result<u64, Failure> {
         };
         Failure::refused(format!("`{written}` is not {right}"))
     })
-}
-
-fn random() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
-    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
 }
 
 /// The page for people.
@@ -343,21 +286,6 @@ fn count(number: u64, unit: &str) -> String {
     match unit {
         "nano_usd" => format!("{} USD", words::usd(number)),
         unit => format!("{number} {}", unit.replace('_', " ")),
-    }
-}
-
-/// A member of an object; null, where there is none.
-fn of<'a>(object: &'a Json, member: &str) -> &'a Json {
-    object.get(member).unwrap_or(&Json::Null)
-}
-
-/// A text of the gateway's, without what could steer a terminal.
-fn text(value: &Json) -> &str {
-    let text = value.as_str().unwrap_or_default();
-    if text.chars().any(char::is_control) {
-        "?"
-    } else {
-        text
     }
 }
 

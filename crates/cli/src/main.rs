@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod compliance;
+mod deny;
 mod diff;
 mod edit;
 mod effective;
@@ -16,6 +17,7 @@ mod import;
 mod limits;
 mod new;
 mod new_key;
+mod operator;
 mod outline;
 mod play;
 mod say;
@@ -70,6 +72,9 @@ enum Command {
     /// Look at the limits of a gateway that runs, and give back what was used
     #[command(subcommand)]
     Limits(limits::Limits),
+    /// Deny something on a gateway that runs, at once and for a time, and lift it again
+    #[command(subcommand)]
+    Deny(deny::Deny),
     /// Make something new in the policies
     #[command(subcommand)]
     New(New),
@@ -123,6 +128,7 @@ fn main() -> ExitCode {
         Command::Fmt(arguments) => fmt::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Limits(what) => limits::run(what),
+        Command::Deny(what) => deny::run(what),
         Command::New(New::Api(arguments)) => new::api::run(arguments),
         Command::New(New::Model(arguments)) => new::model::run(arguments),
         Command::New(New::Consumer(arguments)) => new::consumer::run(arguments),

@@ -137,9 +137,13 @@ pub(crate) fn operator(consumer: &Consumer) -> Option<Vec<String>> {
         };
         format!("give back {much} in {}", self::window(window))
     });
+    let deny = operator
+        .deny
+        .map(|longest| format!("deny for up to {}", duration(longest)));
     Some(
         std::iter::once("see every consumer's limits".to_owned())
             .chain(credit)
+            .chain(deny)
             .collect(),
     )
 }

@@ -64,9 +64,11 @@ codes! {
     QuotaExceeded = "quota_exceeded", 429, "The quota is used up";
     BudgetExceeded = "budget_exceeded", 429, "The budget of tokens or money is used up";
     ConcurrencyLimited = "concurrency_limited", 429, "Too many requests at one time";
+    Denied = "denied", 403, "This is denied for now";
     OperatorRequired = "operator_required", 403, "Operators alone may do this";
     CreditExceeded = "credit_exceeded", 429, "The operator has given back as much as it may";
     CreditConflict = "credit_conflict", 409, "The credit cannot be booked";
+    DenialConflict = "denial_conflict", 409, "The denial cannot be kept";
     LimiterUnavailable = "limiter_unavailable", 503, "The limits cannot be checked";
     PreferenceInvalid = "preference_invalid", 400, "The preference cannot be met";
     UpstreamUnreachable = "upstream_unreachable", 502, "The upstream cannot be reached";

@@ -6,18 +6,20 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Price, Route, Surface, Unit};
+use turnpike_policy::{Api, Compiled, Operation, Price, Route, Surface, Unit};
 
 use crate::accept::{Trace, hex};
 use crate::account::{Account, Attempt, Settled};
 use crate::admit::Asked;
 use crate::answer::Answering;
 use crate::authorize::Permit;
+use crate::deny;
 use crate::error::{Code, Refusal, Shape, render};
 use crate::identify;
 use crate::inspect::{Announced, Body};
 use crate::matching::Destination;
 use crate::meter::amount;
+use crate::meter::denials::Order as DenialOrder;
 use crate::operate::{Note, Order};
 use crate::settle::{self, AttemptRecord, Bound, Record, Settlement};
 use crate::step::{Finish, Reply, Step};
@@ -87,6 +89,17 @@ pub enum Phase {
     Bounding(Order),
     /// The object of the consumer is being asked that an operator's order is about.
     Operating(Order),
+    /// The list of denials is being looked at again.
+    Looking {
+        /// Who calls; nobody where an operation is open to everybody.
+        caller: Option<identify::Principal>,
+        /// When it was asked.
+        began: u64,
+    },
+    /// The order of an operator to deny something, or to lift a denial, is being read.
+    ReadingDenial(identify::Principal),
+    /// The list of denials is being asked what an operator wants of it, since so long.
+    Denying(DenialOrder, u64),
     /// The upstream of an operation (its index) is being asked; there is no other to ask.
     Proxied(u32),
     /// It is being answered by a model's target, or by the next one.
@@ -197,6 +210,12 @@ pub struct Base {
     pub shadowed: Vec<String>,
     /// What it gave back, as an operator.
     pub credit: Option<Note>,
+    /// The id of the denial that refuses it.
+    pub denied: Option<String>,
+    /// The list of denials is older than it may be, as it could not be reached.
+    pub denials_stale: bool,
+    /// What it denied or lifted, as an operator.
+    pub denial: Option<deny::Note>,
     /// What its last attempt came to, when it ends with that.
     #[serde(skip)]
     pub last: Settlement,
@@ -261,7 +280,7 @@ impl Base {
             Destination::Route(Route::Operation(index)) => {
                 let operation = look::operation(policy, index).ok()?;
                 let api = look::api(policy, operation.api).ok()?;
-                Some(format!("{}/{}#{}", api.name, api.version, operation.id))
+                Some(operation_name(api, operation))
             }
             Destination::Route(Route::Surface(Surface::ChatCompletions)) => {
                 Some("chat.completions".to_owned())
@@ -270,9 +289,16 @@ impl Base {
             Destination::Operator => Some(self.path.clone()),
             Destination::Limits => Some("limits".to_owned()),
             Destination::Credits => Some("limits.credit".to_owned()),
+            Destination::Denials => Some("denials".to_owned()),
+            Destination::Deny => Some("denials.order".to_owned()),
             Destination::Options => None,
         }
     }
+}
+
+/// What an operation is called in logs and denials: `petstore/v1#listPets`.
+pub(crate) fn operation_name(api: &Api, operation: &Operation) -> String {
+    format!("{}/{}#{}", api.name, api.version, operation.id)
 }
 
 /// `Deprecation`, `Sunset` and the link to the successor (RFC 9745, RFC 8594, RFC 5829).
@@ -381,6 +407,9 @@ impl Engine {
             unlimited: base.unlimited,
             shadowed: &base.shadowed,
             credit: base.credit.as_ref(),
+            denied: base.denied.as_deref(),
+            denials_stale: base.denials_stale,
+            denial: base.denial.as_ref(),
             client_gone: outcome.client_gone,
             attempts: &base.attempts,
             settlement: outcome.settlement,

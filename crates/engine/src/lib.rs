@@ -26,6 +26,8 @@ pub mod authorize;
 pub mod conditions;
 mod cors;
 mod dates;
+mod denials;
+mod deny;
 mod drive;
 pub mod error;
 pub mod flight;
@@ -58,6 +60,8 @@ pub struct Engine {
     identities: identify::Store,
     shield: shield::Shield,
     memory: admit::Memory,
+    /// None: nobody may deny anything.
+    denials: Option<denials::Denials>,
 }
 
 /// A step, and what is in flight while it is carried out.
@@ -83,6 +87,7 @@ impl Engine {
                 leases: meter::lease::Leases::default(),
                 spread: admit::Spread::new(seed),
             },
+            denials: denials::Denials::of(&policy),
             policy,
         }
     }

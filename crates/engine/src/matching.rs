@@ -31,6 +31,10 @@ pub enum Destination {
     Limits,
     /// What an operator gives back.
     Credits,
+    /// What operators have denied.
+    Denials,
+    /// What an operator denies, or lifts.
+    Deny,
     /// Nobody but the question which methods there are (`OPTIONS`).
     Options,
 }
@@ -63,14 +67,19 @@ pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, 
         head_only,
         _proof: (),
     };
-    if request.path == "/_turnpike/limits" {
+    let own = match request.path.as_str() {
+        "/_turnpike/limits" => Some((Destination::Limits, Destination::Credits)),
+        "/_turnpike/denials" => Some((Destination::Denials, Destination::Deny)),
+        _ => None,
+    };
+    if let Some((shown, ordered)) = own {
         if matches!(request.method, Method::Get | Method::Head) {
-            return Ok(matched(Destination::Limits));
+            return Ok(matched(shown));
         }
         if request.method == Method::Post {
-            return Ok(matched(Destination::Credits));
+            return Ok(matched(ordered));
         }
-        let detail = "/_turnpike/limits takes GET, HEAD, POST.";
+        let detail = format!("{} takes GET, HEAD, POST.", request.path);
         return Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", "GET, HEAD, POST"));
     }
     if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {

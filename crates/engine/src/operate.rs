@@ -160,20 +160,11 @@ pub(crate) fn read(policy: &Compiled, caller: &Principal, body: &[u8], id: &str)
         };
         Refusal::new(code, format!("This is no order of a credit: {error}."))
     })?;
-    let invalid = |detail: String, member| Refusal::new(Code::InvalidRequest, detail).about(member);
     if body.amount == 0 {
-        return Err(invalid("`amount` is at least 1.".to_owned(), "amount"));
+        return Err(Refusal::new(Code::InvalidRequest, "`amount` is at least 1.").about("amount"));
     }
-    let reason = body.reason.trim();
-    if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
-        let detail = format!("`reason` says why, in one line of at most {MAX_REASON} bytes.");
-        return Err(invalid(detail, "reason"));
-    }
-    let id = body.id.as_deref().unwrap_or(id);
-    if id.is_empty() || id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let detail = "`id` is 1 to 64 letters, digits and signs.".to_owned();
-        return Err(invalid(detail, "id"));
-    }
+    let reason = self::reason(&body.reason)?;
+    let id = self::id(body.id.as_deref().unwrap_or(id))?;
     let consumer = named(policy, &body.consumer)?;
     let order = Order {
         operator: caller.consumer,
@@ -200,6 +191,25 @@ pub(crate) fn right<'a>(policy: &'a Compiled, caller: &Principal) -> Result<&'a 
         let detail = format!("`{}` is no operator of this gateway.", consumer.name);
         Refusal::new(Code::OperatorRequired, detail).by(&consumer.origin)
     })
+}
+
+/// Why an operator does something: one line, bounded.
+pub(crate) fn reason(text: &str) -> Result<&str, Refusal> {
+    let reason = text.trim();
+    if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+        let detail = format!("`reason` says why, in one line of at most {MAX_REASON} bytes.");
+        return Err(Refusal::new(Code::InvalidRequest, detail).about("reason"));
+    }
+    Ok(reason)
+}
+
+/// What tells an order from others.
+pub(crate) fn id(text: &str) -> Result<&str, Refusal> {
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let detail = "`id` is 1 to 64 letters, digits and signs.";
+        return Err(Refusal::new(Code::InvalidRequest, detail).about("id"));
+    }
+    Ok(text)
 }
 
 fn named(policy: &Compiled, name: &str) -> Result<u32, Refusal> {

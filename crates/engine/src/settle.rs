@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use turnpike_llm::usage::Usage;
 use turnpike_policy::{Compiled, LogRequests, Reason};
 
+use crate::deny;
 use crate::error::Code;
 use crate::operate::Note;
 use crate::step::Failure;
@@ -123,6 +124,12 @@ pub struct Record<'a> {
     pub shadowed: &'a [String],
     /// What it gave back, as an operator.
     pub credit: Option<&'a Note>,
+    /// The id of the denial that refused it.
+    pub denied: Option<&'a str>,
+    /// The list of denials was older than it may be, as it could not be reached.
+    pub denials_stale: bool,
+    /// What it denied or lifted, as an operator.
+    pub denial: Option<&'a deny::Note>,
     /// The client had gone before the end.
     pub client_gone: bool,
     /// What was tried.
@@ -166,6 +173,12 @@ struct Line<'a> {
     shadow_limits: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     credit: Option<&'a Note>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    denials_stale: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denial: Option<&'a deny::Note>,
     #[serde(skip_serializing_if = "is_false")]
     client_gone: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -215,6 +228,8 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         && !failed
         && record.shadowed.is_empty()
         && record.credit.is_none()
+        && record.denial.is_none()
+        && !record.denials_stale
     {
         return None;
     }
@@ -250,6 +265,9 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         unlimited: record.unlimited,
         shadow_limits: record.shadowed,
         credit: record.credit,
+        denied: record.denied,
+        denials_stale: record.denials_stale,
+        denial: record.denial,
         client_gone: record.client_gone,
         attempts,
         usage: usage(record.settlement),

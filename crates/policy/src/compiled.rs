@@ -519,12 +519,18 @@ pub struct Consumer {
     pub origin: String,
 }
 
-/// What an operator may do: look at the limits of every consumer, and give back what was used of some.
+/// What an operator may do: look at the limits of every consumer, give back what was used of some, and deny.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
     /// How much it may give back; of what is not listed, nothing.
     pub credit: Vec<Allowance>,
+    /// For how long at most it may deny something, in milliseconds, at most [`MAX_DENIAL`]; none: it may not.
+    pub deny: Option<Millis>,
 }
+
+/// The longest that a denial may stand, in milliseconds: 30 days. What must be refused for longer belongs in the
+/// policies.
+pub const MAX_DENIAL: Millis = 30 * 86_400_000;
 
 /// Up to how much an operator may give back in a window of the calendar, to all consumers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -64,6 +64,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::ConditionNotMet
         | C::ModelNotAllowed
         | C::ModelNotFound
+        | C::Denied
         | C::OperatorRequired => "authorize",
         C::RateLimited
         | C::QuotaExceeded
@@ -71,6 +72,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::ConcurrencyLimited
         | C::CreditExceeded
         | C::CreditConflict
+        | C::DenialConflict
         | C::LimiterUnavailable => "admit",
         C::PreferenceInvalid
         | C::UpstreamUnreachable

@@ -17,7 +17,7 @@ use turnpike_engine::accept::hex;
 use turnpike_policy::Compiled;
 
 use crate::play::Request;
-use crate::{Failure, git, say, tree, web, words};
+use crate::{Failure, deny, git, operator, say, tree, web, words};
 
 /// How long to wait between two looks, with --wait.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -26,8 +26,9 @@ const PAUSE: Duration = Duration::from_secs(2);
 ///
 /// Asks it which bundle it serves, of which environment and commit, and whether it is ready. Then calls
 /// each route with no credential, a malformed one, one that nobody was given and one that somebody forged:
-/// each must be refused as the policies say. Where the gateway serves other policies than these, only
-/// routes that read (GET, HEAD) are called. No credential is needed, and nothing reaches an upstream
+/// each must be refused as the policies say. Where operators may deny, what they have denied is drift until the
+/// policies say the same; to see it takes an operator's credential. Where the gateway serves other policies than these, only
+/// routes that read (GET, HEAD) are called. No other credential is needed, and nothing reaches an upstream
 /// unless a route does not refuse.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -49,6 +50,10 @@ pub(crate) struct Arguments {
     /// Wait so long for it to serve these policies (90s, 2m)
     #[arg(long, value_name = "TIME", value_parser = tree::seconds)]
     wait: Option<u64>,
+    /// The environment variable that holds an operator's credential, to find what is denied on it beside the
+    /// policies
+    #[arg(long, value_name = "NAME", default_value = "TURNPIKE_TOKEN")]
+    credential: String,
     /// How to say what was found
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     format: tree::Format,
@@ -104,6 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut verdict = Verdict::default();
     let same = verdict.version(&version, &mine, &environment, &root);
     verdict.health(&base)?;
+    verdict.denials(&base, &mine.compiled, &arguments.credential);
     probe::probe(&base, &mine.compiled, same, &mut verdict)?;
     match arguments.format {
         tree::Format::Text => say::out(&verdict.text(&base, &version))?,
@@ -145,6 +151,29 @@ impl Version {
                 answer.status
             ))
         })
+    }
+}
+
+/// Whether the policies refuse by themselves what is denied: they have no such thing any more. Of a key or a
+/// subject they cannot tell.
+fn said(compiled: &Compiled, denial: &Json) -> bool {
+    let text = |name: &str| denial.get(name).and_then(Json::as_str).unwrap_or_default();
+    let value = text("value");
+    match text("what") {
+        "consumer" => !compiled.consumers.iter().any(|known| known.name == value),
+        "model" => !compiled.models.iter().any(|known| known.name == value),
+        "operation" => {
+            let name = |operation: &turnpike_policy::Operation| {
+                let api = usize::try_from(operation.api).ok();
+                let api = api.and_then(|api| compiled.apis.get(api))?;
+                Some(format!("{}/{}#{}", api.name, api.version, operation.id))
+            };
+            !compiled
+                .operations
+                .iter()
+                .any(|known| name(known).as_deref() == Some(value))
+        }
+        _ => false,
     }
 }
 
@@ -253,6 +282,47 @@ impl Verdict {
                 .push(format!("it is not ready ({}): {why}", answer.status));
         }
         Ok(())
+    }
+
+    /// What operators have denied beside the policies, where they let any.
+    fn denials(&mut self, base: &str, compiled: &Compiled, credential: &str) {
+        let mut operators = compiled
+            .consumers
+            .iter()
+            .filter_map(|consumer| consumer.operator.as_ref());
+        if !operators.any(|operator| operator.deny.is_some()) {
+            return;
+        }
+        let Some(found) = operator::credential(credential) else {
+            self.skipped.push(format!(
+                "what is denied on it: set ${credential} to an operator's credential"
+            ));
+            return;
+        };
+        match operator::ask(base, &found, "GET", deny::PATH, None) {
+            Ok(page) => {
+                let standing = deny::standing(&page);
+                if standing.is_empty() {
+                    self.good
+                        .push("nothing is denied on it beside the policies".to_owned());
+                }
+                for denial in standing {
+                    let (named, why) = (deny::named(denial), deny::why(denial));
+                    if said(compiled, denial) {
+                        self.good
+                            .push(format!("{named} is denied, and these policies have it no more"));
+                    } else {
+                        self.wrong
+                            .push(format!("{named} is denied {why}; the policies do not say so"));
+                    }
+                }
+            }
+            Err(Failure::Refused(why)) => {
+                self.wrong
+                    .push(format!("what is denied on it cannot be seen: {why}"));
+            }
+            Err(Failure::Findings) => {}
+        }
     }
 
     fn text(&self, base: &str, version: &Version) -> String {

@@ -7,13 +7,15 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::common::{Output, Tree};
+use crate::common::{Output, Tree, finish};
 
 /// A gateway that answers as it is told, and remembers what it was asked.
 struct Gateway {
     address: String,
     version: Arc<Mutex<Value>>,
     seen: Arc<Mutex<Vec<String>>>,
+    /// What operators see of its denials.
+    denials: Arc<Mutex<Value>>,
 }
 
 impl Gateway {
@@ -26,6 +28,8 @@ impl Gateway {
             "environment": "production", "built": "2026-11-01", "version": "0.1.0",
         })));
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let denials = Arc::new(Mutex::new(json!({ "denials": [] })));
+        let denied = Arc::clone(&denials);
         let (its, log) = (Arc::clone(&version), Arc::clone(&seen));
         thread::spawn(move || {
             let mut shielded = false;
@@ -46,6 +50,10 @@ impl Gateway {
                     (200, its.lock().unwrap().to_string())
                 } else if path == "/_turnpike/health" {
                     (200, "{}".to_owned())
+                } else if path == "/_turnpike/denials"
+                    && text.contains("authorization: Bearer an-operator\r\n")
+                {
+                    (200, denied.lock().unwrap().to_string())
                 } else if path == open {
                     (200, "[]".to_owned())
                 } else {
@@ -74,6 +82,7 @@ impl Gateway {
             address,
             version,
             seen,
+            denials,
         }
     }
 }
@@ -195,5 +204,61 @@ fn what_cannot_be_asked() {
         output.err.contains("`127.0.0.1` is not among the hosts"),
         "{}",
         output.err
+    );
+}
+
+#[test]
+fn what_is_denied_beside_the_policies_is_drift() {
+    let (tree, gateway) = (tree(), Gateway::new("/"));
+    tree.write(
+        "consumers/oncall.yaml",
+        "consumer: oncall\nowner: team-platform\nplan: gold\noperator: { deny: 7d }\n",
+    );
+    gateway.version.lock().unwrap()["bundle"] = hash(&tree, &gateway).into();
+    let verify = |credential: &str| {
+        let mut command = tree.command(&["verify", &gateway.address]);
+        command.env("TURNPIKE_TOKEN", credential);
+        finish(command)
+    };
+    // Without a credential it cannot be seen, and that is said.
+    let output = verify("");
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert!(
+        output
+            .out
+            .contains("skip  what is denied on it: set $TURNPIKE_TOKEN"),
+        "{}",
+        output.out
+    );
+    let output = verify("an-operator");
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert!(
+        output.out.contains("ok    nothing is denied on it"),
+        "{}",
+        output.out
+    );
+    let denial = |what: &str, value: &str, stands: bool| {
+        json!({ "id": "x", "what": what, "value": value, "by": "oncall", "reason": "INC-1",
+            "time": 1_800_000_000_000_u64, "until": 1_800_000_060_000_u64, "stands": stands })
+    };
+    *gateway.denials.lock().unwrap() = json!({ "denials": [
+        denial("key", "7f3a", true), denial("consumer", "gone", true), denial("consumer", "oncall", false),
+    ] });
+    let output = verify("an-operator");
+    assert_eq!(output.code, 1);
+    for part in [
+        "FAIL  key 7f3a is denied until 2027-01-15T08:01:00Z, by oncall: INC-1; the policies do not say so",
+        "ok    consumer gone is denied, and these policies have it no more",
+        "1 disagreement",
+    ] {
+        assert!(output.out.contains(part), "{part}\n{}", output.out);
+    }
+    assert!(!output.out.contains("consumer oncall"), "{}", output.out);
+    let output = verify("somebody");
+    assert_eq!(output.code, 1);
+    assert!(
+        output.out.contains("FAIL  what is denied on it cannot be seen"),
+        "{}",
+        output.out
     );
 }

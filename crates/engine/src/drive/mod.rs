@@ -5,6 +5,7 @@
 
 mod answering;
 mod challenge;
+mod denying;
 mod operating;
 mod presented;
 
@@ -90,7 +91,9 @@ impl Engine {
                 Err(refusal) => Err(refusal),
             },
             Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
-            Some(Destination::Limits | Destination::Credits) => self.identify_caller(head, &mut base, at),
+            Some(Destination::Limits | Destination::Credits | Destination::Denials | Destination::Deny) => {
+                self.identify_caller(head, &mut base, at)
+            }
             None => Err(look::broken("nothing was matched")),
         };
         self.next(base, outgoing, now)
@@ -107,7 +110,7 @@ impl Engine {
         let outgoing = match (phase, event) {
             (Phase::Verifying(pending), Event::Verified(right)) => {
                 match identify::verified(&mut self.identities, pending, right, now) {
-                    Ok(principal) => self.identified(principal, &mut base, at),
+                    Ok(principal) => self.undenied(Some(principal), &mut base, at),
                     Err(refusal) => Err(unidentified(&refusal)),
                 }
             }
@@ -162,6 +165,15 @@ impl Engine {
             (Phase::ReadingOrder(caller), Event::Body(body)) => self.ordered(&caller, body, &base),
             (Phase::Bounding(order), Event::Metered(answer)) => self.bounded(order, answer, &mut base, at),
             (Phase::Operating(order), Event::Metered(answer)) => self.operated(order, answer, &mut base, at),
+            (Phase::Looking { caller, began }, Event::Metered(answer)) => {
+                self.looked(caller, began, answer, &mut base, at)
+            }
+            (Phase::ReadingDenial(caller), Event::Body(body)) => {
+                self.order_denial(&caller, body, &mut base, at)
+            }
+            (Phase::Denying(order, began), Event::Metered(answer)) => {
+                self.denial_ordered(&order, began, answer, &mut base, at)
+            }
             (Phase::Cold, Event::Answered(Ok(answer))) => {
                 let outcome = Outcome::passed(answer.status, Settlement::Nothing);
                 let Closing { log, settle } = self.close(&base, now, &outcome);
@@ -271,8 +283,7 @@ impl Engine {
         if let Route::Operation(index) = route {
             let operation = look::operation(&self.policy, index)?;
             if authorize::is_open(operation, at.time) {
-                let permit = authorize::for_everybody(&self.policy, index, at.time)?;
-                return self.inspect_operation(permit, base, at);
+                return self.undenied(None, base, at);
             }
         }
         self.identify_caller(head, base, at)
@@ -300,7 +311,7 @@ impl Engine {
                     waited: waited.saturating_add(ms),
                 },
             )),
-            identify::Outcome::Known(principal) => self.identified(principal, base, at),
+            identify::Outcome::Known(principal) => self.undenied(Some(principal), base, at),
             identify::Outcome::Refused(refusal) => Err(unidentified(&refusal)),
             identify::Outcome::Verify(ask) => Ok((
                 Step::Verify {
@@ -365,6 +376,8 @@ impl Engine {
             }
             Some(Destination::Limits) => self.look_at_another(&caller, base, at),
             Some(Destination::Credits) => self.credit(caller, base),
+            Some(Destination::Denials) => self.list_denials(&caller, at),
+            Some(Destination::Deny) => self.deny(caller, base),
             _ => Err(look::broken("a caller was identified for nothing")),
         }
     }
@@ -406,6 +419,8 @@ impl Engine {
             let model = look::model(&self.policy, *index)?;
             inspect::model_fits(model, peek)?;
             not_ended(model, at.time)?;
+            // Also the caller once more: its body may have taken its time.
+            self.not_denied(permit.caller.as_ref(), None, Some(*index), base, at)?;
         }
         // The body is at hand here; a script that looks at it need not read it again.
         self.admit(

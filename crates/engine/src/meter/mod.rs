@@ -18,6 +18,7 @@ use turnpike_policy::{Limit, LimitKind, Millis, Timestamp, Window, Zone};
 
 pub mod amount;
 pub mod correction;
+pub mod denials;
 pub mod gcra;
 pub mod headers;
 pub mod lease;

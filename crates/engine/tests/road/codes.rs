@@ -204,6 +204,22 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
             world.send(&credit("works", "quota:3-1h", 1));
             (Some(world.send(&credit("works", "quota:3-1h", 2))), None)
         }
+        Code::Denied => {
+            let denied = |request: Request| {
+                let mut world = crate::denials::denying();
+                world.send(&crate::denials::deny("consumer", "demo", "one"));
+                Some(world.send(&request))
+            };
+            (denied(pets()), denied(ask("fast")))
+        }
+        Code::DenialConflict => {
+            let mut world = crate::denials::denying();
+            world.send(&crate::denials::deny("consumer", "demo", "one"));
+            (
+                Some(world.send(&crate::denials::deny("consumer", "idle", "one"))),
+                None,
+            )
+        }
         Code::LimiterUnavailable => {
             let down = |request: Request| {
                 let mut world = World::new();

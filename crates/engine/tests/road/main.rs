@@ -15,6 +15,7 @@ mod budgets;
 mod codes;
 mod conditions;
 mod cross_origin;
+mod denials;
 mod identity;
 mod limits;
 mod models;

@@ -145,7 +145,7 @@ fn consumers(plans: &[Plan], models: &[Model]) -> Vec<Consumer> {
     };
     let none = || Grant::Only(Vec::new());
     let operator = |name: &str, credit: Vec<Allowance>| Consumer {
-        operator: Some(Operator { credit }),
+        operator: Some(Operator { credit, deny: None }),
         ..consumer(name, "wide", none(), none())
     };
     let allowance = |of, count| Allowance {

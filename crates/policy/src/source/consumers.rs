@@ -8,9 +8,9 @@ use super::credentials::{CredentialFields, Ledger};
 use super::declare::{choice, record};
 use super::diagnostic::Code;
 use super::reader::Spanned;
-use super::scalars::{BytesPerWindow, MoneyPerWindow, Name, PerWindow, Text, Token};
+use super::scalars::{BytesPerWindow, Duration, MoneyPerWindow, Name, PerWindow, Text, Token};
 use super::secrets::quote;
-use crate::{Allowance, Creditable, Grant, Identity, KeyCredential, Operator};
+use crate::{Allowance, Creditable, Grant, Identity, KeyCredential, MAX_DENIAL, Operator};
 
 record! {
     /// Who calls: credentials, a plan, and what they may use. What is not granted is refused.
@@ -32,13 +32,15 @@ record! {
 }
 
 record! {
-    /// An operator sees the limits of every consumer, and may give back what was used of them. `{}`: it
-    /// sees, and gives nothing back.
+    /// An operator sees the limits of every consumer and what is denied, and may give back what was used, and
+    /// deny. `{}`: it sees, and does nothing.
     OperatorFields = "operator" {
         /// Up to how much it may give back.
         credit: optional CreditFields,
+        /// For how long at most it may deny a key, a subject, a consumer, an operation or a model (`turnpike
+        /// deny`), and that it may lift denials. 30 days at the most; without it, it may not.
+        deny: optional Duration,
     }
-    later { deny }
 }
 
 record! {
@@ -57,9 +59,27 @@ record! {
 }
 
 impl OperatorFields {
-    fn compile(&self) -> Operator {
+    fn compile(&self, checker: &mut Checker) -> Operator {
+        let deny = self.deny.as_ref().map(|longest| {
+            let most = u32::try_from(MAX_DENIAL / 1_000).unwrap_or(u32::MAX);
+            let seconds = checker.seconds(longest, most);
+            if longest.0 == 0 {
+                checker
+                    .report()
+                    .error(
+                        Code::OutOfRange,
+                        longest.span,
+                        "nothing can be denied for no time",
+                    )
+                    .help("write for example `24h`, or leave `deny` out");
+            }
+            u64::from(seconds) * 1_000
+        });
         let Some(credit) = &self.credit else {
-            return Operator::default();
+            return Operator {
+                deny,
+                ..Operator::default()
+            };
         };
         let listed = [
             (
@@ -76,6 +96,7 @@ impl OperatorFields {
         });
         Operator {
             credit: credit.collect(),
+            deny,
         }
     }
 }
@@ -155,7 +176,10 @@ pub(crate) fn compile(
             plan: plan.unwrap_or_default(),
             operations,
             models,
-            operator: consumer.operator.as_ref().map(|operator| operator.compile()),
+            operator: consumer
+                .operator
+                .as_ref()
+                .map(|operator| operator.compile(checker)),
             origin,
         });
     }

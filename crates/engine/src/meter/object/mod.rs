@@ -37,6 +37,7 @@ use super::{
     lease,
 };
 use crate::meter::correction::{Credited, Order};
+use crate::meter::denials;
 use holds::Hold;
 pub use holds::MAX_HELD;
 use law::Law;
@@ -120,12 +121,18 @@ struct Recent<'a> {
 
 /// What is stored, as the state of an object that enters memory.
 pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
+    if denials::is_list(persisted) {
+        return denials::resume(persisted);
+    }
     seal(MEMORY, &open(STORED, persisted)?)
 }
 
 /// Decides one ask, or takes a settlement or an operator's order. `state` is what is in memory; none: nothing is, and nothing is
 /// stored either.
 pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
+    if let Some(decided) = denials::decide(state, ask, now) {
+        return decided;
+    }
     let mut state = match state {
         Some(bytes) => open(MEMORY, bytes)?,
         None => State::default(),
@@ -334,6 +341,9 @@ fn closed(mut state: State<'_>, answer: Vec<u8>, write: Option<bool>) -> Result<
 /// What to do when the object's alarm goes off. `state` is what is in memory; if nothing is,
 /// [`resume`] what is stored first.
 pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
+    if denials::is_list(state) {
+        return denials::on_alarm(state, now);
+    }
     let state = open(MEMORY, state)?;
     let at = over(&state).max(state.seen).saturating_add(LINGER);
     Ok(if at <= now {
@@ -481,16 +491,20 @@ fn stored<'a>(state: &State<'a>) -> State<'a> {
     stored
 }
 
-/// Writes a state down: version, kind, content, digest of all three.
 fn seal(kind: u8, state: &State<'_>) -> Result<Vec<u8>, MeterError> {
+    sealed(kind, state)
+}
+
+/// Writes a state down: version, kind, content, digest of all three.
+pub(super) fn sealed(kind: u8, state: &impl Serialize) -> Result<Vec<u8>, MeterError> {
     let mut bytes = postcard::to_extend(state, vec![VERSION, kind]).map_err(|_| MeterError::State)?;
     let digest = digest(&bytes);
     bytes.extend_from_slice(&digest.to_le_bytes());
     Ok(bytes)
 }
 
-/// Reads a state, or nothing: a state that is not whole says nothing about what was used.
-fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
+/// The content of a state of this kind, if it is whole: otherwise it says nothing about what was used.
+pub(super) fn body(kind: u8, bytes: &[u8]) -> Result<&[u8], MeterError> {
     let (content, digest_bytes) = bytes.split_last_chunk().ok_or(MeterError::State)?;
     let body = match content {
         [VERSION, found, body @ ..] if *found == kind => body,
@@ -499,7 +513,12 @@ fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
     if u64::from_le_bytes(*digest_bytes) != digest(content) {
         return Err(MeterError::State);
     }
-    let state = exactly::<State<'_>>(body).ok_or(MeterError::State)?;
+    Ok(body)
+}
+
+/// Reads a state, or nothing.
+fn open(kind: u8, bytes: &[u8]) -> Result<State<'_>, MeterError> {
+    let state = exactly::<State<'_>>(body(kind, bytes)?).ok_or(MeterError::State)?;
     if state.records.iter().all(|record| record.law.sound()) {
         Ok(state)
     } else {
