@@ -605,10 +605,10 @@ proptest! {
                             prop_assert!(standing.remaining < u64::from(cost));
                             if possible {
                                 prop_assert!(retry_after_ms >= standing.reset_ms);
-                                let then = object.clone().ask("t", cost, &limits, at + retry_after_ms);
+                                let then = object.clone().ask("t", cost, &limits, clock + retry_after_ms);
                                 prop_assert_eq!(then.outcome, Outcome::Admitted);
                                 let early =
-                                    object.clone().ask("e", cost, &limits, at + retry_after_ms - 1);
+                                    object.clone().ask("e", cost, &limits, clock + retry_after_ms - 1);
                                 prop_assert!(early.outcome != Outcome::Admitted);
                             }
                         }
