@@ -29,6 +29,7 @@ dev: ## Build the Worker and serve it on 127.0.0.1:8787; rebuilds on change
 test: ## Run every test, natively, in Wasm and end to end, and check the size
 	@scripts/bootstrap build test
 	@$(MAKE) test-native
+	@$(MAKE) test-books
 	@$(MAKE) test-policies
 	@$(MAKE) test-wasm
 	@$(MAKE) build
@@ -39,7 +40,7 @@ test: ## Run every test, natively, in Wasm and end to end, and check the size
 test-native: ## Only the tests that need no Wasm: cargo test --workspace
 	cargo test --workspace
 
-test-books: ## The meter against its books, 2,000,000 operations (cargo test runs 100,000)
+test-books: ## The meter against its books, 3,000,000 operations (cargo test runs 150,000)
 	BOOKS=$${BOOKS:-1000000} cargo test --package turnpike-engine --profile cli --test books -- --nocapture
 
 test-policies: ## Only the tests of the policies (policies/tests), as `turnpike test` runs them

@@ -1,7 +1,8 @@
 //! The meter against its books: random interleavings of everything that may happen to a subject, and a model of
 //! what it must come to, kept the plain way.
 //!
-//! `cargo test` runs 10^5 operations; `make test-books` 10^6 and more (`BOOKS` says how many of each kind).
+//! `cargo test` runs 50,000 operations of each kind; `make test-books`, which is part of `make test`, 10^6 of each
+//! (`BOOKS` says how many).
 //! A failure names the seed of its run and the operation.
 
 #![expect(
