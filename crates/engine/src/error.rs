@@ -94,13 +94,20 @@ pub struct Refusal {
     /// What only the log is told.
     pub reason: Option<Cow<'static, str>>,
     /// The policy line that decided (`policies/plans/free.yaml:4`).
-    pub policy: Option<String>,
+    pub policy: Option<Box<str>>,
     /// Headers that belong to the refusal.
     pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The member of the request's body that is meant.
-    pub param: Option<&'static str>,
-    /// The limit that held the request back, by its id.
-    pub violated: Option<String>,
+    /// What is meant, where that has a name.
+    pub about: Option<About>,
+}
+
+/// What a refusal is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A member of the request's body.
+    Member(&'static str),
+    /// A limit, by its id.
+    Limit(Box<str>),
 }
 
 impl Refusal {
@@ -112,8 +119,7 @@ impl Refusal {
             reason: None,
             policy: None,
             headers: Vec::new(),
-            param: None,
-            violated: None,
+            about: None,
         }
     }
 
@@ -136,7 +142,7 @@ impl Refusal {
     /// With the policy line that decided.
     #[must_use]
     pub fn by(mut self, policy: &str) -> Self {
-        self.policy = Some(policy.to_owned());
+        self.policy = Some(policy.into());
         self
     }
 
@@ -150,7 +156,7 @@ impl Refusal {
     /// With the member of the body that is meant.
     #[must_use]
     pub fn about(mut self, param: &'static str) -> Self {
-        self.param = Some(param);
+        self.about = Some(About::Member(param));
         self
     }
 }
@@ -193,7 +199,10 @@ pub fn render(
                 refusal.code.text(),
                 &refusal.detail,
                 request_id,
-                refusal.param,
+                match refusal.about {
+                    Some(About::Member(name)) => Some(name),
+                    _ => None,
+                },
                 policy,
             );
             ("application/json", body)
@@ -207,7 +216,10 @@ pub fn render(
                 code: refusal.code.text(),
                 request_id,
                 policy,
-                violated: refusal.violated.as_deref().map(|id| [id]),
+                violated: match &refusal.about {
+                    Some(About::Limit(id)) => Some([id]),
+                    _ => None,
+                },
             };
             // Strings and a number always serialize.
             let body = serde_json::to_vec(&problem).unwrap_or_default();

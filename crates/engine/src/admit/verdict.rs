@@ -7,7 +7,7 @@ use turnpike_policy::{Limit, LimitKind, OnError, Plan, Unit};
 use super::subject::Group;
 use super::{Asked, Round, code_of, name_of};
 use crate::authorize::{Permit, Permitted};
-use crate::error::{Code, Refusal};
+use crate::error::{About, Code, Refusal};
 use crate::look;
 use crate::meter::headers::{self, Retry};
 use crate::meter::{Answer, Outcome, Standing};
@@ -103,6 +103,6 @@ pub(super) fn refused(
     );
     let mut refusal = Refusal::new(code_of(&limit.kind), detail).by(&limit.origin);
     refusal.headers = said;
-    refusal.violated = Some(limit.id.clone());
+    refusal.about = Some(About::Limit(limit.id.as_str().into()));
     refusal
 }

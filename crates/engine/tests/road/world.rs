@@ -439,8 +439,7 @@ impl World {
         let began = self.now;
         let mut answer = Answer::default();
         let mut next = self.begin(request);
-        let mut upstream: Option<Does> = None;
-        let mut held: Vec<u8> = Vec::new();
+        let (mut upstream, mut held) = (None::<Does>, Vec::<u8>::new());
         for _ in 0..MOST_STEPS {
             answer.steps.push(name(&next.step));
             let Next { step, flight } = next;
@@ -450,10 +449,10 @@ impl World {
                     key,
                     input,
                     signature,
-                } => {
-                    let right = verify(algorithm, &key, &input, &signature);
-                    self.resume(flight, Event::Verified(right))
-                }
+                } => self.resume(
+                    flight,
+                    Event::Verified(verify(algorithm, &key, &input, &signature)),
+                ),
                 Step::FetchKeys { url, max } => {
                     assert_eq!(url, policy::KEYS_URL);
                     self.keys_fetched += 1;
