@@ -229,6 +229,20 @@ fn a_limiter_that_cannot_be_asked_refuses_or_lets_pass_as_the_plan_says() {
 }
 
 #[test]
+fn a_problem_names_the_limit_that_held_the_request_back() {
+    let mut world = World::new();
+    passed(&mut world, &pets("minute"), 100);
+    let problem = world.send(&pets("minute")).json();
+    assert_eq!(
+        problem["violated-policies"],
+        serde_json::json!(["minute:100-1m"]),
+        "{problem}"
+    );
+    let other = world.send(&Request::get("/nothing").by("minute")).json();
+    assert_eq!(other.get("violated-policies"), None, "{other}");
+}
+
+#[test]
 fn an_open_plan_opens_no_budget_of_what_it_calls() {
     let quota = LimitKind::Quota {
         count: 5,
