@@ -47,8 +47,8 @@ impl Object {
         self.ask(kind, None, now).outcome == Outcome::Admitted
     }
 
-    /// One request, and so many in advance; how many it was in all.
-    fn lease(&mut self, rate: Rate, wish: u32, now: u64) -> u32 {
+    /// One request, which passes at once, and so many in advance, which pass in the last millisecond that they may.
+    fn lease(&mut self, rate: Rate, wish: u32, now: u64) -> Vec<u64> {
         let ask = LeaseAsk {
             wish,
             life: life(&rate),
@@ -56,13 +56,15 @@ impl Object {
             taken: 0,
         };
         let answer = self.ask(LimitKind::Rate(rate), Some(ask), now);
-        u32::from(answer.outcome == Outcome::Admitted) + answer.leased
+        let mut passed = vec![now; usize::from(answer.outcome == Outcome::Admitted)];
+        passed.resize(passed.len() + answer.leased as usize, now + life(&rate) - 1);
+        passed
     }
 }
 
 /// How long leases of a rate last: what is emitted meanwhile is at most a quarter of its burst.
 fn life(rate: &Rate) -> u64 {
-    (u64::from(rate.burst / 4) * rate.period / u64::from(rate.count)).min(LIFE)
+    (u64::from(rate.burst / 4) * rate.period / u64::from(rate.count)).clamp(1, LIFE)
 }
 
 /// By how many more than the law allows passed in the worst interval, at the instants told (sorted).
@@ -102,11 +104,11 @@ fn a_lease_that_is_spent_at_its_end_is_not_followed_by_a_whole_burst() {
     ] {
         let mut object = Object::default();
         let life = life(&rate);
-        let mut passed = vec![NOW; object.lease(rate, 4, NOW) as usize];
+        let mut passed = object.lease(rate, 4, NOW);
         // The last one that does not make the time of leases longer, spent in its last millisecond.
         let last = object.lease(rate, rate.burst / 4 - 1, NOW + LEASED_AHEAD);
-        assert!(last > 1 || rate.burst < 10, "{last}");
-        passed.extend(vec![NOW + LEASED_AHEAD + life - 1; last as usize]);
+        assert!(last.len() > 1 || rate.burst < 10, "{last:?}");
+        passed.extend(last);
         for at in [0, 1, 10, 500, 2_000].map(|late| NOW + LEASED_AHEAD + life + late) {
             while object.passes(LimitKind::Rate(rate), at) {
                 passed.push(at);
@@ -130,8 +132,7 @@ fn a_flood_after_leases_gets_the_whole_and_no_more() {
     let mut object = Object::default();
     let mut passed = Vec::new();
     for _ in 0..5 {
-        let leased = object.lease(rate, 149, NOW);
-        passed.extend(vec![NOW + LIFE - 1; leased as usize]);
+        passed.extend(object.lease(rate, 149, NOW));
     }
     for at in (NOW + LIFE..NOW + 30_000).step_by(10) {
         while object.passes(LimitKind::Rate(rate), at) {
@@ -159,10 +160,9 @@ proptest! {
         let mut horizon = NOW;
         for (what, pause, number) in steps {
             match what {
-                // One in advance, spent in its last millisecond.
+                // So many in advance, spent in their last millisecond.
                 0 | 1 => {
-                    let leased = object.lease(rate, number, now);
-                    passed.extend(vec![now + life(&rate).max(1) - 1; leased as usize]);
+                    passed.extend(object.lease(rate, number, now));
                     horizon = now + life(&rate) + LEASED_AHEAD;
                 }
                 2 => now += pause / 50,
