@@ -369,7 +369,12 @@ impl Order {
     pub(crate) fn note(&mut self, policy: &Compiled, report: &Report<'_>, now: u64) -> Result<(), Refusal> {
         let kept = self.kept(policy)?;
         let said = &mut self.said;
-        kept.note(said.turn, &report.standings, &mut said.standings);
+        kept.note(
+            (&policy.zones, now),
+            said.turn,
+            &report.standings,
+            &mut said.standings,
+        );
         let begins = kept
             .ask(policy, said.turn, now)
             .is_some_and(|(_, _, begins)| begins);

@@ -208,6 +208,8 @@ struct UsageLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_tokens: Option<u64>,
     /// `counted` by the upstream, or settled at the `bound`.
     settled: &'static str,
@@ -295,6 +297,7 @@ fn usage(settlement: Settlement) -> Option<UsageLine> {
             input_tokens: usage.prompt_tokens,
             output_tokens: Some(usage.completion_tokens),
             cached_tokens: Some(usage.cached_tokens).filter(|tokens| *tokens > 0),
+            cache_write_tokens: Some(usage.cache_write_tokens).filter(|tokens| *tokens > 0),
             reasoning_tokens: Some(usage.reasoning_tokens).filter(|tokens| *tokens > 0),
             settled: "counted",
         }),
@@ -302,6 +305,7 @@ fn usage(settlement: Settlement) -> Option<UsageLine> {
             input_tokens: bound.input,
             output_tokens: bound.output,
             cached_tokens: None,
+            cache_write_tokens: None,
             reasoning_tokens: None,
             settled: "bound",
         }),

@@ -4,7 +4,9 @@
 //! Here, input includes what was read from a cache, and output includes reasoning, as `OpenAI`
 //! bills. Providers whose `completion_tokens` leaves reasoning out show it by a `total_tokens` that
 //! is larger than the sum: the difference is output. Sources: `OpenAI` API reference, "The chat
-//! completion object"; `DeepSeek` (`prompt_cache_hit_tokens`).
+//! completion object"; `DeepSeek` (`prompt_cache_hit_tokens`). What was written to a cache is said by those who bill
+//! it: `OpenRouter` (`cache_write_tokens`), `LiteLLM` (`cache_creation_tokens`, `cache_creation_input_tokens`), Alibaba
+//! Cloud (`cache_creation_input_tokens` among the details); all of them count it as input too.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,6 +20,8 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// Of the input, what was read from a cache.
     pub cached_tokens: u64,
+    /// Of the input, what was written to a cache, which some providers bill dearer than other input.
+    pub cache_write_tokens: u64,
     /// Of the output, what was reasoning.
     pub reasoning_tokens: u64,
 }
@@ -38,17 +42,22 @@ impl Usage {
             .total_tokens
             .map_or(0, |total| total.0.saturating_sub(prompt));
         let completion = stated.max(beyond);
-        let cached = wire
-            .prompt_tokens_details
-            .and_then(|details| details.cached_tokens)
-            .or(wire.prompt_cache_hit_tokens);
+        let details = wire.prompt_tokens_details.unwrap_or_default();
+        let cached = details.cached_tokens.or(wire.prompt_cache_hit_tokens);
+        let cached = cached.map_or(0, |count| count.0).min(prompt);
+        let written = details
+            .cache_write_tokens
+            .or(details.cache_creation_tokens)
+            .or(details.cache_creation_input_tokens)
+            .or(wire.cache_creation_input_tokens);
         let reasoning = wire
             .completion_tokens_details
             .and_then(|details| details.reasoning_tokens);
         Some(Self {
             prompt_tokens: prompt,
             completion_tokens: completion,
-            cached_tokens: cached.map_or(0, |count| count.0).min(prompt),
+            cached_tokens: cached,
+            cache_write_tokens: written.map_or(0, |count| count.0).min(prompt - cached),
             reasoning_tokens: reasoning.map_or(0, |count| count.0).min(completion),
         })
     }
@@ -59,6 +68,7 @@ impl Usage {
             prompt_tokens,
             completion_tokens,
             cached_tokens,
+            cache_write_tokens: _,
             reasoning_tokens,
         } = self;
         let total = self.total();
@@ -82,13 +92,17 @@ struct Wire {
     completion_tokens: Option<Count>,
     total_tokens: Option<Count>,
     prompt_cache_hit_tokens: Option<Count>,
+    cache_creation_input_tokens: Option<Count>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<Count>,
+    cache_write_tokens: Option<Count>,
+    cache_creation_tokens: Option<Count>,
+    cache_creation_input_tokens: Option<Count>,
 }
 
 #[derive(Deserialize)]

@@ -383,3 +383,41 @@ proptest! {
         let _ = error::is_error(&bytes);
     }
 }
+
+#[test]
+fn what_was_written_to_a_cache_is_read_as_each_provider_says_it() {
+    for (details, expected) in [
+        (
+            r#""prompt_tokens_details":{"cached_tokens":40,"cache_write_tokens":30}"#,
+            (40, 30),
+        ),
+        (
+            r#""prompt_tokens_details":{"cached_tokens":40,"cache_creation_tokens":30},"cache_creation_input_tokens":30"#,
+            (40, 30),
+        ),
+        (
+            r#""prompt_tokens_details":{"cache_creation_input_tokens":30}"#,
+            (0, 30),
+        ),
+        (
+            r#""prompt_tokens_details":null,"cache_creation_input_tokens":7"#,
+            (0, 7),
+        ),
+        // No more than what was read and did not come from the cache.
+        (
+            r#""prompt_tokens_details":{"cached_tokens":40,"cache_write_tokens":99}"#,
+            (40, 60),
+        ),
+        (r#""prompt_tokens_details":{"cached_tokens":0}"#, (0, 0)),
+    ] {
+        let answer = format!(
+            r#"{{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"Hi"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,{details}}}}}"#
+        );
+        let usage = scan(answer.as_bytes()).expect("an answer").usage.expect("usage");
+        assert_eq!(
+            (usage.cached_tokens, usage.cache_write_tokens),
+            expected,
+            "{details}"
+        );
+    }
+}

@@ -176,6 +176,7 @@ const fn usage(prompt: u64, completion: u64, cached: u64, reasoning: u64) -> Usa
         prompt_tokens: prompt,
         completion_tokens: completion,
         cached_tokens: cached,
+        cache_write_tokens: 0,
         reasoning_tokens: reasoning,
     }
 }

@@ -416,6 +416,8 @@ pub struct Price {
     pub output: u64,
     /// Of the input that was read from the provider's cache.
     pub cached_input: u64,
+    /// Of the input that was written to the provider's cache.
+    pub cache_write: u64,
 }
 
 /// A rate with its burst.
@@ -474,6 +476,13 @@ impl Zone {
         let after = self.offsets.partition_point(|(since, _)| *since <= at);
         let known = self.offsets.get(after.saturating_sub(1));
         known.map_or(0, |(_, offset)| *offset)
+    }
+
+    /// Since when clocks there have been set as they are at an instant.
+    pub fn since(&self, at: Timestamp) -> Timestamp {
+        let after = self.offsets.partition_point(|(since, _)| *since <= at);
+        let known = self.offsets.get(after.saturating_sub(1));
+        known.map_or(0, |(since, _)| *since)
     }
 }
 

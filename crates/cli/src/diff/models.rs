@@ -174,9 +174,10 @@ fn prices(compiled: &Compiled, model: &Model) -> String {
                 |price| {
                     let usd = words::usd;
                     format!(
-                        "{}/{}/{} USD",
+                        "{}/{}/{}/{} USD",
                         usd(price.input),
                         usd(price.cached_input),
+                        usd(price.cache_write),
                         usd(price.output)
                     )
                 },

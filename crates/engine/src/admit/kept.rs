@@ -8,13 +8,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
-use turnpike_policy::{Compiled, Consumer, Limit, Precision, Split, SubjectPart};
+use turnpike_policy::{Compiled, Consumer, Limit, Precision, Split, SubjectPart, Timestamp, Zone};
 
 use super::spread;
 use super::subject::{Called, What, id_of};
 use crate::error::Refusal;
 use crate::look;
-use crate::meter::{Asked, MAX_LIMITS, Standing};
+use crate::meter::{Asked, MAX_LIMITS, Standing, zoned};
 
 /// The most asks of one look.
 const MAX_ASKS: usize = 80;
@@ -115,12 +115,19 @@ impl<'a> Kept<'a> {
     }
 
     /// Adds how the counts of an ask stand to how all stand: what several objects have left is left of the whole.
-    pub(crate) fn note(&self, turn: usize, said: &[Standing], standings: &mut Vec<Standing>) {
+    pub(crate) fn note(
+        &self,
+        (zones, now): (&[Zone], Timestamp),
+        turn: usize,
+        said: &[Standing],
+        standings: &mut Vec<Standing>,
+    ) {
         let Some(ask) = self.asks.get(turn) else { return };
         let counts = self.counts.iter().skip(ask.from).take(ask.len);
         for (place, (count, said)) in (ask.from..).zip(counts.zip(said)) {
             // As if the other objects stood like this one.
-            let whole = spread::whole(count.limit, *said, ask.split);
+            let said = zoned::standing(*said, count.limit, zones, now);
+            let whole = spread::whole(count.limit, said, ask.split);
             match standings.get_mut(place) {
                 None => standings.push(Standing {
                     remaining: said.remaining,

@@ -28,7 +28,7 @@ use crate::error::{Code, Refusal};
 use crate::look;
 use crate::meter::lease::{Leases, Spent, Taken};
 use crate::meter::local::Local;
-use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed};
+use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed, zoned};
 pub use spread::Spread;
 pub use subject::Origin;
 pub(crate) use subject::stands_for;
@@ -193,6 +193,7 @@ pub fn begin(
         let lease = match group.kept {
             Precision::Local => {
                 let answer = memory.local.decide(&group.object, &limits, round.cost, now);
+                let answer = round.said(group, answer);
                 if let Outcome::Refused { .. } = answer.outcome {
                     round.undo(&asked, place, memory, now);
                     return Err(verdict::refused(&permit, &round, group, &answer, &asked));
@@ -244,7 +245,9 @@ pub fn metered(
     let place = asked.place();
     let todo = asked.todo.get(place).ok_or_else(nobody_asked)?;
     let group = round.group(todo)?;
-    let answer = answer.and_then(|answer| Answer::decode(answer).ok());
+    let answer = answer
+        .and_then(|answer| Answer::decode(answer).ok())
+        .map(|answer| round.said(group, answer));
     if let Some(Lease { key, at, ask }) = todo
         .lease
         .as_ref()
@@ -421,6 +424,12 @@ impl<'a> Round<'a> {
                 group.part(asked, shard)
             })
             .collect()
+    }
+
+    /// What was said of a group, with waits as long as clocks there say.
+    fn said(&self, group: &Group<'_>, answer: Answer) -> Answer {
+        let limits = group.limits.iter().map(|counted| counted.limit);
+        zoned::answer(answer, limits, self.zones, self.now)
     }
 
     fn group(&self, todo: &Todo) -> Result<&Group<'a>, Refusal> {

@@ -12,6 +12,8 @@ pub struct Tokens {
     pub input: u64,
     /// Of what it read, what came from the provider's cache.
     pub cached: u64,
+    /// Of what it read, what was written to the provider's cache.
+    pub written: u64,
     /// Written by the model.
     pub output: u64,
 }
@@ -19,9 +21,12 @@ pub struct Tokens {
 impl From<Usage> for Tokens {
     fn from(usage: Usage) -> Self {
         let cached = usage.cached_tokens.min(usage.prompt_tokens);
+        let fresh = usage.prompt_tokens.saturating_sub(cached);
+        let written = usage.cache_write_tokens.min(fresh);
         Self {
-            input: usage.prompt_tokens.saturating_sub(cached),
+            input: fresh.saturating_sub(written),
             cached,
+            written,
             output: usage.completion_tokens,
         }
     }
@@ -41,11 +46,12 @@ pub fn at_most(bound: Bound, unit: Unit, price: Option<&Price>) -> u64 {
     let tokens = Tokens {
         input: bound.input,
         cached: 0,
+        written: 0,
         output: bound.output.unwrap_or(u64::MAX),
     };
-    // Whichever price of input is the higher one.
+    // Whichever price of input is the highest one.
     let dear = price.map(|price| Price {
-        input: price.input.max(price.cached_input),
+        input: price.input.max(price.cached_input).max(price.cache_write),
         ..*price
     });
     used(tokens, unit, dear.as_ref())
@@ -53,7 +59,10 @@ pub fn at_most(bound: Bound, unit: Unit, price: Option<&Price>) -> u64 {
 
 /// What these tokens are in a unit. Money is rounded up once, for all of them; without a price it is none.
 pub fn used(tokens: Tokens, unit: Unit, price: Option<&Price>) -> u64 {
-    let read = tokens.input.saturating_add(tokens.cached);
+    let read = tokens
+        .input
+        .saturating_add(tokens.cached)
+        .saturating_add(tokens.written);
     match unit {
         Unit::Tokens => read.saturating_add(tokens.output),
         Unit::InputTokens => read,
@@ -64,6 +73,7 @@ pub fn used(tokens: Tokens, unit: Unit, price: Option<&Price>) -> u64 {
             let part = |count: u64, price: u64| u128::from(count) * u128::from(price);
             let millionths = part(tokens.input, price.input)
                 .saturating_add(part(tokens.cached, price.cached_input))
+                .saturating_add(part(tokens.written, price.cache_write))
                 .saturating_add(part(tokens.output, price.output));
             u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)
         }),
@@ -78,6 +88,7 @@ mod tests {
         input: 1_250_000_000,
         output: 10_000_000_000,
         cached_input: 125_000_000,
+        cache_write: 1_500_000_000,
     };
 
     fn usage(prompt: u64, completion: u64, cached: u64) -> Settlement {
@@ -85,7 +96,17 @@ mod tests {
             prompt_tokens: prompt,
             completion_tokens: completion,
             cached_tokens: cached,
+            cache_write_tokens: 0,
             reasoning_tokens: 0,
+        })
+    }
+
+    fn writing(prompt: u64, cached: u64, written: u64) -> Settlement {
+        Settlement::Counted(Usage {
+            prompt_tokens: prompt,
+            cached_tokens: cached,
+            cache_write_tokens: written,
+            ..Usage::default()
         })
     }
 
@@ -99,6 +120,11 @@ mod tests {
             (usage(100, 50, 40), Unit::NanoUsd, 580_000),
             // More from the cache than was read: only what was read.
             (usage(10, 0, 40), Unit::NanoUsd, 1_250),
+            (writing(100, 40, 30), Unit::InputTokens, 100),
+            // 30 * 1250 + 40 * 125 + 30 * 1500
+            (writing(100, 40, 30), Unit::NanoUsd, 87_500),
+            // More written than was read afresh: only that.
+            (writing(100, 40, 90), Unit::NanoUsd, 95_000),
             (Settlement::Nothing, Unit::NanoUsd, 0),
             (
                 Settlement::AtBound(Bound {
@@ -106,7 +132,7 @@ mod tests {
                     output: Some(50),
                 }),
                 Unit::NanoUsd,
-                625_000,
+                650_000,
             ),
             (
                 Settlement::AtBound(Bound {
@@ -129,6 +155,7 @@ mod tests {
             input: 1,
             output: 1,
             cached_input: 1,
+            cache_write: 1,
         };
         assert_eq!(settled(usage(1, 1, 0), Unit::NanoUsd, Some(&cheap)), 1);
         assert_eq!(
@@ -152,6 +179,7 @@ mod tests {
                     };
                     let most = at_most(bound, unit, Some(&price));
                     assert!(settled(usage(prompt, completion, cached), unit, Some(&price)) <= most);
+                    assert!(settled(writing(prompt, cached, prompt), unit, Some(&price)) <= most);
                 }
             }
         }

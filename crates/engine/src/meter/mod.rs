@@ -27,6 +27,7 @@ pub mod object;
 pub mod quota;
 pub mod rolling;
 pub mod shards;
+pub mod zoned;
 
 use gcra::Tat;
 use quota::Used;

@@ -48,7 +48,8 @@ pub fn span(window: Window, at: Timestamp) -> Span {
 
 /// The window of a place whose clocks are so many seconds ahead.
 ///
-/// On a day on which clocks are set, its begin or end is told as they are set now: up to two hours off.
+/// On a day on which clocks are set, its begin or end is told as they are set now, up to two hours off: who knows the
+/// zone puts it right ([`super::zoned`]).
 fn shifted(window: Window, offset: i32, at: Timestamp) -> Span {
     let ms = i64::from(offset).saturating_mul(1_000);
     let local = span(window, at.saturating_add_signed(ms));

@@ -249,6 +249,7 @@ fn priced(provider: u32, model: &str, input: u64, output: u64) -> Target {
             input: input * DOLLAR,
             output: output * DOLLAR,
             cached_input: input * DOLLAR / 10,
+            cache_write: input * DOLLAR,
         }),
         ..target(provider, model, 1)
     }

@@ -90,6 +90,35 @@ fn in_a_day_of_a_place_no_more_passes_than_the_limit_whatever_the_hour() {
 }
 
 #[test]
+fn who_is_refused_is_told_when_the_day_really_ends() {
+    // Days of 25 and 23 hours, from their midnights.
+    for (midnight, length) in [(1_792_879_200_000, 25), (1_774_738_800_000, 23)] {
+        let mut world = world(quota(1, Window::DayAt(0)), Some(berlin()));
+        for hour in 0..length {
+            world.now = midnight + hour * HOUR;
+            let answer = world.send(&pets());
+            let wait = (length - hour) * 3_600;
+            if hour == 0 {
+                assert_eq!(answer.status, 200);
+            } else {
+                assert_eq!(
+                    answer.header("retry-after"),
+                    Some(wait.to_string().as_str()),
+                    "{hour}"
+                );
+            }
+            let resets = format!("t={wait}");
+            assert!(
+                answer
+                    .header("ratelimit")
+                    .is_some_and(|said| said.ends_with(&resets)),
+                "{hour}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_rolling_window_counts_what_came_before_at_every_instant() {
     for evicts in [false, true] {
         let mut world = world(quota(3, Window::Rolling(HOUR)), None);

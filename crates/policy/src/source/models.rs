@@ -75,6 +75,8 @@ record! {
         output: required TokenPrice,
         /// Of input that the provider read from its cache; left out: as other input.
         cached_input: optional TokenPrice,
+        /// Of input that the provider wrote to its cache, where it bills that dearer; left out: as other input.
+        cache_write: optional TokenPrice,
     }
 }
 
@@ -85,6 +87,7 @@ impl PriceFields {
             input,
             output: self.output.as_ref()?.0,
             cached_input: self.cached_input.as_ref().map_or(input, |price| price.0),
+            cache_write: self.cache_write.as_ref().map_or(input, |price| price.0),
         })
     }
 }
