@@ -204,13 +204,11 @@ fn meter(reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
 fn meter_alarm(reader: &mut Reader<'_>, out: &mut Writer) -> Result<(), Trouble> {
     let (now, stored, state) =
         (|| Some((reader.ms()?, reader.flag()?, reader.bytes()?)))().ok_or(Trouble::Malformed)?;
-    let told = |error: turnpike_engine::meter::MeterError| Trouble::Told(error.to_string());
-    let resumed = if stored {
-        Some(object::resume(state).map_err(told)?)
+    let alarm = if stored {
+        object::on_stored_alarm(state, now)
     } else {
-        None
+        object::on_alarm(state, now).map_err(|error| Trouble::Told(error.to_string()))?
     };
-    let alarm = object::on_alarm(resumed.as_deref().unwrap_or(state), now).map_err(told)?;
     out.u8(tell::DATA);
     out.ms(match alarm {
         object::Alarm::Forget => 0,

@@ -248,6 +248,15 @@ impl Base {
         }
     }
 
+    /// Notes what an object keeps for it, to be settled at the end.
+    pub(crate) fn keep(&mut self, account: Account) {
+        let known = self.accounts.iter_mut();
+        match known.into_iter().find(|one| one.object() == account.object()) {
+            Some(known) => known.absorb(account),
+            None => self.accounts.push(account),
+        }
+    }
+
     /// The headers that every answer carries.
     pub fn answer_headers(&self, engine: &Engine) -> Vec<(Cow<'static, str>, String)> {
         let policy = &engine.policy;

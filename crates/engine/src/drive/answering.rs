@@ -7,7 +7,7 @@ use turnpike_llm::chat::Peek;
 use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
 
 use super::{Now, Outgoing, done};
-use crate::account::{Account, Attempt};
+use crate::account::Attempt;
 use crate::admit::more::{More, Need, Reserved};
 use crate::admit::{self, Reservation};
 use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
@@ -364,10 +364,12 @@ impl Engine {
             provider: Some(provider),
         };
         let more = self.more(&answering, target, base, at)?;
-        let admitted = answer
-            .and_then(|answer| Answer::decode(answer).ok())
-            .is_some_and(|answer| answer.outcome == Metered::Admitted);
-        if !admitted {
+        let said = answer.and_then(|answer| Answer::decode(answer).ok());
+        if said.as_ref().is_none_or(|said| said.outcome != Metered::Admitted) {
+            // The answer may be lost, and the charge made: it is given back at the end.
+            if let (None, Some(Need::Upstream(Some(account)))) = (said, more.map(|more| more.need)) {
+                base.keep(account);
+            }
             // The client is told why the attempt before failed: that this one is not made is no news to it.
             let last = base.attempts.last().and_then(|attempt| attempt.failed);
             let reason = match last {
@@ -386,19 +388,8 @@ impl Engine {
             }
             Some((object, Need::Upstream(account))) => {
                 base.upstreams.push((provider, object));
-                let known = |account: &Account| {
-                    base.accounts
-                        .iter()
-                        .position(|one| one.object() == account.object())
-                };
-                match account.map(|account| (known(&account), account)) {
-                    Some((Some(place), account)) => {
-                        if let Some(one) = base.accounts.get_mut(place) {
-                            one.absorb(account);
-                        }
-                    }
-                    Some((None, account)) => base.accounts.push(account),
-                    None => {}
+                if let Some(account) = account {
+                    base.keep(account);
                 }
             }
             None => {}

@@ -2,7 +2,7 @@
 
 use turnpike_engine::meter::{Outcome, Standing};
 
-use super::page::{Hold, Limits, NAMES, Owed, Page, RECENT, window};
+use super::page::{Hold, Limits, NAMES, Owed, Page, RECENT, REMEMBERED, window};
 use super::*;
 
 struct Books {
@@ -205,7 +205,7 @@ impl Books {
                 "what is counted exactly was not stored"
             );
             self.charge(request, cost, question, now);
-            self.page.recent.push_back(bytes);
+            self.page.recent.push_back((now, bytes));
             if self.page.recent.len() > RECENT {
                 self.page.recent.pop_front();
             }
@@ -365,13 +365,14 @@ impl Books {
 
     /// An answer was lost: the same is asked again, and admitted without a charge.
     fn retry(&mut self) {
+        let now = self.now();
+        self.page.recent.retain(|(at, _)| now <= at + REMEMBERED);
         if self.page.recent.is_empty() {
             return;
         }
         self.counts.retries += 1;
         let index = self.random.index(self.page.recent.len());
-        let bytes = self.page.recent[index].clone();
-        let now = self.now();
+        let (_, bytes) = self.page.recent[index].clone();
         let (answer, wrote) = self.object.call(&bytes, self.clock);
         assert!(
             admitted(&answer),

@@ -7,7 +7,9 @@ use turnpike_policy::{LimitKind, Rate, Unit, Window};
 use super::{Random, chunk, minute, quota, rate};
 
 /// How many admitted asks an object promises to know again.
-pub(crate) const RECENT: usize = 16;
+pub(crate) const RECENT: usize = 128;
+/// For how long an object knows what it admitted, in milliseconds.
+pub(crate) const REMEMBERED: u64 = 10_000;
 
 /// The limits of a run.
 #[derive(Clone, Copy)]
@@ -125,7 +127,7 @@ pub(crate) struct Page {
     /// By limit and window.
     pub(crate) charged: BTreeMap<(&'static str, u64), u64>,
     pub(crate) holds: BTreeMap<String, Hold>,
-    pub(crate) recent: VecDeque<Vec<u8>>,
+    pub(crate) recent: VecDeque<(u64, Vec<u8>)>,
 }
 
 pub(crate) fn window(name: &str, at: u64) -> u64 {

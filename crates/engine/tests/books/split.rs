@@ -34,7 +34,8 @@ struct Subject {
 
 impl Subject {
     fn new(random: &mut Random) -> Self {
-        let mut length = || random.between(2_000, 10 * MINUTE);
+        // No rolling window of a policy is shorter than a minute; none here than a trial.
+        let mut length = || random.between(TRIAL, 10 * MINUTE);
         let (first, second) = (length(), length());
         Self {
             object: Object::default(),

@@ -412,6 +412,27 @@ fn another_upstream_is_asked_only_within_its_own_limits() {
 }
 
 #[test]
+fn what_another_upstream_was_charged_comes_back_where_its_answer_was_lost() {
+    for kind in [budget(2_000, Unit::Tokens), LimitKind::Concurrency { count: 1 }] {
+        let mut world = World::with(|compiled| {
+            for model in compiled.models.iter_mut().filter(|model| model.name == "priced") {
+                model.limits = vec![of("up", kind, &[Upstream])];
+            }
+        });
+        let call = ask("priced").by("demo");
+        let alpha = [(); 4].map(|()| Does::status(503, "{}"));
+        world.expect("alpha", alpha);
+        world.mute = Some("upstream:beta");
+        assert_eq!(world.send(&call).status, 503, "{kind:?}");
+        assert!(world.objects.iter().any(|object| object == "upstream:beta"));
+        world.mute = None;
+        world.expect("beta", [Does::completes()]);
+        let answer = world.send(&call);
+        assert_eq!(answer.status, 200, "{kind:?}: {}", answer.text());
+    }
+}
+
+#[test]
 fn answers_say_nothing_of_limits_where_the_policy_wants_that() {
     let mut world = World::with(|compiled| compiled.gateway.limit_headers = false);
     assert!(world.send(&pets("minute", "")).header("ratelimit").is_none());

@@ -279,6 +279,8 @@ pub(crate) struct World {
     pub(crate) meter_down: bool,
     /// One object that cannot be reached.
     pub(crate) down: Option<&'static str>,
+    /// One object that decides, and whose answer is lost.
+    pub(crate) mute: Option<&'static str>,
     /// The objects that were asked or told, in order.
     pub(crate) objects: Vec<String>,
     /// Asks of the limiter so far.
@@ -323,6 +325,7 @@ impl World {
             full: false,
             meter_down: false,
             down: None,
+            mute: None,
             objects: Vec::new(),
             asked: 0,
             keys: None,
@@ -557,7 +560,8 @@ impl World {
             meter.stored = decided.persist;
         }
         meter.memory = Some(decided.state);
-        Some(decided.answer)
+        let heard = self.mute.is_none_or(|mute| !object.starts_with(mute));
+        heard.then_some(decided.answer)
     }
 
     fn attempt(&mut self, attempt: &Attempt, request: &Request, answer: &mut Answer) -> Does {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use turnpike_policy::{Unit, Window};
 
 use super::*;
+use crate::meter::TRIAL;
 use crate::meter::quota::span;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -72,6 +73,75 @@ impl Object {
             shadow: false,
         }];
         self.ask("", 0, looked, now).standings[0].remaining
+    }
+}
+
+#[test]
+fn a_retry_of_what_is_held_is_known_as_long_as_it_is_held() {
+    let tokens = |amount| {
+        vec![Asked {
+            id: "t",
+            kind: budget(100_000),
+            amount,
+            shadow: false,
+        }]
+    };
+    let mut object = Object::default();
+    for now in [NOW, NOW + 1, NOW + 50_000] {
+        object.ask("one", 1, tokens(80), now);
+        // More of it is another ask, and known too.
+        object.part("one", 1, 0, tokens(5), now);
+        for n in 0..if now == NOW { 500 } else { 0 } {
+            object.ask(&format!("{n}"), 1, tokens(1), now);
+        }
+        if now > NOW {
+            object.memory = None;
+        }
+    }
+    object.settle("one", &[("t", 50)], NOW + 50_001);
+    assert_eq!(object.left(100_000, NOW + 50_001), 100_000 - 500 - 50);
+}
+
+#[test]
+fn what_is_tried_at_the_end_of_a_window_is_kept_out_of_the_way_in_the_next() {
+    let minute = span(Window::Minute, NOW);
+    let quota = LimitKind::Quota {
+        count: 4,
+        window: Window::Minute,
+    };
+    for kind in [quota, budget(4)] {
+        let limits = vec![Asked {
+            id: "m",
+            kind,
+            amount: 1,
+            shadow: false,
+        }];
+        let ask = |request: &'static str, mode| {
+            let ask = Ask {
+                mode,
+                request,
+                part: 0,
+                cost: 1,
+                hold: HOLD,
+                lease: None,
+                limits: limits.clone(),
+            };
+            ask.encode().unwrap()
+        };
+        let mut object = Object::default();
+        let passes =
+            |object: &mut Object, bytes: &[u8], now| object.call(bytes, now).outcome == Outcome::Admitted;
+        assert!(passes(&mut object, &ask("one", Mode::Try), minute.end - 1));
+        let names = ["a", "b", "c", "d", "e"];
+        let others = names.map(|name| passes(&mut object, &ask(name, Mode::Charge), minute.end));
+        assert_eq!(others, [true, true, true, false, false], "{kind:?}");
+        assert!(passes(
+            &mut object,
+            &ask("one", Mode::Confirm),
+            minute.end + TRIAL - 2
+        ));
+        // It is in the new window now, once.
+        assert!(!passes(&mut object, &ask("f", Mode::Charge), minute.end + TRIAL));
     }
 }
 

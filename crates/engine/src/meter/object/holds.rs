@@ -14,7 +14,7 @@ use turnpike_policy::{LimitKind, Timestamp, Unit, Window};
 
 use super::Record;
 use super::law::Law;
-use crate::meter::quota::span;
+use crate::meter::quota::{Used, span};
 use crate::meter::{Ask, Asked, MeterError, Mode, Settle, TRIAL, is_shadowed};
 
 /// The most holds that one object keeps.
@@ -28,6 +28,8 @@ pub(super) struct Hold<'a> {
     until: Timestamp,
     /// The request is not admitted yet.
     trial: bool,
+    /// Fingerprints of what it asked: asked again, it is not charged again.
+    asks: Vec<u64>,
     #[serde(borrow)]
     parts: Vec<Part<'a>>,
 }
@@ -80,6 +82,53 @@ pub(super) fn tried(holds: &[Hold<'_>], id: &str) -> u32 {
         _ => 0,
     });
     requests.fold(0, u32::saturating_add)
+}
+
+/// What trials were charged under a quota or a budget in windows that are over: they will be charged in this one.
+pub(super) fn carried(holds: &[Hold<'_>], asked: &Asked<'_>, now: Timestamp) -> u64 {
+    let (window, unit) = match asked.kind {
+        // What is in a rolling window is in it for longer than a trial lasts.
+        LimitKind::Quota {
+            window: Window::Rolling(_),
+            ..
+        }
+        | LimitKind::Budget {
+            window: Window::Rolling(_),
+            ..
+        }
+        | LimitKind::Rate(_)
+        | LimitKind::Concurrency { .. } => return 0,
+        LimitKind::Quota { window, .. } => (window, None),
+        LimitKind::Budget { window, unit, .. } => (window, Some(unit)),
+    };
+    let trials = holds.iter().filter(|hold| hold.trial);
+    let parts = trials
+        .flat_map(|hold| &hold.parts)
+        .filter_map(|part| match *part {
+            Part::Quota {
+                id, start, requests, ..
+            } => (id == asked.id && unit.is_none()).then(|| (start, requests.into())),
+            Part::Budget {
+                id,
+                unit: of,
+                start,
+                amount,
+                ..
+            } => (id == asked.id && unit == Some(of)).then_some((start, amount)),
+            Part::Place { .. } | Part::Rate { .. } => None,
+        });
+    let over = |(start, count): (Timestamp, u64)| {
+        let used = Used { start, count };
+        (used.at(window, now).0.count == 0).then_some(count)
+    };
+    parts.filter_map(over).fold(0, u64::saturating_add)
+}
+
+/// Whether something is held of a request that has asked the same already.
+pub(super) fn knows(holds: &[Hold<'_>], request: &str, fingerprint: u64) -> bool {
+    holds
+        .iter()
+        .any(|hold| hold.request == request && hold.asks.contains(&fingerprint))
 }
 
 /// When the last hold is over; 0: there is none.
@@ -170,7 +219,7 @@ fn part<'a>(asked: &Asked<'a>, ask: &Ask<'a>, now: Timestamp) -> Option<Part<'a>
 pub(super) fn add<'a>(
     holds: &mut Vec<Hold<'a>>,
     ask: &Ask<'a>,
-    shadowed: u32,
+    (fingerprint, shadowed): (u64, u32),
     now: Timestamp,
 ) -> Result<(), MeterError> {
     let trial = ask.mode == Mode::Try;
@@ -194,6 +243,7 @@ pub(super) fn add<'a>(
     if let Some(hold) = known.filter(|_| !trial) {
         hold.until = hold.until.max(until);
         hold.parts.extend(parts);
+        hold.asks.push(fingerprint);
         return Ok(());
     }
     if holds.len() >= MAX_HELD {
@@ -203,6 +253,7 @@ pub(super) fn add<'a>(
         request: ask.request,
         until,
         trial,
+        asks: vec![fingerprint],
         parts,
     });
     Ok(())

@@ -28,6 +28,7 @@
 mod holds;
 mod law;
 mod ledger;
+mod recent;
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp};
@@ -41,21 +42,24 @@ use crate::meter::denials;
 use holds::Hold;
 pub use holds::MAX_HELD;
 use law::Law;
+use recent::Recent;
 
 /// The most laws that one object keeps while something is owed under them.
 pub const MAX_KEPT: usize = 1_024;
 /// The most laws that are kept for one limit id while its numbers change.
 const MAX_LAWS: usize = 4;
-/// How many admitted requests are remembered, so that asking again is not charged again.
-const MAX_RECENT: usize = 16;
 /// How much longer than it lasts a lease is remembered, in milliseconds.
 const LEASED_AHEAD: u64 = 10_000;
 /// How long an object outlives what it is owed, in milliseconds: a clock that is set back by less
 /// finds the windows that it had closed, and a busy object is not woken more often.
 pub const LINGER: u64 = 600_000;
 
-/// The version of the state as bytes: their first byte.
-const VERSION: u8 = 4;
+/// When an alarm comes again that found what it could not read, in milliseconds.
+pub const LATER: u64 = 24 * 60 * 60 * 1_000;
+
+/// The version of the state as bytes: their first byte. Stored states outlive builds: a build that writes another
+/// version reads the one before too.
+const VERSION: u8 = 5;
 /// The second byte: what the object has in memory, or what it has stored. They differ in meaning
 /// (of a rate: its TAT, or a mark ahead of it), so neither is taken for the other.
 const MEMORY: u8 = b'M';
@@ -92,9 +96,8 @@ struct State<'a> {
     armed: Timestamp,
     #[serde(borrow)]
     records: Vec<Record<'a>>,
-    /// The oldest first.
     #[serde(borrow)]
-    recent: Vec<Recent<'a>>,
+    recent: Recent<'a>,
     #[serde(borrow)]
     holds: Vec<Hold<'a>>,
     /// Until when isolates may spend what they took in advance: a time that is not before it.
@@ -109,14 +112,6 @@ struct State<'a> {
 struct Record<'a> {
     id: &'a str,
     law: Law,
-}
-
-/// A request that was admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Recent<'a> {
-    request: &'a str,
-    /// Of the whole ask: one request may ask one object for several sets of limits.
-    ask: u64,
 }
 
 /// What is stored, as the state of an object that enters memory.
@@ -163,10 +158,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     }
     let (chosen, seeded) = choose(&mut state.records, &ask.limits, now)?;
     let again = !ask.request.is_empty()
-        && state
-            .recent
-            .iter()
-            .any(|one| one.ask == fingerprint && one.request == ask.request);
+        && (state.recent.knows(fingerprint, now) || holds::knows(&state.holds, ask.request, fingerprint));
 
     let found: Vec<Held> = ask
         .limits
@@ -195,14 +187,9 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
             shadowed = judged.shadowed;
             let requests = ask.cost.saturating_add(leased);
             write |= charge(&mut state.records, &ask, requests, &chosen, shadowed, now);
-            holds::add(&mut state.holds, &ask, shadowed, now)?;
+            holds::add(&mut state.holds, &ask, (fingerprint, shadowed), now)?;
             if !ask.request.is_empty() {
-                let surplus = (state.recent.len() + 1).saturating_sub(MAX_RECENT);
-                state.recent.drain(..surplus);
-                state.recent.push(Recent {
-                    request: ask.request,
-                    ask: fingerprint,
-                });
+                state.recent.add(fingerprint, now);
             }
             Outcome::Admitted
         }
@@ -238,10 +225,13 @@ fn held(state: &State<'_>, index: Option<usize>, asked: &Asked<'_>) -> Held {
         _ => index
             .and_then(|index| state.records.get(index))
             .map_or(Held::idle(&asked.kind), |record| {
-                record
+                let law = record
                     .law
-                    .book_rate(state.seen, holds::tried(&state.holds, asked.id))
-                    .held()
+                    .book_rate(state.seen, holds::tried(&state.holds, asked.id));
+                match holds::carried(&state.holds, asked, state.seen) {
+                    0 => law.held(),
+                    carried => law.book(state.seen, carried).held(),
+                }
             }),
     }
 }
@@ -338,8 +328,18 @@ fn closed(mut state: State<'_>, answer: Vec<u8>, write: Option<bool>) -> Result<
     })
 }
 
-/// What to do when the object's alarm goes off. `state` is what is in memory; if nothing is,
-/// [`resume`] what is stored first.
+/// What to do when the alarm of an object goes off that has nothing in memory.
+///
+/// What this build cannot read (another one has stored it) is kept: a later build, or the one before, may read it. It
+/// is looked at again after [`LATER`]; to fail would end the alarm, and the object would never be cleared.
+pub fn on_stored_alarm(persisted: &[u8], now: Timestamp) -> Alarm {
+    resume(persisted)
+        .and_then(|state| on_alarm(&state, now))
+        .unwrap_or(Alarm::Rearm(now.saturating_add(LATER)))
+}
+
+/// What to do when the object's alarm goes off. `state` is what is in memory; if nothing is, see
+/// [`on_stored_alarm`].
 pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
     if denials::is_list(state) {
         return denials::on_alarm(state, now);
@@ -535,6 +535,8 @@ fn digest(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod hold_tests;
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod late_tests;
 #[cfg(test)]

@@ -243,17 +243,29 @@ fn a_retried_request_is_charged_once() {
         object.ask("b", 1, &one, NOW).outcome,
         Outcome::Refused { .. }
     ));
-    // Only so many are remembered.
+}
+
+#[test]
+fn a_retry_is_known_for_a_while() {
+    let limits = [("q", quota(10_000, Window::Day))];
+    let left =
+        |object: &mut Object, request: &str, now| object.ask(request, 1, &limits, now).standings[0].remaining;
+    let mut object = Object::default();
     for n in 0..200 {
-        object.ask(&format!("id-{n}"), 1, &[("w", rate(1_000, 1_000, 1_000))], NOW);
+        left(&mut object, &format!("id-{n}"), NOW + n);
+    }
+    // The last of them, and not the one before these.
+    for n in 200 - recent::MOST..200 {
+        assert_eq!(left(&mut object, &format!("id-{n}"), NOW + 200), 9_800, "{n}");
     }
     assert_eq!(
-        open(MEMORY, object.memory.as_ref().unwrap())
-            .unwrap()
-            .recent
-            .len(),
-        MAX_RECENT
+        left(&mut object, &format!("id-{}", 199 - recent::MOST), NOW + 200),
+        9_799
     );
+    assert_eq!(left(&mut object, "id-199", NOW + 199 + recent::LONG), 9_799);
+    assert_eq!(left(&mut object, "id-199", NOW + 200 + recent::LONG), 9_798);
+    // What is old leaves no trace.
+    assert!(object.stored.unwrap().len() < 100);
 }
 
 #[test]
@@ -540,7 +552,7 @@ proptest! {
         let mut clock = NOW;
         let mut log = Log::new();
         let mut last: BTreeMap<(&str, String), (u64, u64)> = BTreeMap::new();
-        let mut previous: Option<Request> = None;
+        let mut previous: Option<(u64, Request)> = None;
         for (n, event) in events.into_iter().enumerate() {
             match event {
                 Event::Step(by) => clock = clock.saturating_add_signed(by),
@@ -560,7 +572,8 @@ proptest! {
                 Event::Ask(which, variant, cost, retry) => {
                     if retry
                         && object.memory.is_some()
-                        && let Some((request, limits, cost)) = &previous
+                        && let Some((at, (request, limits, cost))) = &previous
+                        && clock.max(object.seen()) <= at + recent::LONG
                     {
                         let stored = object.stored.clone();
                         let before = object.clone();
@@ -592,7 +605,7 @@ proptest! {
                     match answer.outcome {
                         Outcome::Admitted => {
                             book(&mut log, &limits, cost, at);
-                            previous = Some((request, limits, cost));
+                            previous = Some((at, (request, limits, cost)));
                         }
                         Outcome::Refused { limit, retry_after_ms } => {
                             same_charges(&before, &object);
