@@ -12,6 +12,7 @@
 pub(crate) mod kept;
 pub(crate) mod more;
 mod spread;
+mod strictest;
 pub(crate) mod subject;
 mod uses;
 mod verdict;
@@ -76,6 +77,8 @@ pub struct Asked {
     standings: Vec<(u32, Standing)>,
     shadowed: Vec<u32>,
     unlimited: bool,
+    /// An object has refused; the others are only looked at.
+    refused: Option<strictest::Refused>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +188,7 @@ pub fn begin(
         standings: Vec::new(),
         shadowed: Vec::new(),
         unlimited: false,
+        refused: None,
     };
     for (place, group) in (0_u32..).zip(&round.groups) {
         let shards = memory.spread.shards(group, round.asks.request, now);
@@ -248,6 +252,9 @@ pub fn metered(
     let answer = answer
         .and_then(|answer| Answer::decode(answer).ok())
         .map(|answer| round.said(group, answer));
+    if let Some(refused) = asked.refused {
+        return round.looked(policy, permit, asked, refused, answer.as_ref());
+    }
     if let Some(Lease { key, at, ask }) = todo
         .lease
         .as_ref()
@@ -276,17 +283,8 @@ pub fn metered(
                 if asked.asks_another((limit, retry_after_ms)) {
                     return Ok(round.ask_or_admit(policy, permit, asked)?);
                 }
-                if before.is_some() {
-                    memory.spread.refused(group, now);
-                }
                 let answer = spread::sooner(answer, before);
-                let refusal = verdict::refused(&permit, &round, group, &answer, &asked);
-                // What was charged in the end keeps its place until it is settled; the rest was only tried.
-                let upto = match asked.turn {
-                    Turn::Reserve(_) => place,
-                    Turn::Confirm(_) => asked.todo.len(),
-                };
-                return Err(round.failed(&asked, refusal, upto, memory));
+                return round.refuse(policy, permit, asked, (&answer, before.is_some()), memory);
             }
             asked.note(group, &answer);
         }
@@ -462,7 +460,7 @@ impl<'a> Round<'a> {
             part: 0,
             cost: self.cost,
             hold: if held { asked.uses.hold } else { 0 },
-            lease: lease.filter(|ask| ask.life > 0 && mode != Mode::Try),
+            lease: lease.filter(|ask| self.cost > 0 && ask.life > 0 && mode != Mode::Try),
             limits: self.asked(group, todo.shard(), &asked.uses),
         };
         let ask = ask

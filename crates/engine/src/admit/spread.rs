@@ -23,7 +23,7 @@ const CAPACITY: usize = 4_096;
 pub struct Spread {
     /// Its own number, so that what it takes in advance is of one object.
     isolate: [u8; 16],
-    /// Subjects with nothing left, and until when that is believed.
+    /// Subjects with nothing left, and until when that is believed, and nobody else is looked at.
     full: HashMap<String, Timestamp>,
 }
 
@@ -44,15 +44,15 @@ impl Spread {
             Precision::Exact | Precision::Local => request,
         };
         let mut order = shards::order(key, split.objects.into());
+        order.truncate(if self.is_full(group, now) { 1 } else { TRIES });
+        order
+    }
+
+    /// Whether nothing was left of it a moment ago.
+    pub(super) fn is_full(&self, group: &Group<'_>, now: Timestamp) -> bool {
         // A clock that was set back must not make it last.
         let full = |until: &Timestamp| now < *until && *until <= now.saturating_add(FULL);
-        let tries = if self.full.get(&group.object).is_some_and(full) {
-            1
-        } else {
-            TRIES
-        };
-        order.truncate(tries);
-        order
+        self.full.get(&group.object).is_some_and(full)
     }
 
     /// Notes that nothing was left for a request.

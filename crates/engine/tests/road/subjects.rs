@@ -202,6 +202,45 @@ fn of_several_objects_all_are_charged_or_none() {
     assert_eq!(looked.json()["limits"][1]["remaining"], 0);
 }
 
+#[test]
+fn of_several_objects_the_strictest_is_named() {
+    let mut world = world(&[
+        of("ip", rate(2, 60_000), &[Address]),
+        of("all", quota(2), &[Consumer]),
+    ]);
+    world.replaces = false;
+    let call = pets("minute", "192.0.2.1");
+    assert_eq!(passed(&mut world, &call, 2), 2);
+    // Both have nothing left: the hour is longer than the half minute.
+    world.asked = 0;
+    let refused = world.send(&call);
+    assert_eq!(
+        (refused.code(), world.asked),
+        ("quota_exceeded".to_owned(), 2),
+        "{}",
+        refused.text()
+    );
+    let wait: u64 = refused.header("retry-after").expect("a header").parse().unwrap();
+    assert!(wait > 60, "{wait}");
+    let said = refused.header("ratelimit").expect("a header");
+    assert_eq!(said.matches(";r=0").count(), 2, "{said}");
+    // For a moment the first that refuses is enough.
+    let again = world.send(&call);
+    assert_eq!((again.code(), world.asked), ("rate_limited".to_owned(), 3));
+    // What was looked at was not charged: the first one back in time passes.
+    world.now += 2_000;
+    assert_eq!(world.send(&call).code(), "quota_exceeded");
+    world.now += wait * 1_000 - 2_000;
+    assert_eq!(world.send(&call).status, 200);
+    // The one that refuses is the strictest, where the others have enough left.
+    let mut world = self::world(&[
+        of("ip", rate(1, 60_000), &[Address]),
+        of("all", quota(2), &[Consumer]),
+    ]);
+    assert_eq!(passed(&mut world, &call, 1), 1);
+    assert_eq!(world.send(&call).code(), "rate_limited");
+}
+
 /// A request that is lost after so many answers of objects.
 fn lost_after(world: &mut World, request: &Request, answers: usize) {
     let mut next = world.begin(request);

@@ -1,0 +1,128 @@
+//! Of which limit a refused request is told: of the one that holds it back longest, whatever object keeps it.
+//!
+//! An object tells the strictest of its own limits. Where a request has more objects to ask when one refuses, these
+//! are looked at, and nothing is charged there: otherwise the client would come back when the first limit lets it,
+//! only to hear of the next. A flood is not looked up again and again: for a moment after a look, whoever the same
+//! object refuses in the same isolate is told at once.
+
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Compiled, Limit, LimitKind};
+
+use super::{Admission, Asked, Memory, Round, Turn, Unmetered, Uses, account, verdict};
+use crate::authorize::Permit;
+use crate::meter::{Answer, Outcome, Standing};
+
+/// A refusal that waits until the other objects are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    /// The place of the objects to do that said so, the limit's in its group, and how long to wait.
+    todo: u32,
+    limit: u32,
+    wait: u64,
+    /// How many objects may keep something for the request.
+    upto: u32,
+}
+
+impl Round<'_> {
+    /// An object of a group has refused, perhaps the second one of it: looks at the rest, or says so.
+    pub(super) fn refuse(
+        mut self,
+        policy: &Compiled,
+        permit: Permit,
+        mut asked: Asked,
+        (answer, second): (&Answer, bool),
+        memory: &mut Memory,
+    ) -> Result<Admission, Unmetered> {
+        let place = asked.place();
+        // What was charged in the end keeps its place until it is settled; the rest was only tried.
+        let (upto, more) = match asked.turn {
+            Turn::Reserve(_) => (place, place + 1 < asked.todo.len()),
+            Turn::Confirm(_) => (asked.todo.len(), false),
+        };
+        let group = self.group(asked.todo.get(place).ok_or_else(super::nobody_asked)?)?;
+        let looks = more && !memory.spread.is_full(group, self.now);
+        if second || looks {
+            memory.spread.refused(group, self.now);
+        }
+        let (
+            Outcome::Refused {
+                limit,
+                retry_after_ms,
+            },
+            true,
+        ) = (answer.outcome, looks)
+        else {
+            let refusal = verdict::refused(&permit, &self, group, answer, &asked);
+            return Err(self.failed(&asked, refusal, upto, memory));
+        };
+        asked.note(group, answer);
+        self.undo(&asked, u32::MAX, memory, self.now);
+        let number = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        asked.refused = Some(Refused {
+            todo: number(place),
+            limit,
+            wait: retry_after_ms,
+            upto: number(upto),
+        });
+        asked.turn = Turn::Reserve(number(place + 1));
+        self.cost = 0;
+        Ok(self.ask_or_admit(policy, permit, asked)?)
+    }
+
+    /// Another object was looked at, after one had refused; `None`: it did not answer.
+    pub(super) fn looked(
+        mut self,
+        policy: &Compiled,
+        permit: Permit,
+        mut asked: Asked,
+        mut refused: Refused,
+        answer: Option<&Answer>,
+    ) -> Result<Admission, Unmetered> {
+        let place = asked.place();
+        self.cost = 0;
+        if let Some(answer) = answer {
+            let todo = asked.todo.get(place).ok_or_else(super::nobody_asked)?;
+            let group = self.group(todo)?;
+            // Of a part of a limit it is not known what the others have left.
+            let counted = group.limits.iter().zip(&answer.standings);
+            let whole = (0_u32..).zip(counted).filter(|_| group.split.is_none());
+            for (limit, (counted, standing)) in whole {
+                if holds(counted.limit, standing, &asked.uses) && standing.reset_ms > refused.wait {
+                    refused.todo = u32::try_from(place).unwrap_or(u32::MAX);
+                    (refused.limit, refused.wait) = (limit, standing.reset_ms);
+                }
+            }
+            asked.note(group, answer);
+        }
+        asked.refused = Some(refused);
+        if place + 1 < asked.todo.len() {
+            asked.turn = Turn::Reserve(u32::try_from(place + 1).unwrap_or(u32::MAX));
+            return Ok(self.ask_or_admit(policy, permit, asked)?);
+        }
+        let at = |place: u32| usize::try_from(place).unwrap_or(usize::MAX);
+        let todo = asked.todo.get(at(refused.todo)).ok_or_else(super::nobody_asked)?;
+        let said = Answer {
+            outcome: Outcome::Refused {
+                limit: refused.limit,
+                retry_after_ms: refused.wait,
+            },
+            leased: 0,
+            shadowed: 0,
+            standings: Vec::new(),
+        };
+        let refusal = verdict::refused(&permit, &self, self.group(todo)?, &said, &asked);
+        Err(Unmetered {
+            refusal: Box::new(refusal),
+            accounts: self.accounts(&asked, at(refused.upto), false),
+        })
+    }
+}
+
+/// Whether a limit that stands so would hold back a request of such uses.
+fn holds(limit: &Limit, standing: &Standing, uses: &Uses) -> bool {
+    let needs = match limit.kind {
+        LimitKind::Budget { .. } => account::first(limit, uses.attempt(), uses.bytes),
+        LimitKind::Rate(_) | LimitKind::Quota { .. } | LimitKind::Concurrency { .. } => 1,
+    };
+    !limit.shadow && standing.remaining < needs
+}
