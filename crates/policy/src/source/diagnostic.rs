@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -228,12 +229,12 @@ impl Report {
 
     /// Makes a file known, so that spans can point into it.
     pub(crate) fn add_file(&mut self, path: String, text: &str) -> u32 {
-        self.sources.push(Source::new(path, text));
+        self.sources.push(Source::new(path, Arc::new(text.to_owned())));
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// For one file, which will have this index among others.
-    pub(crate) fn of_file(index: u32, path: String, text: &str) -> Self {
+    pub(crate) fn of_file(index: u32, path: String, text: Arc<String>) -> Self {
         Self {
             sources: vec![Source::new(path, text)],
             first: index,

@@ -18,7 +18,7 @@ pub(crate) struct Source {
     /// Its text, with what must not be shown masked.
     pub(crate) text: Arc<String>,
     /// The byte at which each line begins.
-    lines: Arc<[usize]>,
+    lines: Arc<[u32]>,
     /// Up to which byte of which line characters were counted last, and how many: a long line is
     /// not gone through anew for each of its faults.
     counted: Mutex<(usize, usize, usize)>,
@@ -43,16 +43,14 @@ impl Clone for Source {
 }
 
 impl Source {
-    pub(crate) fn new(path: String, text: &str) -> Self {
-        let breaks = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, b)| *b == b'\n')
-            .map(|(at, _)| at + 1);
+    /// Of a file of less than 4 GiB.
+    pub(crate) fn new(path: String, text: Arc<String>) -> Self {
+        let breaks = (1_u32..).zip(text.bytes()).filter(|(_, b)| *b == b'\n');
+        let breaks = breaks.map(|(after, _)| after);
         Self {
             path: path.into(),
-            text: Arc::new(text.to_owned()),
             lines: std::iter::once(0).chain(breaks).collect(),
+            text,
             counted: Mutex::default(),
         }
     }
@@ -66,8 +64,10 @@ impl Source {
 
     /// Line and column (in characters), both from 1.
     pub(crate) fn place(&self, at: usize) -> (u32, u32) {
-        let line = self.lines.partition_point(|start| *start <= at).max(1);
-        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let before = self.lines.partition_point(|start| *start <= number(at));
+        let line = before.max(1);
+        let start = self.start_of(line).unwrap_or(0);
         let at = at.min(self.text.len());
         let mut last = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let (counted_line, counted_to, counted) = *last;
@@ -79,8 +79,13 @@ impl Source {
         if between.is_some() && (known.is_some() || counted_line != start) {
             *last = (start, at, column);
         }
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (number(line), number(column + 1))
+    }
+
+    /// The byte at which a line begins, the first being 1.
+    fn start_of(&self, line: usize) -> Option<usize> {
+        let start = self.lines.get(line.checked_sub(1)?)?;
+        usize::try_from(*start).ok()
     }
 
     /// The lines that hold the marks. Marks far apart get a picture each, so that a large file is
@@ -90,8 +95,8 @@ impl Source {
         for (span, text, kind) in marks {
             let (line, _) = self.place(span.start);
             let line = usize::try_from(line).unwrap_or(1);
-            let start = self.lines.get(line - 1).copied().unwrap_or(0);
-            let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+            let start = self.start_of(line).unwrap_or(0);
+            let end = self.start_of(line + 1).unwrap_or(self.text.len());
             let whole = self
                 .text
                 .get(start..end)

@@ -198,8 +198,8 @@ fn misspell(path: &str, text: &str, random: &mut Random) -> Option<(String, Stri
     let line = &lines[index];
     let cut = random.below(line.key.len());
     let mut key = line.key.to_owned();
-    key.remove(cut);
-    key.insert(cut.min(key.len()), 'q');
+    let other = if key.remove(cut) == 'q' { 'z' } else { 'q' };
+    key.insert(cut.min(key.len()), other);
     let mut text = text.to_owned();
     text.replace_range(line.at..line.at + line.key.len(), &key);
     Some((text, format!("`{}` spelt `{key}`", line.key), Must::BeRefused))

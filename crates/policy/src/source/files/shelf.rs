@@ -108,7 +108,7 @@ impl Shelf {
         for (at, path, source, parsed) in all {
             // Those that were left out have an index as well.
             for (left_out, _) in wanted.iter().take(at).skip(report.count_sources() - first) {
-                report.add_source(Source::new((*left_out).clone(), ""));
+                report.add_source(Source::new((*left_out).clone(), Arc::default()));
             }
             report.add_source(source);
             shelf.files.insert(path, parsed);
@@ -123,10 +123,13 @@ fn read(file: usize, path: &str, full: &Path, total: &AtomicU64) -> Option<(Sour
         return None;
     }
     let file = u32::try_from(file).ok()?;
-    let text = String::from_utf8(fs::read(full).ok()?).ok()?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut report = Report::of_file(file, path.to_owned(), text);
-    let node = parse(file, text, &mut report).map(Arc::new);
+    let mut text = String::from_utf8(fs::read(full).ok()?).ok()?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    let text = Arc::new(text);
+    let mut report = Report::of_file(file, path.to_owned(), Arc::clone(&text));
+    let node = parse(file, &text, &mut report).map(Arc::new);
     let (source, found) = report.into_parts();
     let checked = node.as_deref().and_then(Checked::of);
     let parsed = Parsed {
