@@ -1,7 +1,7 @@
 //! What a policy tree costs where it is run, natively: `cargo run --profile cli --example tree -- DIR...`
 //!
-//! For each folder one line of JSON: how large the bundle is, how long it takes to read it and to start an engine with it (the average of several), and how long the engine
-//! takes for a request: matched, identified by its key, authorized, up to the first step that asks something
+//! For each folder one line of JSON: how long it takes to build the bundle, how large it is, how long it takes to read
+//! it and to start an engine with it (the average of several), and how long the engine takes for a request: matched, identified by its key, authorized, up to the first step that asks something
 //! of the shell. `bench/tree.mjs` calls it.
 
 #![expect(
@@ -60,7 +60,9 @@ fn measure(folder: &Path) -> Result<serde_json::Value, String> {
         as_of,
         development_key: None,
     };
+    let began = Instant::now();
     let outcome = Loaded::read(folder).build(&options);
+    let build = began.elapsed();
     let files = outcome.files.len();
     let Some((bytes, _)) = outcome.bundle else {
         let first = outcome.diagnostics.first().map(ToString::to_string);
@@ -111,6 +113,7 @@ fn measure(folder: &Path) -> Result<serde_json::Value, String> {
         "files": files,
         "operations": operations,
         "consumers": consumers,
+        "build_ms": millis(build),
         "bundle_bytes": bytes.len(),
         "read_ms": millis(reading),
         "start_ms": millis(starting),
