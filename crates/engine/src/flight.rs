@@ -248,6 +248,12 @@ impl Base {
         }
     }
 
+    /// How long its last attempt has taken by now, in milliseconds.
+    pub(crate) fn took(&self, now: u64) -> u64 {
+        let last = self.attempts.last();
+        last.map_or(0, |attempt| now.saturating_sub(attempt.began))
+    }
+
     /// Notes what an object keeps for it, to be settled at the end.
     pub(crate) fn keep(&mut self, account: Account) {
         let known = self.accounts.iter_mut();

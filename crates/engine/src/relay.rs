@@ -97,9 +97,13 @@ impl Tracking {
         self.watch().started()
     }
 
-    /// What the upstream said that it used.
+    /// What the upstream said that it used, once it has said its last: some count as they go, and what is cut then is
+    /// not counted.
     pub fn usage(&self) -> Option<Usage> {
-        self.watch().usage()
+        let watch = self.watch();
+        watch
+            .usage()
+            .filter(|_| watch.finished() || watch.done() || watch.failure().is_some())
     }
 
     /// What is wrong with a stream that ended so; nothing, if it is whole.

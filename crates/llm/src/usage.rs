@@ -32,6 +32,17 @@ impl Usage {
         self.prompt_tokens.saturating_add(self.completion_tokens)
     }
 
+    /// The larger one of each count.
+    pub(crate) fn most(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.max(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.max(other.completion_tokens),
+            cached_tokens: other.cached_tokens,
+            cache_write_tokens: other.cache_write_tokens,
+            reasoning_tokens: self.reasoning_tokens.max(other.reasoning_tokens),
+        }
+    }
+
     /// Reads a `usage` object. None where it does not give both input and output: half a count
     /// would be settled as if the other half were free.
     pub(crate) fn read(value: &RawValue) -> Option<Self> {

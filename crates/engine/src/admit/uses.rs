@@ -1,7 +1,7 @@
 //! What one call may use, before it is known what it uses.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Limit, LimitKind, Millis, Price, Unit};
+use turnpike_policy::{Compiled, Handler, Limit, LimitKind, Millis, Price, Unit};
 
 use super::Origin;
 use crate::account::Attempt;
@@ -17,9 +17,10 @@ const OVERHEAD: u64 = 512;
 /// How long after its last moment a call may settle, in milliseconds: a client that has left is not waited for
 /// longer, nor one that takes its time.
 const SETTLING: Millis = 6 * 60 * 1_000;
-/// How long a place is kept for a call of an API, in milliseconds: its answer may be long, and what ends without
-/// saying so must end some time.
-const PLACE: Millis = 15 * 60 * 1_000;
+/// How long an answer of an API may take after its head, in milliseconds: the shell cuts it then (`LONGEST`).
+const BODY: Millis = 15 * 60 * 1_000;
+/// How long a request's own body may take, and some time to settle, in milliseconds.
+const SENDING: Millis = 2 * 60 * 1_000;
 
 /// What one call may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,17 @@ pub struct Asks<'a> {
     pub random: u64,
 }
 
+/// How long it may take until an operation's answer begins, in milliseconds.
+fn until_head(policy: &Compiled, to: &Permitted) -> Result<Millis, Refusal> {
+    Ok(match to {
+        Permitted::Operation(index) => match &look::operation(policy, *index)?.handler {
+            Handler::Proxy { timeouts, .. } => timeouts.first.min(timeouts.total),
+            Handler::Mock { .. } => 0,
+        },
+        _ => 0,
+    })
+}
+
 /// What a call may use: of a model's, by the target that is tried first.
 pub(super) fn of(
     policy: &Compiled,
@@ -76,7 +88,10 @@ pub(super) fn of(
     });
     let Permitted::Model(index, peek) = to else {
         return Ok(Uses {
-            hold: PLACE,
+            // Until its last byte, whenever that is: what ends without saying so must end some time.
+            hold: until_head(policy, to)?
+                .saturating_add(BODY)
+                .saturating_add(SENDING),
             bytes,
             ..Uses::default()
         });

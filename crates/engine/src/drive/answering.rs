@@ -441,9 +441,8 @@ impl Engine {
         retry_after: Option<u64>,
         at: Now<'_>,
     ) -> Outgoing {
-        let last = base.attempts.last();
-        let took = last.map_or(0, |attempt| at.time.saturating_sub(attempt.began));
-        let thought = reason == Reason::NoFirstToken || (reason == Reason::Unreachable && took >= THOUGHT);
+        let thought = reason == Reason::NoFirstToken
+            || (reason == Reason::Unreachable && base.took(at.time) >= THOUGHT);
         let used = if thought || answering.begun() {
             Settlement::AtBound(base.bound)
         } else {
@@ -576,13 +575,18 @@ impl Engine {
             let outgoing = self.lost(answering, &mut base, Failure::Busy, at);
             return self.next(base, outgoing, at.time);
         }
+        let fault = tracking.fault(end, at.time);
         let settlement = match tracking.usage() {
             Some(usage) => Settlement::Counted(usage),
-            // Where nothing came, nothing was used; but who was left alone may have been thinking.
-            None if !tracking.started() && end != StreamEnd::Abandoned => Settlement::Nothing,
+            // Where nothing came, nothing was used; but who was left alone, or cut, may have been thinking.
+            None if !tracking.started()
+                && end != StreamEnd::Abandoned
+                && !(end == StreamEnd::Late || fault.is_some_and(cut) && base.took(at.time) >= THOUGHT) =>
+            {
+                Settlement::Nothing
+            }
             None => Settlement::AtBound(base.bound),
         };
-        let fault = tracking.fault(end, at.time);
         let mut tail = Vec::new();
         tracking.flush(fault.is_some(), &mut tail);
         let Some((code, detail)) = fault else {
@@ -760,4 +764,9 @@ fn outward(base: &Base) -> Outward<'_> {
         ],
         traced: base.trace.continued,
     }
+}
+
+/// Whether a stream failed without a word of its upstream's.
+fn cut((code, _): (Code, &str)) -> bool {
+    code == Code::StreamCut
 }

@@ -226,6 +226,36 @@ fn what_was_not_counted_is_settled_at_the_bound() {
     // Nothing was produced: nothing is settled.
     let answer = one(&with_usage("lone"), Does::streams(&[ROLE], Ending::Lose));
     assert_eq!(answer.log().get("usage"), None);
+    // But who was cut after a while may have been thinking, and billed it.
+    let thinks = Does::streams(&[ROLE, ROLE], Ending::Lose).waiting(&[0, 2_000]);
+    let answer = one(&with_usage("lone"), thinks);
+    assert_eq!(answer.log()["usage"]["settled"], "bound", "{:?}", answer.log());
+}
+
+#[test]
+fn what_is_counted_on_the_way_is_not_the_end() {
+    let running = concat!(
+        "data: ",
+        r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11}}"#,
+        "\n\n"
+    );
+    let answer = one(
+        &with_usage("lone"),
+        Does::streams(&[ROLE, running, TOKEN], Ending::Lose),
+    );
+    assert_eq!(answer.log()["usage"]["settled"], "bound");
+    // What was said at the end counts, and a later nothing takes nothing back.
+    let nothing = concat!(
+        "data: ",
+        r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#,
+        "\n\n"
+    );
+    let events = [ROLE, running, STOP, nothing, DONE];
+    let answer = one(&with_usage("lone"), Does::streams(&events, Ending::Close));
+    assert_eq!(
+        answer.log()["usage"],
+        json!({ "input_tokens": 10, "output_tokens": 1, "settled": "counted" })
+    );
 }
 
 #[test]
@@ -317,7 +347,7 @@ fn a_complete_answer_is_held_until_it_is_whole() {
 fn what_a_refused_stream_used_is_recorded() {
     // Both targets are cut after tokens that nobody sees: they were not free.
     let mut world = World::new().tap(Does::streams(&[ROLE, TOKEN], Ending::Lose));
-    world.expect("beta", [Does::streams(&[ROLE, TOKEN, USAGE], Ending::Lose)]);
+    world.expect("beta", [Does::streams(&[ROLE, TOKEN, STOP, USAGE], Ending::Lose)]);
     let answer = world.send(&ask_stream("complete"));
     assert_eq!(
         (answer.status, answer.code().as_str()),

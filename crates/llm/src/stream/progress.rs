@@ -109,7 +109,8 @@ impl Progress {
             self.characters = self.characters.saturating_add(choices.characters);
         }
         if let Some(usage) = chunk.usage().and_then(Usage::read) {
-            self.usage = Some(usage);
+            // Some count as they go; what was counted once is not taken back.
+            self.usage = Some(self.usage.map_or(usage, |before| before.most(usage)));
         }
         if let Some(error) = chunk.error() {
             self.fail(Failure::Reported { code: code(error) });
