@@ -3,11 +3,14 @@
 
 use serde_json::{Value as Json, json};
 use turnpike_policy::{
-    Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, ProviderKind, SubjectPart,
-    claim_name,
+    Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, SubjectPart, claim_name,
 };
 
+use crate::lines::Lines;
 use crate::words::{self, at};
+
+/// How many consumers are named at an operation or a model.
+const MOST_GRANTS: usize = 20;
 
 /// One thing that holds.
 #[derive(Clone, Debug)]
@@ -29,6 +32,15 @@ impl Fact {
         }
     }
 
+    /// One whose line was looked up: without one, nobody wrote it.
+    fn at(name: &'static str, value: impl Into<String>, line: Option<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+            origin: line.unwrap_or_default(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Json {
         let mut json = json!({ "name": self.name, "value": self.value });
         if let (false, Some(map)) = (self.origin.is_empty(), json.as_object_mut()) {
@@ -39,7 +51,7 @@ impl Fact {
 }
 
 /// What holds for an operation; with a consumer, also what holds for its calls of it.
-pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>) -> Vec<Fact> {
+pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, lines: &Lines) -> Vec<Fact> {
     let Some(operation) = at(&compiled.operations, index) else {
         return Vec::new();
     };
@@ -52,73 +64,107 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>) 
             format!("{} {}{}", operation.method.name(), api.base, operation.path),
             &operation.origin,
         ),
-        Fact::new("owner", api.owner.as_str(), &api.origin),
+        Fact::at("owner", api.owner.as_str(), lines.api(api, &["owner"])),
     ];
-    facts.extend(lifecycle(&api.lifecycle, &api.origin));
-    facts.push(authentication(operation));
-    facts.push(Fact::new(
-        "scopes",
-        words::or_none(operation.scopes.join(" ")),
-        if operation.scopes.is_empty() {
-            ""
-        } else {
-            &operation.origin
-        },
-    ));
+    facts.extend(lifecycle(&api.lifecycle, |field| lines.version(api, field)));
+    facts.push(authentication(operation, api, lines));
+    facts.extend(scopes(operation, api, lines));
     let rules = operation.rules.iter();
     facts.extend(rules.map(|rule| Fact::new("condition", rule.when.to_string(), &rule.origin)));
-    facts.push(callers(compiled, |consumer| consumer.operations.allows(index)));
-    facts.extend(limits(compiled, &api.limits, consumer));
-    facts.extend(body(operation));
-    facts.push(Fact::new(
-        "headers passed on",
-        words::or_none(
-            [
-                compiled.gateway.forward_headers.clone(),
-                operation.forward_headers.clone(),
-            ]
-            .concat()
-            .join(", "),
-        ),
-        "",
+    facts.extend(granted(
+        compiled,
+        |consumer| consumer.operations.allows(index),
+        |consumer| lines.grants(consumer, api, operation),
     ));
-    facts.push(Fact::new(
-        "query passed on",
-        words::or_none(operation.forward_query.join(", ")),
-        &operation.origin,
-    ));
-    facts.extend(answers(operation, api));
+    facts.extend(limits(compiled, &api.limits, consumer, lines));
+    facts.push(body(operation, api, lines));
+    facts.extend(passed_on(compiled, operation, lines));
+    facts.extend(answers(operation, api, lines));
     facts
 }
 
-fn answers(operation: &Operation, api: &Api) -> Vec<Fact> {
-    let mut facts = vec![Fact::new(
+/// The scopes that an operation asks for, by the line that asks for them.
+fn scopes(operation: &Operation, api: &Api, lines: &Lines) -> Vec<Fact> {
+    let mut by_line: Vec<(String, Vec<&str>)> = Vec::new();
+    for scope in &operation.scopes {
+        let line = lines.scope(api, operation, scope);
+        let line = line.unwrap_or_else(|| operation.scopes_origin.clone());
+        match by_line.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, scopes)) => scopes.push(scope),
+            None => by_line.push((line, vec![scope])),
+        }
+    }
+    if by_line.is_empty() {
+        return vec![Fact::new("scopes", "none", "")];
+    }
+    let facts = by_line
+        .into_iter()
+        .map(|(line, scopes)| Fact::new("scopes", scopes.join(" "), &line));
+    facts.collect()
+}
+
+/// The headers and query parameters that reach the upstream: of the floor, and of the document.
+fn passed_on(compiled: &Compiled, operation: &Operation, lines: &Lines) -> Vec<Fact> {
+    let named = || {
+        let line = lines.document(operation, "parameters");
+        line.or_else(|| Some(operation.origin.clone()))
+    };
+    let floor = lines.gateway(&["floor", "forward_headers"]);
+    let all = words::or_none(compiled.gateway.forward_headers.join(", "));
+    let mut facts = vec![Fact::at("headers passed on", all, floor)];
+    if !operation.forward_headers.is_empty() {
+        let own = operation.forward_headers.join(", ");
+        facts.push(Fact::at("headers passed on", own, named()));
+    }
+    let query = words::or_none(operation.forward_query.join(", "));
+    facts.push(Fact::at("query passed on", query, named()));
+    facts
+}
+
+fn answers(operation: &Operation, api: &Api, lines: &Lines) -> Vec<Fact> {
+    let field = match operation.handler {
+        Handler::Mock(_) => "mock",
+        Handler::Proxy { .. } => "upstream",
+    };
+    let mut facts = vec![Fact::at(
         "answered by",
         words::handler(&operation.handler),
-        &api.origin,
+        lines.version(api, field),
     )];
     if let Handler::Proxy {
         timeouts, credential, ..
     } = &operation.handler
     {
-        facts.push(Fact::new("timeout", words::duration(timeouts.first), &api.origin));
-        let sent = credential.as_ref().map_or_else(String::new, |credential| {
-            format!(
-                "{}: {}<{}>",
-                credential.header, credential.prefix, credential.secret
-            )
+        let first = ["timeouts", "first_byte"];
+        let line = lines
+            .operation(api, operation, &first)
+            .or_else(|| lines.field(&api.origin, &["versions", &api.version, "timeouts", "first_byte"]))
+            .or_else(|| lines.api(api, &first));
+        facts.push(Fact::at("timeout", words::duration(timeouts.first), line));
+        facts.push(match credential {
+            Some(credential) => Fact::at(
+                "credential sent",
+                format!(
+                    "{}: {}<{}>",
+                    credential.header, credential.prefix, credential.secret
+                ),
+                lines.version(api, "upstream_credential"),
+            ),
+            None => Fact::new("credential sent", "none", ""),
         });
-        facts.push(Fact::new("credential sent", words::or_none(sent), &api.origin));
-        let told = api.upstream_headers.iter();
-        let told = told.map(|told| format!("{}: {}", told.header, claim_name(&told.claim)));
-        facts.extend(told.map(|told| Fact::new("upstream is told", told, &api.origin)));
+        facts.extend(api.upstream_headers.iter().map(|told| {
+            let line = lines.api(api, &["upstream_headers", &told.header]);
+            let line = line.or_else(|| lines.api(api, &["upstream_headers"]));
+            let told = format!("{}: {}", told.header, claim_name(&told.claim));
+            Fact::at("upstream is told", told, line)
+        }));
     }
     facts
 }
 
-fn body(operation: &Operation) -> Vec<Fact> {
+fn body(operation: &Operation, api: &Api, lines: &Lines) -> Fact {
     if !operation.accepts_body {
-        return vec![Fact::new("body", "none is taken", &operation.origin)];
+        return Fact::new("body", "none is taken", &operation.origin);
     }
     let kinds = operation.content_types.join(", ");
     let kinds = if kinds.is_empty() {
@@ -126,50 +172,74 @@ fn body(operation: &Operation) -> Vec<Fact> {
     } else {
         kinds
     };
-    vec![Fact::new(
-        "body",
-        format!("{kinds}, at most {}", words::size(operation.max_body)),
-        &operation.origin,
-    )]
+    let line = lines
+        .operation(api, operation, &["max_body"])
+        .or_else(|| lines.api(api, &["max_body"]))
+        .or_else(|| lines.gateway(&["floor", "max_body"]));
+    let most = words::size(operation.max_body);
+    Fact::at("body", format!("{kinds}, at most {most}"), line)
 }
 
-fn authentication(operation: &Operation) -> Fact {
+fn authentication(operation: &Operation, api: &Api, lines: &Lines) -> Fact {
     match operation.open_until {
-        None => Fact::new("authentication", "required", ""),
-        Some(until) => Fact::new(
+        None => Fact::at(
+            "authentication",
+            "required",
+            lines
+                .api(api, &["authentication"])
+                .or_else(|| lines.gateway(&["floor", "authentication"])),
+        ),
+        Some(until) => Fact::at(
             "authentication",
             format!("none until {}, by an exception", words::date(until)),
-            &operation.origin,
+            lines
+                .exception("authentication", &format!("apis/{}", api.name))
+                .or_else(|| Some(operation.origin.clone())),
         ),
     }
 }
 
-fn lifecycle(life: &Lifecycle, origin: &str) -> Vec<Fact> {
-    let mut facts = vec![Fact::new("state", words::state(life.state), origin)];
-    if let Some(at) = life.deprecated {
-        facts.push(Fact::new("deprecated", words::date(at), origin));
+fn lifecycle(cycle: &Lifecycle, line: impl Fn(&str) -> Option<String>) -> Vec<Fact> {
+    let mut facts = vec![Fact::at("state", words::state(cycle.state), line("state"))];
+    if let Some(at) = cycle.deprecated {
+        facts.push(Fact::at("deprecated", words::date(at), line("deprecated")));
     }
-    if let Some(at) = life.sunset {
-        facts.push(Fact::new("sunset", words::date(at), origin));
+    if let Some(at) = cycle.sunset {
+        facts.push(Fact::at("sunset", words::date(at), line("sunset")));
     }
-    if let Some(successor) = &life.successor {
-        facts.push(Fact::new("successor", successor.as_str(), origin));
+    if let Some(successor) = &cycle.successor {
+        facts.push(Fact::at("successor", successor.as_str(), line("successor")));
     }
     facts
 }
 
-fn callers(compiled: &Compiled, allowed: impl Fn(&Consumer) -> bool) -> Fact {
-    let names: Vec<_> = compiled
-        .consumers
-        .iter()
-        .filter(|consumer| allowed(consumer))
-        .map(|consumer| consumer.name.clone())
-        .collect();
-    Fact::new("granted to", words::or_none(names.join(", ")), "")
+/// Who may call, each with the line of the grant.
+fn granted(
+    compiled: &Compiled,
+    allowed: impl Fn(&Consumer) -> bool,
+    line: impl Fn(&Consumer) -> Option<String>,
+) -> Vec<Fact> {
+    let consumers = compiled.consumers.iter();
+    let granted: Vec<_> = consumers.filter(|consumer| allowed(consumer)).collect();
+    let named = granted.iter().take(MOST_GRANTS).map(|consumer| {
+        let line = line(consumer).unwrap_or_else(|| consumer.origin.clone());
+        Fact::new("granted to", consumer.name.as_str(), &line)
+    });
+    let mut facts: Vec<_> = named.collect();
+    match granted.len().saturating_sub(MOST_GRANTS) {
+        0 if granted.is_empty() => facts.push(Fact::new("granted to", "nobody", "")),
+        0 => {}
+        more => facts.push(Fact::new(
+            "granted to",
+            format!("{more} more: `turnpike show consumers` lists them"),
+            "",
+        )),
+    }
+    facts
 }
 
 /// The limits that apply, all at once: of whom is called, and of who calls.
-fn limits(compiled: &Compiled, own: &[Limit], consumer: Option<u32>) -> Vec<Fact> {
+fn limits(compiled: &Compiled, own: &[Limit], consumer: Option<u32>, lines: &Lines) -> Vec<Fact> {
     let fact = |limit: &Limit, whose: &str| {
         Fact::new(
             "limit",
@@ -187,78 +257,91 @@ fn limits(compiled: &Compiled, own: &[Limit], consumer: Option<u32>) -> Vec<Fact
             let whose = format!("for {} (plan {})", consumer.name, plan.name);
             facts.extend(plan.limits.iter().map(|limit| fact(limit, &whose)));
         }
-        None => facts.push(Fact::new("limit", "those of the caller's plan", "")),
+        None => facts.push(Fact::at(
+            "limit",
+            "those of the caller's plan",
+            lines.gateway(&["floor", "limits"]),
+        )),
     }
     facts
 }
 
 /// What holds for a model; with a consumer, also what holds for its calls of it.
-pub(crate) fn model(compiled: &Compiled, index: u32, consumer: Option<u32>) -> Vec<Fact> {
+pub(crate) fn model(compiled: &Compiled, index: u32, consumer: Option<u32>, lines: &Lines) -> Vec<Fact> {
     let Some(model) = at(&compiled.models, index) else {
         return Vec::new();
     };
+    let line = |path: &[&str]| lines.model(model, path);
     let mut facts = vec![
-        Fact::new("model", model.name.as_str(), &model.origin),
-        Fact::new("owner", model.owner.as_str(), &model.origin),
+        Fact::at("model", model.name.as_str(), line(&["model"])),
+        Fact::at("owner", model.owner.as_str(), line(&["owner"])),
     ];
-    facts.extend(lifecycle(&model.lifecycle, &model.origin));
-    facts.push(Fact::new("authentication", "required", ""));
-    facts.push(callers(compiled, |consumer| consumer.models.allows(index)));
-    facts.extend(limits(compiled, &model.limits, consumer));
-    facts.push(Fact::new(
+    facts.extend(lifecycle(&model.lifecycle, |field| line(&[field])));
+    facts.push(Fact::at(
+        "authentication",
+        "required",
+        lines.gateway(&["floor", "authentication"]),
+    ));
+    facts.extend(granted(
+        compiled,
+        |consumer| consumer.models.allows(index),
+        |consumer| lines.grants_model(consumer, model),
+    ));
+    facts.extend(limits(compiled, &model.limits, consumer, lines));
+    facts.push(Fact::at(
         "body",
         format!("application/json, at most {}", words::size(model.max_body)),
-        &model.origin,
+        line(&["max_body"]).or_else(|| lines.gateway(&["floor", "max_body"])),
     ));
     if let Some(tokens) = model.max_output_tokens {
-        facts.push(Fact::new(
-            "output",
-            format!("at most {tokens} tokens"),
-            &model.origin,
-        ));
+        let most = format!("at most {tokens} tokens");
+        facts.push(Fact::at("output", most, line(&["max_output_tokens"])));
     }
-    facts.extend(targets(compiled, model));
-    facts.push(Fact::new(
+    facts.extend(targets(compiled, model, lines));
+    facts.push(Fact::at(
+        "retry",
+        match model.retry.attempts {
+            1 => "1 attempt on each target".to_owned(),
+            more => format!("{more} attempts on each target"),
+        },
+        line(&["retry", "attempts"]),
+    ));
+    facts.push(Fact::at(
         "retry",
         format!(
-            "{} on each target, for {}",
-            match model.retry.attempts {
-                1 => "1 attempt".to_owned(),
-                more => format!("{more} attempts"),
-            },
+            "or the next target, for {}",
             words::or_none(words::reasons(&model.retry.on))
         ),
-        &model.origin,
+        line(&["retry", "on"]),
     ));
     let timeouts = &model.timeouts;
-    facts.push(Fact::new(
-        "timeouts",
-        format!(
-            "first token {}, idle {}, total {}",
-            words::duration(timeouts.first),
-            words::duration(timeouts.idle),
-            words::duration(timeouts.total)
-        ),
-        &model.origin,
-    ));
+    for (what, field, after) in [
+        ("first token", "first_token", timeouts.first),
+        ("idle", "idle", timeouts.idle),
+        ("total", "total", timeouts.total),
+    ] {
+        facts.push(Fact::at(
+            "timeouts",
+            format!("{what} {}", words::duration(after)),
+            line(&["timeouts", field]),
+        ));
+    }
     facts
 }
 
-fn targets(compiled: &Compiled, model: &Model) -> Vec<Fact> {
+/// What is tried first, and what after that.
+fn targets(compiled: &Compiled, model: &Model, lines: &Lines) -> Vec<Fact> {
     let all: u64 = model.targets.iter().map(|target| u64::from(target.weight)).sum();
-    let place = |target: &turnpike_policy::Target| {
-        at(&compiled.providers, target.provider)
-            .filter(|provider| matches!(provider.kind, ProviderKind::OpenAi { .. }))
-            .map_or_else(|| model.origin.clone(), |provider| provider.origin.clone())
-    };
     let targets = model.targets.iter().map(|target| {
         let share = (u64::from(target.weight) * 100).checked_div(all).unwrap_or(100);
         let name = words::target(compiled, target);
-        Fact::new("target", format!("{name} ({share}%)"), &place(target))
+        let line = lines.target(model, "targets", &name);
+        Fact::at("target", format!("{name} ({share}%)"), line)
     });
-    let fallback = model
-        .fallback
-        .iter()
-        .map(|target| Fact::new("fallback", words::target(compiled, target), &place(target)));
+    let fallback = model.fallback.iter().map(|target| {
+        let name = words::target(compiled, target);
+        let line = lines.target(model, "fallback", &name);
+        Fact::at("fallback", name, line)
+    });
     targets.chain(fallback).collect()
 }

@@ -15,6 +15,7 @@ mod fmt;
 mod git;
 mod import;
 mod limits;
+mod lines;
 mod new;
 mod new_key;
 mod operator;

@@ -10,6 +10,7 @@ use crate::compliance;
 use crate::effective;
 use crate::explain::facts_table;
 use crate::git::{Changes, Commit};
+use crate::lines::Lines;
 use crate::table::Table;
 use crate::words::{self, List, at, or_none};
 use crate::{Failure, say, tree};
@@ -95,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let compiled = tree::compiled(&root, &arguments.env, arguments.as_of.as_ref(), "then look again")?;
     let shown = match arguments.what {
-        What::Effective => return effective(arguments, &compiled),
+        What::Effective => return effective(arguments, &compiled, &Lines::new(&root, &arguments.env)),
         What::Compliance => return Ok(()),
         What::Routes => routes(&compiled),
         What::Consumers => consumers(&compiled),
@@ -111,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn effective(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> {
+fn effective(arguments: &Arguments, compiled: &Compiled, lines: &Lines) -> Result<(), Failure> {
     let place = format!("in the environment `{}`", arguments.env);
     let caller = match &arguments.consumer {
         None => None,
@@ -123,11 +124,11 @@ fn effective(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> 
     };
     let operations = indices(&compiled.operations).filter_map(|index| {
         let name = words::operation(compiled, index)?;
-        Some((name, effective::operation(compiled, index, caller)))
+        Some((name, effective::operation(compiled, index, caller, lines)))
     });
     let models = indices(&compiled.models).filter_map(|index| {
         let name = at(&compiled.models, index)?.name.clone();
-        Some((name, effective::model(compiled, index, caller)))
+        Some((name, effective::model(compiled, index, caller, lines)))
     });
     let mut all: Vec<_> = operations.chain(models).collect();
     if let Some(name) = &arguments.name {

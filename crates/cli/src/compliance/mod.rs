@@ -7,31 +7,30 @@
 mod written;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
 use turnpike_policy::source::{Diagnostic, RULES};
-use turnpike_policy::{Compiled, Consumer, Handler, ProviderKind};
+use turnpike_policy::{Compiled, Handler, ProviderKind};
 
 use crate::effective::{self, Fact};
 use crate::git::{self, Blame, Commit};
-use crate::outline::{Node, outline};
+use crate::lines::Lines;
 use crate::words::{self, at};
 use crate::{Failure, say, tree};
 use written::{Exception, written};
 
 /// What of an operation's or a model's facts is a rule that it is held to.
-const RULES_OF_ROUTES: [&str; 11] = [
+const RULES_OF_ROUTES: [&str; 12] = [
     "owner",
     "state",
     "deprecated",
     "sunset",
     "authentication",
     "scopes",
+    "granted to",
     "limit",
     "body",
     "output",
@@ -39,16 +38,12 @@ const RULES_OF_ROUTES: [&str; 11] = [
     "timeouts",
 ];
 
-/// How many consumers are named at a route.
-const MOST_GRANTS: usize = 20;
-
 /// The record of one tree in one environment.
 struct Record<'a> {
     root: &'a Path,
     compiled: &'a Compiled,
     blame: RefCell<Blame>,
-    /// The files of APIs and models, to find the lines of single fields in them.
-    files: RefCell<BTreeMap<String, Option<(String, Node)>>>,
+    lines: Lines,
     exceptions: Vec<Exception>,
     /// Rules of governance that are off, and the place that says so.
     off: Vec<(String, String)>,
@@ -88,7 +83,7 @@ pub(crate) fn show(
         root,
         compiled,
         blame: RefCell::new(Blame::new(root)),
-        files: RefCell::default(),
+        lines: Lines::new(root, environment),
         exceptions,
         off,
         findings: outcome
@@ -125,13 +120,19 @@ impl Record<'_> {
             let operation = at(&self.compiled.operations, index)?;
             let api = at(&self.compiled.apis, operation.api)?;
             let name = words::operation(self.compiled, index)?;
-            let facts = effective::operation(self.compiled, index, None);
-            let version = Some(("versions", api.version.as_str()));
-            let mut rows = self.rows(&facts, &format!("apis/{}", api.name), &api.origin, version);
-            rows.extend(self.granted(|consumer| consumer.operations.allows(index)));
+            let facts = effective::operation(self.compiled, index, None, &self.lines);
+            let mut rows = self.rows(&facts, &format!("apis/{}", api.name));
+            let line = |field| {
+                let line = self.lines.version(api, field);
+                line.unwrap_or_else(|| api.origin.clone())
+            };
             rows.push(match &operation.handler {
-                Handler::Mock(_) => Row::met("upstream", "none: the document's examples answer", &api.origin),
-                Handler::Proxy { url, .. } => self.encrypted(&format!("apis/{}", api.name), url, &api.origin),
+                Handler::Mock(_) => {
+                    Row::met("upstream", "none: the document's examples answer", &line("mock"))
+                }
+                Handler::Proxy { url, .. } => {
+                    self.encrypted(&format!("apis/{}", api.name), url, &line("upstream"))
+                }
             });
             let folder = api.origin.rsplit_once('/').map_or("", |(folder, _)| folder);
             rows.extend(self.governance(&format!("{folder}/")));
@@ -143,18 +144,15 @@ impl Record<'_> {
         });
         let models = indices(self.compiled.models.len()).filter_map(|index| {
             let model = at(&self.compiled.models, index)?;
-            let facts = effective::model(self.compiled, index, None);
-            let mut rows = self.rows(&facts, "", &model.origin, None);
-            rows.extend(self.granted(|consumer| consumer.models.allows(index)));
+            let facts = effective::model(self.compiled, index, None, &self.lines);
+            let mut rows = self.rows(&facts, "");
             for target in model.targets.iter().chain(&model.fallback) {
                 if let Some(provider) = at(&self.compiled.providers, target.provider)
                     && let ProviderKind::OpenAi { base_url, .. } = &provider.kind
                 {
-                    rows.push(self.encrypted(
-                        &format!("providers/{}", provider.name),
-                        base_url,
-                        &provider.origin,
-                    ));
+                    let line = self.lines.field(&provider.origin, &["base_url"]);
+                    let line = line.unwrap_or_else(|| provider.origin.clone());
+                    rows.push(self.encrypted(&format!("providers/{}", provider.name), base_url, &line));
                 }
             }
             let file = model.origin.rsplit_once(':').map_or("", |(file, _)| file);
@@ -169,88 +167,19 @@ impl Record<'_> {
     }
 
     /// The facts that are rules.
-    fn rows(&self, facts: &[Fact], target: &str, file: &str, version: Option<(&str, &str)>) -> Vec<Row> {
-        let shield = Row::met(
-            "shield",
-            &format!(
-                "{} for each client address",
-                words::rate(&self.compiled.gateway.shield)
-            ),
-            "",
-        );
+    fn rows(&self, facts: &[Fact], target: &str) -> Vec<Row> {
+        let shield = words::rate(&self.compiled.gateway.shield);
+        let line = self.lines.gateway(&["shield"]).unwrap_or_default();
+        let shield = Row::met("shield", &format!("{shield} for each client address"), &line);
         let facts = facts.iter().filter(|fact| RULES_OF_ROUTES.contains(&fact.name));
         let rows = facts.map(|fact| {
             let open = fact.name == "authentication" && fact.value != "required";
             match self.exception("authentication", target).filter(|_| open) {
                 Some(exception) => exception.row("authentication", &fact.value),
-                None => {
-                    let (of_version, field) = match fact.name {
-                        "scopes" if !fact.origin.is_empty() => (false, "authorize"),
-                        "state" | "deprecated" | "sunset" => (true, fact.name),
-                        "timeout" => (true, "timeouts"),
-                        "body" if fact.value.contains("at most") => (false, "max_body"),
-                        "output" => (false, "max_output_tokens"),
-                        "owner" | "timeouts" => (false, fact.name),
-                        _ => return Row::met(fact.name, &fact.value, &fact.origin),
-                    };
-                    let path: Vec<&str> = version
-                        .filter(|_| of_version)
-                        .into_iter()
-                        .flat_map(|(list, name)| [list, name])
-                        .chain([field])
-                        .collect();
-                    let origin = self.line_of(file, &path).unwrap_or_else(|| fact.origin.clone());
-                    Row::met(fact.name, &fact.value, &origin)
-                }
+                None => Row::met(fact.name, &fact.value, &fact.origin),
             }
         });
         std::iter::once(shield).chain(rows).collect()
-    }
-
-    /// The line of a field in the file of an API or a model; nothing where the file does not say it itself.
-    fn line_of(&self, origin: &str, path: &[&str]) -> Option<String> {
-        let (file, _) = origin.split_once('/')?.1.rsplit_once(':')?;
-        let mut files = self.files.borrow_mut();
-        let read = files.entry(file.to_owned()).or_insert_with(|| {
-            let text = fs::read_to_string(self.root.join(file)).ok()?;
-            let node = outline(&text)?;
-            Some((text, node))
-        });
-        let (text, root) = read.as_ref()?;
-        let mut node = root;
-        let mut place = None;
-        for name in path {
-            let mut entries = node.entries().iter();
-            let (key, value) = entries.find(|(key, _)| key.text() == Some(name))?;
-            place = Some(key.bytes.start);
-            node = value;
-        }
-        let line = text.get(..place?)?.matches('\n').count() + 1;
-        Some(format!("policies/{file}:{line}"))
-    }
-
-    /// Who may call, each with the line of the grant.
-    fn granted(&self, allows: impl Fn(&Consumer) -> bool) -> Vec<Row> {
-        let granted: Vec<_> = self
-            .compiled
-            .consumers
-            .iter()
-            .filter(|consumer| allows(consumer))
-            .collect();
-        let rows = granted.iter().take(MOST_GRANTS);
-        let mut rows: Vec<_> = rows
-            .map(|consumer| Row::met("granted to", &consumer.name, &consumer.origin))
-            .collect();
-        match granted.len().saturating_sub(MOST_GRANTS) {
-            0 if granted.is_empty() => rows.push(Row::met("granted to", "nobody", "")),
-            0 => {}
-            more => rows.push(Row::met(
-                "granted to",
-                &format!("{more} more: `turnpike show consumers` lists them"),
-                "",
-            )),
-        }
-        rows
     }
 
     fn encrypted(&self, target: &str, url: &str, origin: &str) -> Row {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::lines::holds;
 use crate::outline::{Kind, Node, outline};
 
 /// An exception to the floor, as it is written.
@@ -63,12 +64,4 @@ fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     entries
         .find(|(key, _)| key.text() == Some(name))
         .map(|(_, value)| value)
-}
-
-/// Whether an item exists in an environment.
-fn holds(item: &Node, environment: &str) -> bool {
-    match field(item, "environments").map(|list| &list.kind) {
-        Some(Kind::List { items, .. }) => items.iter().any(|name| name.text() == Some(environment)),
-        _ => true,
-    }
 }

@@ -13,6 +13,7 @@ use turnpike_policy::source::Caller;
 pub(crate) use pages::diagnostic as page;
 
 use crate::effective::{self, Fact};
+use crate::lines::Lines;
 use crate::play::{Answer, Mint, Request, World};
 use crate::table::Table;
 use crate::words::{self, at};
@@ -152,8 +153,9 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
         .into_iter()
         .next()
         .ok_or_else(|| Failure::refused("the request has no answer"))?;
-    let road = road::road(&compiled, &request, &answer);
-    let facts = holds(&compiled, &answer, arguments.consumer.as_deref());
+    let lines = Lines::new(&root, &arguments.env);
+    let road = road::road(&compiled, &request, &answer, &lines);
+    let facts = holds(&compiled, &answer, arguments.consumer.as_deref(), &lines);
     if arguments.format == tree::Format::Json {
         return say::json(&as_json(&request, &answer, &road, &facts));
     }
@@ -161,7 +163,7 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
 }
 
 /// What holds for what was called; nothing, if that is nothing.
-fn holds(compiled: &Compiled, answer: &Answer, consumer: Option<&str>) -> Vec<Fact> {
+fn holds(compiled: &Compiled, answer: &Answer, consumer: Option<&str>, lines: &Lines) -> Vec<Fact> {
     let caller = consumer.and_then(|name| {
         let index = compiled.consumers.iter().position(|known| known.name == name)?;
         u32::try_from(index).ok()
@@ -170,7 +172,7 @@ fn holds(compiled: &Compiled, answer: &Answer, consumer: Option<&str>) -> Vec<Fa
     if let Some(name) = text("model")
         && let Some(index) = compiled.models.iter().position(|model| model.name == name)
     {
-        return effective::model(compiled, u32::try_from(index).unwrap_or(u32::MAX), caller);
+        return effective::model(compiled, u32::try_from(index).unwrap_or(u32::MAX), caller, lines);
     }
     let Some(name) = text("operation") else {
         return Vec::new();
@@ -178,7 +180,7 @@ fn holds(compiled: &Compiled, answer: &Answer, consumer: Option<&str>) -> Vec<Fa
     (0..u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX))
         .find(|index| words::operation(compiled, *index).as_deref() == Some(name))
         .filter(|index| at(&compiled.operations, *index).is_some())
-        .map(|index| effective::operation(compiled, index, caller))
+        .map(|index| effective::operation(compiled, index, caller, lines))
         .unwrap_or_default()
 }
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 use turnpike_engine::error::Code;
-use turnpike_policy::Compiled;
+use turnpike_policy::{Api, Compiled, Consumer, Handler, Model, Operation};
 
+use crate::lines::Lines;
 use crate::play::{Answer, Request};
 use crate::words;
 
@@ -88,7 +89,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
 }
 
 /// What became of a request, phase by phase.
-pub(super) fn road(compiled: &Compiled, request: &Request, answer: &Answer) -> Vec<Phase> {
+pub(super) fn road(compiled: &Compiled, request: &Request, answer: &Answer, lines: &Lines) -> Vec<Phase> {
     let code = answer.code();
     let code = code
         .as_deref()
@@ -113,7 +114,7 @@ pub(super) fn road(compiled: &Compiled, request: &Request, answer: &Answer) -> V
             } else if Some(index) == end {
                 refusal(code, answer)
             } else {
-                let (why, origin) = passed(name, compiled, request, answer);
+                let (why, origin) = Passed::new(compiled, request, answer, lines).says(name);
                 ("passed", why, origin)
             };
             Phase {
@@ -141,105 +142,199 @@ fn refusal(code: Option<Code>, answer: &Answer) -> (&'static str, String, String
     (decision, why, answer.policy().unwrap_or_default())
 }
 
-/// What a phase found that let the request pass.
-fn passed(name: &str, compiled: &Compiled, request: &Request, answer: &Answer) -> (String, String) {
-    let text = |member: &str| answer.log.get(member).and_then(Json::as_str).unwrap_or_default();
-    let consumer = compiled
-        .consumers
-        .iter()
-        .find(|consumer| consumer.name == text("consumer"));
-    let base = answer.trace.last().map(|flight| &flight.base);
-    let none = String::new();
-    match name {
-        "accept" => {
-            // Refused by the next phase it has left no trace; then the URL is what is known.
-            let rest = request.url.splitn(4, '/').nth(3).unwrap_or_default();
-            let sent = format!("/{}", rest.split(['?', '#']).next().unwrap_or_default());
-            let path = base.map_or(sent.as_str(), |base| base.path.as_str());
-            (format!("{} {path}", request.method), none)
+/// A request that was let pass, to say by what.
+struct Passed<'a> {
+    compiled: &'a Compiled,
+    request: &'a Request,
+    answer: &'a Answer,
+    lines: &'a Lines,
+    consumer: Option<(u32, &'a Consumer)>,
+    operation: Option<&'a Operation>,
+    api: Option<&'a Api>,
+    model: Option<&'a Model>,
+}
+
+impl<'a> Passed<'a> {
+    fn new(compiled: &'a Compiled, request: &'a Request, answer: &'a Answer, lines: &'a Lines) -> Self {
+        let text = |member: &str| answer.log.get(member).and_then(Json::as_str).unwrap_or_default();
+        let mut consumers = (0..).zip(&compiled.consumers);
+        let mut operations = (0..).zip(&compiled.operations);
+        let operation = operations
+            .find(|(index, _)| words::operation(compiled, *index).as_deref() == Some(text("operation")))
+            .map(|(_, operation)| operation);
+        Self {
+            compiled,
+            request,
+            answer,
+            lines,
+            consumer: consumers.find(|(_, consumer)| consumer.name == text("consumer")),
+            operation,
+            api: operation.and_then(|operation| words::at(&compiled.apis, operation.api)),
+            model: compiled.models.iter().find(|model| model.name == text("model")),
         }
-        "match" => {
-            let operation = text("operation").to_owned();
-            let origin = compiled
-                .operations
-                .iter()
-                .zip(0..)
-                .find(|(_, index)| words::operation(compiled, *index).as_deref() == Some(&operation))
-                .map_or_else(String::new, |(operation, _)| operation.origin.clone());
-            (operation, origin)
-        }
-        "shield" => (
-            format!(
-                "{} for each client address",
-                words::rate(&compiled.gateway.shield)
-            ),
-            none,
-        ),
-        "identify" => match consumer {
-            Some(consumer) => {
-                let subject = text("subject");
-                let by = if subject.is_empty() {
-                    String::new()
-                } else {
-                    format!(", subject {subject}")
-                };
-                (format!("{}{by}", consumer.name), consumer.origin.clone())
+    }
+
+    fn text(&self, member: &str) -> &'a str {
+        let member = self.answer.log.get(member);
+        member.and_then(Json::as_str).unwrap_or_default()
+    }
+
+    /// What a phase found that let it pass, and the line that says so.
+    fn says(&self, phase: &str) -> (String, String) {
+        let line = match phase {
+            "match" => self.operation.map(|operation| operation.origin.clone()),
+            "shield" => self.lines.gateway(&["shield"]),
+            "identify" => self.identified(),
+            "inspect" => self.bounded(),
+            "authorize" => self.authorized(),
+            "admit" => self.limited(),
+            "answer" => self.answered(),
+            _ => None,
+        };
+        (self.why(phase), line.unwrap_or_default())
+    }
+
+    fn why(&self, phase: &str) -> String {
+        match phase {
+            "accept" => {
+                // Refused by the next phase it has left no trace; then the URL is what is known.
+                let rest = self.request.url.splitn(4, '/').nth(3).unwrap_or_default();
+                let sent = format!("/{}", rest.split(['?', '#']).next().unwrap_or_default());
+                let base = self.answer.trace.last().map(|flight| &flight.base);
+                let path = base.map_or(sent.as_str(), |base| base.path.as_str());
+                format!("{} {path}", self.request.method)
             }
-            None => ("open to everybody".to_owned(), none),
-        },
-        "inspect" => {
-            let size = request.body.as_ref().map_or(0, Vec::len);
-            let model = text("model");
-            let what = if model.is_empty() {
-                String::new()
-            } else {
-                format!("the model `{model}`, ")
-            };
-            let body = if size == 0 {
-                "no body".to_owned()
-            } else {
-                format!("a body of {size} bytes")
-            };
-            (format!("{what}{body}"), none)
-        }
-        "authorize" => match consumer {
-            Some(consumer) => (format!("granted to {}", consumer.name), consumer.origin.clone()),
-            None => ("open to everybody".to_owned(), none),
-        },
-        "admit" => {
-            let left = answer.header("ratelimit").unwrap_or_default();
-            let unlimited = answer.log.get("unlimited") == Some(&Json::Bool(true));
-            let why = if unlimited {
-                "the limiter is out of reach, and the plan lets pass".to_owned()
-            } else if left.is_empty() {
-                "within its limits".to_owned()
-            } else {
-                format!("within its limits: {left}")
-            };
-            (why, none)
-        }
-        "answer" => {
-            let tried: Vec<_> = answer
-                .log
-                .get("attempts")
-                .and_then(Json::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(|attempt| {
+            "match" => self.text("operation").to_owned(),
+            "shield" => {
+                let rate = words::rate(&self.compiled.gateway.shield);
+                format!("{rate} for each client address")
+            }
+            "identify" => match (self.consumer, self.text("subject")) {
+                (Some((_, consumer)), "") => consumer.name.clone(),
+                (Some((_, consumer)), subject) => format!("{}, subject {subject}", consumer.name),
+                (None, _) => "open to everybody".to_owned(),
+            },
+            "inspect" => {
+                let size = self.request.body.as_ref().map_or(0, Vec::len);
+                let what = match self.text("model") {
+                    "" => String::new(),
+                    model => format!("the model `{model}`, "),
+                };
+                match size {
+                    0 => format!("{what}no body"),
+                    size => format!("{what}a body of {size} bytes"),
+                }
+            }
+            "authorize" => match self.consumer {
+                Some((_, consumer)) => format!("granted to {}", consumer.name),
+                None => "open to everybody".to_owned(),
+            },
+            "admit" => {
+                let left = self.answer.header("ratelimit").unwrap_or_default();
+                if self.answer.log.get("unlimited") == Some(&Json::Bool(true)) {
+                    "the limiter is out of reach, and the plan lets pass".to_owned()
+                } else if left.is_empty() {
+                    "within its limits".to_owned()
+                } else {
+                    format!("within its limits: {left}")
+                }
+            }
+            "answer" => {
+                let attempts = self.answer.log.get("attempts").and_then(Json::as_array);
+                let tried = attempts.into_iter().flatten().filter_map(|attempt| {
                     let to = attempt.get("to")?.as_str()?;
                     Some(match attempt.get("failed").and_then(Json::as_str) {
                         Some(failed) => format!("{to} ({failed})"),
                         None => to.to_owned(),
                     })
-                })
-                .collect();
-            let why = if tried.is_empty() {
-                "by the gateway itself, or a mock".to_owned()
-            } else {
-                tried.join(", then ")
-            };
-            (why, none)
+                });
+                let tried: Vec<_> = tried.collect();
+                if tried.is_empty() {
+                    "by the gateway itself, or a mock".to_owned()
+                } else {
+                    tried.join(", then ")
+                }
+            }
+            _ => String::new(),
         }
-        _ => (none, String::new()),
+    }
+
+    /// The credential that it came with: the same that is made up for it.
+    fn identified(&self) -> Option<String> {
+        let Some((index, consumer)) = self.consumer else {
+            return self.open();
+        };
+        let mut identities = self.compiled.identities.iter();
+        let identity = identities.find(|identity| identity.consumer == index);
+        let issuer = identity.and_then(|identity| words::at(&self.compiled.issuers, identity.issuer));
+        self.lines
+            .credential(consumer, issuer.map(|issuer| issuer.name.as_str()))
+    }
+
+    /// The exception that opens an API to everybody.
+    fn open(&self) -> Option<String> {
+        let target = format!("apis/{}", self.api?.name);
+        self.lines.exception("authentication", &target)
+    }
+
+    /// What bounds its body.
+    fn bounded(&self) -> Option<String> {
+        let own = match (self.model, self.operation, self.api) {
+            (Some(model), ..) => self.lines.model(model, &["max_body"]),
+            (None, Some(operation), Some(api)) => self
+                .lines
+                .operation(api, operation, &["max_body"])
+                .or_else(|| self.lines.api(api, &["max_body"])),
+            _ => None,
+        };
+        own.or_else(|| self.lines.gateway(&["floor", "max_body"]))
+    }
+
+    fn authorized(&self) -> Option<String> {
+        let Some((_, consumer)) = self.consumer else {
+            return self.open();
+        };
+        match (self.model, self.operation, self.api) {
+            (Some(model), ..) => self.lines.grants_model(consumer, model),
+            (None, Some(operation), Some(api)) => self.lines.grants(consumer, api, operation),
+            _ => None,
+        }
+    }
+
+    /// The first of the limits that were counted, as the answer names them.
+    fn limited(&self) -> Option<String> {
+        let told = self.answer.header("ratelimit").unwrap_or_default();
+        let plan = self
+            .consumer
+            .and_then(|(_, consumer)| words::at(&self.compiled.plans, consumer.plan));
+        let limits = plan.into_iter().flat_map(|plan| &plan.limits);
+        let limits: Vec<_> = limits
+            .chain(self.api.into_iter().flat_map(|api| &api.limits))
+            .chain(self.model.into_iter().flat_map(|model| &model.limits))
+            .collect();
+        let counted = limits
+            .iter()
+            .find(|limit| told.contains(&format!("\"{}\"", limit.id)));
+        counted.or(limits.first()).map(|limit| limit.origin.clone())
+    }
+
+    /// What answered: what the version leads to, or the target of the model.
+    fn answered(&self) -> Option<String> {
+        if let Some(model) = self.model {
+            let attempts = self.answer.log.get("attempts").and_then(Json::as_array)?;
+            let to = attempts.last()?.get("to")?.as_str()?;
+            let mut first = model.targets.iter();
+            let field = if first.any(|target| words::target(self.compiled, target) == to) {
+                "targets"
+            } else {
+                "fallback"
+            };
+            return self.lines.target(model, field, to);
+        }
+        let field = match self.operation?.handler {
+            Handler::Mock(_) => "mock",
+            Handler::Proxy { .. } => "upstream",
+        };
+        self.lines.version(self.api?, field)
     }
 }

@@ -11,8 +11,8 @@ fn what_becomes_of_a_request() {
             &["GET", "/pets/v1/pets?limit=1", "--as", "app"][..],
             &[
                 "match      passed  pets/v1#listPets [policies/apis/pets/v1.yaml:",
-                "identify   passed  app, subject app-1 [policies/consumers/app.yaml:5]",
-                "authorize  passed  granted to app [policies/consumers/app.yaml:5]",
+                "identify   passed  app, subject app-1 [policies/consumers/app.yaml:4]",
+                "authorize  passed  granted to app [policies/consumers/app.yaml:6]",
                 "answered: 200",
                 "would be sent: GET https://pets.internal.example/api/pets?limit=1",
                 "authorization: Bearer <PETS_TOKEN>",
@@ -20,7 +20,7 @@ fn what_becomes_of_a_request() {
                 "[policies/apis/pets/api.yaml:13]",
                 "limit              600/min, burst 50 for app (plan gold)",
                 "[policies/plans/gold.yaml:3]",
-                "granted to         app, batch, trial",
+                "granted to         batch                                  [policies/consumers/batch.yaml:5]",
             ][..],
         ),
         (

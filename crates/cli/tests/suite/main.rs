@@ -17,6 +17,7 @@ mod explain;
 mod fmt;
 mod guide;
 mod import;
+mod lines;
 mod new;
 mod schema;
 mod show;

@@ -168,9 +168,16 @@ fn each_disagreement() {
         (
             "pattern = \"api.acme.example\"",
             "pattern = \"https://www.acme.example/*\"",
-            &["P2010"],
+            &["P2010", "P2011"],
             18,
             "`www.acme.example` is not among",
+        ),
+        (
+            "\nroutes = [{ pattern = \"api.acme.example\", custom_domain = true }]",
+            "",
+            &["P2011"],
+            17,
+            "no route of `env.production` leads `api.acme.example` here",
         ),
         (
             "pattern = \"api.acme.example\"",
@@ -211,6 +218,14 @@ fn each_disagreement() {
         let error = all.iter().any(|finding| finding["severity"] == "error");
         assert_eq!(text.code, i32::from(error), "{to}");
     }
+    // One that is not read is not passed over.
+    let tree = Tree::new();
+    fs::write(tree.folder.path().join("wrangler.jsonc"), "{}").unwrap();
+    let all = found(&tree);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!(all[0]["code"], "P2012");
+    assert_eq!(all[0]["file"], "wrangler.jsonc");
+    tripped.insert("P2012".to_owned());
     let mut codes = Code::ALL.iter().map(|code| code.number());
     assert!(
         codes.all(|code| !code.starts_with("P2") || tripped.contains(code)),

@@ -236,6 +236,8 @@ codes! {
     NoCron "P2008" "Nothing looks for secrets that went missing (a warning)."
     SecretInVars "P2009" "A secret stands in `vars`, where everybody reads it."
     OtherHost "P2010" "A route of `wrangler.toml` leads a host here that the gateway does not answer (a warning)."
+    HostUnreached "P2011" "No route of `wrangler.toml` leads a host here that the gateway answers (a warning)."
+    NotRead "P2012" "What is deployed is written in a file that is not read (a warning)."
 }
 
 impl Code {

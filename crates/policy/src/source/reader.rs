@@ -146,6 +146,8 @@ pub(crate) struct Reader {
     pub(crate) environments: Option<Vec<String>>,
     pub(crate) variables: Variables,
     parameters: Parameters,
+    /// Values that are not known, as something was reported elsewhere: of what is wrong there, nothing follows here.
+    unset: Vec<Span>,
     /// How many items around this place belong to other environments only.
     dormant: u32,
     /// Whether the next record is an item and may carry `environments`.
@@ -167,6 +169,7 @@ impl Reader {
             environments: None,
             variables: Variables::default(),
             parameters: Parameters::None,
+            unset: Vec::new(),
             dormant: 0,
             item: false,
         }
@@ -241,7 +244,10 @@ impl Reader {
             {
                 match value {
                     Some((value, _)) => filled.push_str(value),
-                    None => whole = false,
+                    None => {
+                        whole = false;
+                        self.unset.push(span);
+                    }
                 }
                 rest = after;
                 continue;
@@ -252,6 +258,9 @@ impl Reader {
                 None => {
                     whole = false;
                     let open = matches!(self.parameters, Parameters::Open);
+                    if self.variables.broken {
+                        self.unset.push(span);
+                    }
                     if self.dormant == 0 && !self.variables.broken && !open {
                         let message = format!("the variable {} is not set", quote(name));
                         let near = nearest(name, self.variables.values.keys().map(String::as_str));
@@ -431,9 +440,11 @@ impl Reader {
         Some(Spanned::new(value, fields.at))
     }
 
-    /// Whether something was reported inside a place, so that what follows from it is not.
+    /// Whether something was reported inside a place, or of a value that stands there, so that what follows
+    /// from it is not.
     pub(crate) fn reported_within(&self, span: Span) -> bool {
-        self.report.any_within(span)
+        let within = |one: &Span| one.file == span.file && one.start >= span.start && one.end <= span.end;
+        self.report.any_within(span) || self.unset.iter().any(within)
     }
 
     /// Something of the language that this build does not enforce.

@@ -13,6 +13,7 @@ const ESCAPE: &str =
     "in double quotes a backslash begins an escape: write `\\\\` for one, or use single quotes";
 const BRACKET: &str = "each `[` needs its `]` and each `{` its `}`, in the order in which they were opened";
 const COMMA: &str = "what is in brackets is separated by commas: `[a, b]`, `{ a: 1, b: 2 }`";
+const VARIABLE: &str = "in `{ }` and `[ ]` a variable is written in quotes:";
 const COLON: &str =
     "a key is followed by `:` and a space, as in `rate: 10/s`; put a text that holds `: ` in quotes";
 const VALUE: &str = "write a value here, or put the text in quotes";
@@ -33,9 +34,10 @@ pub(super) fn say(file: u32, text: &str, error: &ScanError, report: &mut Report)
     let kind = error.kind();
     let tab = tab_at(text, at, kind);
     let at = tab.unwrap_or(at);
-    let help = match tab {
-        Some(_) => TAB.to_owned(),
-        None => remedy(kind, text, at),
+    let help = match (tab, variable_at(text, at)) {
+        (Some(_), _) => TAB.to_owned(),
+        (None, Some(variable)) => format!("{VARIABLE} `\"{variable}\"`"),
+        (None, None) => remedy(kind, text, at),
     };
     let length = text
         .get(at..)
@@ -75,6 +77,33 @@ fn tab_at(text: &str, at: usize, kind: &ErrorKind) -> Option<usize> {
         line_at += line.len();
     }
     None
+}
+
+/// The value with a variable, without quotes, that the parser stumbled over: to it `{` and `}` in brackets
+/// are brackets.
+fn variable_at(text: &str, at: usize) -> Option<&str> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |line| line + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let column = at - start;
+    let ends = |from: usize| {
+        let name = line.get(from + 2..)?;
+        let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c)))?;
+        let end = from + 2 + length;
+        (length > 0 && line.get(end..)?.starts_with('}')).then_some(end + 1)
+    };
+    // The parser names its `{`, what stands in it, or what comes after it.
+    let (from, end) = line
+        .match_indices("${")
+        .filter_map(|(from, _)| Some((from, ends(from)?)))
+        .find(|(from, end)| *from <= column && column <= *end)?;
+    let before = line.get(..from)?;
+    let value = before
+        .rfind([' ', ',', '[', '{', '"', '\'', ':'])
+        .map_or(0, |at| at + 1);
+    let bracketed = before.contains(['{', '[']) && !before.ends_with(['"', '\'']);
+    let rest = line.get(end..)?;
+    let end = end + rest.find([' ', ',', ']', '}', '"', '\'']).unwrap_or(rest.len());
+    bracketed.then(|| line.get(value..end))?
 }
 
 fn remedy(kind: &ErrorKind, text: &str, at: usize) -> String {

@@ -28,6 +28,8 @@ mod governance;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod inherited;
+#[cfg(test)]
 mod mutations;
 #[cfg(test)]
 mod overlays;

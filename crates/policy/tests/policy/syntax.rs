@@ -45,6 +45,16 @@ const CASES: &[(&str, &str, &str)] = &[
         "2:11",
         "each `[` needs its `]`",
     ),
+    (
+        "plan: gold\nlimits:\n  - { rate: ${r} }\n",
+        "3:14",
+        "in `{ }` and `[ ]` a variable is written in quotes: `\"${r}\"`",
+    ),
+    (
+        "plan: gold\nlimits: [{ rate: ${n}/s, burst: 5 }]\n",
+        "2:19",
+        "in `{ }` and `[ ]` a variable is written in quotes: `\"${n}/s\"`",
+    ),
     ("plan: gold\nlimits: ]\n", "2:9", "each `[` needs its `]`"),
     (
         "{ \"plan\": \"gold\" \"limits\": [] }\n",

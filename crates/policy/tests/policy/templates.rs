@@ -324,6 +324,23 @@ fn what_is_wrong_with_a_template_or_its_values() {
     assert!(lines(&build(&files, "dev"))[0].starts_with("templates/idle.yaml:3:8: error[P0201]"));
 }
 
+/// A parameter that was not given is said where it is missing, and nothing of what would hold with it.
+#[test]
+fn nothing_follows_from_a_value_that_is_missing() {
+    let template = TEMPLATE
+        .replace("  tries:", "  n: { type: rate }\n  tries:")
+        .replace(
+            "limits: [{ rate: 20/s }, { concurrency: 5 }]",
+            "limits: [{ rate: '${n}' }]",
+        );
+    let found = lines(&build(&tree(&template, "", "", ""), "dev"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for (line, file) in found.iter().zip(["apis/pets/api.yaml:6:1", "models/chat.yaml:"]) {
+        let fits = line.starts_with(file) && line.contains("the template `standard` needs `n`");
+        assert!(fits, "{found:#?}");
+    }
+}
+
 #[test]
 fn a_value_is_told_where_it_comes_from() {
     let mut files = base();

@@ -34,7 +34,11 @@ pub(super) fn check(
     all: &[String],
     checked: &BTreeMap<String, Option<Compiled>>,
 ) -> Option<Checked> {
-    let file = beside_of(root)?;
+    let folder = folder_of(root)?;
+    let file = folder.join("wrangler.toml");
+    if !file.is_file() {
+        return unread(&folder);
+    }
     let path = file.to_string_lossy().into_owned();
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
@@ -72,14 +76,33 @@ pub(super) fn check(
     Some(Checked { file, diagnostics })
 }
 
-/// The file in the folder that the tree's folder lies in.
-fn beside_of(root: &Path) -> Option<PathBuf> {
-    let folder = match (root.file_name(), root.parent()) {
-        (Some(_), Some(parent)) => parent.to_owned(),
+/// The folder that the tree's folder lies in.
+fn folder_of(root: &Path) -> Option<PathBuf> {
+    match (root.file_name(), root.parent()) {
+        (Some(_), Some(parent)) => Some(parent.to_owned()),
         // `.` and `..` have no name: where they are says what lies around them.
-        _ => root.canonicalize().ok()?.parent()?.to_owned(),
-    };
-    Some(folder.join("wrangler.toml")).filter(|file| file.is_file())
+        _ => Some(root.canonicalize().ok()?.parent()?.to_owned()),
+    }
+}
+
+/// A file of wrangler's in a format that is not read here: what it deploys is nowhere checked.
+fn unread(folder: &Path) -> Option<Checked> {
+    let mut files = ["wrangler.json", "wrangler.jsonc"]
+        .map(|name| folder.join(name))
+        .into_iter();
+    let file = files.find(|file| file.is_file())?;
+    let path = file.to_string_lossy().into_owned();
+    let remark = remark(
+        Code::NotRead,
+        Severity::Warning,
+        0..0,
+        "it is not read: whether it deploys what the policies need is not known".to_owned(),
+        "write it as wrangler.toml",
+    );
+    Some(Checked {
+        diagnostics: beside::diagnostics(&path, "", vec![remark], &[]),
+        file,
+    })
 }
 
 fn remark(
@@ -303,11 +326,10 @@ impl Check<'_> {
         if hosts.is_empty() {
             return;
         }
-        for (pattern, span) in routes(place) {
-            let bare = pattern
-                .split_once("://")
-                .map_or(pattern.as_str(), |(_, rest)| rest);
-            let host = bare.split('/').next().unwrap_or_default().to_ascii_lowercase();
+        let routes = routes(place);
+        self.unreached(place, compiled, &routes);
+        for (pattern, span) in routes {
+            let host = host_of(&pattern);
             // A pattern for many hosts leads at least one of them here.
             let fits = match host.strip_prefix('*') {
                 Some(end) => hosts.iter().any(|known| known.ends_with(end)),
@@ -325,6 +347,43 @@ impl Check<'_> {
                 );
             }
         }
+    }
+
+    /// Hosts that the gateway answers, and to which nothing leads.
+    fn unreached(&mut self, place: &Place<'_>, compiled: &Compiled, routes: &[(String, Range<usize>)]) {
+        let written = place.inherited("workers_dev");
+        let closed = written.and_then(|value| value.get_ref().as_bool()) == Some(false);
+        // What is led here in another way is reached at workers.dev, or in a place that is not known here.
+        if !closed {
+            return;
+        }
+        let led = |known: &str| {
+            routes.iter().any(|(pattern, _)| {
+                let host = host_of(pattern);
+                match host.strip_prefix('*') {
+                    Some(end) => known.ends_with(end),
+                    None => host == known,
+                }
+            })
+        };
+        let hosts = compiled.gateway.hosts.iter();
+        let missing: Vec<_> = hosts.filter(|host| !led(host)).map(String::as_str).collect();
+        let Some(first) = missing.first() else { return };
+        let at = ["routes", "route"].into_iter().find_map(|key| place.own(key));
+        let span = at
+            .or(place.own("workers_dev"))
+            .map_or_else(|| place.span.clone(), Spanned::span);
+        self.say(
+            Code::HostUnreached,
+            Severity::Warning,
+            span,
+            format!(
+                "no route of {} leads `{}` here, and workers.dev does not either",
+                place.shown(),
+                missing.join("`, `")
+            ),
+            format!("write in it: routes = [{{ pattern = \"{first}\", custom_domain = true }}]"),
+        );
     }
 
     /// Secrets of any environment in the `vars` of any: they are plain text.
@@ -355,4 +414,10 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// The host of a route's pattern: `https://*.example.com/*`.
+fn host_of(pattern: &str) -> String {
+    let bare = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
+    bare.split('/').next().unwrap_or_default().to_ascii_lowercase()
 }

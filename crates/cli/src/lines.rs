@@ -1,0 +1,278 @@
+//! Which line of the policies says what holds.
+//!
+//! The bundle knows where operations, limits and conditions were written. Of a single field, an item of a
+//! list or a grant only the files know: here each is looked up in the order in which it counts. What an
+//! API or a model says itself is as narrow as what its template says, or narrower, and that than the floor;
+//! so the first of these that says anything is the one that holds.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use turnpike_policy::{Api, Consumer, Model, Operation};
+
+use crate::outline::{Kind, Node, outline};
+
+/// The files of a tree, read as far as they are asked for, as one environment has them.
+pub(crate) struct Lines {
+    root: PathBuf,
+    environment: String,
+    files: RefCell<BTreeMap<String, Option<Rc<File>>>>,
+}
+
+struct File {
+    /// Below the folder of the policies.
+    name: String,
+    text: String,
+    node: Node,
+}
+
+impl Lines {
+    pub(crate) fn new(root: &Path, environment: &str) -> Self {
+        Self {
+            root: root.to_owned(),
+            environment: environment.to_owned(),
+            files: RefCell::default(),
+        }
+    }
+
+    /// The line of a field of `gateway.yaml`.
+    pub(crate) fn gateway(&self, path: &[&str]) -> Option<String> {
+        self.called("gateway")?.field(path)
+    }
+
+    /// The line of the exception to a rule, for an API or a provider (`apis/pets`).
+    pub(crate) fn exception(&self, rule: &str, target: &str) -> Option<String> {
+        let file = self.called("gateway")?;
+        let says = |item: &&Node, name, wanted| text(item, name) == Some(wanted);
+        let item = self
+            .items(&file.node, "exceptions")
+            .find(|item| says(item, "rule", rule) && says(item, "for", target))?;
+        Some(file.line(entry(item, "rule")?.0))
+    }
+
+    /// The line of a field in the file that an origin names.
+    pub(crate) fn field(&self, origin: &str, path: &[&str]) -> Option<String> {
+        self.of(origin)?.field(path)
+    }
+
+    /// The line of a field of a version.
+    pub(crate) fn version(&self, api: &Api, field: &str) -> Option<String> {
+        self.field(&api.origin, &["versions", &api.version, field])
+    }
+
+    /// The line of a field that a template may say too, of an API.
+    pub(crate) fn api(&self, api: &Api, path: &[&str]) -> Option<String> {
+        self.inherited(&api.origin, "api", path)
+    }
+
+    /// The line of a field that a template may say too, of a model.
+    pub(crate) fn model(&self, model: &Model, path: &[&str]) -> Option<String> {
+        self.inherited(&model.origin, "model", path)
+    }
+
+    fn inherited(&self, origin: &str, kind: &str, path: &[&str]) -> Option<String> {
+        let template = || {
+            let path: Vec<_> = [kind].iter().chain(path).copied().collect();
+            self.template(origin)?.field(&path)
+        };
+        self.field(origin, path).or_else(template)
+    }
+
+    /// The line that bounds one operation, where its API bounds it apart from the others.
+    pub(crate) fn operation(&self, api: &Api, operation: &Operation, path: &[&str]) -> Option<String> {
+        let file = self.of(&api.origin)?;
+        self.items(&file.node, "operations")
+            .filter(|item| names(item, "for", &operation.id))
+            .find_map(|item| file.below(item, path))
+    }
+
+    /// The line that asks callers of an operation for a scope.
+    pub(crate) fn scope(&self, api: &Api, operation: &Operation, scope: &str) -> Option<String> {
+        let own = self.of(&api.origin).map(|file| (file, None));
+        let template = self.template(&api.origin).map(|file| (file, Some("api")));
+        let mut places = Vec::new();
+        for (file, part) in own.into_iter().chain(template) {
+            let rules = match part {
+                None => Some(&file.node),
+                Some(part) => entry(&file.node, part).map(|(_, rules)| rules),
+            };
+            for item in rules.into_iter().flat_map(|rules| self.items(rules, "authorize")) {
+                if let Some((key, scopes)) = entry(item, "scopes")
+                    && names(item, "operations", &operation.id)
+                {
+                    let texts = list(scopes).iter().filter_map(Node::text);
+                    // What a variable stands for is not known here: that it may be meant counts less.
+                    let fit = texts.filter_map(|text| match text {
+                        text if text == scope => Some(0),
+                        text if text.contains("${") => Some(1),
+                        _ => None,
+                    });
+                    places.extend(fit.min().map(|fit| (fit, file.line(key))));
+                }
+            }
+        }
+        let best = places.into_iter().min_by_key(|(fit, _)| *fit);
+        best.map(|(_, line)| line)
+    }
+
+    /// The line that grants a consumer an operation.
+    pub(crate) fn grants(&self, consumer: &Consumer, api: &Api, operation: &Operation) -> Option<String> {
+        self.grant(consumer, |item| {
+            entry(item, "apis").map(|(key, _)| key).or_else(|| {
+                let (key, name) = entry(item, "api")?;
+                let named = name.text() == Some(&api.name) && names(item, "operations", &operation.id);
+                named.then_some(key)
+            })
+        })
+    }
+
+    /// The line that grants a consumer a model.
+    pub(crate) fn grants_model(&self, consumer: &Consumer, model: &Model) -> Option<String> {
+        self.grant(consumer, |item| {
+            let (key, _) = entry(item, "models")?;
+            names(item, "models", &model.name).then_some(key)
+        })
+    }
+
+    fn grant(&self, consumer: &Consumer, granting: impl Fn(&Node) -> Option<&Node>) -> Option<String> {
+        let file = self.of(&consumer.origin)?;
+        let mut items = self.items(&file.node, "may");
+        items.find_map(|item| granting(item).map(|key| file.line(key)))
+    }
+
+    /// The line of a consumer's credential: its token of an issuer, or its first key.
+    pub(crate) fn credential(&self, consumer: &Consumer, issuer: Option<&str>) -> Option<String> {
+        let file = self.of(&consumer.origin)?;
+        let mut items = self.items(&file.node, "credentials");
+        items.find_map(|item| {
+            let key = match issuer {
+                None => entry(item, "key")?.0,
+                Some(issuer) => {
+                    let (key, jwt) = entry(item, "jwt")?;
+                    (text(jwt, "issuer") == Some(issuer)).then_some(key)?
+                }
+            };
+            Some(file.line(key))
+        })
+    }
+
+    /// The line of one of a model's `targets`, or of its `fallback`; of the list, if the item is not to be
+    /// told from others.
+    pub(crate) fn target(&self, model: &Model, field: &str, target: &str) -> Option<String> {
+        let file = self.of(&model.origin)?;
+        let mut items = self.items(&file.node, field);
+        let found = items.find_map(|item| match entry(item, "to") {
+            Some((key, to)) => (to.text() == Some(target)).then_some(key),
+            None => (item.text() == Some(target)).then_some(item),
+        });
+        found.map(|node| file.line(node)).or_else(|| file.field(&[field]))
+    }
+
+    /// The line of what an operation's document says of it: its `parameters`, say; else those of its path.
+    pub(crate) fn document(&self, operation: &Operation, field: &str) -> Option<String> {
+        let file = self.of(&operation.origin)?;
+        let (_, paths) = entry(&file.node, "paths")?;
+        paths.entries().iter().find_map(|(_, item)| {
+            let mut methods = item.entries().iter();
+            let (_, own) = methods.find(|(key, _)| file.line(key) == operation.origin)?;
+            let (key, _) = entry(own, field).or_else(|| entry(item, field))?;
+            Some(file.line(key))
+        })
+    }
+
+    /// The file of a tree that an origin names: `policies/apis/pets/api.yaml:8`.
+    fn of(&self, origin: &str) -> Option<Rc<File>> {
+        let (name, _) = origin.split_once('/')?.1.rsplit_once(':')?;
+        self.file(name)
+    }
+
+    /// The file of the template that a file builds on.
+    fn template(&self, origin: &str) -> Option<Rc<File>> {
+        let file = self.of(origin)?;
+        self.called(&format!("templates/{}", text(&file.node, "template")?))
+    }
+
+    /// A file by its name without its ending.
+    fn called(&self, name: &str) -> Option<Rc<File>> {
+        let endings = ["yaml", "yml", "json"];
+        endings
+            .into_iter()
+            .find_map(|ending| self.file(&format!("{name}.{ending}")))
+    }
+
+    fn file(&self, name: &str) -> Option<Rc<File>> {
+        let mut files = self.files.borrow_mut();
+        let read = files.entry(name.to_owned()).or_insert_with(|| {
+            let text = fs::read_to_string(self.root.join(name)).ok()?;
+            let node = outline(&text)?;
+            let name = name.to_owned();
+            Some(Rc::new(File { name, text, node }))
+        });
+        read.clone()
+    }
+
+    /// The items of a list that exist in the environment.
+    fn items<'n>(&self, node: &'n Node, field: &str) -> impl Iterator<Item = &'n Node> {
+        let items = entry(node, field)
+            .map(|(_, value)| list(value))
+            .unwrap_or_default();
+        items.iter().filter(|item| holds(item, &self.environment))
+    }
+}
+
+impl File {
+    /// Where a node begins, as the bundle names places.
+    fn line(&self, node: &Node) -> String {
+        let before = self.text.get(..node.bytes.start).unwrap_or_default();
+        format!("policies/{}:{}", self.name, before.matches('\n').count() + 1)
+    }
+
+    fn field(&self, path: &[&str]) -> Option<String> {
+        self.below(&self.node, path)
+    }
+
+    fn below(&self, node: &Node, path: &[&str]) -> Option<String> {
+        let (mut node, mut place) = (node, None);
+        for name in path {
+            let (key, value) = entry(node, name)?;
+            place = Some(key);
+            node = value;
+        }
+        Some(self.line(place?))
+    }
+}
+
+/// A field of a map: its key, and its value.
+fn entry<'n>(node: &'n Node, name: &str) -> Option<(&'n Node, &'n Node)> {
+    let mut entries = node.entries().iter();
+    let (key, value) = entries.find(|(key, _)| key.text() == Some(name))?;
+    Some((key, value))
+}
+
+fn text<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
+    entry(node, name)?.1.text()
+}
+
+fn list(node: &Node) -> &[Node] {
+    match &node.kind {
+        Kind::List { items, .. } => items,
+        Kind::Scalar { .. } | Kind::Map { .. } => &[],
+    }
+}
+
+/// Whether a field that is `all` or a list of names is for one of them.
+fn names(node: &Node, field: &str, name: &str) -> bool {
+    entry(node, field).is_some_and(|(_, value)| match value.text() {
+        Some(all) => all == "all",
+        None => list(value).iter().any(|item| item.text() == Some(name)),
+    })
+}
+
+/// Whether an item exists in an environment.
+pub(crate) fn holds(item: &Node, environment: &str) -> bool {
+    entry(item, "environments")
+        .is_none_or(|(_, names)| list(names).iter().any(|name| name.text() == Some(environment)))
+}
