@@ -104,8 +104,10 @@ fn answers(operation: &Operation, api: &Api) -> Vec<Fact> {
         facts.push(Fact::new("timeout", words::duration(timeouts.first), &api.origin));
         let sent = credential.as_ref().map_or_else(String::new, |credential| {
             format!(
-                "{}: {}<{}>",
-                credential.header, credential.prefix, credential.secret
+                "{}: {}{}",
+                credential.header,
+                credential.prefix,
+                words::sent(&credential.value)
             )
         });
         facts.push(Fact::new("credential sent", words::or_none(sent), &api.origin));

@@ -40,3 +40,5 @@ mod syntax;
 mod templates;
 #[cfg(test)]
 mod tighten;
+#[cfg(test)]
+mod upstream_tokens;
