@@ -190,6 +190,19 @@ fn facts(hash: &[u8; 32], stamp: &Stamp, compiled: &Compiled) -> Result<String, 
         text,
         "pub const APIS: &[(&str, &str, Option<u64>)] = &{published:?};"
     )?;
+    let signing = gateway.signing.as_ref().map(|signing| {
+        let names: Vec<_> = std::iter::once(&signing.key).chain(&signing.published).collect();
+        (signing.algorithm.name(), names)
+    });
+    let signing = signing.map_or_else(
+        || "None".to_owned(),
+        |(algorithm, names)| format!("Some(({algorithm:?}, &{names:?}))"),
+    );
+    writeln!(
+        text,
+        "/// The algorithm of the gateway's own tokens, and the secrets with its keys: first the one that signs.\n\
+         pub const SIGNING: Option<(&str, &[&str])> = {signing};"
+    )?;
     resources(&mut text, compiled)?;
     writeln!(
         text,

@@ -2,7 +2,7 @@
 // bytes out. It keeps nothing of a request, so when a call traps, only that call is lost: a fresh
 // instance takes the module's place before the next one.
 
-import { ASK, TELL, WIRE, createWire, room } from "./wire.js";
+import { ASK, CREDENTIAL, TELL, WIRE, createWire, room } from "./wire.js";
 
 // A call of the core that trapped, or that it could not answer.
 export class Fault extends Error {}
@@ -412,10 +412,7 @@ function readAttempt(step, wire) {
   step.url = wire.readText();
   step.method = wire.readText();
   step.set = wire.readPairs();
-  step.secret = null;
-  if (wire.readU8() === 1) {
-    step.secret = { header: wire.readText(), prefix: wire.readText(), name: wire.readText() };
-  }
+  step.credential = readCredential(wire);
   step.lists = new Array(wire.readU32());
   for (let i = 0; i < step.lists.length; i++) step.lists[i] = wire.readU32();
   step.body = wire.readU8();
@@ -426,4 +423,22 @@ function readAttempt(step, wire) {
       step.edits[i] = { at: wire.readU32(), remove: wire.readU32(), insert: wire.readData() };
     }
   }
+}
+
+// Where the gateway's own credential comes from, and where it goes; null: there is none.
+function readCredential(wire) {
+  const kind = wire.readU8();
+  if (kind === 0) return null;
+  const credential = { kind, header: wire.readText(), prefix: wire.readText() };
+  if (kind === CREDENTIAL.SECRET) return Object.assign(credential, { name: wire.readText() });
+  if (kind === CREDENTIAL.SIGNED) {
+    return Object.assign(credential, {
+      algorithm: wire.readText(), key: wire.readText(), claims: wire.readText(), lifetime: wire.readMs(),
+    });
+  }
+  credential.grant = {
+    object: wire.readText(), endpoint: wire.readText(), clientId: wire.readText(), secret: wire.readText(),
+    post: wire.readU8() === 1, form: wire.readPairs(),
+  };
+  return credential;
 }

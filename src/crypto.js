@@ -13,7 +13,7 @@ const ecdsa = (namedCurve, bits) => {
   const name = "ECDSA";
   return { import: { name, namedCurve }, verify: { name, hash: `SHA-${bits}` } };
 };
-const ALGORITHMS = {
+export const ALGORITHMS = {
   RS256: rsa(256), RS384: rsa(384), RS512: rsa(512),
   PS256: pss(256), PS384: pss(384), PS512: pss(512),
   ES256: ecdsa("P-256", 256), ES384: ecdsa("P-384", 384),

@@ -18,4 +18,4 @@ export default {
   fetch: gateway.fetch,
   scheduled: (event, env, ctx) => cold.scheduled(event, env, ctx),
 };
-export const Meter = createMeter(core);
+export const Meter = createMeter(core, log);

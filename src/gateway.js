@@ -4,11 +4,13 @@
 import { BODY, FAILURE, createHold, edited, readWhole } from "./bodies.js";
 import { Fault } from "./core.js";
 import { verify } from "./crypto.js";
+import { granted } from "./grant.js";
 import { play } from "./mock.js";
 import { relay } from "./relay.js";
 import { settle } from "./settle.js";
+import { signed } from "./sign.js";
 import { createWatch } from "./watch.js";
-import { TELL } from "./wire.js";
+import { CREDENTIAL, TELL } from "./wire.js";
 
 // How long a client may take to send a body that must be read, in milliseconds; a short one, less.
 const UPLOAD = 60_000;
@@ -83,7 +85,7 @@ export function createGateway(core, cold, log) {
           call.answers?.release();
           call.controller = null;
           const began = core.now();
-          const failure = await (step.mock ? mocked(step, call) : reach(step, call));
+          const failure = await (step.mock ? mocked(step, call) : reach(step, call, began));
           const { flight } = step;
           if (failure !== 0) {
             step = resume(call).unanswered(flight, failure);
@@ -165,9 +167,10 @@ export function createGateway(core, cold, log) {
     return call.signal !== null && call.signal.aborted;
   }
 
-  // What ends at once, or with a fetch that is waited for by itself (see `reach`).
+  // What ends at once, or with a fetch that is waited for by itself (see `send`).
   function lastsAlone(step) {
-    return step.kind === TELL.FINISH || (step.kind === TELL.ATTEMPT && !step.mock && step.body !== 2);
+    if (step.kind !== TELL.ATTEMPT) return step.kind === TELL.FINISH;
+    return !step.mock && step.body !== 2 && (step.credential === null || step.credential.kind === CREDENTIAL.SECRET);
   }
 
   // The core may have been replaced while this request waited.
@@ -209,11 +212,47 @@ export function createGateway(core, cold, log) {
     return 0;
   }
 
-  // Fetches what a step asks for, in time; 0, or why there is no answer. What is tried only once ends
-  // with its request and needs no signal to be aborted by: wiring one costs more than the rest here.
-  function reach(step, call) {
-    const init = outgoing(step, call);
-    if (init === null) return FAILURE.SECRET_MISSING;
+  // Fetches what a step asks for; 0, or why there is no answer. A granted token that the upstream does not
+  // take is dropped, and the call is made once more with another one, if there is, and the body can be sent again.
+  async function reach(step, call, began) {
+    let own = await credentialOf(step, call, null);
+    if (typeof own === "number") return own;
+    const failure = await send(step, call, own, step.within - (core.now() - began));
+    if (failure !== 0 || call.response.status !== 401 || step.credential?.kind !== CREDENTIAL.GRANTED) return failure;
+    const refused = own;
+    if (step.body === 1) {
+      call.ctx.waitUntil(granted(step.credential.grant, refused, call, core.now, log));
+      return failure;
+    }
+    own = await credentialOf(step, call, refused);
+    const left = step.within - (core.now() - began);
+    if (typeof own === "number" || own === refused || left <= 0) return failure;
+    discard(call);
+    call.controller = null;
+    return send(step, call, own, left);
+  }
+
+  // The value of the gateway's own credential; null: it has none; or a failure.
+  async function credentialOf({ credential }, call, refused) {
+    if (credential === null) return null;
+    const report = (event, secret) => log(JSON.stringify({ event, secret }));
+    if (credential.kind === CREDENTIAL.GRANTED && call.env[credential.grant.secret]) {
+      return (await granted(credential.grant, refused, call, core.now, log)) ?? FAILURE.NO_TOKEN;
+    }
+    if (credential.kind === CREDENTIAL.SIGNED) {
+      return (await signed(credential, call.env, core.now(), report)) ?? FAILURE.SECRET_MISSING;
+    }
+    const name = credential.name ?? credential.grant.secret;
+    const secret = call.env[name];
+    if (typeof secret === "string" && secret !== "") return secret;
+    report("secret_missing", name);
+    return FAILURE.SECRET_MISSING;
+  }
+
+  // Makes one call, in time. What is tried only once ends with its request and needs no signal to be aborted by:
+  // wiring one costs more than the rest here.
+  function send(step, call, own, within) {
+    const init = outgoing(step, call, own);
     if (step.body === 2) {
       call.controller = new AbortController();
       init.signal = call.controller.signal;
@@ -221,8 +260,7 @@ export function createGateway(core, cold, log) {
     return new Promise((resolve) => {
       let late = false;
       // An upload has its own time: it is the client's, not the upstream's.
-      const within = step.body === 1 ? step.within + UPLOAD : step.within;
-      call.watch.within(within, () => {
+      call.watch.within(step.body === 1 ? within + UPLOAD : Math.max(1, within), () => {
         late = true;
         if (call.controller !== null) call.controller.abort();
         resolve(call.watch.gone() ? FAILURE.ABANDONED : FAILURE.TIMEOUT);
@@ -247,8 +285,8 @@ export function createGateway(core, cold, log) {
     });
   }
 
-  // What is sent to an upstream; null when a secret is missing.
-  function outgoing(step, call) {
+  // What is sent to an upstream; `own` is the gateway's credential.
+  function outgoing(step, call, own) {
     core.ready(call.env);
     const headers = {};
     for (const list of step.lists) {
@@ -258,15 +296,7 @@ export function createGateway(core, cold, log) {
       }
     }
     for (let i = 0; i < step.set.length; i += 2) headers[step.set[i]] = step.set[i + 1];
-    if (step.secret !== null) {
-      const { header, prefix, name } = step.secret;
-      const secret = call.env[name];
-      if (typeof secret !== "string" || secret === "") {
-        log(JSON.stringify({ event: "secret_missing", secret: name }));
-        return null;
-      }
-      headers[header] = prefix + secret;
-    }
+    if (own !== null) headers[step.credential.header] = step.credential.prefix + own;
     let body = null;
     if (step.body === 1) body = call.request.body;
     else if (step.body === 2) body = edited(call.body, step.edits);

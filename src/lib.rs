@@ -12,6 +12,7 @@ mod answer;
     reason = "the build writes the same constants for two crates"
 )]
 mod facts;
+mod keys;
 mod route;
 #[cfg(all(test, target_arch = "wasm32"))]
 mod tests;
@@ -87,6 +88,7 @@ async fn decide(method: &str, url: &Location<'_>, env: &Env, id: &str) -> Answer
             let found = resources.metadata(url.origin, url.path, Date::now().as_millis());
             found.unwrap_or_else(|| answer::problem(Problem::NotFound, id, &[]))
         }
+        Route::Keys => keys::answer(facts::SIGNING, &|name| value_of(name, env), facts::EXPLAIN, id),
         Route::NotFound => answer::problem(Problem::NotFound, id, &[]),
         Route::MethodNotAllowed => answer::problem(Problem::MethodNotAllowed, id, &[]),
         #[cfg(feature = "faults")]
@@ -125,10 +127,17 @@ fn health(secrets: &[&str], explain: bool, env: &Env, id: &str) -> Answer {
     answer::health(&missing, explain, id)
 }
 
-/// Those of `secrets` that are not there. An empty one is as good as none.
+/// Those of `secrets` that are not there, or are no keys where keys are needed.
 fn missing<'a>(secrets: &[&'a str], env: &Env) -> Vec<&'a str> {
-    let there = |name: &str| env.secret(name).is_ok_and(|value| !value.to_string().is_empty());
-    secrets.iter().copied().filter(|name| !there(name)).collect()
+    let good =
+        |name: &str| value_of(name, env).is_some_and(|value| keys::may_be(facts::SIGNING, name, &value));
+    secrets.iter().copied().filter(|name| !good(name)).collect()
+}
+
+/// The value of a secret. An empty one is as good as none.
+fn value_of(name: &str, env: &Env) -> Option<String> {
+    let value = env.secret(name).ok()?.to_string();
+    (!value.is_empty()).then_some(value)
 }
 
 /// Whether the log may be told again what is missing: once a minute, for anyone may ask for the

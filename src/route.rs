@@ -11,6 +11,8 @@ pub(crate) enum Route {
     Catalog,
     /// Whose tokens open what (RFC 9728).
     Resource,
+    /// The keys of its own tokens (RFC 7517).
+    Keys,
     /// Panics, so that tests can show whom that harms.
     #[cfg(feature = "faults")]
     Panic,
@@ -29,6 +31,7 @@ pub(crate) fn route(method: &str, url: &Location<'_>) -> Route {
         "/_turnpike/health" => Route::Health,
         "/_turnpike/version" => Route::Version,
         crate::answer::CATALOG => Route::Catalog,
+        crate::keys::PATH => Route::Keys,
         path if crate::answer::resource_path(path).is_some() => Route::Resource,
         #[cfg(feature = "faults")]
         "/_turnpike/panic" => Route::Panic,

@@ -31,4 +31,4 @@ export default {
   },
   scheduled: (event, env, ctx) => cold.scheduled(event, env, ctx),
 };
-export const Meter = createMeter(core);
+export const Meter = createMeter(core, (line) => console.log(line));

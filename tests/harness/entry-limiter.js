@@ -61,7 +61,7 @@ const newCore = () => createCore(coreModule, {
 });
 const isolates = Array.from({ length: ISOLATES }, () => createGateway(newCore(), cold, (line) => console.log(line)));
 
-const Sound = createMeter(newCore());
+const Sound = createMeter(newCore(), (line) => console.log(line));
 
 export class Meter extends Sound {
   constructor(ctx, env) {

@@ -145,8 +145,10 @@ fn answers(operation: &Operation, api: &Api, lines: &Lines) -> Vec<Fact> {
             Some(credential) => Fact::at(
                 "credential sent",
                 format!(
-                    "{}: {}<{}>",
-                    credential.header, credential.prefix, credential.secret
+                    "{}: {}{}",
+                    credential.header,
+                    credential.prefix,
+                    words::sent(&credential.value)
                 ),
                 lines.version(api, "upstream_credential"),
             ),

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
 use turnpike_policy::{
-    Allowance, Compiled, Consumer, Creditable, Handler, Lazy, Limit, LimitKind, Millis, ProviderKind, Rate,
-    Reason, State, SubjectPart, Target, Unit, Window,
+    Allowance, Compiled, Consumer, CredentialValue, Creditable, Handler, Lazy, Limit, LimitKind, Millis,
+    ProviderKind, Rate, Reason, State, SubjectPart, Target, Unit, Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -296,6 +296,19 @@ pub(crate) fn list(names: &[String]) -> String {
 /// What stands in a cell that would be empty.
 pub(crate) fn or_none(text: String) -> String {
     if text.is_empty() { "none".to_owned() } else { text }
+}
+
+/// What a gateway sends an upstream of its own, without its value.
+pub(crate) fn sent(value: &CredentialValue) -> String {
+    match value {
+        CredentialValue::Secret(name) => format!("<{name}>"),
+        CredentialValue::Signed(token) => format!(
+            "<token signed for {}, good for {}>",
+            token.audience,
+            duration(token.lifetime)
+        ),
+        CredentialValue::Granted(token) => format!("<token of {} for {}>", token.endpoint, token.client_id),
+    }
 }
 
 #[cfg(test)]

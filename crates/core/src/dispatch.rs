@@ -4,8 +4,8 @@ use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, HEAD_NAMES, Head,
-    Outgoing, Relay, Reply, Step, StreamEnd, Upstream, key_names,
+    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, Carried, CommitOn, Ending, Event, Failure, HEAD_NAMES,
+    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, Value, key_names,
 };
 use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 6;
+pub const WIRE: u32 = 7;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -423,6 +423,7 @@ fn failure(code: u8) -> Option<Failure> {
         3 => Some(Failure::TooLarge),
         4 => Some(Failure::SecretMissing),
         5 => Some(Failure::Busy),
+        7 => Some(Failure::NoToken),
         _ => Some(Failure::Abandoned),
     }
 }
@@ -562,7 +563,7 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
             url,
             method,
             set,
-            secret,
+            credential,
             copy,
             body,
         } => {
@@ -570,15 +571,7 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
             out.text(url);
             out.text(method);
             out.headers(set);
-            match secret {
-                None => out.u8(0),
-                Some((header, prefix, secret)) => {
-                    out.u8(1);
-                    out.text(header);
-                    out.text(prefix);
-                    out.text(secret);
-                }
-            }
+            tell_credential(credential.as_ref(), out);
             out.count(copy.len());
             for list in copy {
                 out.u32(*list);
@@ -616,6 +609,46 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
                 Ending::Lose => 1,
                 Ending::Stall => 2,
             });
+        }
+    }
+}
+
+fn tell_credential(credential: Option<&Carried>, out: &mut Writer) {
+    let Some(Carried {
+        header,
+        prefix,
+        value,
+    }) = credential
+    else {
+        return out.u8(0);
+    };
+    out.u8(match value {
+        Value::Secret(_) => 1,
+        Value::Signed { .. } => 2,
+        Value::Granted(_) => 3,
+    });
+    out.text(header);
+    out.text(prefix);
+    match value {
+        Value::Secret(name) => out.text(name),
+        Value::Signed {
+            algorithm,
+            key,
+            claims,
+            lifetime,
+        } => {
+            out.text(algorithm.name());
+            out.text(key);
+            out.text(claims);
+            out.ms(*lifetime);
+        }
+        Value::Granted(token) => {
+            out.text(&token.object);
+            out.text(&token.endpoint);
+            out.text(&token.client_id);
+            out.text(&token.secret);
+            out.flag(token.post);
+            out.headers(&token.form);
         }
     }
 }

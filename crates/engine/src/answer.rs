@@ -15,15 +15,19 @@ use turnpike_policy::{
 
 use crate::admit::Reservation;
 use crate::error::{Code, Refusal};
+use crate::identify::Principal;
 use crate::settle::Bound;
-use crate::step::{Attempt, CommitOn, Ending, Failure, Outgoing, Upstream};
-use crate::{dates, look};
+use crate::step::{Attempt, Carried, CommitOn, Ending, Failure, Outgoing, Upstream};
+use crate::{dates, egress, look};
 
 /// The first wait before another try, in milliseconds; it doubles with each.
 const BACKOFF: u64 = 250;
 /// The longest wait before another try on the same target, in milliseconds. A target that asks for
 /// more is left alone.
 const MAX_BACKOFF: u64 = 10_000;
+
+/// How long an authorization server that gave no token is left alone, in seconds (`COOL_DOWN` in src/grant.js).
+const TOKEN_COOL_DOWN: u32 = 10;
 
 /// The list of the client's headers that reach every upstream: see [`crate::Engine::names`].
 pub const GATEWAY_NAMES: u32 = 0;
@@ -176,6 +180,7 @@ pub fn proxy(
     index: u32,
     operation: &Operation,
     request: &Outward<'_>,
+    caller: Option<&Principal>,
     body: Outgoing,
 ) -> Result<Attempt, Refusal> {
     let Handler::Proxy {
@@ -193,13 +198,15 @@ pub fn proxy(
         .unwrap_or(request.path);
     let query = allowed_query(request.query, &operation.forward_query);
     let mark = if query.is_empty() { "" } else { "?" };
-    let secret = credential.as_ref();
     Ok(Attempt {
         to: Upstream::Http {
             url: format!("{url}{path}{mark}{query}"),
             method: request.method,
             set: request.set.clone(),
-            secret: secret.map(|c| (c.header.clone(), c.prefix.clone(), c.secret.clone())),
+            credential: credential
+                .as_ref()
+                .map(|credential| egress::carried(policy, credential, caller))
+                .transpose()?,
             copy: request.lists(Some(index)),
             body,
         },
@@ -211,7 +218,7 @@ pub fn proxy(
 /// The call of a model's target at a provider that speaks HTTP.
 pub fn completion(
     base_url: &str,
-    credential: Option<&turnpike_policy::UpstreamCredential>,
+    credential: Option<Carried>,
     target: &Target,
     peek: &Peek,
     cap: Option<chat::OutputCap>,
@@ -231,7 +238,7 @@ pub fn completion(
             url: format!("{base_url}/chat/completions"),
             method: "POST",
             set,
-            secret: credential.map(|c| (c.header.clone(), c.prefix.clone(), c.secret.clone())),
+            credential,
             copy: request.lists(None),
             body: Outgoing::Held(chat::edits_capped(peek, &target.model, cap)),
         },
@@ -448,7 +455,7 @@ pub fn transport(failure: Failure) -> Option<Reason> {
         Failure::Unreachable => Some(Reason::Unreachable),
         Failure::Timeout => Some(Reason::NoFirstToken),
         Failure::TooLarge => Some(Reason::InvalidAnswer),
-        Failure::SecretMissing | Failure::Busy | Failure::Abandoned => None,
+        Failure::SecretMissing | Failure::Busy | Failure::Abandoned | Failure::NoToken => None,
     }
 }
 
@@ -476,9 +483,16 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
         Failure::SecretMissing => {
             Refusal::new(Code::SecretMissing, "The gateway is not ready for this call.")
                 .header("retry-after", "30")
-                .because("a secret that the policy names is missing")
+                .because("a secret that the policy names is missing or not what it should be")
                 .by(origin)
         }
+        Failure::NoToken => Refusal::new(
+            Code::UpstreamTokenUnavailable,
+            "The gateway has no token for the upstream at the moment.",
+        )
+        .header("retry-after", TOKEN_COOL_DOWN.to_string())
+        .because("the authorization server gave none")
+        .by(origin),
         // Nobody reads it.
         Failure::Abandoned => Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
             .because("the client had left"),

@@ -78,6 +78,7 @@ codes! {
     UpstreamError = "upstream_error", 502, "The upstream failed";
     UpstreamRefused = "upstream_refused", 502, "The upstream refused the gateway";
     UpstreamInvalid = "upstream_invalid", 502, "The upstream's answer makes no sense";
+    UpstreamTokenUnavailable = "upstream_token_unavailable", 503, "The gateway has no token for the upstream";
     StreamCut = "stream_cut", 502, "The upstream's stream was cut";
     StreamStalled = "stream_stalled", 504, "The upstream's stream stalled";
     StreamFailed = "stream_failed", 502, "The upstream failed inside its stream";

@@ -29,6 +29,7 @@ mod dates;
 mod denials;
 mod deny;
 mod drive;
+mod egress;
 pub mod error;
 pub mod flight;
 pub mod identify;

@@ -54,6 +54,7 @@ impl AttemptFailure {
             Self::Transport(Failure::SecretMissing) => "secret_missing",
             Self::Transport(Failure::Busy) => "overloaded",
             Self::Transport(Failure::Abandoned) => "abandoned",
+            Self::Transport(Failure::NoToken) => "no_token",
             Self::Refused => "refused",
             Self::Stalled => "stalled",
             Self::Cut => "cut",

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Edit;
-use turnpike_policy::{Algorithm, Compiled, Reason};
+use turnpike_policy::{Algorithm, Compiled, GrantedToken, Reason};
 
 use crate::account::Settled;
 
@@ -142,6 +142,8 @@ pub enum Failure {
     Busy,
     /// The client has left, and the time for hearing the upstream out is over.
     Abandoned,
+    /// The gateway's own token for the upstream cannot be had.
+    NoToken,
 }
 
 /// How a stream ended.
@@ -260,8 +262,8 @@ pub enum Upstream {
         method: &'static str,
         /// Headers to set.
         set: Vec<(Cow<'static, str>, String)>,
-        /// A header whose value ends in a secret: its name, what stands before, the secret's name.
-        secret: Option<(String, String, String)>,
+        /// The gateway's own credential.
+        credential: Option<Carried>,
         /// Which lists of the client's headers are copied first: see [`crate::Engine::names`].
         copy: Vec<u32>,
         /// The body.
@@ -278,6 +280,38 @@ pub enum Upstream {
         /// How it ends.
         end: Ending,
     },
+}
+
+/// A credential of the gateway's own, and the header that carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The header's name.
+    pub header: String,
+    /// What stands before the value.
+    pub prefix: String,
+    /// Where the value comes from.
+    pub value: Value,
+}
+
+/// Where the value of a credential comes from. What it is, the engine never sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// The Worker secret of this name.
+    Secret(String),
+    /// A token to be signed, or one with the same claims that was signed in the first half of its lifetime.
+    Signed {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The Worker secret that holds the private key, as a JWK.
+        key: String,
+        /// A JSON object with its claims, but for `iat` and `exp`.
+        claims: String,
+        /// How long it is good, in milliseconds.
+        lifetime: u64,
+    },
+    /// A token that is granted. Where the upstream answers 401 to it, it is dropped, and the call made once more
+    /// with another one if its body can be sent again.
+    Granted(Box<GrantedToken>),
 }
 
 /// How a scripted answer ends.

@@ -84,6 +84,8 @@ pub struct Gateway {
     pub show_hash: bool,
     /// Where API keys may come besides `Authorization: Bearer`.
     pub api_keys: ApiKeys,
+    /// What signs the gateway's own tokens; none: it signs none.
+    pub signing: Option<Signing>,
 }
 
 /// Where API keys may come in a request, besides `Authorization: Bearer`.
@@ -742,10 +744,72 @@ pub enum Handler {
 pub struct UpstreamCredential {
     /// Header name, lower case.
     pub header: String,
-    /// What stands before the secret, for example `Bearer ` (with its space).
+    /// What stands before the value, for example `Bearer ` (with its space).
     pub prefix: String,
-    /// Name of the Worker secret.
+    /// Where the value comes from.
+    pub value: CredentialValue,
+}
+
+/// Where the value of an [`UpstreamCredential`] comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CredentialValue {
+    /// A Worker secret, by its name.
+    Secret(String),
+    /// A token that the gateway signs itself, by [`Gateway::signing`].
+    Signed(SignedToken),
+    /// A token that an authorization server gives to the gateway.
+    Granted(Box<GrantedToken>),
+}
+
+/// What a token says that the gateway signs for an upstream, besides who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedToken {
+    /// Its `aud`.
+    pub audience: String,
+    /// From its `iat` to its `exp`; whole seconds.
+    pub lifetime: Millis,
+    /// Claims of the caller's token that it repeats, sorted by name.
+    pub claims: Vec<RepeatedClaim>,
+}
+
+/// A claim of the caller's token that a signed token repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedClaim {
+    /// Its name in the signed token.
+    pub name: String,
+    /// Its path in the caller's token.
+    pub claim: Vec<String>,
+}
+
+/// A grant of client credentials (RFC 6749, 4.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantedToken {
+    /// The object that keeps the token: its name is made of all that is below, so that another grant is
+    /// another object, and upstreams that share a grant share a token.
+    pub object: String,
+    /// The token endpoint.
+    pub endpoint: String,
+    /// Who the gateway is there.
+    pub client_id: String,
+    /// Name of the Worker secret that proves it.
     pub secret: String,
+    /// Whether the secret goes into the form (`client_secret_post`), not into a header.
+    pub post: bool,
+    /// Members of the form besides `grant_type`, in order: `scope`, `audience`, `resource`.
+    pub form: Vec<(String, String)>,
+}
+
+/// What signs the gateway's own tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// Their `iss`.
+    pub issuer: String,
+    /// ES256 or `EdDSA`.
+    pub algorithm: Algorithm,
+    /// Name of the Worker secret that holds the private key, as a JWK.
+    pub key: String,
+    /// Names of the Worker secrets whose public halves are published as well: the key before, or the next one.
+    pub published: Vec<String>,
 }
 
 /// How long an upstream may take, each in milliseconds.

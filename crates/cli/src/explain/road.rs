@@ -83,6 +83,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::UpstreamError
         | C::UpstreamRefused
         | C::UpstreamInvalid
+        | C::UpstreamTokenUnavailable
         | C::Internal => "answer",
         C::StreamCut | C::StreamStalled | C::StreamFailed => "relay",
     }

@@ -1,6 +1,6 @@
 //! Upstreams, played: mocks as the policies script them, others as a test does. Nothing leaves.
 
-use turnpike_engine::step::{Attempt, Ending, Failure, Outgoing, Upstream};
+use turnpike_engine::step::{Attempt, Ending, Failure, Outgoing, Upstream, Value};
 use turnpike_llm::mock::{MockRequest, Script, ScriptEnd};
 use turnpike_policy::Timestamp;
 use turnpike_policy::source::{ScriptedAnswer, UpstreamFailure};
@@ -61,7 +61,7 @@ impl World {
                 url,
                 method,
                 set,
-                secret,
+                credential,
                 copy,
                 body,
             } => {
@@ -79,8 +79,13 @@ impl World {
                     put(name, value.clone());
                 }
                 // Its value is nobody's business here.
-                if let Some((header, prefix, secret)) = secret {
-                    put(header, format!("{prefix}<{secret}>"));
+                if let Some(carried) = credential {
+                    let value = match &carried.value {
+                        Value::Secret(name) => name.clone(),
+                        Value::Signed { claims, .. } => format!("token that says {claims}"),
+                        Value::Granted(token) => format!("token of {}", token.endpoint),
+                    };
+                    put(&carried.header, format!("{}<{value}>", carried.prefix));
                 }
                 headers.sort();
                 let client = request.body.clone().unwrap_or_default();

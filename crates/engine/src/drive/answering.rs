@@ -19,7 +19,7 @@ use crate::meter::{Answer, Outcome as Metered};
 use crate::relay::Tracking;
 use crate::settle::{AttemptFailure, AttemptRecord, Settlement};
 use crate::step::{AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd};
-use crate::{Engine, Next, look, standing, told};
+use crate::{Engine, Next, egress, look, standing, told};
 
 /// Upper bound of an answer that must be read whole, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
@@ -101,7 +101,8 @@ impl Engine {
                 if let Some(caller) = &reservation.permit().caller {
                     outward.set.extend(told::headers(&self.policy, api, caller));
                 }
-                let attempt = answer::proxy(&self.policy, index, operation, &outward, sent)?;
+                let caller = reservation.permit().caller.as_ref();
+                let attempt = answer::proxy(&self.policy, index, operation, &outward, caller, sent)?;
                 begin_attempt(base, [&*api.name, "/", &*api.version].concat(), at.time);
                 Ok((Step::Attempt(attempt), Phase::Proxied(index)))
             }
@@ -136,7 +137,12 @@ impl Engine {
                 };
                 let outward = outward(base);
                 let cap = answer::output_cap(model, *output_cap);
-                answer::completion(base_url, credential.as_ref(), target, peek, cap, &outward, within)
+                let caller = answering.reservation.permit().caller.as_ref();
+                let credential = credential
+                    .as_ref()
+                    .map(|credential| egress::carried(&self.policy, credential, caller))
+                    .transpose()?;
+                answer::completion(base_url, credential, target, peek, cap, &outward, within)
             }
             ProviderKind::Mock => {
                 let Some(body) = at.body else {

@@ -230,6 +230,7 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
         }
         Code::PreferenceInvalid => (send(pets().header("prefer", "code=418")), None),
         Code::UpstreamUnreachable => failing(Does::Fails(Failure::Unreachable)),
+        Code::UpstreamTokenUnavailable => failing(Does::Fails(Failure::NoToken)),
         Code::UpstreamTimeout => failing(Does::Fails(Failure::Timeout)),
         Code::UpstreamRateLimited => (None, Some(upstream(Does::status(429, "{}"), &ask("lone")))),
         Code::UpstreamOverloaded => (None, Some(upstream(Does::status(529, "{}"), &ask("lone")))),
@@ -383,6 +384,7 @@ fn who_must_wait_is_told_how_long() {
         Code::LimiterUnavailable,
         Code::UpstreamRateLimited,
         Code::UpstreamOverloaded,
+        Code::UpstreamTokenUnavailable,
     ] {
         let (api, model) = produce(code);
         for answer in [api, model].into_iter().flatten() {

@@ -16,6 +16,7 @@ mod codes;
 mod conditions;
 mod cross_origin;
 mod denials;
+mod egress;
 mod identity;
 mod limits;
 mod models;

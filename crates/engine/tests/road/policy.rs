@@ -2,11 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::{
-    Algorithm, Allowance, Api, ApiKeys, Bundle, Commit, Compiled, Consumer, Cors, Creditable, Gateway, Grant,
-    Handler, Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind, LogRequests, Method, Mock,
-    MockAnswer, MockEnd, MockResponse, MockRule, MockToolCall, Model, OnError, Operation, Operator,
-    OutputCap, Plan, Precision, Price, Provider, ProviderKind, Rate, Reason, Retry, Route, RouteNode, Routes,
-    State, SubjectPart, Surface, Target, Timeouts, Unit, UpstreamCredential, Window,
+    Algorithm, Allowance, Api, ApiKeys, Bundle, Commit, Compiled, Consumer, Cors, CredentialValue,
+    Creditable, Gateway, Grant, Handler, Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind,
+    LogRequests, Method, Mock, MockAnswer, MockEnd, MockResponse, MockRule, MockToolCall, Model, OnError,
+    Operation, Operator, OutputCap, Plan, Precision, Price, Provider, ProviderKind, Rate, Reason, Retry,
+    Route, RouteNode, Routes, Signing, State, SubjectPart, Surface, Target, Timeouts, Unit,
+    UpstreamCredential, Window,
 };
 
 /// Now, in Unix milliseconds: the begin of a minute, an hour and a day.
@@ -284,7 +285,7 @@ fn providers() -> Vec<Provider> {
     let bearer = UpstreamCredential {
         header: "authorization".to_owned(),
         prefix: "Bearer ".to_owned(),
-        secret: "KEYED_SECRET".to_owned(),
+        value: CredentialValue::Secret("KEYED_SECRET".to_owned()),
     };
     vec![
         open("alpha", None),
@@ -537,7 +538,7 @@ fn operations() -> Vec<Operation> {
         credential: secret.map(|secret| UpstreamCredential {
             header: "x-pets-key".to_owned(),
             prefix: String::new(),
-            secret: secret.to_owned(),
+            value: CredentialValue::Secret(secret.to_owned()),
         }),
     };
     let example = |status, name: &str, body: &str| MockResponse {
@@ -681,6 +682,12 @@ fn made() -> Compiled {
                 burst: 100_000,
             },
             max_body: 100_000,
+            signing: Some(Signing {
+                issuer: "https://api.example".to_owned(),
+                algorithm: Algorithm::ES256,
+                key: "SIGNING_KEY".to_owned(),
+                published: Vec::new(),
+            }),
             limit_headers: true,
             forward_headers: ["accept", "content-type", "traceparent", "tracestate"]
                 .map(str::to_owned)

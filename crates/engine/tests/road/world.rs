@@ -11,7 +11,7 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, Finish, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, key_names,
+    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, Value as Carries, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
@@ -311,7 +311,7 @@ impl World {
     }
 
     fn of(compiled: Compiled) -> Self {
-        let secrets = vec!["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"];
+        let secrets = vec!["KEYED_SECRET", "MAC_KEY", "PETS_SECRET", "SIGNING_KEY"];
         Self {
             engine: engine(&compiled, &secrets),
             other: engine(&compiled, &secrets),
@@ -596,7 +596,7 @@ impl World {
                 url,
                 method,
                 set,
-                secret,
+                credential,
                 copy,
                 body,
             } => {
@@ -609,11 +609,19 @@ impl World {
                     }
                 }
                 headers.extend(set.iter().map(|(name, value)| (name.to_string(), value.clone())));
-                if let Some((header, prefix, secret)) = secret {
-                    if !self.secrets.contains(&secret.as_str()) {
-                        return Does::Fails(Failure::SecretMissing);
-                    }
-                    headers.insert(header.clone(), format!("{prefix}{SECRET_VALUE}"));
+                if let Some(carried) = credential {
+                    let value = match &carried.value {
+                        Carries::Secret(name) | Carries::Signed { key: name, .. }
+                            if !self.secrets.contains(&name.as_str()) =>
+                        {
+                            return Does::Fails(Failure::SecretMissing);
+                        }
+                        Carries::Secret(_) => SECRET_VALUE.to_owned(),
+                        // What is signed, for tests to look at.
+                        Carries::Signed { claims, .. } => claims.clone(),
+                        Carries::Granted(token) => format!("token-of-{}", token.client_id),
+                    };
+                    headers.insert(carried.header.clone(), format!("{}{value}", carried.prefix));
                 }
                 let client = request.body.clone().unwrap_or_default();
                 let body = match body {

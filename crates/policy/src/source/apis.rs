@@ -14,9 +14,10 @@ use super::narrowed::{self, OperationFields};
 use super::overlays::Upstream;
 use super::reader::{Read, Reader, Spanned};
 use super::routes::RouteBuilder;
-use super::scalars::{BasePath, Date, Duration, FilePath, Header, Name, Prefix, SecretName, Size, Text};
+use super::scalars::{BasePath, Date, Duration, FilePath, Header, Name, Size, Text};
 use super::secrets::quote;
 use super::templates::With;
+use super::upstream_credential::CredentialFields;
 use super::upstream_headers;
 use super::versions;
 use super::yaml::{Node, Value};
@@ -79,24 +80,13 @@ record! {
         /// What answers: `openapi`, the examples of the document. Beside an `upstream` it is limited
         /// to environments and answers there instead: `{ from: openapi, environments: [dev] }`.
         mock: optional MockFields,
-        /// How the gateway identifies itself to the upstream.
+        /// How the gateway identifies itself to the upstream: by a `secret`, by a token that it signs
+        /// itself (`signed`), or by one that it is granted (`grant`); one of the three.
         upstream_credential: optional CredentialFields,
         /// How long the upstream may take.
         timeouts: default "{}" ApiTimeouts,
     }
     later { limits, upstreams, validate, weight }
-}
-
-record! {
-    /// How the gateway identifies itself to an upstream.
-    CredentialFields = "upstream credential" {
-        /// The header that carries the secret.
-        header: default "authorization" Header,
-        /// What stands before it. Left out: `Bearer ` in `authorization`, nothing in other headers.
-        prefix: optional Prefix,
-        /// The name of the Worker secret.
-        secret: required SecretName,
-    }
 }
 
 record! {

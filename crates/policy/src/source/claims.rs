@@ -12,7 +12,7 @@ use super::reader::{Read, Reader, Spanned};
 use super::schema;
 use super::secrets::quote;
 use super::yaml::{Node, Value};
-use crate::{Claim, ClaimKind, Compiled, Operand, SubjectPart, claim_name};
+use crate::{Claim, ClaimKind, Compiled, CredentialValue, Handler, Operand, SubjectPart, claim_name};
 
 /// The most claims, and the most headers, that a tree may look at: each is kept with every request.
 const MAX_NAMED: usize = 16;
@@ -206,6 +206,16 @@ pub(crate) fn used(
     }
     for header in compiled.apis.iter().flat_map(|api| &api.upstream_headers) {
         look(&header.claim);
+    }
+    for operation in &compiled.operations {
+        if let Handler::Proxy {
+            credential: Some(credential),
+            ..
+        } = &operation.handler
+            && let CredentialValue::Signed(token) = &credential.value
+        {
+            token.claims.iter().for_each(|repeated| look(&repeated.claim));
+        }
     }
     let plans = compiled.plans.iter().flat_map(|plan| &plan.limits);
     let models = compiled.models.iter().flat_map(|model| &model.limits);

@@ -53,6 +53,8 @@ pub(crate) struct Checker {
     pub(crate) overlay: Overlay,
     /// What issuers declare of claims; nothing if that is not known.
     pub(crate) declared: Option<Declared>,
+    /// Whether the gateway has something to sign with, as far as that can be read.
+    pub(crate) signs: bool,
 }
 
 impl Checker {
@@ -133,6 +135,7 @@ pub(crate) fn compile(
         cases: Vec::new(),
         overlay,
         declared: None,
+        signs: file.as_ref().is_none_or(|file| file.signing.is_some()),
     };
     if let Some(file) = &file {
         let floor = file.floor.as_ref().and_then(|floor| floor.governance.as_ref());

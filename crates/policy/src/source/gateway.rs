@@ -14,6 +14,7 @@ use super::presented::{self, ApiKeyFields};
 use super::reader::{Field, Spanned};
 use super::scalars::{Duration, Header, Host, Name, Number, Origin, PerPeriod, Size};
 use super::secrets::quote;
+use super::signing::{self, SigningFields};
 use super::units::show_day;
 use crate::{Cors, LogRequests, Rate, Timestamp};
 
@@ -43,6 +44,9 @@ record! {
         limit_headers: default "all" LimitHeaders,
         /// Where an API key may come, besides `Authorization: Bearer`.
         api_keys: default "{}" ApiKeyFields,
+        /// What signs the gateway's own tokens for upstreams (`signed` of an `upstream_credential`). The public
+        /// halves of its keys are at `/.well-known/jwks.json`.
+        signing: optional SigningFields,
         /// What is logged.
         log: default "{}" Log,
         /// Whether every answer carries the hash of the policies that made it, as `x-turnpike-policy`. It is
@@ -258,6 +262,10 @@ pub(crate) fn compile(file: &GatewayFile, checker: &mut Checker) -> crate::Gatew
     if let Some(log) = file.log.as_ref().and_then(|log| log.requests.clone()) {
         gateway.log = log.value;
     }
+    gateway.signing = file
+        .signing
+        .as_ref()
+        .and_then(|fields| signing::compile(fields, checker));
     gateway.cors = file.cors.as_ref().map(|cors| compile_cors(cors, checker));
     checker.exceptions_known = file
         .exceptions

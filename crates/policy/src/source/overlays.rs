@@ -314,8 +314,15 @@ pub(crate) fn give_upstreams(
             .as_ref()
             .is_some_and(|mock| mock.here && mock.limited);
         overlay.resolve(&mut version.value.upstream, !mocked, reader);
+        let credential = version.value.upstream_credential.as_mut();
+        if let Some(grant) = credential.and_then(|credential| credential.value.grant.as_mut()) {
+            overlay.resolve(&mut grant.value.endpoint, !mocked, reader);
+        }
     }
     for (_, provider) in &mut providers.here {
         overlay.resolve(&mut provider.value.base_url, true, reader);
+        if let Some(grant) = provider.value.grant.as_mut() {
+            overlay.resolve(&mut grant.value.endpoint, true, reader);
+        }
     }
 }

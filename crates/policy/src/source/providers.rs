@@ -8,7 +8,8 @@ use super::overlays::Upstream;
 use super::reader::Spanned;
 use super::scalars::{Header, Name, Prefix, SecretName};
 use super::secrets::quote;
-use crate::{OutputCap, ProviderKind, UpstreamCredential};
+use super::upstream_credential::{GrantFields, credential, grant};
+use crate::{CredentialValue, OutputCap, ProviderKind};
 
 record! {
     /// Where models run: the wire format, the address, and the name of the secret.
@@ -21,6 +22,8 @@ record! {
         base_url: optional Upstream,
         /// The name of the Worker secret that holds its key.
         secret: optional SecretName,
+        /// A token that an authorization server grants to the gateway, in place of a key.
+        grant: optional GrantFields,
         /// How the key is sent.
         auth: optional AuthFields,
         /// The member of a request that bounds the answer's tokens: `max_tokens`, which most providers
@@ -74,6 +77,7 @@ fn mock(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -> 
     let fields = [
         ("base_url", provider.base_url.as_ref().map(|field| field.span)),
         ("secret", provider.secret.as_ref().map(|field| field.span)),
+        ("grant", provider.grant.as_ref().map(|field| field.span)),
         ("auth", provider.auth.as_ref().map(|field| field.span)),
         ("output_cap", provider.output_cap.as_ref().map(|field| field.span)),
     ];
@@ -108,15 +112,42 @@ fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -
             .error(Code::MissingField, provider.span, "`base_url` is missing")
             .help("for example `https://api.openai.com/v1`");
     }
-    if let (Some(auth), None) = (&provider.auth, &provider.secret)
+    if let (Some(secret), Some(grant)) = (&provider.secret, &provider.grant) {
+        checker
+            .report()
+            .error(
+                Code::Conflict,
+                grant.span,
+                "a provider takes a `secret` or a `grant`, not both",
+            )
+            .help("keep the one that it asks for")
+            .label(secret.span, "the other one");
+    }
+    if let (Some(auth), None, None) = (&provider.auth, &provider.secret, &provider.grant)
         && !checker.reader.reported_within(provider.span)
     {
         checker
             .report()
-            .error(Code::Conflict, auth.span, "`auth` needs a `secret` to send")
+            .error(
+                Code::Conflict,
+                auth.span,
+                "`auth` needs a `secret` or a `grant` to send",
+            )
             .help("write `secret: NAME_OF_A_WORKER_SECRET`, or leave `auth` out");
     }
-    let credential = provider.secret.as_ref().and_then(|secret| {
+    let grant = provider
+        .grant
+        .as_ref()
+        .map(|fields| grant(fields, &format!("providers/{name}"), checker));
+    let value = match (grant, &provider.secret) {
+        (Some(grant), _) => Some(CredentialValue::Granted(Box::new(grant?))),
+        (None, Some(secret)) => {
+            checker.secrets.insert(secret.0.clone());
+            Some(CredentialValue::Secret(secret.0.clone()))
+        }
+        (None, None) => None,
+    };
+    let credential = value.and_then(|value| {
         let (header, prefix) = match &provider.auth {
             Some(auth) => (
                 auth.header.as_ref()?.0.clone(),
@@ -124,7 +155,7 @@ fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -
             ),
             None => ("authorization".to_owned(), None),
         };
-        Some(checker.credential(header, prefix, secret))
+        Some(credential(header, prefix, value))
     });
     Some(ProviderKind::OpenAi {
         base_url: provider.base_url.as_ref()?.0.clone(),
@@ -138,22 +169,6 @@ fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -
 }
 
 impl Checker {
-    /// How the gateway identifies itself to an upstream.
-    pub(crate) fn credential(
-        &mut self,
-        header: String,
-        prefix: Option<String>,
-        secret: &Spanned<SecretName>,
-    ) -> UpstreamCredential {
-        self.secrets.insert(secret.0.clone());
-        let usual = if header == "authorization" { "Bearer " } else { "" };
-        UpstreamCredential {
-            header,
-            prefix: prefix.unwrap_or_else(|| usual.to_owned()),
-            secret: secret.0.clone(),
-        }
-    }
-
     /// Reports an upstream that is reached without TLS, if nothing allows that.
     pub(crate) fn check_tls(&mut self, url: &Spanned<Upstream>, target: &str) {
         if url.is_https()

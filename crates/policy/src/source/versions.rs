@@ -9,6 +9,7 @@ use super::reader::Spanned;
 use super::routes::RouteBuilder;
 use super::scalars::Date;
 use super::secrets::quote;
+use super::upstream_credential;
 use super::upstream_headers::same;
 use crate::{Handler, Lifecycle, MockResponse, Operation, Route, State};
 
@@ -141,15 +142,10 @@ fn handler(
         let first = t.first_byte.as_ref()?;
         Some(checker.timeouts("first_byte", 30_000, Some(first), None, first))
     });
-    let credential = fields.upstream_credential.as_ref().map(|credential| {
-        let secret = credential.secret.as_ref()?;
-        let header = credential.header.as_ref()?.0.clone();
-        Some(checker.credential(
-            header,
-            credential.prefix.as_ref().map(|prefix| prefix.0.clone()),
-            secret,
-        ))
-    });
+    let credential = fields
+        .upstream_credential
+        .as_ref()
+        .map(|credential| upstream_credential::compile(shared, credential, checker));
     if let (Some(credential), None) = (&fields.upstream_credential, &fields.upstream)
         && fields.mock.is_some()
     {
@@ -363,6 +359,18 @@ fn filter_headers(operation: &mut openapi::Found, shared: &Shared<'_>, checker: 
                     )
                     .help("remove it from the document to be rid of this warning");
             }
+            continue;
+        }
+        if let Some(at) = upstream_credential::carrier(shared, &name) {
+            checker
+                .report()
+                .error(
+                    Code::Widens,
+                    span,
+                    format!("the header `{name}` carries the gateway's own credential, and a client must not send it"),
+                )
+                .help("remove it from the document, or send the credential in another header")
+                .label(at, "sent here");
             continue;
         }
         let told = shared.upstream_headers.iter();

@@ -42,3 +42,5 @@ mod syntax;
 mod templates;
 #[cfg(test)]
 mod tighten;
+#[cfg(test)]
+mod upstream_tokens;
