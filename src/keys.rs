@@ -43,7 +43,8 @@ struct Set<'a> {
 
 /// The public half of a JWK of an algorithm; none: it is no such key. The one that signs has a private half.
 fn public<'a>(algorithm: &'a str, text: &'a str, signs: bool) -> Option<Public<'a>> {
-    let key: Private<'a> = serde_json::from_str(text).ok()?;
+    let (key, length) = serde_json_core::from_str::<Private<'a>>(text).ok()?;
+    let rest = text.get(length..)?;
     let kind = match algorithm {
         "EdDSA" => ("OKP", "Ed25519", false),
         _ => ("EC", "P-256", true),
@@ -59,7 +60,10 @@ fn public<'a>(algorithm: &'a str, text: &'a str, signs: bool) -> Option<Public<'
         && [Some(key.x), key.y, key.d].into_iter().flatten().all(member)
         && (key.d.is_some() || !signs)
         && key.alg.is_none_or(|alg| alg == algorithm)
-        && !key.kid.is_empty();
+        // Escapes are not undone, so a name must have none.
+        && !key.kid.is_empty()
+        && !key.kid.contains('\\')
+        && rest.trim().is_empty();
     good.then_some(Public {
         kty: key.kty,
         crv: key.crv,
@@ -189,6 +193,12 @@ mod tests {
         open.as_object_mut().expect("an object").remove("d");
         assert!(!may_be(signing, "NEW", &open.to_string()), "it cannot sign");
         assert!(may_be(signing, "OLD", &open.to_string()), "it need not");
+        // As WebCrypto exports it, and laid out by hand.
+        let mut exported = ec.clone();
+        exported["key_ops"] = json!(["sign"]);
+        exported["ext"] = json!(true);
+        assert!(may_be(signing, "NEW", &format!("{exported:#}\n")));
+        assert!(!may_be(signing, "NEW", &format!("{exported} x")));
         for text in ["", "[]", "{", "a secret"] {
             assert!(!may_be(signing, "OLD", text), "{text}");
         }
