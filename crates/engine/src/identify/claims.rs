@@ -123,6 +123,10 @@ pub(super) fn check(
     }
     let (window, expires) = times(claims, rules)?;
     window.check(now)?;
+    // RFC 7800: whoever presents it must show a key or a certificate as well, and nobody here would look at it.
+    if claims.custom.get("cnf").is_some() {
+        return Err(Refusal::claim("cnf", "asks for a proof of possession"));
+    }
 
     let name = rules.consumer_claim.as_str();
     let value = text(&claims.custom, name)?.ok_or_else(|| Refusal::claim(name.to_owned(), "is missing"))?;

@@ -299,3 +299,20 @@ fn a_token_belongs_to_the_client_that_the_policy_names() {
         assert_eq!(found.is_ok(), right, "{client_id:?} {azp:?} {found:?}");
     }
 }
+
+#[test]
+fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
+    let policy = policy();
+    for confirmation in [
+        json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }),
+        json!({ "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" }),
+        json!({}),
+        json!(null),
+    ] {
+        let token = sign(HS256, &claims(SECRET, &[("cnf", Some(confirmation.clone()))]));
+        let found = identify(&policy, &mut store(&policy), &token, NOW);
+        assert!(found.is_err(), "{confirmation}");
+    }
+    let token = sign(HS256, &claims(SECRET, &[]));
+    assert!(identify(&policy, &mut store(&policy), &token, NOW).is_ok());
+}
