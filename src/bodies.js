@@ -13,7 +13,7 @@ export const FAILURE = {
 const MAX_HELD = 40 * 1024 * 1024;
 // A body of up to this length takes its room at once. Of a longer one, and of one of unknown length, only what has
 // come is counted: what is announced and never sent takes no room from others.
-const EAGER = 16 * 1024;
+const EAGER = 64 * 1024;
 
 let held = 0;
 
