@@ -21,6 +21,8 @@ pub struct Account {
     hold: Millis,
     /// One for each budget, in the order of the limits.
     entries: Vec<Entry>,
+    /// What takes back all that it may have been charged with; none: it is settled.
+    void: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,17 @@ impl Account {
             object: group.object_of(shard),
             hold,
             entries: entries.collect(),
+            void: None,
+        }
+    }
+
+    /// Of a call that will not be made, and may have been charged for: what it asked is taken back ([`Ask::encode_void`]).
+    pub(crate) const fn void(object: String, void: Vec<u8>) -> Self {
+        Self {
+            object,
+            hold: 0,
+            entries: Vec::new(),
+            void: Some(void),
         }
     }
 
@@ -173,6 +186,12 @@ impl Account {
         last: Settlement,
         attempt: Attempt<'_>,
     ) -> Result<Settled, MeterError> {
+        if let Some(void) = &self.void {
+            return Ok(Settled {
+                object: self.object.clone(),
+                settle: void.clone(),
+            });
+        }
         let used = self
             .entries
             .iter()

@@ -153,12 +153,17 @@ impl Tried {
                 return Move::Again(wait);
             }
         }
-        let used = usize::try_from(self.fallback).unwrap_or(usize::MAX);
-        if used < model.fallback.len() {
+        if self.has_another(model) {
             Move::Next
         } else {
             Move::GiveUp
         }
+    }
+
+    /// Whether there is another target after this one.
+    pub(crate) fn has_another(self, model: &Model) -> bool {
+        let used = usize::try_from(self.fallback).unwrap_or(usize::MAX);
+        used < model.fallback.len()
     }
 }
 

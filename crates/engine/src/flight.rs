@@ -10,7 +10,7 @@ use turnpike_policy::{Api, Compiled, Operation, Price, Route, Surface, Unit};
 
 use crate::accept::{Trace, hex};
 use crate::account::{Account, Attempt, Settled};
-use crate::admit::Asked;
+use crate::admit::{Admitted, Asked};
 use crate::answer::Answering;
 use crate::authorize::Permit;
 use crate::deny;
@@ -204,8 +204,8 @@ pub struct Base {
     pub bound: Bound,
     /// What objects keep for it until it is over.
     pub accounts: Vec<Account>,
-    /// The objects that have admitted it for upstreams other than its first, by provider.
-    pub upstreams: Vec<(u32, String)>,
+    /// Which attempts objects have admitted at upstreams, after the first of all.
+    pub upstreams: Vec<Admitted>,
     /// The limits in the shadow that would have held it back, by their names.
     pub shadowed: Vec<String>,
     /// What it gave back, as an operator.
@@ -260,6 +260,16 @@ impl Base {
         match known.into_iter().find(|one| one.object() == account.object()) {
             Some(known) => known.absorb(account),
             None => self.accounts.push(account),
+        }
+    }
+
+    /// Notes that an object may have been charged for an attempt that is not made: what it was asked is taken back at the
+    /// end. Where it keeps something else of the request too, only that is settled which is held.
+    pub(crate) fn keep_void(&mut self, account: Option<Account>, object: String, void: Vec<u8>) {
+        if !self.accounts.iter().any(|known| known.object() == object) {
+            self.accounts.push(Account::void(object, void));
+        } else if let Some(account) = account {
+            self.keep(account);
         }
     }
 

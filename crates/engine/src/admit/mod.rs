@@ -30,6 +30,7 @@ use crate::look;
 use crate::meter::lease::{Leases, Spent, Taken};
 use crate::meter::local::Local;
 use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed, zoned};
+pub use more::Admitted;
 pub use spread::Spread;
 pub use subject::Origin;
 pub(crate) use subject::stands_for;
@@ -364,6 +365,16 @@ impl Asked {
         }
     }
 
+    /// How one was asked last, of a call that is charged.
+    fn mode_of(&self, place: usize) -> Mode {
+        let is_last = place + 1 >= self.todo.len();
+        match self.turn {
+            _ if is_last => Mode::Charge,
+            Turn::Confirm(_) if place <= self.place() => Mode::Confirm,
+            Turn::Confirm(_) | Turn::Reserve(_) => Mode::Try,
+        }
+    }
+
     /// Whether nobody is left to ask.
     fn is_done(&self, cost: u32) -> bool {
         match self.turn {
@@ -450,9 +461,20 @@ impl<'a> Round<'a> {
         }
         let todo = asked.todo.get(asked.place()).ok_or_else(nobody_asked)?;
         let group = self.group(todo)?;
+        let ask = self.ask(&asked, todo, asked.mode(self.cost), false)?;
+        Ok(Admission::Ask {
+            object: group.object_of(todo.shard()),
+            ask,
+            permit,
+            asked,
+        })
+    }
+
+    /// What an object is asked, as bytes; or what takes it back.
+    fn ask(&self, asked: &Asked, todo: &Todo, mode: Mode, void: bool) -> Result<Vec<u8>, Refusal> {
+        let group = self.group(todo)?;
         let id = crate::accept::hex(self.asks.request);
         let held = self.cost > 0 && group.limits.iter().any(|counted| account::is_held(counted.limit));
-        let mode = asked.mode(self.cost);
         let lease = todo.lease.as_ref().map(|lease| lease.ask);
         let ask = Ask {
             mode,
@@ -463,15 +485,8 @@ impl<'a> Round<'a> {
             lease: lease.filter(|ask| self.cost > 0 && ask.life > 0 && mode != Mode::Try),
             limits: self.asked(group, todo.shard(), &asked.uses),
         };
-        let ask = ask
-            .encode()
-            .map_err(|_| look::broken("the ask cannot be written"))?;
-        Ok(Admission::Ask {
-            object: group.object_of(todo.shard()),
-            ask,
-            permit,
-            asked,
-        })
+        let bytes = if void { ask.encode_void() } else { ask.encode() };
+        bytes.map_err(|_| look::broken("the ask cannot be written"))
     }
 
     fn admit(&self, policy: &Compiled, permit: Permit, asked: Asked) -> Reservation {
@@ -480,7 +495,7 @@ impl<'a> Round<'a> {
         } else {
             Vec::new()
         };
-        let accounts = self.accounts(&asked, asked.todo.len(), true);
+        let accounts = self.held(&asked);
         let looks = permit.to == Permitted::Standing;
         Reservation {
             permit,
@@ -494,21 +509,37 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// What the first so many objects may keep for the call. `held`: only what is settled at its end.
-    fn accounts(&self, asked: &Asked, upto: usize, held: bool) -> Vec<Account> {
-        let alone = asked.todo.len() == 1;
+    /// What objects keep of a call that is admitted until it is settled.
+    fn held(&self, asked: &Asked) -> Vec<Account> {
         let groups = asked
             .todo
             .iter()
-            .take(upto)
             .filter_map(|todo| Some((self.group(todo).ok()?, todo.shard())));
         groups
-            // One that is asked alone is never tried.
-            .filter(|(group, _)| {
-                (!held && !alone) || group.limits.iter().any(|counted| account::is_held(counted.limit))
-            })
+            .filter(|(group, _)| group.limits.iter().any(|counted| account::is_held(counted.limit)))
             .map(|(group, shard)| Account::of(group, shard, asked.uses.attempt(), asked.uses.hold))
             .collect()
+    }
+
+    /// What the first so many objects may keep of a call that is not admitted: what was tried is settled, what was
+    /// charged, or may have been, is taken back.
+    fn kept(&self, asked: &Asked, upto: usize) -> Vec<Account> {
+        let todo = asked.todo.iter().take(upto).enumerate();
+        todo.filter_map(|(place, todo)| {
+            let group = self.group(todo).ok()?;
+            let mode = asked.mode_of(place);
+            if mode == Mode::Try {
+                let uses = &asked.uses;
+                return Some(Account::of(group, todo.shard(), uses.attempt(), uses.hold));
+            }
+            let is_rate = |limit: &Limit| matches!(limit.kind, LimitKind::Rate(_));
+            if group.limits.iter().all(|counted| is_rate(counted.limit)) {
+                return None;
+            }
+            let void = self.ask(asked, todo, mode, true).ok()?;
+            Some(Account::void(group.object_of(todo.shard()), void))
+        })
+        .collect()
     }
 
     /// Why there is no reservation; the first so many objects may keep something for the call.
@@ -516,7 +547,7 @@ impl<'a> Round<'a> {
         self.undo(asked, u32::MAX, memory, self.now);
         Unmetered {
             refusal: Box::new(refusal),
-            accounts: self.accounts(asked, upto, false),
+            accounts: self.kept(asked, upto),
         }
     }
 

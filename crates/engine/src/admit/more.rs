@@ -1,8 +1,11 @@
 //! What another attempt needs that was not reserved for the first: more of a budget, where an attempt that
-//! failed may yet be billed or the next target is dearer, and the limits of another upstream.
+//! failed may yet be billed or the next target is dearer, and the limits of the upstream that it is made at. These
+//! count attempts, as the upstream does: to try again is another request there. Its place is one and the same.
 
-use turnpike_policy::{Compiled, SubjectPart, Timestamp};
+use serde::{Deserialize, Serialize};
+use turnpike_policy::{Compiled, Limit, LimitKind, SubjectPart, Timestamp, Unit};
 
+use super::subject::Counted;
 use super::{Origin, Uses, call, limits_of};
 use crate::account::{self, Account, Attempt};
 use crate::authorize::Permit;
@@ -20,8 +23,19 @@ pub(crate) struct Reserved<'a> {
     /// Where it comes from.
     pub(crate) from: Origin<'a>,
     pub(crate) accounts: &'a [Account],
-    /// The objects that have admitted it for upstreams other than its first, by provider.
-    pub(crate) upstreams: &'a [(u32, String)],
+    /// Which attempts objects have admitted at upstreams, after the first of all.
+    pub(crate) upstreams: &'a [Admitted],
+}
+
+/// An object has admitted an attempt at an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admitted {
+    /// The upstream's provider (index into the policy's list).
+    pub(crate) provider: u32,
+    /// Which attempt of the call it is, from 0.
+    pub(crate) attempt: u32,
+    /// The object.
+    pub(crate) object: String,
 }
 
 /// What must be asked before an attempt is made.
@@ -31,6 +45,8 @@ pub(crate) struct More {
     pub(crate) object: String,
     /// The question.
     pub(crate) ask: Vec<u8>,
+    /// What takes the question back.
+    pub(crate) void: Vec<u8>,
     pub(crate) need: Need,
 }
 
@@ -43,7 +59,17 @@ pub(crate) enum Need {
     Upstream(Option<Account>),
 }
 
-/// What is to be asked next for an attempt; none: it may be made. `part` tells its asks from those of others.
+/// Whether a limit counts each attempt anew; the rest is topped up, or held for the whole call.
+const fn counts_again(limit: &Limit) -> bool {
+    match limit.kind {
+        LimitKind::Rate(_) | LimitKind::Quota { .. } => true,
+        LimitKind::Budget { unit, .. } => matches!(unit, Unit::Bytes),
+        LimitKind::Concurrency { .. } => false,
+    }
+}
+
+/// What is to be asked next for an attempt; none: it may be made. `part` is its number among those of the call, and
+/// tells its asks from those of others.
 pub(crate) fn next(
     policy: &Compiled,
     reserved: Reserved<'_>,
@@ -59,14 +85,14 @@ pub(crate) fn next(
             return Ok(Some(More {
                 object: account.object().to_owned(),
                 ask,
+                void: Vec::new(),
                 need: Need::TopUp(place),
             }));
         }
     }
-    let Some(provider) = attempt
-        .provider
-        .filter(|_| attempt.provider != reserved.uses.provider)
-    else {
+    // The first attempt of all was admitted with the call.
+    let is_first = part == 0 && attempt.provider == reserved.uses.provider;
+    let Some(provider) = attempt.provider.filter(|_| !is_first) else {
         return Ok(None);
     };
     if !limits
@@ -77,13 +103,15 @@ pub(crate) fn next(
     }
     let call = call(policy, reserved.permit, reserved.from, Some(provider))?;
     for mut group in call.groups(&limits)? {
-        group
-            .limits
-            .retain(|counted| counted.limit.subject.contains(&SubjectPart::Upstream));
         let shard = group.first_of(reserved.request.as_bytes());
         let object = group.object_of(shard);
-        let known = |(of, known): &(u32, String)| *of == provider && *known == object;
-        if group.limits.is_empty() || reserved.upstreams.iter().any(known) {
+        let known = |known: &&Admitted| known.provider == provider && known.object == object;
+        let mut admitted = reserved.upstreams.iter().filter(known).peekable();
+        let again = attempt.provider == reserved.uses.provider || admitted.peek().is_some();
+        group.limits.retain(|Counted { limit, .. }| {
+            limit.subject.contains(&SubjectPart::Upstream) && (!again || counts_again(limit))
+        });
+        if group.limits.is_empty() || admitted.any(|known| known.attempt == part) {
             continue;
         }
         let limits = group.limits.iter().map(|counted| {
@@ -101,12 +129,14 @@ pub(crate) fn next(
             lease: None,
             limits: limits.collect(),
         };
+        let void = ask.encode_void().map_err(unwritten)?;
         let ask = ask.encode().map_err(unwritten)?;
         let held = group.limits.iter().any(|counted| account::is_held(counted.limit));
         let account = held.then(|| Account::of(&group, shard, attempt, reserved.uses.hold));
         return Ok(Some(More {
             object,
             ask,
+            void,
             need: Need::Upstream(account),
         }));
     }

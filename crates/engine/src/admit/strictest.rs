@@ -113,7 +113,7 @@ impl Round<'_> {
         let refusal = verdict::refused(&permit, &self, self.group(todo)?, &said, &asked);
         Err(Unmetered {
             refusal: Box::new(refusal),
-            accounts: self.accounts(&asked, at(refused.upto), false),
+            accounts: self.kept(&asked, at(refused.upto)),
         })
     }
 }

@@ -92,9 +92,27 @@ pub(crate) struct Counted<'a> {
     pub(crate) place: u32,
 }
 
+impl Group<'_> {
+    /// Whether it counts the calls of everybody.
+    fn is_shared(&self) -> bool {
+        let listed = |part: &SubjectPart| {
+            matches!(
+                part,
+                SubjectPart::Api | SubjectPart::Operation | SubjectPart::Model | SubjectPart::Upstream
+            )
+        };
+        self.limits
+            .iter()
+            .all(|counted| counted.limit.subject.iter().all(listed))
+    }
+}
+
 impl<'a> Call<'a, '_> {
-    /// The limits in groups, sorted by object, those that isolates keep alone first: the order in which all
-    /// calls ask.
+    /// The limits in groups, in the order in which all calls ask: those that isolates keep alone, those of the
+    /// caller's own objects, those of objects that all callers share; each sorted by object.
+    ///
+    /// The last one is charged, and not tried before: so a caller whose own objects are slow keeps nothing of what
+    /// is everybody's meanwhile, and the objects that are asked most are asked once.
     pub(crate) fn groups(&self, limits: &[&'a Limit]) -> Result<Vec<Group<'a>>, Refusal> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         // That of the consumer, or of whoever stands for one: nearly always the only one.
@@ -135,7 +153,7 @@ impl<'a> Call<'a, '_> {
         }
         if groups.len() > 1 {
             groups.sort_by(|a, b| {
-                let key = |group: &Group<'_>| group.kept != Precision::Local;
+                let key = |group: &Group<'_>| (group.kept != Precision::Local, group.is_shared());
                 key(a)
                     .cmp(&key(b))
                     .then_with(|| a.object.cmp(&b.object))

@@ -8,7 +8,7 @@ use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
 
 use super::{Now, Outgoing, done};
 use crate::account::Attempt;
-use crate::admit::more::{More, Need, Reserved};
+use crate::admit::more::{Admitted, More, Need, Reserved};
 use crate::admit::{self, Reservation};
 use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
 use crate::authorize::Permitted;
@@ -372,9 +372,24 @@ impl Engine {
         let more = self.more(&answering, target, base, at)?;
         let said = answer.and_then(|answer| Answer::decode(answer).ok());
         if said.as_ref().is_none_or(|said| said.outcome != Metered::Admitted) {
-            // The answer may be lost, and the charge made: it is given back at the end.
-            if let (None, Some(Need::Upstream(Some(account)))) = (said, more.map(|more| more.need)) {
-                base.keep(account);
+            match (said, more) {
+                // The answer may be lost, and the charge made: it is given back at the end.
+                (
+                    None,
+                    Some(More {
+                        need: Need::Upstream(account),
+                        object,
+                        void,
+                        ..
+                    }),
+                ) => {
+                    base.keep_void(account, object, void);
+                }
+                // Somebody else may be asked, who has room for it or costs less.
+                (Some(_), Some(_)) if answering.target.has_another(model) => {
+                    return self.next_target(answering, base, at);
+                }
+                _ => {}
             }
             // The client is told why the attempt before failed: that this one is not made is no news to it.
             let last = base.attempts.last().and_then(|attempt| attempt.failed);
@@ -393,7 +408,12 @@ impl Engine {
                 }
             }
             Some((object, Need::Upstream(account))) => {
-                base.upstreams.push((provider, object));
+                let attempt = number_of(base);
+                base.upstreams.push(Admitted {
+                    provider,
+                    attempt,
+                    object,
+                });
                 if let Some(account) = account {
                     base.keep(account);
                 }
@@ -412,8 +432,9 @@ impl Engine {
         at: Now<'_>,
     ) -> Result<Option<More>, Refusal> {
         let Reservation { uses, .. } = &answering.reservation;
-        // Nearly all calls: nothing is held, and no other upstream is asked.
-        if base.accounts.is_empty() && uses.provider == Some(target.provider) {
+        // Nearly all calls: nothing is held, and the first upstream is asked once.
+        let first = base.attempts.is_empty() && uses.provider == Some(target.provider);
+        if base.accounts.is_empty() && first {
             return Ok(None);
         }
         let attempt = Attempt {
@@ -432,8 +453,7 @@ impl Engine {
             accounts: &base.accounts,
             upstreams: &base.upstreams,
         };
-        let part = u32::try_from(base.attempts.len()).unwrap_or(u32::MAX);
-        admit::more::next(&self.policy, reserved, attempt, part, at.time)
+        admit::more::next(&self.policy, reserved, attempt, number_of(base), at.time)
     }
 
     /// A target failed for a reason of the list: another try, another target, or the end. What it used is
@@ -447,8 +467,13 @@ impl Engine {
         retry_after: Option<u64>,
         at: Now<'_>,
     ) -> Outgoing {
-        let thought = reason == Reason::NoFirstToken
-            || (reason == Reason::Unreachable && base.took(at.time) >= THOUGHT);
+        let lost = match reason {
+            Reason::Unreachable => true,
+            // Somebody between here and the model gave up on it.
+            Reason::ServerError => matches!(answering.status, 502 | 504 | 520 | 524),
+            _ => false,
+        };
+        let thought = reason == Reason::NoFirstToken || (lost && base.took(at.time) >= THOUGHT);
         let used = if thought || answering.begun() {
             Settlement::AtBound(base.bound)
         } else {
@@ -491,13 +516,16 @@ impl Engine {
                 answering.stage = Stage::Pause;
                 Ok((Step::Pause { ms }, Phase::Answering(Box::new(answering))))
             }
-            Move::Next => {
-                answering.target.fallback += 1;
-                answering.target.tries = 1;
-                self.attempt(answering, base, at)
-            }
+            Move::Next => self.next_target(answering, base, at),
             Move::GiveUp => Err(answer::give_up(reason, retry_after).by(&model.origin)),
         }
+    }
+
+    /// Tries the next target of a model.
+    fn next_target(&self, mut answering: Answering, base: &mut Base, at: Now<'_>) -> Outgoing {
+        answering.target.fallback += 1;
+        answering.target.tries = 1;
+        self.attempt(answering, base, at)
     }
 
     /// A model's answer is whole.
@@ -775,4 +803,9 @@ fn outward(base: &Base) -> Outward<'_> {
 /// Whether a stream failed without a word of its upstream's.
 fn cut((code, _): (Code, &str)) -> bool {
     code == Code::StreamCut
+}
+
+/// The number of the attempt that is made next, from 0.
+fn number_of(base: &Base) -> u32 {
+    u32::try_from(base.attempts.len()).unwrap_or(u32::MAX)
 }

@@ -48,6 +48,8 @@ pub const MAX_HOLD: Millis = 2 * 60 * 60 * 1_000;
 const WIRE: u8 = 3;
 /// The first byte of a [`Settle`].
 const SETTLE: u8 = 0x81;
+/// The first byte of what takes an ask back.
+const VOID: u8 = 0x86;
 
 /// A limit that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +193,14 @@ impl<'a> Ask<'a> {
     /// As bytes, for the object.
     pub fn encode(&self) -> Result<Vec<u8>, MeterError> {
         postcard::to_extend(self, vec![WIRE, self.mode.byte()]).map_err(|_| MeterError::Ask)
+    }
+
+    /// As bytes that take it back, whether it was charged or not: for who has no answer, and will not go on. What
+    /// rates were charged stays, and is paid off; everything else comes back.
+    pub fn encode_void(&self) -> Result<Vec<u8>, MeterError> {
+        let mut bytes = vec![VOID];
+        bytes.extend(self.encode()?);
+        Ok(bytes)
     }
 
     /// From bytes, within all bounds.

@@ -241,6 +241,23 @@ fn of_several_objects_the_strictest_is_named() {
     assert_eq!(world.send(&call).code(), "rate_limited");
 }
 
+#[test]
+fn what_is_the_callers_own_is_tried_before_what_all_share_is_charged() {
+    let mut world = World::with(|compiled| {
+        for plan in compiled.plans.iter_mut().filter(|plan| plan.name == "minute") {
+            plan.limits = vec![of("all", quota(9), &[Consumer])];
+        }
+        for api in &mut compiled.apis {
+            api.limits = vec![of("shared", quota(9), &[Api])];
+        }
+    });
+    assert_eq!(world.send(&pets("minute", "")).status, 200);
+    assert_eq!(
+        world.objects,
+        ["consumer:minute", "api:petstore", "consumer:minute"]
+    );
+}
+
 /// A request that is lost after so many answers of objects.
 fn lost_after(world: &mut World, request: &Request, answers: usize) {
     let mut next = world.begin(request);
@@ -311,6 +328,63 @@ fn an_object_that_does_not_answer_refuses_all_and_gives_back_the_rest() {
     assert_eq!((answer.status, &answer.log()["unlimited"]), (200, &true.into()));
     // What can be asked still holds.
     assert_eq!(passed(&mut world, &pets("minute", "192.0.2.1"), 9), 2);
+}
+
+#[test]
+fn what_an_answer_that_was_lost_may_have_charged_is_taken_back() {
+    let both = [of("ip", quota(2), &[Address]), of("all", quota(4), &[Consumer])];
+    let alone = [of("all", quota(4), &[Consumer])];
+    let tokens = [
+        of("tokens", budget(1_000_000_000, Unit::Tokens), &[Consumer]),
+        of("all", quota(4), &[Consumer]),
+        of("places", LimitKind::Concurrency { count: 1 }, &[Consumer]),
+    ];
+    // The trial, the confirmation after it, the charge between both, a charge alone.
+    for (limits, mute, heard) in [
+        (&both[..], "address:", 0),
+        (&both, "address:", 1),
+        (&both, "consumer:", 0),
+        (&alone, "consumer:", 0),
+        (&tokens, "consumer:", 0),
+    ] {
+        let mut world = world(limits);
+        world.expect("alpha", [Does::completes(), Does::completes()]);
+        let fresh = world.send(&ask("priced").by("minute").header("cf-connecting-ip", "192.0.2.2"));
+        let call = ask("priced").by("minute").header("cf-connecting-ip", "192.0.2.1");
+        for _ in 0..9 {
+            (world.mute, world.heard) = (Some(mute), heard);
+            assert_eq!(world.send(&call).code(), "limiter_unavailable");
+        }
+        world.mute = None;
+        let answer = world.send(&call);
+        assert_eq!(answer.status, 200, "{mute} {heard} {}", answer.text());
+        let place = limits
+            .iter()
+            .position(|limit| limit.id == "all")
+            .expect("a quota");
+        let (fresh, left) = (left(&fresh), left(&answer));
+        assert_eq!(left[place] + 1, fresh[place], "{mute} {heard}");
+        if limits.len() == 3 {
+            // The first has paid what it used, the last what it may use.
+            assert!(
+                fresh[0] - left[0] < 1_000_000_000 - fresh[0],
+                "{fresh:?} {left:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_body_that_was_counted_for_a_call_that_was_refused_is_taken_back() {
+    let mut world = world(&[of("bytes", budget(500, Unit::Bytes), &[Consumer])]);
+    let call = ask("fast").by("minute");
+    let length = call.body.as_ref().map_or(0, Vec::len) as u64;
+    world.mute = Some("consumer:");
+    for _ in 0..9 {
+        assert_eq!(world.send(&call).code(), "limiter_unavailable");
+    }
+    world.mute = None;
+    assert_eq!(left(&world.send(&call)), [500 - length]);
 }
 
 #[test]
@@ -448,6 +522,35 @@ fn another_upstream_is_asked_only_within_its_own_limits() {
             assert_eq!(answer.code(), "rate_limited");
         }
     }
+}
+
+#[test]
+fn to_try_again_is_another_request_to_the_upstream_and_holds_no_second_place() {
+    let world = |kind| {
+        World::with(|compiled| {
+            for model in compiled.models.iter_mut().filter(|model| model.name == "priced") {
+                model.limits = vec![of("up", kind, &[Upstream])];
+                model.retry.attempts = 2;
+            }
+        })
+    };
+    let call = ask("priced").by("demo");
+    let fails = || Does::status(503, "{}");
+    for (count, tries) in [(1, 1), (2, 2), (9, 2)] {
+        for kind in [quota(count.into()), rate(count, 60_000)] {
+            let mut world = world(kind);
+            world.expect("alpha", [fails(), fails()]);
+            world.expect("beta", [Does::completes()]);
+            // What alpha has no room for goes on to beta.
+            let answer = world.send(&call);
+            assert_eq!(answer.status, 200, "{kind:?} {}", answer.text());
+            let attempts = answer.log()["attempts"].as_array().map_or(0, Vec::len);
+            assert_eq!(attempts, tries + 1, "{kind:?}");
+        }
+    }
+    let mut world = world(LimitKind::Concurrency { count: 1 });
+    world.expect("alpha", [fails(), Does::completes()]);
+    assert_eq!(world.send(&call).status, 200);
 }
 
 #[test]

@@ -281,6 +281,8 @@ pub(crate) struct World {
     pub(crate) down: Option<&'static str>,
     /// One object that decides, and whose answer is lost.
     pub(crate) mute: Option<&'static str>,
+    /// How many of its answers are heard before.
+    pub(crate) heard: usize,
     /// The objects that were asked or told, in order.
     pub(crate) objects: Vec<String>,
     /// Asks of the limiter so far.
@@ -326,6 +328,7 @@ impl World {
             meter_down: false,
             down: None,
             mute: None,
+            heard: 0,
             objects: Vec::new(),
             asked: 0,
             keys: None,
@@ -560,8 +563,10 @@ impl World {
             meter.stored = decided.persist;
         }
         meter.memory = Some(decided.state);
-        let heard = self.mute.is_none_or(|mute| !object.starts_with(mute));
-        heard.then_some(decided.answer)
+        if self.mute.is_some_and(|mute| object.starts_with(mute)) {
+            self.heard = self.heard.checked_sub(1)?;
+        }
+        Some(decided.answer)
     }
 
     fn attempt(&mut self, attempt: &Attempt, request: &Request, answer: &mut Answer) -> Does {

@@ -19,6 +19,8 @@ use crate::meter::{Ask, Asked, MeterError, Mode, Settle, TRIAL, is_shadowed};
 
 /// The most holds that one object keeps.
 pub const MAX_HELD: usize = 4_096;
+/// The most bytes of them, about: the platform stores values of at most 2 MB.
+const MAX_BYTES: usize = 1 << 20;
 
 /// What one request may still give back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,19 @@ enum Part<'a> {
         start: Timestamp,
         requests: u32,
     },
+}
+
+impl Hold<'_> {
+    /// About how many bytes it takes, and no less.
+    fn bytes(&self) -> usize {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Budget { id, .. }
+            | Part::Place { id, .. }
+            | Part::Rate { id, .. }
+            | Part::Quota { id, .. } => id.len() + 40,
+        });
+        self.request.len() + 32 + 10 * self.asks.len() + parts.sum::<usize>()
+    }
 }
 
 /// How many places are taken under a limit.
@@ -156,6 +171,14 @@ pub(super) fn release(holds: &mut Vec<Hold<'_>>, records: &mut [Record<'_>], req
     true
 }
 
+/// Ends all that is held of a request, as if it had not been.
+pub(super) fn void(holds: &mut Vec<Hold<'_>>, records: &mut [Record<'_>], request: &str) {
+    for hold in holds.iter().filter(|hold| hold.request == request) {
+        give_back(hold, records);
+    }
+    holds.retain(|hold| hold.request != request);
+}
+
 /// Gives back all that a hold was charged.
 fn give_back(hold: &Hold<'_>, records: &mut [Record<'_>]) {
     for part in &hold.parts {
@@ -246,7 +269,8 @@ pub(super) fn add<'a>(
         hold.asks.push(fingerprint);
         return Ok(());
     }
-    if holds.len() >= MAX_HELD {
+    let bytes: usize = holds.iter().map(Hold::bytes).sum();
+    if holds.len() >= MAX_HELD || bytes >= MAX_BYTES {
         return Err(MeterError::Crowded);
     }
     holds.push(Hold {
@@ -319,7 +343,7 @@ fn correct<'a>(hold: &Hold<'a>, records: &mut Vec<Record<'a>>, id: &str, used: u
 }
 
 /// The laws of a budget, or of a quota.
-fn laws<'r>(
+pub(super) fn laws<'r>(
     records: &'r mut [Record<'_>],
     id: &'r str,
     unit: Option<Unit>,

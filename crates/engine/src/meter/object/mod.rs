@@ -29,6 +29,7 @@ mod holds;
 mod law;
 mod ledger;
 mod recent;
+mod void;
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp};
@@ -122,7 +123,7 @@ pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
     seal(MEMORY, &open(STORED, persisted)?)
 }
 
-/// Decides one ask, or takes a settlement or an operator's order. `state` is what is in memory; none: nothing is, and nothing is
+/// Decides one ask or takes one back, or takes a settlement or an operator's order. `state` is what is in memory; none: nothing is, and nothing is
 /// stored either.
 pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
     if let Some(decided) = denials::decide(state, ask, now) {
@@ -134,6 +135,9 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     };
     if let Some(settle) = Settle::decode(ask) {
         return settled(state, &settle?, now);
+    }
+    if let Some(voided) = void::of(ask) {
+        return void::take(state, voided, now);
     }
     if let Some(order) = Order::decode(ask) {
         return ledger::take(state, &order?, now);
@@ -296,13 +300,18 @@ fn settled(mut state: State<'_>, settle: &Settle<'_>, now: Timestamp) -> Result<
     let (now, late) = reach(&mut state, now);
     let found = holds::settle(&mut state.holds, &mut state.records, settle, now);
     prune(&mut state, now);
+    closed(state, done()?, (found || late).then_some(false))
+}
+
+/// What is answered to who asked for nothing.
+fn done() -> Result<Vec<u8>, MeterError> {
     let answer = Answer {
         outcome: Outcome::Admitted,
         leased: 0,
         shadowed: 0,
         standings: Vec::new(),
     };
-    closed(state, answer.encode()?, (found || late).then_some(false))
+    answer.encode()
 }
 
 /// What a call leads to. `write`: whether it must be stored, and then whether rates are stored by a mark
@@ -541,3 +550,5 @@ mod kept_tests;
 mod late_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod void_tests;

@@ -22,9 +22,18 @@ pub(super) struct Recent<'a>(#[serde(borrow)] Cow<'a, [u8]>);
 impl Recent<'_> {
     /// Whether the same was asked a moment ago, and admitted.
     pub(super) fn knows(&self, fingerprint: u64, now: Timestamp) -> bool {
+        self.at(fingerprint, now).is_some()
+    }
+
+    /// When the same was admitted, if that was a moment ago.
+    pub(super) fn at(&self, fingerprint: u64, now: Timestamp) -> Option<Timestamp> {
         let known = fingerprint.to_le_bytes();
-        self.entries()
-            .any(|(entry, at)| *entry == known && since(at, now) <= LONG)
+        let ago = self
+            .entries()
+            .filter(|(entry, _)| **entry == known)
+            .map(|(_, at)| since(at, now))
+            .find(|ago| *ago <= LONG)?;
+        Some(now.saturating_sub(ago))
     }
 
     /// Remembers what was admitted.
