@@ -434,6 +434,35 @@ fn an_upstream_that_dies_while_it_may_be_thinking_is_paid_in_full() {
 }
 
 #[test]
+fn who_gave_up_on_a_model_that_was_thinking_may_have_paid_for_it() {
+    let spent = |status: u16, after: u64| {
+        let mut world = World::new();
+        let slow = || match Does::status(status, "{}") {
+            Does::Answers {
+                headers, pieces, end, ..
+            } => Does::Answers {
+                after,
+                status,
+                headers,
+                pieces,
+                end,
+            },
+            other => other,
+        };
+        world.expect("alpha", [slow(), slow(), slow()]);
+        assert_ne!(world.send(&ask("lone").by("money")).status, 200);
+        let after = world.send(&Request::get("/_turnpike/limits").by("money")).json();
+        100_000 - after["limits"][0]["remaining"].as_u64().unwrap()
+    };
+    for status in [502, 504, 524] {
+        assert_eq!(spent(status, 900), 0, "{status}");
+        assert!(spent(status, 5_000) > 500, "{status}");
+    }
+    // The provider itself says that it has failed.
+    assert_eq!((spent(500, 5_000), spent(503, 5_000)), (0, 0));
+}
+
+#[test]
 fn only_calls_of_models_are_charged_to_budgets() {
     let mut world = World::new();
     let answer = world.send(&Request::get("/petstore/v2/pets").by("money"));

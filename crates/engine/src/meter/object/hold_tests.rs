@@ -314,3 +314,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_held_never_outgrows_what_can_be_stored() {
+    let ids: Vec<String> = (0..16).map(|id| format!("{id:0>120}")).collect();
+    let mut object = Object::default();
+    let mut crowded = None;
+    for request in 0..MAX_HELD {
+        let limits = ids.iter().map(|id| Asked {
+            id,
+            kind: budget(u64::MAX),
+            amount: 1,
+            shadow: false,
+        });
+        let ask = Ask {
+            mode: Mode::Charge,
+            request: &format!("{request:0>32}"),
+            part: 0,
+            cost: 1,
+            hold: HOLD,
+            lease: None,
+            limits: limits.collect(),
+        };
+        let decided = decide(object.memory.as_deref(), &ask.encode().unwrap(), NOW);
+        match decided {
+            Ok(decided) => {
+                assert!(decided.state.len() < 1_900_000, "{}", decided.state.len());
+                object.memory = Some(decided.state);
+            }
+            Err(error) => {
+                crowded = Some((request, error));
+                break;
+            }
+        }
+    }
+    let (held, error) = crowded.expect("an end");
+    assert_eq!(error, MeterError::Crowded);
+    assert!(held > 256, "{held}");
+}
