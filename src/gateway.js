@@ -303,14 +303,26 @@ export function createGateway(core, cold, log) {
     return { method: step.method, headers, body, redirect: "manual", cache: "no-store" };
   }
 
+  // An object that threw is asked once more, through a stub of its own: it knows the request by its id, and charges it
+  // once. One that has too much to do gets no more of it.
   async function decide(step, { env, watch }) {
+    let waits = true;
     const late = new Promise((resolve) => { watch.within(DECIDE, () => resolve(null)); });
+    const ask = async () => env.METER.getByName(step.object).decide(step.ask);
+    const again = (error) => {
+      if (!waits || error?.overloaded === true) throw error;
+      return ask();
+    };
     try {
-      return await Promise.race([env.METER.getByName(step.object).decide(step.ask), late]);
+      const asked = ask().catch(again);
+      // It may fail when nobody waits for it any more.
+      asked.catch(() => {});
+      return await Promise.race([asked, late]);
     } catch (error) {
       log(JSON.stringify({ event: "limiter_failed", message: String(error) }));
       return null;
     } finally {
+      waits = false;
       watch.over();
     }
   }

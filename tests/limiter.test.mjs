@@ -83,17 +83,32 @@ async function left() {
 }
 
 describe("an object that fails", () => {
-  for (const fault of ["throw", "lose", "overload"]) {
+  for (const [fault, asks] of [["throw", 2], ["lose", 2], ["overload", 1]]) {
     test(`on_error, when it does ${fault}: closed refuses and says when to come again, open passes and says so in the log`, async () => {
-      await fails(fault, 2);
+      await fails(fault, 2 * asks);
       const closed = await pets("closed");
       assert.deepEqual([closed.status, closed.body.code, closed.headers.get("retry-after")], [503, "limiter_unavailable", "1"]);
       const open = await pets("open");
       assert.equal(open.status, 200);
       assert.equal((await gateway.line(open.headers.get("x-request-id"))).unlimited, true);
-      // It was asked once for each: what it may have charged is not known, and nobody asks again.
-      assert.deepEqual(await calls(), { "consumer:closed": 1, "consumer:open": 1 });
+      // Once more, and no more than that; and never who has too much to do.
+      assert.deepEqual(await calls(), { "consumer:closed": asks, "consumer:open": asks });
       assert.equal((await pets("closed")).status, 200, "the next one is asked anew");
+    });
+  }
+
+  for (const fault of ["throw", "lose"]) {
+    test(`fails once, when it does ${fault}: it is asked once more, and charges once`, async () => {
+      upstream.answer = used(10);
+      const before = await left();
+      await fails(fault, 1);
+      assert.equal((await ask()).status, 200);
+      await sleep(100);
+      assert.equal(await left(), before - 10);
+      await fails(fault, 1);
+      const [first] = parseList((await pets("closed")).headers.get("ratelimit"));
+      const [second] = parseList((await pets("closed")).headers.get("ratelimit"));
+      assert.equal(second.r, first.r - 1);
     });
   }
 
@@ -110,7 +125,7 @@ describe("an object that fails", () => {
   test("loses the answer of a reservation: nothing is called, and what was reserved is given back", async () => {
     upstream.answer = used(10);
     const before = upstream.requests.length;
-    await fails("lose", 1);
+    await fails("lose", 2);
     const answer = await ask();
     assert.deepEqual([answer.status, answer.body.error.code], [503, "limiter_unavailable"]);
     assert.equal(upstream.requests.length, before);
@@ -236,10 +251,10 @@ describe("a subject with several objects", () => {
   });
 
   test("one that fails is not followed by another, and the others go on", async () => {
-    await fails("throw", 1);
+    await fails("throw", 2);
     const failed = await pets("hot");
     assert.deepEqual([failed.status, failed.body.code], [503, "limiter_unavailable"]);
-    assert.equal(own(await calls()).length, 1);
+    assert.equal(own(await calls()).length, 1, "the same one twice");
     const passed = await flood("hot", 400);
     assert.equal(passed, 400);
   });
