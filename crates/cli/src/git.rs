@@ -126,6 +126,12 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
     Ok(folder)
 }
 
+/// The day of the commit of a revision, as it is written.
+pub(crate) fn day_of(root: &Path, revision: &str) -> Option<String> {
+    let day = git(root, ["log", "-1", "--format=%cs", revision, "--"]).ok()?;
+    Some(day.trim().to_owned())
+}
+
 /// The commit that a folder stands at; nothing where Git does not know.
 pub(crate) fn head(folder: &Path) -> Option<String> {
     let commit = git(folder, ["rev-parse", "HEAD"]).ok()?;

@@ -49,13 +49,18 @@ fn consumer(
         (&old.owner, &new.owner),
         Clone::clone,
     );
-    changes.value(
-        Class::Risky,
-        origin,
-        "plan",
-        (&plan(was, old), &plan(is, new)),
-        Clone::clone,
-    );
+    let (from, to) = (plan(was, old), plan(is, new));
+    if from != to {
+        changes.add(
+            Class::Risky,
+            origin,
+            format!("plan: {from} → {to}: what was used is counted anew"),
+        );
+        // What that allows more, and less.
+        if let (Some(from), Some(to)) = (at(&was.plans, old.plan), at(&is.plans, new.plan)) {
+            super::gateway::plan(from, to, changes);
+        }
+    }
     operators((old, new), changes);
     let (had, has) = (granted(was, old), granted(is, new));
     gains(&had, &has, origin, changes);

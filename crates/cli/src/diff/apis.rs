@@ -26,6 +26,17 @@ pub(super) fn compare(was: From<'_>, is: From<'_>, now: Timestamp, environment: 
             (Some(old), Some(new)) => {
                 self::api(old, new, now, changes);
                 operations((was, old, &mut before), (is, new, &mut after), now, changes);
+                if changes.breaks() {
+                    let was = number(&mut before, was, old);
+                    let is = number(&mut after, is, new);
+                    if let (Some(was), Some(is)) = (was, is)
+                        && major(&was) == major(&is)
+                    {
+                        let still = if was == is { "still" } else { "only" };
+                        let what = format!("what breaks is {still} version {is} of its document");
+                        changes.add(Class::Risky, &new.origin, what);
+                    }
+                }
             }
             (None, Some(new)) => {
                 let count = of(is.0, new).len();
@@ -174,6 +185,27 @@ fn operations(
     }
 }
 
+/// The number that the document of a version has; nothing where it cannot be read.
+fn number(documents: &mut Documents, from: From<'_>, api: &Api) -> Option<String> {
+    let operation = of(from.0, api).into_iter().next()?;
+    let document = document(documents, from.1, &operation.origin)?;
+    match document.get("info")?.get("version")? {
+        Json::String(number) => Some(number.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What callers who know a version may rely on: its first number (of `0.3`, which promises nothing else, the second
+/// too).
+fn major(number: &str) -> String {
+    let mut parts = number.trim_start_matches('v').split('.');
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        ("0", Some(second)) => format!("0.{second}"),
+        (first, _) => first.to_owned(),
+    }
+}
+
 /// The file of a place.
 fn file(origin: &str) -> &str {
     origin.rsplit_once(':').map_or(origin, |(file, _)| file)
@@ -194,7 +226,14 @@ fn document<'d>(documents: &'d mut Documents, side: &Side, origin: &str) -> Opti
 fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Changes) {
     let (id, origin) = (&is.id, &is.origin);
     let route = |operation: &Operation| format!("{} {}", operation.method.name(), operation.path);
-    changes.value(breaks, origin, id, (&route(was), &route(is)), Clone::clone);
+    // Nobody sends the name of a parameter of the path.
+    let shape = |operation: &Operation| (operation.method, shape(&operation.path));
+    let class = if shape(was) == shape(is) {
+        Class::Safe
+    } else {
+        breaks
+    };
+    changes.value(class, origin, id, (&route(was), &route(is)), Clone::clone);
     let both = (Class::Tightening, Class::Loosening);
     changes.list(
         origin,
@@ -243,6 +282,22 @@ fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Chang
     let what = format!("{id}: passing on the query parameter");
     changes.list(origin, &what, (&was.forward_query, &is.forward_query), passed);
     handler(was, is, changes);
+}
+
+/// A path without the names of its parameters.
+fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    let mut inside = false;
+    for character in path.chars() {
+        match character {
+            '{' => inside = true,
+            '}' => inside = false,
+            _ if inside => continue,
+            _ => {}
+        }
+        shape.push(character);
+    }
+    shape
 }
 
 /// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.

@@ -127,6 +127,15 @@ impl Changes {
         }
     }
 
+    /// Whether something breaks in the group that was begun last.
+    pub(super) fn breaks(&self) -> bool {
+        self.found
+            .iter()
+            .any(|((_, group, class, _), (_, environments))| {
+                *group == self.group && *class == Class::Breaking && environments.contains(&self.environment)
+            })
+    }
+
     /// Whether anything was found in an environment.
     pub(super) fn any_in(&self, environment: &str) -> bool {
         self.found
@@ -152,7 +161,15 @@ impl Changes {
 /// Groups in the order in which a reviewer wants them.
 fn order(group: &str) -> usize {
     let kinds = [
-        "gateway", "issuer", "API", "model", "provider", "mock", "plan", "consumer",
+        "gateway",
+        "governance",
+        "issuer",
+        "API",
+        "model",
+        "provider",
+        "mock",
+        "plan",
+        "consumer",
     ];
     let kind = group.split(' ').next().unwrap_or_default();
     kinds

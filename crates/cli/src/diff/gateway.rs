@@ -256,7 +256,7 @@ fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
     }
 }
 
-fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
+pub(super) fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
     limits(&was.limits, &is.limits, changes);
     if was.precision != is.precision {
         // Only `local` may let more pass than the plan says.

@@ -9,6 +9,7 @@ mod apis;
 mod change;
 mod contract;
 mod gateway;
+mod governed;
 mod models;
 mod schema;
 mod shown;
@@ -147,7 +148,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         apis::compare((&was, &old), (&is, &new), now, environment, &mut changes);
         models::compare(&was, &is, environment, &mut changes);
         access::compare(&was, &is, environment, &mut changes);
-        if !changes.any_in(environment) && hash(&was) != hash(&is) {
+        // It changes no bundle, so it does not explain why one is another.
+        let told = changes.any_in(environment);
+        governed::compare(&old, &new, environment, &mut changes);
+        if !told && hash(&was) != hash(&is) {
             // Better to say too little than that there is nothing.
             changes.begin("gateway", environment);
             changes.add(

@@ -13,6 +13,8 @@ pub(super) struct Side {
     /// As it was named.
     pub(super) name: String,
     kind: Kind,
+    /// The day of its commit, of what was.
+    date: Option<tree::Date>,
     /// Where a revision was unpacked, for as long as it is looked at.
     _folder: Option<TempDir>,
 }
@@ -28,6 +30,7 @@ impl Side {
         Self {
             name: root.display().to_string(),
             kind: Kind::Folder(root),
+            date: None,
             _folder: None,
         }
     }
@@ -46,6 +49,7 @@ impl Side {
             return Ok(Self {
                 name: name.to_owned(),
                 kind: Kind::Bundle(Box::new(bundle.compiled)),
+                date: None,
                 _folder: None,
             });
         }
@@ -63,6 +67,7 @@ impl Side {
         Ok(Self {
             name: name.to_owned(),
             kind: Kind::Folder(unpacked),
+            date: git::day_of(root, name).and_then(|day| tree::date(&day).ok()),
             _folder: Some(folder),
         })
     }
@@ -85,7 +90,16 @@ impl Side {
         matches!(self.kind, Kind::Bundle(_))
     }
 
-    /// Its normal form.
+    /// The folder of its policies; a bundle has none.
+    pub(super) fn root(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Folder(root) => Some(root),
+            Kind::Bundle(_) => None,
+        }
+    }
+
+    /// Its normal form. A revision of which something has expired since is read as of the day of its commit, which
+    /// is said.
     pub(super) fn compiled(
         &self,
         environment: &str,
@@ -94,7 +108,17 @@ impl Side {
         match &self.kind {
             Kind::Bundle(compiled) => Ok((**compiled).clone()),
             Kind::Folder(root) => {
-                let outcome = tree::build(root, environment, as_of)?;
+                let mut outcome = tree::build(root, environment, as_of)?;
+                if let (None, None, Some(date)) = (&outcome.compiled, as_of, &self.date) {
+                    let then = tree::build(root, environment, Some(date))?;
+                    if then.compiled.is_some() {
+                        say::note(&format!(
+                            "{} is read as of {}, the day of its commit: something in it has expired since",
+                            self.name, date.text
+                        ));
+                        outcome = then;
+                    }
+                }
                 outcome.compiled.ok_or_else(|| {
                     say::findings(&outcome.diagnostics);
                     say::error(&format!(

@@ -183,3 +183,142 @@ fn revisions_folders_and_bundles() {
     command.env("GIT_CEILING_DIRECTORIES", tree.folder.path());
     assert_eq!(finish(command).code, 2);
 }
+
+/// Git, in a folder.
+fn git(folder: &std::path::Path, arguments: &[&str], day: &str) {
+    let done = Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(arguments)
+        .env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z"))
+        .env("GIT_AUTHOR_DATE", format!("{day}T12:00:00Z"))
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn what_has_expired_since_is_read_as_of_its_commit() {
+    let tree = changed(&[(
+        "gateway.yaml",
+        "environments:",
+        "exceptions:\n  - { rule: authentication, for: apis/pets, reason: For a while., until: 2026-03-01 }\nenvironments:",
+    )]);
+    let asks = "authorize:\n  - { operations: [createPet], scopes: [pets:write] }\n";
+    tree.change("apis/pets/api.yaml", asks, "authentication: none\n");
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-02-01");
+    git(&folder, &["add", "policies"], "2026-02-01");
+    git(&folder, &["commit", "-qm", "Open"], "2026-02-01");
+    // The exception has ended, and the API is closed again.
+    tree.change("apis/pets/api.yaml", "authentication: none\n", asks);
+    tree.change(
+        "gateway.yaml",
+        "exceptions:\n  - { rule: authentication, for: apis/pets, reason: For a while., until: 2026-03-01 }\n",
+        "",
+    );
+    let done = tree.run(&["diff", "HEAD"]);
+    assert_eq!(done.code, 0, "{}\n{}", done.out, done.err);
+    assert!(done.err.contains("is read as of 2026-02-01"), "{}", done.err);
+    for part in [
+        "needs a credential",
+        "the exception from `authentication` for apis/pets until (2026-03-01) is removed",
+    ] {
+        assert!(done.out.contains(part), "{part}\n{}", done.out);
+    }
+}
+
+#[test]
+fn what_governs_a_tree_is_compared_too() {
+    let tree = changed(&[
+        (
+            "gateway.yaml",
+            "floor:\n",
+            "governance: { P1301: off, P1302: error }\nfloor:\n  never_forward: [cookie]\n",
+        ),
+        (
+            "gateway.yaml",
+            "dev: { mocks: allowed",
+            "dev: { http_upstreams: allowed, mocks: allowed",
+        ),
+    ]);
+    tree.write(
+        "governance/owners.yaml",
+        "rule: owners\nfor: apis\nfield: owner\nmust: { matches: '^team-' }\nmessage: An API is owned by a team.\n",
+    );
+    let out = tree.good(&["diff", "old"]);
+    for part in [
+        "loosening   the severity of P1301 (off) is added",
+        "tightening  the severity of P1302 (error) is added",
+        "tightening  the floor's `never_forward: cookie` is added",
+        "loosening   the permission `http_upstreams` (allowed) is added",
+        "tightening  the rule `owners` is added",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    assert_eq!(tree.run(&["diff", "old", "--fail-on", "loosening"]).code, 1);
+    // The other way round, each is the opposite.
+    let out = tree.good(&["diff", "policies", "old"]);
+    for part in [
+        "tightening  the severity of P1301 (off) is removed",
+        "loosening   the severity of P1302 (error) is removed",
+        "tightening  the permission `http_upstreams` (allowed) is removed",
+        "loosening   the rule `owners` is removed",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
+#[test]
+fn another_plan_is_told_by_what_it_allows() {
+    let tree = changed(&[]);
+    tree.write("plans/large.yaml", "plan: large\nlimits: [{ rate: 900/s }]\n");
+    copy_plan(&tree);
+    let out = tree.good(&["diff", "old"]);
+    assert!(out.contains("what was used is counted anew"), "{out}");
+    assert!(out.contains("consumer app\n"), "{out}");
+    let app = out.split("consumer app\n").nth(1).unwrap();
+    let app = app.split("\nconsumer ").next().unwrap();
+    assert!(app.contains("loosening   limit"), "{app}");
+    assert_eq!(tree.run(&["diff", "old", "--fail-on", "loosening"]).code, 1);
+}
+
+/// Gives `app` the plan `large`.
+fn copy_plan(tree: &Tree) {
+    let path = tree.path("consumers/app.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let plan = text.lines().find(|line| line.starts_with("plan:")).unwrap();
+    fs::write(&path, text.replace(plan, "plan: large")).unwrap();
+}
+
+#[test]
+fn what_a_parameter_of_a_path_is_called_breaks_nobody() {
+    let tree = changed(&[("apis/pets/v1.yaml", "/pets/{petId}:", "/pets/{id}:")]);
+    let text = fs::read_to_string(tree.path("apis/pets/v1.yaml")).unwrap();
+    fs::write(
+        tree.path("apis/pets/v1.yaml"),
+        text.replace("name: petId", "name: id"),
+    )
+    .unwrap();
+    let out = tree.good(&["diff", "old"]);
+    assert!(out.contains("/pets/{petId} → GET /pets/{id}"), "{out}");
+    assert!(!out.contains("breaking"), "{out}");
+}
+
+#[test]
+fn what_breaks_under_the_same_number_is_told() {
+    let gone = (
+        "apis/pets/v1.yaml",
+        "name: limit, in: query,",
+        "name: limit, in: query, required: true,",
+    );
+    let still = "risky       what breaks is still version 1.0.0 of its document";
+    let out = changed(&[gone]).good(&["diff", "old"]);
+    assert!(out.contains(still), "{out}");
+    let out =
+        changed(&[gone, ("apis/pets/v1.yaml", "version: 1.0.0", "version: 2.0.0")]).good(&["diff", "old"]);
+    assert!(
+        out.contains("breaking") && !out.contains("what breaks is"),
+        "{out}"
+    );
+}
