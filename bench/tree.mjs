@@ -69,9 +69,9 @@ function worker(tree, scratch) {
   good(join(ROOT, "scripts/build"), ["--env", "production"],
     { env: { ...process.env, POLICIES: tree, BUILD_DIR: join(project, "build"), TURNPIKE_BUILD: "" } });
   for (const path of ["src", "wrangler.toml", "scripts/build"]) cpSync(join(ROOT, path), join(project, path), { recursive: true });
-  const { gzip, raw, start_ms, empty_start_ms } = JSON.parse(good("node", ["scripts/size.mjs", "--json", "--project", project]));
+  const { gzip, raw, start_ms, carrying_start_ms, empty_start_ms } = JSON.parse(good("node", ["scripts/size.mjs", "--json", "--project", project]));
   rmSync(project, { recursive: true });
-  return { worker_bytes: raw, worker_gzip_bytes: gzip, start_ms, empty_start_ms };
+  return { worker_bytes: raw, worker_gzip_bytes: gzip, start_ms, carrying_start_ms, empty_start_ms };
 }
 
 good("make", ["cli"], { env: native });
@@ -106,8 +106,8 @@ const goals = [
   atMost("times as long for requests spread over all operations, at most 1.2", large.native_request_spread_us / small.native_request_spread_us, 1.2),
 ];
 if (large.start_ms !== undefined) {
-  const beyond = ({ start_ms, empty_start_ms }) => start_ms - empty_start_ms;
-  goals.push(atMost("ms of start-up of workerd for 1,000 operations, at most 1", (beyond(large) - beyond(small)) / thousands, 1));
+  const beyond = ({ start_ms, carrying_start_ms }) => start_ms - carrying_start_ms;
+  goals.push(atMost("ms of start-up of the Worker for 1,000 operations, at most 1", (beyond(large) - beyond(small)) / thousands, 1));
 }
 const cpu = cpus();
 const result = {
