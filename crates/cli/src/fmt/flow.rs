@@ -1,10 +1,10 @@
-//! What is in brackets on one line: `{ a: 1, b: [c, d] }`.
+//! What is on one line: the blanks between a key and its value, and what is in brackets: `{ a: 1, b: [c, d] }`.
 
 use std::ops::Range;
 
 use crate::outline::{Kind, Node};
 
-/// The spelling of each bracket that is on one line and written otherwise, in the order of the text.
+/// The spelling of all that is on one line and written otherwise, in the order of the text.
 pub(super) fn edits(root: &Node, text: &str) -> Vec<(Range<usize>, String)> {
     let mut edits = Vec::new();
     collect(root, text, &mut edits);
@@ -20,7 +20,21 @@ fn collect(node: &Node, text: &str, edits: &mut Vec<(Range<usize>, String)>) {
             }
         }
         Kind::Map { flow: false, entries } => {
-            for (_, value) in entries {
+            for (key, value) in entries {
+                let between = text.get(key.bytes.end..value.bytes.start).unwrap_or_default();
+                let rest = between.trim_start_matches([' ', '\t']);
+                let rest = rest
+                    .strip_prefix(':')
+                    .map(|rest| rest.trim_start_matches([' ', '\t']));
+                // A value on the next line is moved with it; a comment and a tag are their author's.
+                if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['|', '>']))
+                    && !value.is_null()
+                {
+                    let end = key.bytes.end + between.len() - rest.len();
+                    if text.get(key.bytes.end..end) != Some(": ") {
+                        edits.push((key.bytes.end..end, ": ".to_owned()));
+                    }
+                }
                 collect(value, text, edits);
             }
         }

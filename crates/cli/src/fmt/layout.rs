@@ -243,6 +243,13 @@ mod tests {
                 "a:\n- b: 1\n  c: 2\n-   d: 3\n    e: 4\n",
                 "a:\n  - b: 1\n    c: 2\n  - d: 3\n    e: 4\n",
             ),
+            (
+                "a:    1\nb :  2\n\"c\":\t3\nd:  |\n  x\ne:   # there\n  - 1\n",
+                "a: 1\nb: 2\n\"c\": 3\nd: |\n  x\ne:   # there\n  - 1\n",
+            ),
+            ("a:\n  -    b:   1\n", "a:\n  - b: 1\n"),
+            ("a: >\n    x\n    y\n", "a: >\n    x\n    y\n"),
+            ("a:   [x]\nb:   {c:   1}\n", "a: [x]\nb: { c: 1 }\n"),
             ("a: {b: 1,c: [ x,  y ]}\n", "a: { b: 1, c: [x, y] }\n"),
             ("a: { }\nb: [ ]\n", "a: {}\nb: []\n"),
             ("a: {\"b\":1}\n", "a: { \"b\": 1 }\n"),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::{Failure, new_key, say, tree};
+use crate::{Failure, new_key, say, tree, words};
 
 /// Folders with a policy in each file. Documents beside an API belong to their authors.
 const KINDS: [&str; 10] = [
@@ -30,8 +30,8 @@ const KINDS: [&str; 10] = [
 
 /// Lay out policy files in one way
 ///
-/// Two spaces a level, lists further in than their key, `{ a: 1 }` and `[a, b]`, no blanks at the ends of
-/// lines, one empty line at most. Comments, order, quotes and what is written stay; OpenAPI documents
+/// Two spaces a level, lists further in than their key, `key: value`, `{ a: 1 }` and `[a, b]`, no blanks at
+/// the ends of lines, one empty line at most. Comments, order, quotes and what is written stay; OpenAPI documents
 /// and JSON files are not touched.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         arguments.files.clone()
     };
-    let mut differ = 0_usize;
+    let (mut differ, mut broken) = (0_usize, 0_usize);
     for file in &files {
         let text = fs::read_to_string(file)
             .map_err(|error| Failure::refused(format!("cannot read {}: {error}", file.display())))?;
@@ -70,8 +70,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 new_key::replace(file, &new)?;
                 say::out(&format!("laid out {}\n", file.display()))?;
             }
+            Err(_) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => {
+                broken += 1;
+                say::error(&format!(
+                    "{} is no YAML that can be read: `turnpike check` says what is wrong with it",
+                    file.display()
+                ));
+            }
             Err(why) => say::note(&format!("{} is left as it is: {why}", file.display())),
         }
+    }
+    if broken > 0 {
+        return Err(Failure::refused(format!(
+            "{} could not be laid out",
+            words::count(broken, "file")
+        )));
     }
     if differ == 0 {
         Ok(())

@@ -27,7 +27,7 @@ fn the_whole_tree() {
     assert_eq!(tree.good(&["fmt"]), "laid out policies/plans/gold.yaml\n");
     assert_eq!(
         tree.read("plans/gold.yaml"),
-        "plan:  gold\nlimits:\n  - { rate: 600/min, burst: 50 }   # a burst\n  - { quota: 1_000/day }\n"
+        "plan: gold\nlimits:\n  - { rate: 600/min, burst: 50 }   # a burst\n  - { quota: 1_000/day }\n"
     );
     assert_eq!(tree.read("apis/pets/v1.yaml"), kept);
     assert_eq!(tree.read("apis/pets/other.yaml"), document);
@@ -74,4 +74,23 @@ fn what_is_here() {
     ));
     assert_eq!((output.code, output.err.as_str()), (0, ""), "{}", output.out);
     assert!(fs::metadata(root.join("gateway.yaml")).is_ok());
+}
+
+#[test]
+fn what_cannot_be_read_is_not_passed() {
+    let tree = Tree::new();
+    tree.write("plans/free.yaml", "plan: free\nlimits: [{rate: 1/s}\n");
+    tree.write("plans/gold.yaml", "plan: gold\nlimits: [{rate: 1/s}]\n");
+    for arguments in [&["fmt", "--check"][..], &["fmt"]] {
+        let output = tree.run(arguments);
+        assert_eq!(output.code, 2, "{arguments:?} {}", output.err);
+        for part in [
+            "policies/plans/free.yaml is no YAML",
+            "1 file could not be laid out",
+        ] {
+            assert!(output.err.contains(part), "{part}\n{}", output.err);
+        }
+    }
+    // The others are laid out all the same.
+    assert!(tree.read("plans/gold.yaml").contains("[{ rate: 1/s }]"));
 }
