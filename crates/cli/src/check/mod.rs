@@ -1,6 +1,6 @@
 //! `turnpike check`: everything that the build would say about the policies, without building.
 
-mod machine;
+pub(crate) mod machine;
 mod wrangler;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,12 +6,13 @@
 mod compare;
 mod junit;
 mod live;
+mod report;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use turnpike_policy::source::{Case, CaseRequest};
 use turnpike_policy::{Compiled, Timestamp};
 
@@ -39,6 +40,7 @@ Examples:
   turnpike test                            everything, in every environment
   turnpike test plans --env production     tests whose file or name holds `plans`, in one environment
   turnpike test --junit report.xml         and a report that CI systems read
+  turnpike test --format github            failures as annotations of a pull request
   turnpike test --env staging --against https://staging.acme.example --credentials credentials.yaml
 
 Exit codes: 0 all passed, 1 a test failed or the policies have errors, 2 the tests could not be run")]
@@ -68,6 +70,19 @@ pub(crate) struct Arguments {
     /// has a list: `demo: [{ scopes: [pets:write], credential: $WRITER }, { credential: $READER }]`.
     #[arg(long, value_name = "FILE", requires = "against")]
     credentials: Option<PathBuf>,
+    /// How to say it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// What came of a test.
@@ -153,7 +168,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(file) = &arguments.junit {
         junit::write(file, &ran)?;
     }
-    report(&ran, there, &root)
+    match arguments.format {
+        Format::Text => say::out(&report::text(&ran, there, &root))?,
+        Format::Json => say::json(&report::json(&ran))?,
+        Format::Github => say::out(&report::github(&ran))?,
+    }
+    if ran.iter().any(|test| matches!(test.outcome, Outcome::Failed(_))) {
+        return Err(Failure::Findings);
+    }
+    Ok(())
 }
 
 /// Plays a test.
@@ -255,60 +278,4 @@ fn told(answer: &Answer) -> String {
         let _ = write!(text, " ({policy})");
     }
     text
-}
-
-fn report(ran: &[Ran], there: usize, root: &std::path::Path) -> Result<(), Failure> {
-    let mut text = String::new();
-    let mut group = None;
-    let (mut passed, mut failed, mut skipped) = (0_usize, 0_usize, 0_usize);
-    for test in ran {
-        let its = (&test.file, &test.environment);
-        if group != Some(its) {
-            if group.is_some() {
-                text.push('\n');
-            }
-            let _ = writeln!(text, "{} in {}", test.file, test.environment);
-            group = Some(its);
-        }
-        match &test.outcome {
-            Outcome::Passed => {
-                passed += 1;
-                let _ = writeln!(text, "  {}  {}", say::good("ok  "), test.name);
-            }
-            Outcome::Skipped(why) => {
-                skipped += 1;
-                let _ = writeln!(text, "  {}  {}: {why}", say::warn("skip"), test.name);
-            }
-            Outcome::Failed(wrong) => {
-                failed += 1;
-                let _ = writeln!(text, "  {}  {}", say::bad("FAIL"), test.name);
-                for line in wrong.iter().flat_map(|wrong| wrong.lines()) {
-                    let _ = writeln!(text, "        {line}");
-                }
-            }
-        }
-        for note in &test.notes {
-            let _ = writeln!(text, "        {note}");
-        }
-    }
-    if there == 0 {
-        let _ = writeln!(
-            text,
-            "there are no tests: write some in {}/tests/<name>.yaml (docs/cli.md shows how)",
-            root.display()
-        );
-    } else {
-        let _ = write!(text, "\n{passed} passed, {failed} failed");
-        let _ = if skipped > 0 {
-            writeln!(text, ", {skipped} skipped")
-        } else {
-            writeln!(text)
-        };
-    }
-    say::out(&text)?;
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(Failure::Findings)
-    }
 }

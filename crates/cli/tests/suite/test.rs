@@ -487,3 +487,26 @@ fn against_a_gateway() {
         2
     );
 }
+
+#[test]
+fn what_came_of_tests_is_said_to_programs_too() {
+    let tree = Tree::new();
+    tree.write(
+        "tests/formats.yaml",
+        "- { name: nobody gets in, request: { get: /pets/v1/pets }, expect: { status: 401 } }\n- { name: wrong, request: { get: /x }, expect: { status: 200 } }\n",
+    );
+    let done = tree.run(&["test", "formats", "--env", "dev", "--format", "github"]);
+    assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+    let lines: Vec<_> = done.out.lines().collect();
+    assert_eq!(lines.len(), 1, "{}", done.out);
+    assert!(
+        lines[0].starts_with("::error file=policies/tests/formats.yaml,line=2,title=wrong in dev::"),
+        "{}",
+        done.out
+    );
+    let done = tree.run(&["test", "formats", "--env", "dev", "--format", "json"]);
+    assert_eq!(done.code, 1);
+    let said: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(said["summary"]["passed"], 1, "{said}");
+    assert_eq!(said["tests"][1]["outcome"], "failed", "{said}");
+}

@@ -1,0 +1,130 @@
+//! What came of tests, for people and for programs.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Outcome, Ran};
+use crate::check::machine::{data, property};
+use crate::say;
+
+/// For people.
+pub(super) fn text(ran: &[Ran], there: usize, root: &Path) -> String {
+    let mut text = String::new();
+    let mut group = None;
+    let (mut passed, mut failed, mut skipped) = (0_usize, 0_usize, 0_usize);
+    for test in ran {
+        let its = (&test.file, &test.environment);
+        if group != Some(its) {
+            if group.is_some() {
+                text.push('\n');
+            }
+            let _ = writeln!(text, "{} in {}", test.file, test.environment);
+            group = Some(its);
+        }
+        match &test.outcome {
+            Outcome::Passed => {
+                passed += 1;
+                let _ = writeln!(text, "  {}  {}", say::good("ok  "), test.name);
+            }
+            Outcome::Skipped(why) => {
+                skipped += 1;
+                let _ = writeln!(text, "  {}  {}: {why}", say::warn("skip"), test.name);
+            }
+            Outcome::Failed(wrong) => {
+                failed += 1;
+                let _ = writeln!(text, "  {}  {}", say::bad("FAIL"), test.name);
+                for line in wrong.iter().flat_map(|wrong| wrong.lines()) {
+                    let _ = writeln!(text, "        {line}");
+                }
+            }
+        }
+        for note in &test.notes {
+            let _ = writeln!(text, "        {note}");
+        }
+    }
+    if there == 0 {
+        let _ = writeln!(
+            text,
+            "there are no tests: write some in {}/tests/<name>.yaml (docs/cli.md shows how)",
+            root.display()
+        );
+    } else {
+        let _ = write!(text, "\n{passed} passed, {failed} failed");
+        let _ = if skipped > 0 {
+            writeln!(text, ", {skipped} skipped")
+        } else {
+            writeln!(text)
+        };
+    }
+    text
+}
+
+/// For programs.
+pub(super) fn json(ran: &[Ran]) -> Value {
+    let count = |is: fn(&Outcome) -> bool| ran.iter().filter(|test| is(&test.outcome)).count();
+    let tests: Vec<_> = ran
+        .iter()
+        .map(|test| {
+            let (outcome, said) = match &test.outcome {
+                Outcome::Passed => ("passed", Vec::new()),
+                Outcome::Skipped(why) => ("skipped", vec![why.clone()]),
+                Outcome::Failed(wrong) => ("failed", wrong.clone()),
+            };
+            json!({
+                "file": test.file,
+                "name": test.name,
+                "environment": test.environment,
+                "at": test.origin,
+                "outcome": outcome,
+                "said": said,
+                "notes": test.notes,
+            })
+        })
+        .collect();
+    json!({
+        "summary": {
+            "passed": count(|outcome| matches!(outcome, Outcome::Passed)),
+            "failed": count(|outcome| matches!(outcome, Outcome::Failed(_))),
+            "skipped": count(|outcome| matches!(outcome, Outcome::Skipped(_))),
+        },
+        "tests": tests,
+    })
+}
+
+/// Failures and what was skipped, as GitHub Actions show them beside the lines of a pull request.
+pub(super) fn github(ran: &[Ran]) -> String {
+    let mut text = String::new();
+    for test in ran {
+        let title = format!("{} in {}", test.name, test.environment);
+        let (level, said) = match &test.outcome {
+            Outcome::Passed => continue,
+            Outcome::Skipped(why) => ("notice", format!("skipped: {why}")),
+            Outcome::Failed(wrong) => ("error", wrong.join("\n")),
+        };
+        let (file, line) = place(&test.origin);
+        let _ = writeln!(
+            text,
+            "::{level} file={},line={line},title={}::{}",
+            property(file),
+            property(&title),
+            data(&said)
+        );
+    }
+    text
+}
+
+/// The file and the line of a place such as `policies/tests/a.yaml:3`.
+fn place(origin: &str) -> (&str, u32) {
+    let mut parts = origin.rsplit(':');
+    let last = parts.next().and_then(|part| part.parse().ok());
+    match (origin.rsplit_once(':'), last) {
+        (Some((file, _)), Some(line)) => match file.rsplit_once(':') {
+            // With a column behind the line.
+            Some((file, before)) if before.parse::<u32>().is_ok() => (file, before.parse().unwrap_or(line)),
+            _ => (file, line),
+        },
+        _ => (origin, 1),
+    }
+}
