@@ -27,13 +27,16 @@ pub(crate) struct Arguments {
     /// Whose key it is
     #[arg(long, value_name = "NAME")]
     consumer: String,
-    /// From this day on it is refused (2027-06-30)
+    /// From this day on it is refused (2027-06-30) [default: in a year]
     #[arg(long, value_name = "DATE", value_parser = tree::date)]
     expires: Option<tree::Date>,
     /// A scope that it carries; may be repeated, or hold several with commas between them
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = tree::scope)]
     scope: Vec<String>,
 }
+
+/// How long a key lasts for which nothing else is said, in days.
+const LASTS: u64 = 365;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
@@ -52,6 +55,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             expires.text
         )));
     }
+    let expires = match &arguments.expires {
+        Some(date) => date.text.clone(),
+        None => tree::date_after(LASTS)?,
+    };
     let file = file_of(&root, consumer)?;
     let before = read(&file)?;
 
@@ -61,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let key = Key::new()?;
     let entry = Entry {
         sha256: &key.sha256(),
-        expires: arguments.expires.as_ref().map(|date| date.text.as_str()),
+        expires: Some(&expires),
         scopes: &scopes,
         label: &key.label(),
     };

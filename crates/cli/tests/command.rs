@@ -489,15 +489,26 @@ fn a_first_credential() {
     let output = tree.run(&["new", "key", "--consumer", "batch"]);
     assert_eq!(output.code, 0, "{}", output.err);
     let (key, id) = (output.out.trim(), &output.out[..12]);
+    let written = tree.read("consumers/batch.yaml");
+    // Nothing was said, so it ends in a year: one that never ends is warned of.
+    let expires = written.split("expires: ").nth(1).map_or("", |rest| &rest[..10]);
+    let year: u32 = expires[..4].parse().unwrap();
+    assert!((2027..2200).contains(&year), "{written}");
     assert_eq!(
-        tree.read("consumers/batch.yaml"),
+        written,
         BATCH.replace(
             "may:",
             &format!(
-                "credentials:\n  - key: {{ sha256: {} }}  # {id}\nmay:",
+                "credentials:\n  - key: {{ sha256: {}, expires: {expires} }}  # {id}\nmay:",
                 sha256(key)
             )
         )
+    );
+    let check = tree.run(&["check"]);
+    assert!(
+        !check.err.contains("P1603") && !check.out.contains("P1603"),
+        "{}",
+        check.err
     );
 }
 

@@ -120,6 +120,20 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
         .hosts
         .first()
         .map_or("gateway.invalid", String::as_str);
+    let host_of = |url: &str| {
+        let rest = url
+            .split_once("://")
+            .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?
+            .1;
+        let host = rest.split(['/', '?', '#']).next()?;
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        (!host.is_empty() && host.matches('[').count() == host.matches(']').count()).then(|| host.to_owned())
+    };
+    if !url.starts_with('/') && host_of(url).is_none() {
+        return Err(Failure::refused(format!(
+            "`{url}` is no URL: write a path (/petstore/v1/pets) or all of it (https://api.example.com/petstore/v1/pets)"
+        )));
+    }
     let url = if url.starts_with('/') {
         format!("https://{host}{url}")
     } else {

@@ -169,3 +169,21 @@ fn what_cannot_be_explained() {
     tree.write("plans/bad.yaml", "plan: other");
     assert_eq!(tree.run(&["explain", "GET", "/x"]).code, 1);
 }
+
+#[test]
+fn what_is_no_url_is_not_explained() {
+    let tree = Tree::new();
+    for url in [
+        "pets",
+        "%%%",
+        "ht!tp:/x",
+        "http://",
+        "https:///x",
+        "http://[::1",
+        "ftp://api.acme.example/",
+    ] {
+        let done = tree.run(&["explain", "GET", url]);
+        assert_eq!(done.code, 2, "{url} {}", done.out);
+        assert!(done.err.contains("is no URL: write a path"), "{url} {}", done.err);
+    }
+}
