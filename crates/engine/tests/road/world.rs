@@ -915,6 +915,15 @@ fn verify(algorithm: Algorithm, key: &str, input: &[u8], signature: &[u8]) -> bo
 
 /// A token of the consumer claim `app`, valid for ten minutes.
 pub(crate) fn token(issuer: &str, change: impl FnOnce(&mut Value)) -> String {
+    token_as(issuer, change, |claims| claims)
+}
+
+/// The same, with its claims written as `write` has them.
+pub(crate) fn token_as(
+    issuer: &str,
+    change: impl FnOnce(&mut Value),
+    write: impl FnOnce(String) -> String,
+) -> String {
     let seconds = NOW / 1000;
     let mut claims = json!({
         "iss": issuer, "aud": AUDIENCE, "sub": "somebody", "client_id": "app",
@@ -930,7 +939,7 @@ pub(crate) fn token(issuer: &str, change: impl FnOnce(&mut Value)) -> String {
     let input = format!(
         "{}.{}",
         base64url(header.to_string().as_bytes()),
-        base64url(claims.to_string().as_bytes())
+        base64url(write(claims.to_string()).as_bytes())
     );
     let signature = if algorithm == "HS256" {
         Hs256
