@@ -88,7 +88,7 @@ describe("a token that the gateway signs", () => {
     assert.deepEqual(payload, {
       iss: "https://gateway.test", aud: "https://signed.test", sub: "mia", consumer: "wide",
       sub_id: { format: "iss_sub", iss: "https://e2e-jwks.test", sub: "mia" },
-      email: "mia@acme.test", rank: 3, groups: ["a", "b"], staff: true, iat: T0 / 1000, exp: T0 / 1000 + 20,
+      email: "mia@acme.test", rank: 3, groups: ["a", "b"], staff: true, iat: T0 / 1000 - 2, exp: T0 / 1000 + 18,
     });
     assert.ok(!logged().includes(token()));
   });
@@ -169,7 +169,7 @@ describe("a token that the gateway signs", () => {
     const made = await signed(asked, { ED: text }, T0, assert.fail);
     const { d, ...open } = JSON.parse(text);
     const { payload } = await jwtVerify(made, createLocalJWKSet({ keys: [{ ...open, alg: "EdDSA" }] }), { currentDate: new Date(T0) });
-    assert.deepEqual(payload, { iss: "a", aud: "b", iat: T0 / 1000, exp: T0 / 1000 + 20 });
+    assert.deepEqual(payload, { iss: "a", aud: "b", iat: T0 / 1000 - 2, exp: T0 / 1000 + 18 });
     // A key that was replaced under a running isolate signs at once.
     const other = await signed(asked, { ED: await newKey("other", "EdDSA") }, T0, assert.fail);
     assert.equal(decodeProtectedHeader(other).kid, "other");
