@@ -212,41 +212,58 @@ export function createGateway(core, cold, log) {
     return 0;
   }
 
-  // Fetches what a step asks for; 0, or why there is no answer. A granted token that the upstream does not
-  // take is dropped, and the call is made once more with another one, if there is, and the body can be sent again.
+  // Fetches what a step asks for; 0, or why there is no answer. Where the upstream does not take a granted token,
+  // the call is made once more with another one, if there is, and the body can be sent again: a 401 says that
+  // nothing was done (RFC 9110, 15.5.2), whatever the method.
   async function reach(step, call, began) {
-    let own = await credentialOf(step, call, null);
+    const left = () => step.within - (core.now() - began);
+    let own = await credentialInTime(step, call, null, left());
     if (typeof own === "number") return own;
-    const failure = await send(step, call, own, step.within - (core.now() - began));
+    if (left() <= 0) return FAILURE.NO_TOKEN;
+    const failure = await send(step, call, own, left());
     if (failure !== 0 || call.response.status !== 401 || step.credential?.kind !== CREDENTIAL.GRANTED) return failure;
     const refused = own;
     if (step.body === 1) {
-      call.ctx.waitUntil(granted(step.credential.grant, refused, call, core.now, log));
+      call.ctx.waitUntil(credentialOf(step, call, refused));
       return failure;
     }
-    own = await credentialOf(step, call, refused);
-    const left = step.within - (core.now() - began);
-    if (typeof own === "number" || own === refused || left <= 0) return failure;
+    own = await credentialInTime(step, call, refused, left());
+    if (typeof own === "number" || left() <= 0) return failure;
     discard(call);
     call.controller = null;
-    return send(step, call, own, left);
+    return send(step, call, own, left());
+  }
+
+  // The same as `credentialOf`, in the time that its call has: what is spent waiting for it is the call's.
+  async function credentialInTime(step, call, refused, within) {
+    const waits = step.credential !== null && step.credential.kind !== CREDENTIAL.SECRET;
+    if (!waits) return credentialOf(step, call, refused);
+    const late = new Promise((resolve) => {
+      const over = () => resolve(call.watch.gone() ? FAILURE.ABANDONED : FAILURE.NO_TOKEN);
+      call.watch.within(Math.max(1, within), over);
+    });
+    try {
+      return await Promise.race([credentialOf(step, call, refused), late]);
+    } finally {
+      call.watch.over();
+    }
   }
 
   // The value of the gateway's own credential; null: it has none; or a failure.
   async function credentialOf({ credential }, call, refused) {
     if (credential === null) return null;
     const report = (event, secret) => log(JSON.stringify({ event, secret }));
-    if (credential.kind === CREDENTIAL.GRANTED && call.env[credential.grant.secret]) {
-      return (await granted(credential.grant, refused, call, core.now, log)) ?? FAILURE.NO_TOKEN;
-    }
     if (credential.kind === CREDENTIAL.SIGNED) {
       return (await signed(credential, call.env, core.now(), report)) ?? FAILURE.SECRET_MISSING;
     }
     const name = credential.name ?? credential.grant.secret;
     const secret = call.env[name];
-    if (typeof secret === "string" && secret !== "") return secret;
-    report("secret_missing", name);
-    return FAILURE.SECRET_MISSING;
+    if (typeof secret !== "string" || secret === "") {
+      report("secret_missing", name);
+      return FAILURE.SECRET_MISSING;
+    }
+    if (credential.kind === CREDENTIAL.SECRET) return secret;
+    return (await granted(credential.grant, secret, refused, call, core.now, log)) ?? FAILURE.NO_TOKEN;
   }
 
   // Makes one call, in time. What is tried only once ends with its request and needs no signal to be aborted by:
