@@ -46,6 +46,8 @@ export function createGateway(core, cold, log) {
       noted: null,
       answer: null,
       controller: null,
+      // After how many milliseconds of its attempt a call was made again; 0: it was not.
+      repeated: 0,
       // What the body takes of an isolate's room, and what answers take: that of an attempt that failed is given
       // back before the next one.
       hold: null,
@@ -84,11 +86,12 @@ export function createGateway(core, cold, log) {
           call.answer = null;
           call.answers?.release();
           call.controller = null;
+          call.repeated = 0;
           const began = core.now();
           const failure = await (step.mock ? mocked(step, call) : reach(step, call, began));
           const { flight } = step;
           if (failure !== 0) {
-            step = resume(call).unanswered(flight, failure);
+            step = resume(call).unanswered(flight, failure, call.repeated);
             break;
           }
           call.noted = core.note(call.response);
@@ -98,10 +101,10 @@ export function createGateway(core, cold, log) {
             const read = await readAnswer(step.whole, within, call);
             const failed = typeof read === "string";
             if (!failed) call.answer = read;
-            step = resume(call).whole(flight, status, call.noted, failed ? answerFailure(read, call) : 0, failed ? null : read);
+            step = resume(call).whole(flight, status, call.noted, call.repeated, failed ? answerFailure(read, call) : 0, failed ? null : read);
             break;
           }
-          step = resume(call).answered(flight, status, call.noted);
+          step = resume(call).answered(flight, status, call.noted, call.repeated);
           break;
         }
         case TELL.METER: {
@@ -142,10 +145,10 @@ export function createGateway(core, cold, log) {
         case TELL.COLD: {
           const response = await coldly(step, call);
           if (response === null) {
-            step = resume(call).unanswered(step.flight, FAILURE.UNREACHABLE);
+            step = resume(call).unanswered(step.flight, FAILURE.UNREACHABLE, 0);
             break;
           }
-          const settled = resume(call).answered(step.flight, response.status, {});
+          const settled = resume(call).answered(step.flight, response.status, {}, 0);
           if (settled.log !== null) log(settled.log);
           return response;
         }
@@ -227,8 +230,10 @@ export function createGateway(core, cold, log) {
       call.ctx.waitUntil(credentialOf(step, call, refused));
       return failure;
     }
+    const answered = core.now() - began;
     own = await credentialInTime(step, call, refused, left());
     if (typeof own === "number" || left() <= 0) return failure;
+    call.repeated = Math.max(1, answered);
     discard(call);
     call.controller = null;
     return send(step, call, own, left());

@@ -292,6 +292,8 @@ describe("a token that the gateway is granted", () => {
     const answer = await get("/granted/v1/it");
     assert.equal(answer.status, 200);
     assert.deepEqual(upstream.requests.map(({ headers }) => headers.authorization), ["Bearer granted-1", "Bearer granted-2"]);
+    const { attempts } = await gateway.line(answer.headers.get("x-request-id"));
+    assert.deepEqual(attempts.map(({ status, failed }) => [status, failed]), [[401, "refused"], [200, undefined]]);
     // An upstream that takes none of them is asked twice at the most, and the server is left alone.
     upstream.requests.length = 0;
     serve = (request, response) => json(response, {}, 401);

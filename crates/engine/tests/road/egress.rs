@@ -138,6 +138,25 @@ fn a_number_keeps_its_digits() {
 }
 
 #[test]
+fn a_call_that_was_made_again_is_two_attempts_in_the_log() {
+    let mut world = world(&granted(), |_| {});
+    world.again = 40;
+    let answer = world.send(&pet().by("demo"));
+    assert_eq!(answer.status, 200);
+    let attempts = answer.log()["attempts"].clone();
+    assert_eq!(attempts.as_array().map(Vec::len), Some(2), "{attempts}");
+    assert_eq!(
+        (&attempts[0]["status"], &attempts[0]["failed"], &attempts[0]["ms"]),
+        (&json!(401), &json!("refused"), &json!(40))
+    );
+    assert_eq!(
+        (&attempts[1]["status"], &attempts[1]["failed"]),
+        (&json!(200), &Value::Null)
+    );
+    assert_eq!(attempts[0]["to"], attempts[1]["to"]);
+}
+
+#[test]
 fn a_token_with_more_than_fits_is_refused_and_not_cut() {
     let mut world = world(&signed(), |_| {});
     let answer = world.send(&pet_of(INLINE, &json!({ "email": "m".repeat(4096) })));
