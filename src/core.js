@@ -204,11 +204,13 @@ export function createCore(module, { now, fill, report }) {
       return next();
     },
 
-    // `noted` is what `note` said of the answer.
-    answered(flight, status, noted) {
-      let size = 8;
+    // `noted` is what `note` said of the answer; `repeated`, after how many milliseconds the call was made again,
+    // or 0.
+    answered(flight, status, noted, repeated) {
+      let size = 16;
       for (const name of facts.answer) size += room(noted[name] ?? null);
       event(ASK.ANSWERED, flight, size);
+      wire.ms(repeated);
       wire.u8(0);
       wire.u16(status);
       for (const name of facts.answer) wire.text(noted[name] ?? null);
@@ -216,10 +218,11 @@ export function createCore(module, { now, fill, report }) {
     },
 
     // `answered` and `answer` in one, for what was read at once.
-    whole(flight, status, noted, failure, bytes) {
-      let size = 8 + (bytes === null ? 0 : bytes.length);
+    whole(flight, status, noted, repeated, failure, bytes) {
+      let size = 16 + (bytes === null ? 0 : bytes.length);
       for (const name of facts.answer) size += room(noted[name] ?? null);
       event(ASK.WHOLE, flight, size);
+      wire.ms(repeated);
       wire.u16(status);
       for (const name of facts.answer) wire.text(noted[name] ?? null);
       wire.u8(failure);
@@ -228,8 +231,9 @@ export function createCore(module, { now, fill, report }) {
     },
 
     // `failure` is one of `FAILURE`.
-    unanswered(flight, failure) {
-      event(ASK.ANSWERED, flight, 1);
+    unanswered(flight, failure, repeated) {
+      event(ASK.ANSWERED, flight, 9);
+      wire.ms(repeated);
       wire.u8(failure);
       return next();
     },

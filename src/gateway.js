@@ -46,6 +46,8 @@ export function createGateway(core, cold, log) {
       noted: null,
       answer: null,
       controller: null,
+      // After how many milliseconds of its attempt a call was made again; 0: it was not.
+      repeated: 0,
       // What the body takes of an isolate's room, and what answers take: that of an attempt that failed is given
       // back before the next one.
       hold: null,
@@ -84,11 +86,12 @@ export function createGateway(core, cold, log) {
           call.answer = null;
           call.answers?.release();
           call.controller = null;
+          call.repeated = 0;
           const began = core.now();
           const failure = await (step.mock ? mocked(step, call) : reach(step, call, began));
           const { flight } = step;
           if (failure !== 0) {
-            step = resume(call).unanswered(flight, failure);
+            step = resume(call).unanswered(flight, failure, call.repeated);
             break;
           }
           call.noted = core.note(call.response);
@@ -98,10 +101,10 @@ export function createGateway(core, cold, log) {
             const read = await readAnswer(step.whole, within, call);
             const failed = typeof read === "string";
             if (!failed) call.answer = read;
-            step = resume(call).whole(flight, status, call.noted, failed ? answerFailure(read, call) : 0, failed ? null : read);
+            step = resume(call).whole(flight, status, call.noted, call.repeated, failed ? answerFailure(read, call) : 0, failed ? null : read);
             break;
           }
-          step = resume(call).answered(flight, status, call.noted);
+          step = resume(call).answered(flight, status, call.noted, call.repeated);
           break;
         }
         case TELL.METER: {
@@ -142,10 +145,10 @@ export function createGateway(core, cold, log) {
         case TELL.COLD: {
           const response = await coldly(step, call);
           if (response === null) {
-            step = resume(call).unanswered(step.flight, FAILURE.UNREACHABLE);
+            step = resume(call).unanswered(step.flight, FAILURE.UNREACHABLE, 0);
             break;
           }
-          const settled = resume(call).answered(step.flight, response.status, {});
+          const settled = resume(call).answered(step.flight, response.status, {}, 0);
           if (settled.log !== null) log(settled.log);
           return response;
         }
@@ -212,41 +215,60 @@ export function createGateway(core, cold, log) {
     return 0;
   }
 
-  // Fetches what a step asks for; 0, or why there is no answer. A granted token that the upstream does not
-  // take is dropped, and the call is made once more with another one, if there is, and the body can be sent again.
+  // Fetches what a step asks for; 0, or why there is no answer. Where the upstream does not take a granted token,
+  // the call is made once more with another one, if there is, and the body can be sent again: a 401 says that
+  // nothing was done (RFC 9110, 15.5.2), whatever the method.
   async function reach(step, call, began) {
-    let own = await credentialOf(step, call, null);
+    const left = () => step.within - (core.now() - began);
+    let own = await credentialInTime(step, call, null, left());
     if (typeof own === "number") return own;
-    const failure = await send(step, call, own, step.within - (core.now() - began));
+    if (left() <= 0) return FAILURE.NO_TOKEN;
+    const failure = await send(step, call, own, left());
     if (failure !== 0 || call.response.status !== 401 || step.credential?.kind !== CREDENTIAL.GRANTED) return failure;
     const refused = own;
     if (step.body === 1) {
-      call.ctx.waitUntil(granted(step.credential.grant, refused, call, core.now, log));
+      call.ctx.waitUntil(credentialOf(step, call, refused));
       return failure;
     }
-    own = await credentialOf(step, call, refused);
-    const left = step.within - (core.now() - began);
-    if (typeof own === "number" || own === refused || left <= 0) return failure;
+    const answered = core.now() - began;
+    own = await credentialInTime(step, call, refused, left());
+    if (typeof own === "number" || left() <= 0) return failure;
+    call.repeated = Math.max(1, answered);
     discard(call);
     call.controller = null;
-    return send(step, call, own, left);
+    return send(step, call, own, left());
+  }
+
+  // The same as `credentialOf`, in the time that its call has: what is spent waiting for it is the call's.
+  async function credentialInTime(step, call, refused, within) {
+    const waits = step.credential !== null && step.credential.kind !== CREDENTIAL.SECRET;
+    if (!waits) return credentialOf(step, call, refused);
+    const late = new Promise((resolve) => {
+      const over = () => resolve(call.watch.gone() ? FAILURE.ABANDONED : FAILURE.NO_TOKEN);
+      call.watch.within(Math.max(1, within), over);
+    });
+    try {
+      return await Promise.race([credentialOf(step, call, refused), late]);
+    } finally {
+      call.watch.over();
+    }
   }
 
   // The value of the gateway's own credential; null: it has none; or a failure.
   async function credentialOf({ credential }, call, refused) {
     if (credential === null) return null;
     const report = (event, secret) => log(JSON.stringify({ event, secret }));
-    if (credential.kind === CREDENTIAL.GRANTED && call.env[credential.grant.secret]) {
-      return (await granted(credential.grant, refused, call, core.now, log)) ?? FAILURE.NO_TOKEN;
-    }
     if (credential.kind === CREDENTIAL.SIGNED) {
       return (await signed(credential, call.env, core.now(), report)) ?? FAILURE.SECRET_MISSING;
     }
     const name = credential.name ?? credential.grant.secret;
     const secret = call.env[name];
-    if (typeof secret === "string" && secret !== "") return secret;
-    report("secret_missing", name);
-    return FAILURE.SECRET_MISSING;
+    if (typeof secret !== "string" || secret === "") {
+      report("secret_missing", name);
+      return FAILURE.SECRET_MISSING;
+    }
+    if (credential.kind === CREDENTIAL.SECRET) return secret;
+    return (await granted(credential.grant, secret, refused, call, core.now, log)) ?? FAILURE.NO_TOKEN;
   }
 
   // Makes one call, in time. What is tried only once ends with its request and needs no signal to be aborted by:

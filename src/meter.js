@@ -8,25 +8,31 @@ import { createGrant } from "./grant.js";
 const KEY = "state";
 // Where the object of a grant, which is never that of a subject, keeps its token.
 const TOKEN = "token";
+// The least time until an alarm of a grant, in milliseconds.
+const SELDOM = 10_000;
 
 export function createMeter(core, log) {
   return class Meter extends DurableObject {
     #state = null;
     #grant = null;
 
-    // A token of a grant: see `createGrant`.
-    token(grant, refused) {
+    // A token of a grant: see `createGrant`. An older version's method has another name: its questions are others.
+    granted(asked) {
       const { kv } = this.ctx.storage;
       const store = {
         get: () => kv.get(TOKEN) ?? null,
-        put: (token) => {
-          kv.put(TOKEN, token);
-          // What has ended is forgotten.
-          if (token !== null) this.ctx.storage.setAlarm(token.good);
+        put: (state) => {
+          kv.put(TOKEN, state);
+          this.#forget(state);
         },
       };
-      this.#grant ??= createGrant(store, this.env, core.now, log);
-      return this.#grant.token(grant, refused);
+      this.#grant ??= createGrant(store, core.now, log);
+      return this.#grant.token(asked);
+    }
+
+    // What is over of a grant is forgotten, and looked after no more often than once a while.
+    #forget({ good, resting, doubted }) {
+      return this.ctx.storage.setAlarm(Math.max(good, resting, doubted, Date.now() + SELDOM));
     }
 
     #load() {
@@ -49,9 +55,9 @@ export function createMeter(core, log) {
     }
 
     async alarm() {
-      const { good } = this.ctx.storage.kv.get(TOKEN) ?? { good: 0 };
-      if (good > core.now()) {
-        await this.ctx.storage.setAlarm(good);
+      const granted = this.ctx.storage.kv.get(TOKEN);
+      if (granted !== undefined && Math.max(granted.good, granted.resting, granted.doubted) > core.now()) {
+        await this.#forget(granted);
         return;
       }
       const { bytes, stored } = this.#load();

@@ -4,12 +4,15 @@
 
 import { ALGORITHMS } from "./crypto.js";
 
-// How many tokens are kept; the oldest goes first.
+// How many tokens are kept; the one that was used least recently goes first.
 const MAX_TOKENS = 1_000;
 // The text of a header is ASCII, that of claims may not be.
 const encoder = new TextEncoder();
 const tokens = new Map();
-// Imported keys by the name of their secret, each with the text that it was made of.
+// How far the clock of who verifies may be behind, in seconds, or a tenth of a token's lifetime where that is
+// less: `iat` lies so far back. `exp` lies a lifetime after `iat`, so no token is good for longer than was written.
+const SKEW = 5;
+// Imported keys by algorithm and the name of their secret, each with the text that it was made of.
 const imported = new Map();
 
 // A token, or null: its key is not there, or not what it should be; `report` is told which.
@@ -19,30 +22,43 @@ export async function signed({ algorithm, key: name, claims, lifetime }, env, no
     report("secret_missing", name);
     return null;
   }
-  const place = `${name} ${lifetime} ${claims}`;
+  const place = `${algorithm} ${name} ${lifetime} ${claims}`;
   const known = tokens.get(place);
-  if (known !== undefined && known.text === text && now >= known.from && now < known.until) return known.token;
+  if (known !== undefined && known.text === text && now >= known.from && now < known.until) {
+    tokens.delete(place);
+    tokens.set(place, known);
+    return known.token;
+  }
   const key = await keyOf(algorithm, name, text);
   if (key === null) {
     report("secret_malformed", name);
     return null;
   }
-  const iat = Math.floor(now / 1000);
+  const made = Math.floor(now / 1000);
+  const iat = made - Math.min(SKEW, Math.floor(lifetime / 10_000));
   const head = base64url(encoder.encode(JSON.stringify({ alg: algorithm, typ: "JWT", kid: key.kid })));
   // The core's text is an object with at least `iss` and `aud`.
   const body = `${claims.slice(0, -1)},"iat":${iat},"exp":${iat + lifetime / 1000}}`;
   const input = `${head}.${base64url(encoder.encode(body))}`;
-  const signature = await crypto.subtle.sign(ALGORITHMS[algorithm].verify, key.signs, encoder.encode(input));
+  let signature;
+  try {
+    signature = await crypto.subtle.sign(ALGORITHMS[algorithm].verify, key.signs, encoder.encode(input));
+  } catch {
+    report("signing_failed", name);
+    return null;
+  }
   const token = `${input}.${base64url(new Uint8Array(signature))}`;
+  tokens.delete(place);
   if (tokens.size >= MAX_TOKENS) tokens.delete(tokens.keys().next().value);
-  tokens.set(place, { token, text, from: iat * 1000, until: iat * 1000 + lifetime / 2 });
+  tokens.set(place, { token, text, from: made * 1000, until: made * 1000 + lifetime / 2 });
   return token;
 }
 
 // The private key of a JWK; null if it is none of the algorithm. A bad one is tried again with each request
 // that needs it: it costs no more than one that is good.
 async function keyOf(algorithm, name, text) {
-  const known = imported.get(name);
+  const place = `${algorithm} ${name}`;
+  const known = imported.get(place);
   if (known !== undefined && known.text === text) return known;
   try {
     const { kty, crv, x, y, d, kid } = JSON.parse(text);
@@ -56,7 +72,7 @@ async function keyOf(algorithm, name, text) {
     const signature = await crypto.subtle.sign(how.verify, signs, probe);
     if (!(await crypto.subtle.verify(how.verify, opens, signature, probe))) return null;
     const key = { text, kid, signs };
-    imported.set(name, key);
+    imported.set(place, key);
     return key;
   } catch {
     return null;

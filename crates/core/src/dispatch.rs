@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 7;
+pub const WIRE: u32 = 8;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -301,11 +301,13 @@ impl Started {
     }
 
     /// WHOLE: as ANSWERED and ANSWER in one, for an answer that was read at once: the time, a random
-    /// number, what is in flight, the head, then the bytes or why there are none.
+    /// number, what is in flight, after how many milliseconds the call was made again (0: it was not), the head,
+    /// then the bytes or why there are none.
     fn whole(&mut self, reader: &mut Reader<'_>) -> Option<Next> {
         let now = reader.ms()?;
         let random = reader.u64()?;
-        let flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        let mut flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        flight.repeated(reader.ms()?);
         #[cfg(feature = "faults")]
         fault(flight.base.query.contains("fault=answered"), "answered");
         let head = answer_head(reader)?;
@@ -353,12 +355,15 @@ impl Started {
         Some((self.engine.begin(&head, now, &random), now))
     }
 
-    /// All others: the time, a random number, what is in flight, then what the event says. The time comes with
-    /// what is next.
+    /// All others: the time, a random number, what is in flight, then what the event says (ANSWERED begins with
+    /// when the call was made again, as WHOLE). The time comes with what is next.
     fn resume(&mut self, op: u8, reader: &mut Reader<'_>) -> Option<(Next, u64)> {
         let now = reader.ms()?;
         let random = reader.u64()?;
-        let flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        let mut flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        if op == ask::ANSWERED {
+            flight.repeated(reader.ms()?);
+        }
         #[cfg(feature = "faults")]
         for (asked, place) in [(ask::ANSWERED, "answered"), (ask::STREAMED, "streamed")] {
             fault(

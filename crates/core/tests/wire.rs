@@ -503,6 +503,7 @@ fn a_call_travels_from_begin_to_finish_through_fresh_instances() {
             ("https://pets.example/pets", 0)
         );
         let answer = shell.event(ask::ANSWERED, &attempt.flight, |out| {
+            out.ms(0);
             out.u8(0);
             out.u16(200);
             for _ in 0..4 {
@@ -567,10 +568,12 @@ fn an_answer_that_was_read_at_once_is_judged_as_one_that_was_read_when_asked_for
         let mut shell = Shell::started();
         let attempt = attempted(&mut shell, br#"{"model":"m","messages":[]}"#);
         let whole = shell.event(ask::WHOLE, &attempt.flight, |out| {
+            out.ms(0);
             head(out, status, "application/json");
             tell(out);
         });
         let read = shell.event(ask::ANSWERED, &attempt.flight, |out| {
+            out.ms(0);
             out.u8(0);
             head(out, status, "application/json");
         });
@@ -582,11 +585,13 @@ fn an_answer_that_was_read_at_once_is_judged_as_one_that_was_read_when_asked_for
     let mut shell = Shell::started();
     let attempt = attempted(&mut shell, br#"{"model":"m","messages":[]}"#);
     let whole = shell.event(ask::WHOLE, &attempt.flight, |out| {
+        out.ms(0);
         head(out, 500, "text/plain");
         out.u8(0);
         out.bytes(b"oops");
     });
     let answered = shell.event(ask::ANSWERED, &attempt.flight, |out| {
+        out.ms(0);
         out.u8(0);
         head(out, 500, "text/plain");
     });
@@ -599,6 +604,7 @@ fn a_stream_travels_through_fresh_instances() {
     let body = br#"{"model":"m","stream":true,"messages":[]}"#;
     let attempt = attempted(&mut shell, body);
     let answer = shell.event(ask::ANSWERED, &attempt.flight, |out| {
+        out.ms(0);
         out.u8(0);
         head(out, 200, "text/event-stream");
     });

@@ -34,6 +34,25 @@ pub struct Flight {
     pub phase: Phase,
 }
 
+impl Flight {
+    /// Notes that its call was made again so many milliseconds after it was begun, as the upstream had not taken
+    /// the gateway's token: two attempts for the log, of which the first was refused. 0: it was made once.
+    pub fn repeated(&mut self, after: u64) {
+        let attempts = &mut self.base.attempts;
+        let Some(last) = attempts.last_mut().filter(|_| after > 0) else {
+            return;
+        };
+        let again = AttemptRecord {
+            began: last.began.saturating_add(after),
+            ..last.clone()
+        };
+        last.took = after;
+        last.status = 401;
+        last.failed = Some(settle::AttemptFailure::Refused);
+        attempts.push(again);
+    }
+}
+
 /// Where a request is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Phase {

@@ -309,8 +309,8 @@ pub enum Value {
         /// How long it is good, in milliseconds.
         lifetime: u64,
     },
-    /// A token that is granted. Where the upstream answers 401 to it, it is dropped, and the call made once more
-    /// with another one if its body can be sent again.
+    /// A token that is granted. Where the upstream answers 401 to it, the call is made once more with another one, if
+    /// there is and its body can be sent again: see [`crate::Flight::repeated`].
     Granted(Box<GrantedToken>),
 }
 

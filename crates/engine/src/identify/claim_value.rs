@@ -2,19 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use turnpike_policy::{Claim, ClaimKind, MAX_NUMBER};
 
-use super::encoding::Members;
+use super::encoding::{Members, from_base64url};
 
 /// The most items of a list that are kept. A longer one is as if it were not there.
 const MAX_ITEMS: usize = 256;
+/// So many digits are the same again after they were read as a 64-bit float (its `DBL_DIG`).
+const EXACT_DIGITS: usize = 15;
 
 /// What a token says of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClaimValue {
     /// A text.
     Text(String),
-    /// A number, as its JSON text.
+    /// A number, as its JSON text, to the last digit.
     Number(String),
     /// True or false.
     Flag(bool),
@@ -56,18 +59,30 @@ impl ClaimValue {
     }
 }
 
-/// What a token says of the claims that the policy names, in their order.
-pub(super) fn kept(claims: &Members<Value>, named: &[Claim]) -> Vec<Option<ClaimValue>> {
-    named.iter().map(|claim| value(claims, claim)).collect()
+/// What a token says of the claims that the policy names, in their order. `input` is its header and payload as
+/// they were sent.
+pub(super) fn kept(claims: &Members<Value>, input: &str, named: &[Claim]) -> Vec<Option<ClaimValue>> {
+    named.iter().map(|claim| value(claims, input, claim)).collect()
 }
 
-fn value(claims: &Members<Value>, claim: &Claim) -> Option<ClaimValue> {
+fn value(claims: &Members<Value>, input: &str, claim: &Claim) -> Option<ClaimValue> {
     let (first, rest) = claim.path.split_first()?;
     let found = rest
         .iter()
         .try_fold(claims.get(first)?, |value, step| value.get(step))?;
     match found {
         Value::String(text) => Some(ClaimValue::Text(text.clone())),
+        // An integer beyond 64 bits or a fraction was read as a float, which has not the digits of all of them:
+        // two accounts must not become one.
+        Value::Number(number) if number.is_f64() => {
+            let written = literal(input, &claim.path)?;
+            let digits = written.bytes().filter(u8::is_ascii_digit).count();
+            Some(ClaimValue::Number(if digits > EXACT_DIGITS {
+                written
+            } else {
+                number.to_string()
+            }))
+        }
         Value::Number(number) => Some(ClaimValue::Number(number.to_string())),
         Value::Bool(flag) => Some(ClaimValue::Flag(*flag)),
         Value::Array(items) if claim.kind == Some(ClaimKind::Texts) && items.len() <= MAX_ITEMS => {
@@ -76,4 +91,16 @@ fn value(claims: &Members<Value>, claim: &Claim) -> Option<ClaimValue> {
         }
         _ => None,
     }
+}
+
+/// A claim as it was written.
+fn literal(input: &str, path: &[String]) -> Option<String> {
+    let (_, payload) = input.split_once('.')?;
+    let payload = from_base64url(payload)?;
+    let mut text = String::from_utf8(payload).ok()?;
+    for step in path {
+        let members: Members<Box<RawValue>> = serde_json::from_slice(text.as_bytes()).ok()?;
+        members.get(step)?.get().clone_into(&mut text);
+    }
+    Some(text)
 }

@@ -145,7 +145,7 @@ pub(super) fn check(
         Ok(identity.consumer)
     });
     let scopes = scopes(&claims.custom)?;
-    let kept = claim_value::kept(&claims.custom, &policy.claims);
+    let kept = claim_value::kept(&claims.custom, token.input, &policy.claims);
     let who = known.map(|consumer| Principal {
         consumer,
         issuer: Some(index),

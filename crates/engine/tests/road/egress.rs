@@ -109,6 +109,54 @@ fn a_signed_token_says_who_calls_and_what_is_declared_of_him() {
 }
 
 #[test]
+fn a_number_keeps_its_digits() {
+    let mut world = world(&signed(), |_| {});
+    for (sent, told) in [
+        ("9007199254740993", "9007199254740993"),
+        ("18446744073709551615", "18446744073709551615"),
+        ("-9223372036854775808", "-9223372036854775808"),
+        ("18446744073709551616", "18446744073709551616"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+        ("0.12345678901234567891", "0.12345678901234567891"),
+        // Which a float has as it is.
+        ("1.50", "1.5"),
+        ("1e2", "100.0"),
+    ] {
+        let level: Value = serde_json::from_str(&format!("\"@{sent}@\"")).expect("a text");
+        let token = crate::world::token_as(
+            INLINE,
+            |claims| claims["level"] = level.clone(),
+            |payload| payload.replace("\"@", "").replace("@\"", ""),
+        );
+        let answer = world.send(&pet().header("authorization", &format!("Bearer {token}")));
+        let header = answer.sent[0].headers["authorization"].as_str();
+        assert!(
+            header.ends_with(&format!("\"their_level\":{told}}}")),
+            "{sent}: {header}"
+        );
+    }
+}
+
+#[test]
+fn a_call_that_was_made_again_is_two_attempts_in_the_log() {
+    let mut world = world(&granted(), |_| {});
+    world.again = 40;
+    let answer = world.send(&pet().by("demo"));
+    assert_eq!(answer.status, 200);
+    let attempts = answer.log()["attempts"].clone();
+    assert_eq!(attempts.as_array().map(Vec::len), Some(2), "{attempts}");
+    assert_eq!(
+        (&attempts[0]["status"], &attempts[0]["failed"], &attempts[0]["ms"]),
+        (&json!(401), &json!("refused"), &json!(40))
+    );
+    assert_eq!(
+        (&attempts[1]["status"], &attempts[1]["failed"]),
+        (&json!(200), &Value::Null)
+    );
+    assert_eq!(attempts[0]["to"], attempts[1]["to"]);
+}
+
+#[test]
 fn a_token_with_more_than_fits_is_refused_and_not_cut() {
     let mut world = world(&signed(), |_| {});
     let answer = world.send(&pet_of(INLINE, &json!({ "email": "m".repeat(4096) })));

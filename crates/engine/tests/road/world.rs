@@ -277,6 +277,8 @@ pub(crate) struct World {
     /// The isolate has no room for what must be held back.
     pub(crate) full: bool,
     pub(crate) meter_down: bool,
+    /// After so many milliseconds a call is made again, as its token was not taken; 0: it is not.
+    pub(crate) again: u64,
     /// One object that cannot be reached.
     pub(crate) down: Option<&'static str>,
     /// One object that decides, and whose answer is lost.
@@ -326,6 +328,7 @@ impl World {
             meters: BTreeMap::new(),
             full: false,
             meter_down: false,
+            again: 0,
             down: None,
             mute: None,
             heard: 0,
@@ -409,7 +412,10 @@ impl World {
     /// Carries a request on, through bytes, in another instance every other time.
     pub(crate) fn resume(&mut self, flight: Option<Flight>, event: Event<'_>) -> Next {
         let bytes = postcard::to_allocvec(&flight.expect("something in flight")).expect("it serializes");
-        let flight: Flight = postcard::from_bytes(&bytes).expect("it deserializes");
+        let mut flight: Flight = postcard::from_bytes(&bytes).expect("it deserializes");
+        if matches!(event, Event::Answered(_)) {
+            flight.repeated(self.again);
+        }
         let random = self.rand();
         if self.replaces && random & 1 == 0 {
             if random.is_multiple_of(16) {
@@ -915,6 +921,15 @@ fn verify(algorithm: Algorithm, key: &str, input: &[u8], signature: &[u8]) -> bo
 
 /// A token of the consumer claim `app`, valid for ten minutes.
 pub(crate) fn token(issuer: &str, change: impl FnOnce(&mut Value)) -> String {
+    token_as(issuer, change, |claims| claims)
+}
+
+/// The same, with its claims written as `write` has them.
+pub(crate) fn token_as(
+    issuer: &str,
+    change: impl FnOnce(&mut Value),
+    write: impl FnOnce(String) -> String,
+) -> String {
     let seconds = NOW / 1000;
     let mut claims = json!({
         "iss": issuer, "aud": AUDIENCE, "sub": "somebody", "client_id": "app",
@@ -930,7 +945,7 @@ pub(crate) fn token(issuer: &str, change: impl FnOnce(&mut Value)) -> String {
     let input = format!(
         "{}.{}",
         base64url(header.to_string().as_bytes()),
-        base64url(claims.to_string().as_bytes())
+        base64url(write(claims.to_string()).as_bytes())
     );
     let signature = if algorithm == "HS256" {
         Hs256

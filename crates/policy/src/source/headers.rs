@@ -8,13 +8,7 @@ use super::scalars::Header;
 /// Why a request header never reaches an upstream, if that is so.
 pub(crate) fn never_forwarded(name: &str) -> Option<&'static str> {
     match name {
-        "authorization"
-        | "proxy-authorization"
-        | "cookie"
-        | "x-api-key"
-        | "api-key"
-        | "x-goog-api-key"
-        | "x-auth-token" => Some("it carries a credential"),
+        name if carries_credential(name) => Some("it carries a credential"),
         "host" | "content-length" | "expect" | "accept-encoding" | "content-encoding" => {
             Some("the gateway makes its own")
         }
@@ -24,6 +18,30 @@ pub(crate) fn never_forwarded(name: &str) -> Option<&'static str> {
         name if hop_by_hop(name) => Some("it belongs to one connection"),
         _ => None,
     }
+}
+
+/// Why a header that reaches an upstream cannot be the policy's, be it for a claim or for a credential, if that is
+/// so.
+pub(crate) fn made_by_gateway(name: &str) -> Option<&'static str> {
+    match name {
+        "traceparent" | "tracestate" | "x-request-id" => Some("the gateway makes its own"),
+        name if name.starts_with("content-") || name.starts_with("accept") => Some("it is about the body"),
+        name if carries_credential(name) => None,
+        name => never_forwarded(name),
+    }
+}
+
+fn carries_credential(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "proxy-authorization"
+            | "cookie"
+            | "x-api-key"
+            | "api-key"
+            | "x-goog-api-key"
+            | "x-auth-token"
+    )
 }
 
 /// Why an answer's header never reaches a client, if that is so.

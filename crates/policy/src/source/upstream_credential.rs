@@ -9,6 +9,7 @@ use super::conditions::ClaimText;
 use super::containers::{List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
+use super::headers::made_by_gateway;
 use super::overlays::Upstream;
 use super::reader::Spanned;
 use super::scalars::{Duration, Header, Prefix, Scope, SecretName, Token};
@@ -105,7 +106,16 @@ pub(crate) fn compile(
     checker: &mut Checker,
 ) -> Option<UpstreamCredential> {
     let header = fields.header.as_ref()?;
-    if let Some(twin) = checker.floor.forward.iter().find(|known| same(known, &header.0)) {
+    if let Some(why) = made_by_gateway(&header.0.replace('_', "-")) {
+        checker
+            .report()
+            .error(
+                Code::BadHeader,
+                header.span,
+                format!("{} cannot carry a credential: {why}", quote(&header.0)),
+            )
+            .help("write `authorization`, or the header of their own that the upstream reads");
+    } else if let Some(twin) = checker.floor.forward.iter().find(|known| same(known, &header.0)) {
         let message = format!(
             "a client could send {} itself, by {}",
             quote(&header.0),

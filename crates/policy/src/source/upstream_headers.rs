@@ -3,7 +3,7 @@
 use super::apis::ApiFile;
 use super::compile::Checker;
 use super::diagnostic::{Code, Span};
-use super::headers::never_forwarded;
+use super::headers::{made_by_gateway, never_forwarded};
 use super::secrets::quote;
 use crate::UpstreamHeader;
 
@@ -101,11 +101,7 @@ fn refused(name: &str, api: &ApiFile) -> Option<&'static str> {
     if credentials.any(|header| same(&header.0, &name)) {
         return Some("it carries the gateway's credential");
     }
-    match name.as_str() {
-        "traceparent" | "tracestate" | "x-request-id" => Some("the gateway makes its own"),
-        name if name.starts_with("content-") || name.starts_with("accept") => Some("it is about the body"),
-        _ => None,
-    }
+    made_by_gateway(&name)
 }
 
 /// Whether some upstreams, which read headers as variables of an environment, take two names for one.

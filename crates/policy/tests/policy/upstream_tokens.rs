@@ -156,7 +156,42 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         SIGNING,
         "{ header: accept, signed: { audience: a } }",
-        "a client could send `accept` itself",
+        "`accept` cannot carry a credential: it is about the body",
+    ),
+    (
+        SIGNING,
+        "{ header: X_Request_Id, secret: A }",
+        "`x_request_id` cannot carry a credential: the gateway makes its own",
+    ),
+    (
+        SIGNING,
+        "{ header: traceparent, secret: A }",
+        "`traceparent` cannot carry a credential: the gateway makes its own",
+    ),
+    (
+        SIGNING,
+        "{ header: host, secret: A }",
+        "`host` cannot carry a credential: the gateway makes its own",
+    ),
+    (
+        SIGNING,
+        "{ header: content-length, signed: { audience: a } }",
+        "`content-length` cannot carry a credential: it is about the body",
+    ),
+    (
+        SIGNING,
+        "{ header: transfer-encoding, secret: A }",
+        "`transfer-encoding` cannot carry a credential: it belongs to one connection",
+    ),
+    (
+        SIGNING,
+        "{ header: x-forwarded-for, secret: A }",
+        "`x-forwarded-for` cannot carry a credential: a client could forge it",
+    ),
+    (
+        SIGNING,
+        "{ header: cf-connecting-ip, secret: A }",
+        "`cf-connecting-ip` cannot carry a credential: it belongs to the platform or the gateway",
     ),
     (
         SIGNING,
