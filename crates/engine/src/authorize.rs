@@ -35,8 +35,17 @@ pub enum Permitted {
     Models,
     /// The description of one model.
     ModelCard(u32),
-    /// What the caller may still do.
-    Standing,
+    /// What the caller may still do: by its plan, or in calls of this.
+    Standing(Option<Seen>),
+}
+
+/// Something whose limits are looked at (indices into the policy's lists).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seen {
+    /// A version of an API.
+    Api(u32),
+    /// A model.
+    Model(u32),
 }
 
 /// What conditions may ask of a request.
@@ -152,9 +161,59 @@ pub fn for_model_list(caller: Principal) -> Permit {
 
 /// The right to see what one may still do, which everybody has who is known.
 pub fn for_standing(caller: Principal) -> Permit {
+    looking(caller, None)
+}
+
+/// The right to see what one may still do with a model, which everybody has who may call it.
+pub fn for_standing_of_model(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
+    let index = granted(policy, &caller, name)?;
+    Ok(looking(caller, Some(Seen::Model(index))))
+}
+
+/// The right to see what one may still do with a version of an API (`petstore/v1`), which everybody has who may call
+/// one of its operations.
+pub fn for_standing_of_api(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
+    let consumer = consumer(policy, caller.consumer)?;
+    let is = |api: &turnpike_policy::Api| name.split_once('/') == Some((&*api.name, &*api.version));
+    let places = (0_u32..).zip(&policy.apis);
+    let index = places.clone().find_map(|(index, api)| is(api).then_some(index));
+    let allowed = index.filter(|index| {
+        let (first, end) = (first_of(policy, *index), first_of(policy, index + 1));
+        (first..end).any(|operation| consumer.operations.allows(operation))
+    });
+    match allowed {
+        Some(index) => Ok(looking(caller, Some(Seen::Api(index)))),
+        // What one may not call is not told apart from what does not exist.
+        None => Err(Refusal::new(
+            Code::NotFound,
+            "There is no such version of an API here that you may call: name it as in `petstore/v1`.",
+        )
+        .about("api")),
+    }
+}
+
+/// Where the operations of a version begin; they lie in the order of the versions.
+fn first_of(policy: &Compiled, api: u32) -> u32 {
+    let (mut low, mut high) = (0, policy.operations.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if policy
+            .operations
+            .get(middle)
+            .is_some_and(|operation| operation.api < api)
+        {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    u32::try_from(low).unwrap_or(u32::MAX)
+}
+
+fn looking(caller: Principal, at: Option<Seen>) -> Permit {
     Permit {
         caller: Some(caller),
-        to: Permitted::Standing,
+        to: Permitted::Standing(at),
         _proof: (),
     }
 }

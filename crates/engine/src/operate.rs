@@ -144,9 +144,29 @@ pub(crate) fn look_at(policy: &Compiled, caller: &Principal, query: &str) -> Res
     })
 }
 
+/// What a caller asks for whose own limits it looks at.
+pub(crate) enum Of {
+    /// The name of a model.
+    Model(String),
+    /// The name and the version of an API.
+    Api(String),
+}
+
+/// What a query asks for; `None`: something else.
+pub(crate) fn seen(query: &str) -> Option<Of> {
+    let (name, value) = query.strip_prefix('?').unwrap_or(query).split_once('=')?;
+    let value = String::from_utf8(decoded(value).into_owned()).ok()?;
+    match name {
+        _ if value.contains('&') => None,
+        "model" => Some(Of::Model(value)),
+        "api" => Some(Of::Api(value)),
+        _ => None,
+    }
+}
+
 fn no_such_parameter() -> Refusal {
-    let detail =
-        "/_turnpike/limits takes `consumer`, the name of one, and `limit`, the name of a limit, each once.";
+    let detail = "/_turnpike/limits takes one of `model`, the name of one, and `api`, such as `petstore/v1`; of \
+        operators `consumer`, the name of one, and `limit`, the name of a limit, each once.";
     Refusal::new(Code::InvalidRequest, detail)
 }
 

@@ -101,10 +101,16 @@ impl<'a> CreditRow<'a> {
     }
 }
 
-/// The page of a caller, as JSON. What is counted for single APIs, operations, models and upstreams is not
-/// among it: calls of these say how they stand.
-pub(crate) fn page(consumer: &Consumer, plan: &Plan, standings: &[(u32, Standing)]) -> Vec<u8> {
-    let rows = (0_u32..).zip(&plan.limits).filter_map(|(place, limit)| {
+/// The page of a caller, as JSON: the limits of its plan or, where it asks for an API or a model, all that hold in
+/// calls of that. What is counted for single operations, and for the upstreams of models, is not among it: calls say
+/// how these stand.
+pub(crate) fn page(
+    consumer: &Consumer,
+    plan: &Plan,
+    limits: &[&Limit],
+    standings: &[(u32, Standing)],
+) -> Vec<u8> {
+    let rows = (0_u32..).zip(limits).filter_map(|(place, limit)| {
         let (_, standing) = standings.iter().find(|(of, _)| *of == place)?;
         (!limit.shadow).then(|| Row::new(&limit.id, limit, standing))
     });

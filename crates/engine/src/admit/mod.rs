@@ -24,7 +24,7 @@ use turnpike_policy::{Compiled, Limit, LimitKind, Plan, Precision, Unit, Zone};
 
 use crate::account::{self, Account};
 use crate::answer::Tried;
-use crate::authorize::{Permit, Permitted};
+use crate::authorize::{Permit, Permitted, Seen};
 use crate::error::{Code, Refusal};
 use crate::look;
 use crate::meter::lease::{Leases, Spent, Taken};
@@ -413,7 +413,7 @@ impl<'a> Round<'a> {
             limits,
             groups,
             asks,
-            cost: u32::from(permit.to != Permitted::Standing),
+            cost: u32::from(!matches!(permit.to, Permitted::Standing(_))),
             zones: &policy.zones,
             now,
         })
@@ -496,7 +496,7 @@ impl<'a> Round<'a> {
             Vec::new()
         };
         let accounts = self.held(&asked);
-        let looks = permit.to == Permitted::Standing;
+        let looks = matches!(permit.to, Permitted::Standing(_));
         Reservation {
             permit,
             headers,
@@ -615,12 +615,15 @@ pub(crate) fn limits_of<'a>(
     };
     let own: &[Limit] = match &permit.to {
         Permitted::Operation(index) => &look::api(policy, look::operation(policy, *index)?.api)?.limits,
-        Permitted::Model(index, _) => &look::model(policy, *index)?.limits,
-        Permitted::Models | Permitted::ModelCard(_) | Permitted::Standing => &[],
+        Permitted::Standing(Some(Seen::Api(index))) => &look::api(policy, *index)?.limits,
+        Permitted::Model(index, _) | Permitted::Standing(Some(Seen::Model(index))) => {
+            &look::model(policy, *index)?.limits
+        }
+        Permitted::Models | Permitted::ModelCard(_) | Permitted::Standing(None) => &[],
     };
     let of_plan = plan.map_or(&[][..], |plan| &plan.limits);
     // Only a model's call uses tokens or money.
-    let budgets = matches!(permit.to, Permitted::Model(..) | Permitted::Standing);
+    let budgets = matches!(permit.to, Permitted::Model(..) | Permitted::Standing(_));
     let counts = |limit: &&Limit| {
         budgets || !matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes)
     };

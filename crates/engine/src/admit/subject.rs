@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use turnpike_policy::{Compiled, Consumer, Limit, LimitKind, Precision, Split, SubjectPart, Unit};
 
 use crate::accept::hex;
-use crate::authorize::Permitted;
+use crate::authorize::{Permitted, Seen};
 use crate::error::Refusal;
 use crate::identify::Principal;
 use crate::{look, shield};
@@ -44,6 +44,8 @@ pub(crate) struct Called<'a> {
 pub(crate) enum What {
     Operation(u32),
     Model(u32),
+    /// A version of an API, as far as its operations do not matter.
+    Api(u32),
     /// Lists and cards of models.
     Card,
     /// How limits stand.
@@ -54,9 +56,10 @@ impl From<&Permitted> for What {
     fn from(permitted: &Permitted) -> Self {
         match permitted {
             Permitted::Operation(index) => Self::Operation(*index),
-            Permitted::Model(index, _) => Self::Model(*index),
+            Permitted::Model(index, _) | Permitted::Standing(Some(Seen::Model(index))) => Self::Model(*index),
             Permitted::Models | Permitted::ModelCard(_) => Self::Card,
-            Permitted::Standing => Self::Standing,
+            Permitted::Standing(None) => Self::Standing,
+            Permitted::Standing(Some(Seen::Api(index))) => Self::Api(*index),
         }
     }
 }
@@ -228,7 +231,7 @@ impl Called<'_> {
             }
             // All that is the caller's is shown.
             What::Standing => true,
-            What::Operation(_) | What::Card => !of_models && limit.models.is_empty(),
+            What::Operation(_) | What::Api(_) | What::Card => !of_models && limit.models.is_empty(),
         })
     }
 
@@ -270,6 +273,11 @@ impl Called<'_> {
                     let _ = write!(text, "#{}", operation.id);
                 }
                 Some(text)
+            }
+            (SubjectPart::Api, What::Api(index)) => Some(look::api(self.policy, index)?.name.clone()),
+            (SubjectPart::Upstream, What::Api(index)) => {
+                let api = look::api(self.policy, index)?;
+                Some(format!("{}/{}", api.name, api.version))
             }
             _ => None,
         })

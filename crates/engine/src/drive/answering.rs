@@ -37,7 +37,7 @@ impl Engine {
         match &reservation.permit().to {
             Permitted::Models => self.model_list(&reservation, base, at),
             Permitted::ModelCard(index) => self.model_card(*index, base, at),
-            Permitted::Standing => self.standing(&reservation, base, at),
+            Permitted::Standing(_) => self.standing(&reservation, base, at),
             Permitted::Operation(index) => {
                 let index = *index;
                 self.operation(&reservation, index, base, at)
@@ -721,7 +721,8 @@ impl Engine {
         let caller = caller.ok_or_else(|| look::broken("nobody asks for limits"))?;
         let consumer = look::consumer(&self.policy, caller.consumer)?;
         let plan = look::plan(&self.policy, consumer.plan)?;
-        let body = standing::page(consumer, plan, &reservation.standings);
+        let (_, limits) = admit::limits_of(&self.policy, reservation.permit())?;
+        let body = standing::page(consumer, plan, &limits, &reservation.standings);
         base.limits.clear();
         Ok(self.page(base, body, at))
     }

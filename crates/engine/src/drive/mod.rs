@@ -371,10 +371,7 @@ impl Engine {
                 }
                 self.admit(permit, base, at)
             }
-            Some(Destination::Limits) if base.query.is_empty() => {
-                self.admit(authorize::for_standing(caller), base, at)
-            }
-            Some(Destination::Limits) => self.look_at_another(&caller, base, at),
+            Some(Destination::Limits) => self.look(caller, base, at),
             Some(Destination::Credits) => self.credit(caller, base),
             Some(Destination::Denials) => self.list_denials(&caller, at),
             Some(Destination::Deny) => self.deny(caller, base),

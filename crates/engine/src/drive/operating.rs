@@ -5,13 +5,24 @@ use super::{Now, Outgoing};
 use crate::flight::{Base, Phase};
 use crate::identify::Principal;
 use crate::meter::correction::Report;
-use crate::operate::{self, Order};
+use crate::operate::{self, Of, Order};
 use crate::step::{BodyFailure, Finish, Step};
-use crate::{Engine, inspect, look, standing};
+use crate::{Engine, authorize, inspect, look, standing};
 
 impl Engine {
+    /// Shows a caller its own limits, or an operator those of another.
+    pub(super) fn look(&mut self, caller: Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
+        let permit = match operate::seen(&base.query) {
+            _ if base.query.is_empty() => authorize::for_standing(caller),
+            Some(Of::Model(name)) => authorize::for_standing_of_model(&self.policy, caller, &name)?,
+            Some(Of::Api(name)) => authorize::for_standing_of_api(&self.policy, caller, &name)?,
+            None => return self.look_at_another(&caller, base, at),
+        };
+        self.admit(permit, base, at)
+    }
+
     /// Shows an operator the limits of another consumer.
-    pub(super) fn look_at_another(&self, caller: &Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
+    fn look_at_another(&self, caller: &Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
         let order = operate::look_at(&self.policy, caller, &base.query)?;
         match order.ask(&self.policy, at.time)? {
             Some((object, ask)) => Ok((Step::Meter { object, ask }, Phase::Operating(order))),

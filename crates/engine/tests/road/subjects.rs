@@ -258,6 +258,64 @@ fn what_is_the_callers_own_is_tried_before_what_all_share_is_charged() {
     );
 }
 
+#[test]
+fn a_caller_sees_how_it_stands_with_an_api_and_a_model() {
+    let mut world = World::with(|compiled| {
+        for plan in compiled.plans.iter_mut().filter(|plan| plan.name == "minute") {
+            plan.limits = vec![of("all", quota(9), &[Consumer])];
+        }
+        for api in &mut compiled.apis {
+            api.limits = vec![
+                of("api", quota(7), &[Consumer, Api]),
+                of("up", quota(5), &[Upstream]),
+            ];
+        }
+        for model in compiled.models.iter_mut().filter(|model| model.name == "fast") {
+            model.limits = vec![of("model", quota(8), &[Consumer, Model])];
+        }
+    });
+    assert_eq!(world.send(&pets("minute", "")).status, 200);
+    assert_eq!(world.send(&ask("fast").by("minute")).status, 200);
+    let mut look = |query: &str| world.send(&Request::get(&format!("/_turnpike/limits{query}")).by("minute"));
+    let shown = |answer: &Answer| -> Vec<(String, u64)> {
+        let page = answer.json();
+        let rows = page["limits"].as_array().expect("limits").iter();
+        rows.map(|row| {
+            (
+                row["name"].as_str().unwrap().to_owned(),
+                row["remaining"].as_u64().unwrap(),
+            )
+        })
+        .collect()
+    };
+    let named = |rows: &[(&str, u64)]| -> Vec<(String, u64)> {
+        rows.iter()
+            .map(|(name, left)| ((*name).to_owned(), *left))
+            .collect()
+    };
+    assert_eq!(shown(&look("")), named(&[("all", 7)]));
+    assert_eq!(
+        shown(&look("?api=petstore/v2")),
+        named(&[("all", 7), ("api", 6), ("up", 4)])
+    );
+    assert_eq!(
+        shown(&look("?api=petstore%2Fv2")),
+        named(&[("all", 7), ("api", 6), ("up", 4)])
+    );
+    assert_eq!(shown(&look("?model=fast")), named(&[("all", 7), ("model", 7)]));
+    // To look costs nothing, and what one may not call is not there.
+    assert_eq!(shown(&look("?model=fast")), named(&[("all", 7), ("model", 7)]));
+    for (query, code) in [
+        ("?api=petstore/v9", "not_found"),
+        ("?api=petstore", "not_found"),
+        ("?model=nothing", "model_not_found"),
+        ("?model=fast&api=petstore/v2", "operator_required"),
+        ("?other=1", "operator_required"),
+    ] {
+        assert_eq!(look(query).code(), code, "{query}");
+    }
+}
+
 /// A request that is lost after so many answers of objects.
 fn lost_after(world: &mut World, request: &Request, answers: usize) {
     let mut next = world.begin(request);
