@@ -254,7 +254,7 @@ pub fn metered(
         .and_then(|answer| Answer::decode(answer).ok())
         .map(|answer| round.said(group, answer));
     if let Some(refused) = asked.refused {
-        return round.looked(policy, permit, asked, refused, answer.as_ref());
+        return round.looked(policy, permit, asked, refused, answer.as_ref(), memory);
     }
     if let Some(Lease { key, at, ask }) = todo
         .lease

@@ -23,8 +23,28 @@ const CAPACITY: usize = 4_096;
 pub struct Spread {
     /// Its own number, so that what it takes in advance is of one object.
     isolate: [u8; 16],
-    /// Subjects with nothing left, and until when that is believed, and nobody else is looked at.
-    full: HashMap<String, Timestamp>,
+    /// Subjects with nothing left, by their objects.
+    full: HashMap<String, Full>,
+}
+
+/// A subject with nothing left.
+#[derive(Debug)]
+struct Full {
+    /// Until when that is believed, and nobody else is looked at.
+    until: Timestamp,
+    /// What was found stricter when somebody else was.
+    stricter: Option<Stricter>,
+}
+
+/// A limit that holds a request back longer than the one that refused it first.
+#[derive(Clone, Debug)]
+pub(super) struct Stricter {
+    /// Its object, or what those of several objects begin with.
+    pub(super) object: String,
+    /// Its name there.
+    pub(super) limit: String,
+    /// When a request may pass it.
+    pub(super) ends: Timestamp,
 }
 
 impl Spread {
@@ -50,18 +70,36 @@ impl Spread {
 
     /// Whether nothing was left of it a moment ago.
     pub(super) fn is_full(&self, group: &Group<'_>, now: Timestamp) -> bool {
+        self.believed(group, now).is_some()
+    }
+
+    /// What was found stricter a moment ago, for who called with these groups.
+    pub(super) fn stricter(&self, group: &Group<'_>, now: Timestamp) -> Option<&Stricter> {
+        self.believed(group, now)?.stricter.as_ref()
+    }
+
+    fn believed(&self, group: &Group<'_>, now: Timestamp) -> Option<&Full> {
         // A clock that was set back must not make it last.
-        let full = |until: &Timestamp| now < *until && *until <= now.saturating_add(FULL);
-        self.full.get(&group.object).is_some_and(full)
+        let full = |full: &&Full| now < full.until && full.until <= now.saturating_add(FULL);
+        self.full.get(&group.object).filter(full)
     }
 
     /// Notes that nothing was left for a request.
     pub(super) fn refused(&mut self, group: &Group<'_>, now: Timestamp) {
         if self.full.len() >= CAPACITY {
-            self.full.retain(|_, until| now < *until);
+            self.full.retain(|_, full| now < full.until);
         }
         if self.full.len() < CAPACITY {
-            self.full.insert(group.object.clone(), now.saturating_add(FULL));
+            let until = now.saturating_add(FULL);
+            let stricter = None;
+            self.full.insert(group.object.clone(), Full { until, stricter });
+        }
+    }
+
+    /// Notes what was found stricter when the others were looked at.
+    pub(super) fn found(&mut self, group: &Group<'_>, stricter: Stricter) {
+        if let Some(full) = self.full.get_mut(&group.object) {
+            full.stricter = Some(stricter);
         }
     }
 }
