@@ -359,6 +359,7 @@ impl Asked {
     /// How it is asked.
     fn mode(&self, cost: u32) -> Mode {
         match self.turn {
+            _ if self.refused.is_some() => Mode::Look,
             Turn::Confirm(_) => Mode::Confirm,
             Turn::Reserve(_) if cost > 0 && self.place() + 1 < self.todo.len() => Mode::Try,
             Turn::Reserve(_) => Mode::Charge,
@@ -482,7 +483,8 @@ impl<'a> Round<'a> {
             part: 0,
             cost: self.cost,
             hold: if held { asked.uses.hold } else { 0 },
-            lease: lease.filter(|ask| self.cost > 0 && ask.life > 0 && mode != Mode::Try),
+            lease: lease
+                .filter(|ask| self.cost > 0 && ask.life > 0 && matches!(mode, Mode::Charge | Mode::Confirm)),
             limits: self.asked(group, todo.shard(), &asked.uses),
         };
         let bytes = if void { ask.encode_void() } else { ask.encode() };

@@ -6,14 +6,14 @@
 //! object refuses in the same isolate is told at once, of what was found then, where that is a limit of its own too.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Limit, LimitKind};
+use turnpike_policy::Compiled;
 
 use super::spread::Stricter;
 use super::subject::Group;
-use super::{Admission, Asked, Memory, Round, Turn, Unmetered, Uses, account, verdict};
+use super::{Admission, Asked, Memory, Round, Turn, Unmetered, verdict};
 use crate::authorize::Permit;
 use crate::error::Refusal;
-use crate::meter::{Answer, Outcome, Standing};
+use crate::meter::{Answer, Outcome};
 
 /// A refusal that waits until the other objects are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub(super) struct Refused {
 impl Round<'_> {
     /// An object of a group has refused, perhaps the second one of it: looks at the rest, or says so.
     pub(super) fn refuse(
-        mut self,
+        self,
         policy: &Compiled,
         permit: Permit,
         mut asked: Asked,
@@ -77,13 +77,12 @@ impl Round<'_> {
             upto: number(upto),
         });
         asked.turn = Turn::Reserve(number(place + 1));
-        self.cost = 0;
         Ok(self.ask_or_admit(policy, permit, asked)?)
     }
 
     /// Another object was looked at, after one had refused; `None`: it did not answer.
     pub(super) fn looked(
-        mut self,
+        self,
         policy: &Compiled,
         permit: Permit,
         mut asked: Asked,
@@ -92,18 +91,19 @@ impl Round<'_> {
         memory: &mut Memory,
     ) -> Result<Admission, Unmetered> {
         let place = asked.place();
-        self.cost = 0;
         if let Some(answer) = answer {
             let todo = asked.todo.get(place).ok_or_else(super::nobody_asked)?;
             let group = self.group(todo)?;
             // Of a part of a limit it is not known what the others have left.
-            let counted = group.limits.iter().zip(&answer.standings);
-            let whole = (0_u32..).zip(counted).filter(|_| group.split.is_none());
-            for (limit, (counted, standing)) in whole {
-                if holds(counted.limit, standing, &asked.uses) && standing.reset_ms > refused.wait {
-                    refused.todo = u32::try_from(place).unwrap_or(u32::MAX);
-                    (refused.limit, refused.wait) = (limit, standing.reset_ms);
-                }
+            if let Outcome::Refused {
+                limit,
+                retry_after_ms,
+            } = answer.outcome
+                && group.split.is_none()
+                && retry_after_ms > refused.wait
+            {
+                refused.todo = u32::try_from(place).unwrap_or(u32::MAX);
+                (refused.limit, refused.wait) = (limit, retry_after_ms);
             }
             asked.note(group, answer);
         }
@@ -172,13 +172,4 @@ fn told(limit: u32, retry_after_ms: u64) -> Answer {
         shadowed: 0,
         standings: Vec::new(),
     }
-}
-
-/// Whether a limit that stands so would hold back a request of such uses.
-fn holds(limit: &Limit, standing: &Standing, uses: &Uses) -> bool {
-    let needs = match limit.kind {
-        LimitKind::Budget { .. } => account::first(limit, uses.attempt(), uses.bytes),
-        LimitKind::Rate(_) | LimitKind::Quota { .. } | LimitKind::Concurrency { .. } => 1,
-    };
-    !limit.shadow && standing.remaining < needs
 }

@@ -138,16 +138,19 @@ pub enum Mode {
     Try,
     /// It is charged in place of what was tried; without that, as any other.
     Confirm,
+    /// It is judged as if it were charged, and is not.
+    Look,
 }
 
 impl Mode {
-    const ALL: [Self; 3] = [Self::Charge, Self::Try, Self::Confirm];
+    const ALL: [Self; 4] = [Self::Charge, Self::Try, Self::Confirm, Self::Look];
 
     const fn byte(self) -> u8 {
         match self {
             Self::Charge => 0,
             Self::Try => 1,
             Self::Confirm => 2,
+            Self::Look => 3,
         }
     }
 }

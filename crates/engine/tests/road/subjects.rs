@@ -322,6 +322,37 @@ fn a_caller_sees_how_it_stands_with_an_api_and_a_model() {
     }
 }
 
+#[test]
+fn a_rolling_budget_that_is_only_looked_at_names_when_there_is_room_for_the_call() {
+    let rolling = LimitKind::Budget {
+        count: 1_000,
+        window: turnpike_policy::Window::Rolling(3_600_000),
+        unit: Unit::Bytes,
+    };
+    let mut world = world(&[
+        of("ip", rate(3, 60_000), &[Address]),
+        of("bytes", rolling, &[Consumer]),
+    ]);
+    let call = |bytes: usize| {
+        Request::new("POST", "/petstore/v2/pets")
+            .by("minute")
+            .header("cf-connecting-ip", "192.0.2.1")
+            .body("application/json", format!("{:bytes$}", "{}").as_bytes())
+    };
+    // A little early, the most of it late: what comes back first is not enough for the next.
+    assert_eq!(world.send(&call(100)).status, 200);
+    world.now += 1_800_000;
+    for _ in 0..3 {
+        assert_eq!(world.send(&call(300)).status, 200);
+    }
+    let refused = world.send(&call(300));
+    assert_eq!(refused.code(), "budget_exceeded", "{}", refused.text());
+    let wait: u64 = refused.header("retry-after").expect("a header").parse().unwrap();
+    assert!((3_600..=3_800).contains(&wait), "{wait}");
+    world.now += wait * 1_000;
+    assert_eq!(world.send(&call(300)).status, 200);
+}
+
 /// A request that is lost after so many answers of objects.
 fn lost_after(world: &mut World, request: &Request, answers: usize) {
     let mut next = world.begin(request);

@@ -187,6 +187,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     let outcome = match judged {
         None => Outcome::Admitted,
         Some(Err(refused)) => refused.told(now, wall),
+        Some(Ok(_)) if ask.mode == Mode::Look => Outcome::Admitted,
         Some(Ok(judged)) => {
             shadowed = judged.shadowed;
             let requests = ask.cost.saturating_add(leased);
