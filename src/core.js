@@ -245,6 +245,15 @@ export function createCore(module, { now, fill, report }) {
       return next();
     },
 
+    // `status` is 0 where there is no answer, for `failure`; `bytes` of what is not in JSON are null.
+    decided(flight, status, failure, bytes) {
+      event(ASK.DECIDED, flight, 8 + (bytes === null ? 0 : bytes.length));
+      wire.u16(status);
+      if (status === 0) wire.u8(failure);
+      if (status === 200) wire.data(bytes);
+      return next();
+    },
+
     paused(flight) {
       event(ASK.PAUSED, flight, 0);
       return next();
@@ -363,6 +372,13 @@ function readStep(kind, wire) {
       step.hold = wire.readU32();
       step.within = wire.readMs();
       step.tracking = wire.readData();
+      break;
+    case TELL.DECIDE:
+      step.url = wire.readText();
+      step.body = wire.readText();
+      step.secret = wire.readText();
+      step.max = wire.readU32();
+      step.within = wire.readMs();
       break;
     case TELL.PAUSE:
       step.within = wire.readMs();

@@ -138,6 +138,11 @@ export function createGateway(core, cold, log) {
           step = resume(call).keys(step.flight, keys);
           break;
         }
+        case TELL.DECIDE: {
+          const { status, failure, bytes } = await askPoint(step, call);
+          step = resume(call).decided(step.flight, status, failure, bytes);
+          break;
+        }
         case TELL.PAUSE:
           await new Promise((resolve) => setTimeout(resolve, step.within));
           step = resume(call).paused(step.flight);
@@ -386,6 +391,47 @@ export function createGateway(core, cold, log) {
       return typeof read === "string" ? null : read;
     } catch {
       return null;
+    } finally {
+      watch.over();
+      hold.release();
+    }
+  }
+
+  // Asks a decision point. An answer of another status, or not in JSON, is not read.
+  async function askPoint(step, { env, watch }) {
+    const none = (failure) => ({ status: 0, failure, bytes: null });
+    const headers = { accept: "application/json", "content-type": "application/json" };
+    if (step.secret !== null) {
+      const secret = env[step.secret];
+      if (typeof secret !== "string" || secret === "") {
+        log(JSON.stringify({ event: "secret_missing", secret: step.secret }));
+        return none(FAILURE.SECRET_MISSING);
+      }
+      headers.authorization = `Bearer ${secret}`;
+    }
+    const hold = createHold();
+    const controller = new AbortController();
+    const began = Date.now();
+    let late = false;
+    watch.within(step.within, () => {
+      late = true;
+      controller.abort();
+    });
+    try {
+      const response = await globalThis.fetch(step.url, {
+        method: "POST", headers, body: step.body, redirect: "manual", cache: "no-store", signal: controller.signal,
+      });
+      const { status } = response;
+      const plain = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(response.headers.get("content-type") ?? "");
+      if (status !== 200 || !plain) {
+        response.body?.cancel().catch(() => {});
+        return { status, failure: 0, bytes: null };
+      }
+      const left = Math.max(1, step.within - (Date.now() - began));
+      const read = await readWhole(response, null, step.max, left, hold, watch, controller);
+      return typeof read === "string" ? none(ANSWER_FAILURES[read]) : { status, failure: 0, bytes: read };
+    } catch {
+      return none(late ? FAILURE.TIMEOUT : FAILURE.UNREACHABLE);
     } finally {
       watch.over();
       hold.release();

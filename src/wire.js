@@ -3,17 +3,17 @@
 // stand behind the rest, as one string that crosses at once and is taken apart here by slicing. The
 // number and the two lists below are those of `dispatch.rs`; a test compares them.
 
-export const WIRE = 8;
+export const WIRE = 9;
 
 export const ASK = {
   FACTS: 0, START: 1, BEGIN: 2, VERIFIED: 3, KEYS: 4, BODY: 5, METERED: 6, ANSWERED: 7,
   ANSWER: 8, PAUSED: 9, FOLLOW: 10, STREAMED: 11, METER: 12, METER_ALARM: 13, NAMES: 14, FAULT: 15,
-  WHOLE: 16,
+  WHOLE: 16, DECIDED: 17,
 };
 
 export const TELL = {
   ERROR: 0, DATA: 1, VERIFY: 2, FETCH_KEYS: 3, READ_BODY: 4, METER: 5, ATTEMPT: 6,
-  READ_ANSWER: 7, RELAY: 8, PAUSE: 9, FINISH: 10, END: 11, COLD: 12,
+  READ_ANSWER: 7, RELAY: 8, PAUSE: 9, FINISH: 10, END: 11, COLD: 12, DECIDE: 13,
 };
 
 // Where the gateway's own credential for an upstream comes from.

@@ -71,6 +71,8 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, 
     facts.extend(scopes(operation, api, lines));
     let rules = operation.rules.iter();
     facts.extend(rules.map(|rule| Fact::new("condition", rule.when.to_string(), &rule.origin)));
+    let relation = operation.relation.iter();
+    facts.extend(relation.map(|asked| Fact::new("relation", asked.to_string(), &asked.origin)));
     facts.extend(granted(
         compiled,
         |consumer| consumer.operations.allows(index),

@@ -5,7 +5,7 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, Carried, CommitOn, Ending, Event, Failure, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, Value, key_names,
+    Head, Outgoing, Relay, Reply, Step, StreamEnd, Undecided, Upstream, Value, key_names,
 };
 use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 8;
+pub const WIRE: u32 = 9;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -35,6 +35,7 @@ pub mod ask {
     pub const NAMES: u8 = 14;
     pub const FAULT: u8 = 15;
     pub const WHOLE: u8 = 16;
+    pub const DECIDED: u8 = 17;
 }
 
 /// What the core may tell: the first byte of an answer.
@@ -53,6 +54,7 @@ pub mod tell {
     pub const FINISH: u8 = 10;
     pub const END: u8 = 11;
     pub const COLD: u8 = 12;
+    pub const DECIDE: u8 = 13;
 }
 
 /// What the core is between two messages.
@@ -386,6 +388,12 @@ impl Started {
                 None => Ok(answer_head(reader)?),
             }),
             ask::ANSWER => Event::Answer(answer_bytes(reader)?),
+            // Status 0: there is none, and why; else the answer, or nothing if it is not in JSON.
+            ask::DECIDED => Event::Decided(match reader.u16()? {
+                0 => Err(undecided(reader.u8()?)),
+                200 => reader.optional()?.ok_or(Undecided::NotJson),
+                status => Err(Undecided::Status(status)),
+            }),
             ask::PAUSED => Event::Paused,
             ask::STREAMED => Event::Streamed {
                 end: match reader.u8()? {
@@ -430,6 +438,17 @@ fn failure(code: u8) -> Option<Failure> {
         5 => Some(Failure::Busy),
         7 => Some(Failure::NoToken),
         _ => Some(Failure::Abandoned),
+    }
+}
+
+/// Why a decision point gave no answer, by the numbers of [`failure`].
+fn undecided(code: u8) -> Undecided {
+    match code {
+        2 => Undecided::Late,
+        3 => Undecided::TooLarge,
+        4 => Undecided::SecretMissing,
+        5 => Undecided::Busy,
+        _ => Undecided::Unreachable,
     }
 }
 
@@ -498,6 +517,14 @@ fn tell_next(next: &Next, out: &mut Writer) {
             out.ms(*within);
         }
         Step::Relay(relay) => tell_relay(relay, out),
+        Step::Decide(asked) => {
+            out.u8(tell::DECIDE);
+            out.text(&asked.url);
+            out.text(&asked.body);
+            out.optional_text(asked.secret.as_deref());
+            out.u32(asked.max);
+            out.ms(asked.within);
+        }
         Step::Pause { ms } => {
             out.u8(tell::PAUSE);
             out.ms(*ms);

@@ -31,6 +31,7 @@ fn compiled() -> Compiled {
         open_until,
         scopes: Vec::new(),
         scopes_origin: String::new(),
+        relation: None,
         rules: Vec::new(),
         max_body: 100,
         accepts_body: false,

@@ -9,6 +9,7 @@ use turnpike_llm::chat::Peek;
 use turnpike_policy::{Compiled, Consumer, Grant, Operation};
 
 use crate::conditions::Facts;
+use crate::decide::{self, Question, Yes};
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
 use crate::look::{self, consumer, model, operation};
@@ -22,6 +23,27 @@ pub struct Permit {
     /// What for.
     pub to: Permitted,
     _proof: (),
+}
+
+/// What a caller has whom the policy itself allows an operation: the right to it, or less while a decision point
+/// must be asked.
+#[derive(Debug)]
+pub enum Granted {
+    /// All is decided.
+    Permit(Permit),
+    /// [`crate::decide`] makes a permit of it.
+    Ask(Unproven, Box<Question>),
+}
+
+/// A permit that a decision point has not confirmed. Nothing can be done with it but to ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unproven(Permit);
+
+impl Unproven {
+    /// The permit, once a decision point has said yes.
+    pub(crate) fn proven(self, _yes: &Yes) -> Permit {
+        self.0
+    }
 }
 
 /// What a permit is for.
@@ -67,7 +89,9 @@ pub fn is_open(operation: &Operation, now: u64) -> bool {
 
 /// The right to call an operation that is open to everybody.
 pub fn for_everybody(policy: &Compiled, index: u32, now: u64) -> Result<Permit, Refusal> {
-    if !is_open(operation(policy, index)?, now) {
+    let wanted = operation(policy, index)?;
+    // A decision point is asked about a caller: where there is none, it has allowed nothing.
+    if !is_open(wanted, now) || wanted.relation.is_some() {
         return Err(Refusal::new(Code::CredentialMissing, "Send a credential."));
     }
     Ok(Permit {
@@ -83,7 +107,7 @@ pub fn for_operation(
     caller: Principal,
     index: u32,
     request: Requested<'_>,
-) -> Result<Permit, Refusal> {
+) -> Result<Granted, Refusal> {
     let wanted = operation(policy, index)?;
     let consumer = consumer(policy, caller.consumer)?;
     if !consumer.operations.allows(index) {
@@ -99,24 +123,32 @@ pub fn for_operation(
             .header("www-authenticate", challenge));
     }
     let api = look::api(policy, wanted.api)?;
+    let path = request.path.strip_prefix(api.base.as_str());
+    let facts = Facts {
+        policy,
+        caller: &caller,
+        method: wanted.method,
+        template: &wanted.path,
+        path: path.unwrap_or(request.path),
+        country: request.country,
+        now: request.now,
+    };
     if !wanted.rules.is_empty() {
-        let path = request.path.strip_prefix(api.base.as_str());
-        let facts = Facts {
-            policy,
-            caller: &caller,
-            method: wanted.method,
-            template: &wanted.path,
-            path: path.unwrap_or(request.path),
-            country: request.country,
-            now: request.now,
-        };
         facts.check(&wanted.rules, &wanted.id)?;
     }
     told::check(policy, api, &caller)?;
-    Ok(Permit {
+    let relation = wanted.relation.as_ref();
+    let question = relation
+        .map(|relation| decide::question(policy, relation, &facts, &wanted.id))
+        .transpose()?;
+    let permit = Permit {
         caller: Some(caller),
         to: Permitted::Operation(index),
         _proof: (),
+    };
+    Ok(match question {
+        Some(question) => Granted::Ask(Unproven(permit), Box::new(question)),
+        None => Granted::Permit(permit),
     })
 }
 

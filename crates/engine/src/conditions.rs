@@ -121,6 +121,14 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// The text that an operand is; none: it is not known, or no text.
+    pub fn text(&self, operand: &'a Operand) -> Option<Cow<'a, str>> {
+        match self.value(operand)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The segment of the path that stands for a parameter, percent-encoding undone.
     fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         let named = |segment: &str| {

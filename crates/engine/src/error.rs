@@ -58,6 +58,8 @@ codes! {
     OperationNotAllowed = "operation_not_allowed", 403, "The operation is not granted";
     InsufficientScope = "insufficient_scope", 403, "A scope is missing";
     ConditionNotMet = "condition_not_met", 403, "A condition of the policy is not met";
+    RelationMissing = "relation_missing", 403, "The decision point does not allow this";
+    DecisionUnavailable = "decision_unavailable", 503, "The decision point cannot be asked";
     ModelNotAllowed = "model_not_allowed", 403, "The model is not granted";
     ModelNotFound = "model_not_found", 404, "The model does not exist";
     RateLimited = "rate_limited", 429, "The rate limit is reached";

@@ -12,7 +12,8 @@ use crate::accept::{Trace, hex};
 use crate::account::{Account, Attempt, Settled};
 use crate::admit::{Admitted, Asked};
 use crate::answer::Answering;
-use crate::authorize::Permit;
+use crate::authorize::{Permit, Unproven};
+use crate::decide::Question;
 use crate::deny;
 use crate::error::{Code, Refusal, Shape, render};
 use crate::identify;
@@ -95,6 +96,8 @@ pub enum Phase {
         /// How much may be read.
         max: u64,
     },
+    /// A decision point is being asked.
+    Deciding(Unproven, Box<Question>),
     /// The limits are being asked.
     Admitting {
         /// The right that is asked for.

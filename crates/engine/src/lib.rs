@@ -26,6 +26,7 @@ pub mod authorize;
 pub mod conditions;
 mod cors;
 mod dates;
+pub mod decide;
 mod denials;
 mod deny;
 mod drive;
@@ -63,6 +64,7 @@ pub struct Engine {
     memory: admit::Memory,
     /// None: nobody may deny anything.
     denials: Option<denials::Denials>,
+    decisions: decide::Decisions,
 }
 
 /// A step, and what is in flight while it is carried out.
@@ -89,6 +91,7 @@ impl Engine {
                 spread: admit::Spread::new(seed),
             },
             denials: denials::Denials::of(&policy),
+            decisions: decide::Decisions::default(),
             policy,
         }
     }

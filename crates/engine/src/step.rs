@@ -101,6 +101,8 @@ pub enum Event<'a> {
     Answered(Result<AnswerHead<'a>, Failure>),
     /// After [`Step::ReadAnswer`].
     Answer(Result<&'a [u8], Failure>),
+    /// After [`Step::Decide`]: the bytes of an answer of status 200 in JSON, or why there is none.
+    Decided(Result<&'a [u8], Undecided>),
     /// After [`Step::Pause`].
     Paused,
     /// After [`Step::Relay`]: how the stream ended, and what was learnt from it.
@@ -144,6 +146,40 @@ pub enum Failure {
     Abandoned,
     /// The gateway's own token for the upstream cannot be had.
     NoToken,
+}
+
+/// Why a decision point gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecided {
+    /// No connection, or it was lost.
+    Unreachable,
+    /// It took longer than the step allowed.
+    Late,
+    /// The answer is larger than the step allowed.
+    TooLarge,
+    /// The secret that the step names is not there.
+    SecretMissing,
+    /// This isolate holds as many bytes as it may.
+    Busy,
+    /// It is of this other status than 200; redirects are not followed.
+    Status(u16),
+    /// It is not in JSON, by its `content-type`.
+    NotJson,
+}
+
+impl Undecided {
+    /// The same in words, for the log.
+    pub(crate) fn why(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Unreachable => "it cannot be reached",
+            Self::Late => "it did not answer in time",
+            Self::TooLarge => "its answer is too large",
+            Self::SecretMissing => "the secret for it is missing",
+            Self::Busy => "this isolate holds as much as it may",
+            Self::Status(status) => return Cow::Owned(format!("it answered {status}")),
+            Self::NotJson => "its answer is not in JSON",
+        })
+    }
 }
 
 /// How a stream ended.
@@ -207,6 +243,8 @@ pub enum Step {
     },
     /// Pass the upstream's stream on, following it, come back with [`Event::Streamed`].
     Relay(Relay),
+    /// Ask a decision point, come back with [`Event::Decided`].
+    Decide(Decide),
     /// Let time pass, come back with [`Event::Paused`].
     Pause {
         /// How long, in milliseconds.
@@ -236,6 +274,21 @@ impl Step {
             settle: Vec::new(),
         }
     }
+}
+
+/// A question to a decision point: a POST of JSON. Redirects are not followed, and nothing is cached on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decide {
+    /// The URL.
+    pub url: String,
+    /// The question, as JSON.
+    pub body: String,
+    /// The Worker secret that is sent as a bearer token, if any.
+    pub secret: Option<String>,
+    /// Upper bound of the answer, in bytes.
+    pub max: u32,
+    /// How long the whole answer may take, in milliseconds.
+    pub within: u64,
 }
 
 /// One call of an upstream.

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Lazy;
+use crate::decision::{DecisionPoint, Relation};
 use crate::rule::{Claim, Rule, UpstreamHeader};
 
 /// Milliseconds.
@@ -49,6 +50,8 @@ pub struct Compiled {
     pub headers: Vec<String>,
     /// Names of the Worker secrets that something in this tree needs, sorted, each once.
     pub secrets: Vec<String>,
+    /// Services that decide, sorted by name.
+    pub points: Vec<DecisionPoint>,
     /// Whether a rule asks for the country that a request comes from, so that it must be known.
     pub country: bool,
 }
@@ -706,6 +709,8 @@ pub struct Operation {
     pub scopes_origin: String,
     /// What must hold beside that, all of it, in the order of what they say.
     pub rules: Vec<Rule>,
+    /// What a decision point is asked once all of that holds.
+    pub relation: Option<Relation>,
     /// Upper bound of a request body, in bytes.
     pub max_body: u64,
     /// Whether the document names a request body at all.

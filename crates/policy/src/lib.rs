@@ -7,6 +7,7 @@
 
 mod bundle;
 mod compiled;
+mod decision;
 mod lazy;
 mod rule;
 #[cfg(feature = "source")]
@@ -14,5 +15,6 @@ pub mod source;
 
 pub use bundle::{Bundle, BundleError, FORMAT, Stamp};
 pub use compiled::*;
+pub use decision::*;
 pub use lazy::{Iter, Lazy};
 pub use rule::*;

@@ -242,6 +242,7 @@ fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Chang
         both,
     );
     rules(was, is, changes);
+    relation(was, is, changes);
     match (was.open_until, is.open_until) {
         (None, Some(until)) => changes.add(
             Class::Loosening,
@@ -335,6 +336,29 @@ fn rules(was: &Operation, is: &Operation, changes: &mut Changes) {
             }
             (None, None) => {}
         }
+    }
+}
+
+/// What a decision point is asked.
+fn relation(was: &Operation, is: &Operation, changes: &mut Changes) {
+    let id = &is.id;
+    match (&was.relation, &is.relation) {
+        (None, Some(new)) => changes.add(
+            Class::Tightening,
+            &new.origin,
+            format!("{id}: the relation `{new}` is asked for"),
+        ),
+        (Some(old), None) => changes.add(
+            Class::Loosening,
+            &old.origin,
+            format!("{id}: the relation `{old}` is not asked for any more"),
+        ),
+        (Some(old), Some(new)) if old.to_string() != new.to_string() => changes.add(
+            Class::Risky,
+            &new.origin,
+            format!("{id}: the relation `{old}` → `{new}`"),
+        ),
+        _ => {}
     }
 }
 

@@ -63,6 +63,8 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         C::OperationNotAllowed
         | C::InsufficientScope
         | C::ConditionNotMet
+        | C::RelationMissing
+        | C::DecisionUnavailable
         | C::ModelNotAllowed
         | C::ModelNotFound
         | C::Denied

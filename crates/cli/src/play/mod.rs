@@ -59,6 +59,7 @@ enum Pending {
     Answered,
     Answer(Result<Vec<u8>, turnpike_engine::step::Failure>),
     Paused,
+    Undecided,
     Streamed {
         tracking: Vec<u8>,
         end: StreamEnd,
@@ -165,6 +166,7 @@ impl World {
         let random = self.rand();
         let event = match &pending {
             Pending::Begin | Pending::Paused => Event::Paused,
+            Pending::Undecided => Event::Decided(Err(turnpike_engine::step::Undecided::Unreachable)),
             Pending::Verified(right) => Event::Verified(*right),
             Pending::Keys(keys) => Event::Keys(Some(keys)),
             Pending::Body(body) => Event::Body(body.as_deref().map_err(|failure| *failure)),
@@ -239,6 +241,8 @@ impl World {
                 (now, Pending::Body(body))
             }
             Step::Meter { object, ask } => (now, Pending::Metered(self.decide(&object, &ask, now)?)),
+            // Nobody decides here, and that is a no.
+            Step::Decide(_) => (now, Pending::Undecided),
             Step::Pause { ms } => (now.saturating_add(ms), Pending::Paused),
             Step::Attempt(attempt) => {
                 let (takes, does) = self.attempt(&attempt, request, &mut one.answer, now);

@@ -14,8 +14,9 @@ use turnpike_policy::{Compiled, Handler, Issuer, Model, Route, Surface};
 use crate::accept::{self, Accepted, Random};
 use crate::admit::{self, Admission, Unmetered};
 use crate::answer;
-use crate::authorize::{self, Permit, Permitted};
+use crate::authorize::{self, Granted, Permit, Permitted, Unproven};
 use crate::cors;
+use crate::decide::{self, Question};
 use crate::error::{Code, Refusal};
 use crate::flight::{Base, Closing, Flight, Outcome, Phase};
 use crate::identify::{self, Presented, Principal};
@@ -23,7 +24,7 @@ use crate::inspect::{self, Announced, Body};
 use crate::look;
 use crate::matching::{self, Destination};
 use crate::settle::Settlement;
-use crate::step::{BodyFailure, Event, Finish, Head, Step};
+use crate::step::{BodyFailure, Event, Finish, Head, Step, Undecided};
 use crate::{Engine, Next};
 use challenge::unidentified;
 
@@ -150,6 +151,7 @@ impl Engine {
                 }
                 Err(failure) => Err(inspect::unreadable(failure, max)),
             },
+            (Phase::Deciding(to, ask), Event::Decided(said)) => self.decided(to, &ask, said, &mut base, at),
             (Phase::Admitting { permit, asked }, Event::Metered(answer)) => {
                 let asks = asks(&base, at);
                 let admission =
@@ -347,8 +349,10 @@ impl Engine {
                     country: base.country.as_deref(),
                     now: at.time,
                 };
-                let permit = authorize::for_operation(&self.policy, caller, index, request)?;
-                self.inspect_operation(permit, base, at)
+                match authorize::for_operation(&self.policy, caller, index, request)? {
+                    Granted::Permit(permit) => self.inspect_operation(permit, base, at),
+                    Granted::Ask(unproven, question) => self.decide(unproven, question, base, at),
+                }
             }
             Some(Destination::Route(Route::Surface(Surface::ChatCompletions))) => {
                 authorize::any_model(&self.policy, &caller)?;
@@ -377,6 +381,33 @@ impl Engine {
             Some(Destination::Deny) => self.deny(caller, base),
             _ => Err(look::broken("a caller was identified for nothing")),
         }
+    }
+
+    /// Asks a decision point, unless its answer is known.
+    fn decide(
+        &mut self,
+        unproven: Unproven,
+        question: Box<Question>,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        match self.decisions.begin(&self.policy, &question, at.time)? {
+            decide::Outcome::Known(yes) => self.inspect_operation(unproven.proven(&yes), base, at),
+            decide::Outcome::Ask(ask) => Ok((Step::Decide(ask), Phase::Deciding(unproven, question))),
+        }
+    }
+
+    /// Goes on where it says yes.
+    fn decided(
+        &mut self,
+        unproven: Unproven,
+        question: &Question,
+        answer: Result<&[u8], Undecided>,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let yes = self.decisions.decided(&self.policy, question, answer, at.time)?;
+        self.inspect_operation(unproven.proven(&yes), base, at)
     }
 
     /// Inspect an operation's call: its announced body, and whether it must be read to be measured.

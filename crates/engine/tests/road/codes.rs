@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use turnpike_engine::error::Code;
-use turnpike_engine::step::{BodyFailure, Ending, Failure};
+use turnpike_engine::step::{BodyFailure, Ending, Failure, Undecided};
 use turnpike_policy::{Comparison, Condition, Method, Operand, Rate, Route, Rule};
 
+use crate::decisions;
 use crate::operators::credit;
 use crate::policy::REMOTE;
 use crate::streams::{DONE, ROLE, TOKEN};
@@ -163,6 +164,8 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
             });
             (Some(world.send(&pets())), None)
         }
+        Code::RelationMissing => (Some(decisions::answered(Ok(r#"{"decision":false}"#))), None),
+        Code::DecisionUnavailable => (Some(decisions::answered(Err(Undecided::Unreachable))), None),
         Code::ModelNotAllowed => (None, send(ask("smart").by("trial"))),
         Code::ModelNotFound => (None, send(ask("gpt-none"))),
         Code::RateLimited => (

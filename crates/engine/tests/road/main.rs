@@ -15,6 +15,7 @@ mod budgets;
 mod codes;
 mod conditions;
 mod cross_origin;
+mod decisions;
 mod denials;
 mod egress;
 mod identity;

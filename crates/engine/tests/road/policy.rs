@@ -519,6 +519,7 @@ fn operations() -> Vec<Operation> {
         open_until: None,
         scopes: Vec::new(),
         scopes_origin: String::new(),
+        relation: None,
         rules: Vec::new(),
         max_body: 1000,
         accepts_body: false,
@@ -666,6 +667,7 @@ fn made() -> Compiled {
         consumer: 0,
     };
     Compiled {
+        points: Vec::new(),
         gateway: Gateway {
             api_keys: ApiKeys {
                 headers: ["api-key", "x-acme-key", "x-api-key", "x-goog-api-key"]

@@ -10,8 +10,9 @@ use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Ending, Event, Failure, Finish, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Upstream, Value as Carries, key_names,
+    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Decide, Ending, Event, Failure, Finish,
+    HEAD_NAMES, Head, Outgoing, Relay, Reply, Step, StreamEnd, Undecided, Upstream, Value as Carries,
+    key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
@@ -277,6 +278,10 @@ pub(crate) struct World {
     /// The isolate has no room for what must be held back.
     pub(crate) full: bool,
     pub(crate) meter_down: bool,
+    /// What the decision point says, one after another; then it cannot be reached.
+    pub(crate) decides: VecDeque<Result<&'static str, Undecided>>,
+    /// What it was asked.
+    pub(crate) questions: Vec<Decide>,
     /// After so many milliseconds a call is made again, as its token was not taken; 0: it is not.
     pub(crate) again: u64,
     /// One object that cannot be reached.
@@ -328,6 +333,8 @@ impl World {
             meters: BTreeMap::new(),
             full: false,
             meter_down: false,
+            decides: VecDeque::new(),
+            questions: Vec::new(),
             again: 0,
             down: None,
             mute: None,
@@ -447,6 +454,7 @@ impl World {
     }
 
     /// The whole road of one request.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each step")]
     pub(crate) fn send(&mut self, request: &Request) -> Answer {
         let began = self.now;
         let mut answer = Answer::default();
@@ -510,6 +518,14 @@ impl World {
                         held.clone_from(body);
                     }
                     self.resume(flight, Event::Answer(read.as_deref().map_err(|failure| *failure)))
+                }
+                Step::Decide(asked) => {
+                    let says = self.decides.pop_front().unwrap_or(Err(Undecided::Unreachable));
+                    if says == Err(Undecided::Late) {
+                        self.now += asked.within;
+                    }
+                    self.questions.push(asked);
+                    self.resume(flight, Event::Decided(says.map(str::as_bytes)))
                 }
                 Step::Pause { ms } => {
                     answer.pauses.push(ms);
@@ -899,6 +915,7 @@ pub(crate) fn name(step: &Step) -> &'static str {
     match step {
         Step::Verify { .. } => "verify",
         Step::FetchKeys { .. } => "keys",
+        Step::Decide(_) => "decide",
         Step::ReadBody { .. } => "body",
         Step::Meter { .. } => "meter",
         Step::Attempt(_) => "attempt",

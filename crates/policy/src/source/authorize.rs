@@ -9,6 +9,7 @@ use super::diagnostic::Code;
 use super::names;
 use super::narrowed;
 use super::reader::Spanned;
+use super::relations::{self, RelationFields};
 use super::scalars::{Scope, Token};
 use super::secrets::quote;
 use crate::{Operation, Rule};
@@ -28,6 +29,8 @@ record! {
         /// `claims.department == 'stores' && request.hour < 18`. A claim that is missing makes it false,
         /// also where it is negated.
         when: optional ConditionText,
+        /// What a decision point must say yes to, once all else holds.
+        relation: optional RelationFields,
     }
     later { claims, roles }
 }
@@ -50,7 +53,11 @@ pub(crate) fn authorize(
                 .help("a caller that nobody knows has nothing: remove this, or `authentication: none`")
                 .label(at, "open to everybody here");
         }
-        if entry.scopes.is_none() && entry.when.is_none() && !checker.reader.reported_within(entry.span) {
+        if entry.scopes.is_none()
+            && entry.when.is_none()
+            && entry.relation.is_none()
+            && !checker.reader.reported_within(entry.span)
+        {
             checker
                 .report()
                 .error(Code::MissingField, entry.span, "this asks for nothing")
@@ -68,6 +75,8 @@ pub(crate) fn authorize(
         let declared = checker.declared.as_ref();
         let when = entry.when.as_ref();
         let when = when.map(|when| when.check(declared, &mut checker.reader.report));
+        let relation = entry.relation.as_ref();
+        let asked = relation.and_then(|fields| relations::check(fields, checker));
         let Some(operations) = &entry.operations else {
             continue;
         };
@@ -83,6 +92,9 @@ pub(crate) fn authorize(
                 operation.scopes.sort();
                 operation.scopes.dedup();
                 operation.scopes_origin.clone_from(&origin);
+            }
+            if let (Some(asked), true) = (&asked, unsaid) {
+                unsaid = relations::add(operation, asked, entry.span, checker);
             }
             if let Some(when) = &when
                 && unsaid

@@ -204,6 +204,17 @@ pub(crate) fn used(
             }
         });
     }
+    let relations = compiled
+        .operations
+        .iter()
+        .filter_map(|operation| operation.relation.as_ref());
+    for relation in relations {
+        for entity in [&relation.subject, &relation.resource] {
+            if let Operand::Claim(path) = &entity.id {
+                look(path);
+            }
+        }
+    }
     for header in compiled.apis.iter().flat_map(|api| &api.upstream_headers) {
         look(&header.claim);
     }

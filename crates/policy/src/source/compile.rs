@@ -24,6 +24,7 @@ use super::overlays::{self, Overlay};
 use super::plans::{self, PlanFile};
 use super::providers::{self, ProviderFile};
 use super::reader::{Read, Reader, Spanned};
+use super::relations;
 use super::routes::RouteBuilder;
 use super::secrets::quote;
 use super::templates::{TemplateFile, Templates};
@@ -55,6 +56,8 @@ pub(crate) struct Checker {
     pub(crate) declared: Option<Declared>,
     /// Whether the gateway has something to sign with, as far as that can be read.
     pub(crate) signs: bool,
+    /// The names of the decision points that are written, sorted.
+    pub(crate) points: Vec<String>,
 }
 
 impl Checker {
@@ -135,6 +138,7 @@ pub(crate) fn compile(
         cases: Vec::new(),
         overlay,
         declared: None,
+        points: Vec::new(),
         signs: file.as_ref().is_none_or(|file| file.signing.is_some()),
     };
     if let Some(file) = &file {
@@ -263,6 +267,10 @@ fn name_what_is_needed(compiled: &mut Compiled, file: Option<&Spanned<GatewayFil
     compiled.country = country;
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line for each part of a tree, in the order of their references"
+)]
 fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut Checker) -> Compiled {
     let mut compiled = Compiled {
         gateway: file
@@ -270,6 +278,9 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
             .unwrap_or_default(),
         ..Compiled::default()
     };
+    let written = file.and_then(|file| file.decision_points.as_ref());
+    compiled.points = relations::points(written, checker);
+    checker.points = relations::names_of(written);
     let no_issuers = Map::default();
     let written = file.and_then(|file| file.issuers.as_ref());
     let issuer_map = written.map_or(&no_issuers, |issuers| &issuers.value);

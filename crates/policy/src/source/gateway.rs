@@ -12,6 +12,7 @@ use super::headers;
 use super::issuers::Issuer;
 use super::presented::{self, ApiKeyFields};
 use super::reader::{Field, Spanned};
+use super::relations::PointFields;
 use super::scalars::{Duration, Header, Host, Name, Number, Origin, PerPeriod, Size};
 use super::secrets::quote;
 use super::signing::{self, SigningFields};
@@ -47,6 +48,8 @@ record! {
         /// What signs the gateway's own tokens for upstreams (`signed` of an `upstream_credential`). The public
         /// halves of its keys are at `/.well-known/jwks.json`.
         signing: optional SigningFields,
+        /// Services that are asked how callers and resources are related (`relation` of an API's `authorize`).
+        decision_points: default "{}" Map<PointFields>,
         /// What is logged.
         log: default "{}" Log,
         /// Whether every answer carries the hash of the policies that made it, as `x-turnpike-policy`. It is

@@ -42,6 +42,7 @@ mod presented;
 mod providers;
 mod reader;
 pub mod reference;
+mod relations;
 mod routes;
 mod scalars;
 pub mod schema;

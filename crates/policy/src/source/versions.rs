@@ -104,6 +104,7 @@ pub(crate) fn compile(
             scopes: Vec::new(),
             scopes_origin: String::new(),
             rules: Vec::new(),
+            relation: None,
             max_body: shared.max_body,
             accepts_body: found.accepts_body,
             content_types: found.content_types,

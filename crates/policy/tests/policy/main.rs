@@ -34,6 +34,8 @@ mod mutations;
 #[cfg(test)]
 mod overlays;
 #[cfg(test)]
+mod relations;
+#[cfg(test)]
 mod sample;
 mod shards;
 #[cfg(test)]
@@ -42,5 +44,4 @@ mod syntax;
 mod templates;
 #[cfg(test)]
 mod tighten;
-#[cfg(test)]
 mod upstream_tokens;

@@ -13,7 +13,7 @@ use super::claims::Declared;
 use super::diagnostic::{Code, Report, Span};
 use super::reader::{Read, Reader};
 use super::yaml::Node;
-use crate::Condition;
+use crate::{Comparison, Condition, Operand};
 
 /// The most bytes of one condition.
 const MAX_LENGTH: usize = 1024;
@@ -215,6 +215,63 @@ impl ClaimText {
             self.0.report(wrong, report);
         }
         wrong.is_empty().then_some(path)
+    }
+}
+
+/// A claim or a parameter of the path that stands by itself: `claims.sub`, `request.params.petId`.
+#[derive(Clone, Debug)]
+pub(crate) struct FactText(ConditionText);
+
+impl Read for FactText {
+    fn expects() -> String {
+        "a claim such as `claims.sub`, or a parameter such as `request.params.petId`".to_owned()
+    }
+
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let read = ConditionText::read_by(node, reader, |text| {
+            parser::parse(&compared(text), None).map(|_| ())
+        })?;
+        let parsed = parser::parse(&compared(&read.text), None).ok()?;
+        if fact(parsed.condition).is_none() {
+            let message = format!("expected {}", Self::expects());
+            reader
+                .report
+                .error(Code::BadCondition, node.span, message)
+                .help("write for example `claims.sub`");
+            return None;
+        }
+        Some(Self(read))
+    }
+}
+
+impl FactText {
+    /// What it is, if that is a text; none: something is wrong, and was reported.
+    pub(crate) fn check(&self, declared: Option<&Declared>, report: &mut Report) -> Option<Operand> {
+        let parsed = parser::parse(&compared(&self.0.text), declared).ok()?;
+        for wrong in &parsed.wrong {
+            self.0.report(wrong, report);
+        }
+        fact(parsed.condition).filter(|_| parsed.wrong.is_empty())
+    }
+}
+
+/// The condition that only a text can stand in.
+fn compared(text: &str) -> String {
+    format!("{text} == ''")
+}
+
+fn fact(condition: Condition) -> Option<Operand> {
+    match condition {
+        Condition::Compare(
+            fact @ (Operand::Claim(_) | Operand::Parameter(_)),
+            Comparison::Equal,
+            Operand::Text(text),
+        ) if text.is_empty() => Some(fact),
+        _ => None,
     }
 }
 
