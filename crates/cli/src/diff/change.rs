@@ -164,6 +164,7 @@ fn order(group: &str) -> usize {
         "gateway",
         "governance",
         "issuer",
+        "decision",
         "API",
         "model",
         "provider",

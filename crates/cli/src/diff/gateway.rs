@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use turnpike_policy::{
-    ApiKeys, Claim, Compiled, Cors, Issuer, Keys, Limit, LimitKind, OnError, Plan, Precision, Rate,
-    SubjectPart, claim_name,
+    ApiKeys, Claim, Compiled, Cors, DecisionPoint, Issuer, Keys, Limit, LimitKind, OnError, Plan, PointKind,
+    Precision, Rate, SubjectPart, claim_name,
 };
 
 use super::change::{Changes, Class};
@@ -32,6 +32,18 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
         }
     }
     claims(was, is, environment, changes);
+    for (name, old, new) in pairs(&was.points, &is.points, |point| point.name.clone()) {
+        changes.begin(format!("decision point {name}"), environment);
+        match (old, new) {
+            (Some(old), Some(new)) => point(old, new, changes),
+            // What asks it tells the rest.
+            (None, Some(new)) => {
+                changes.add(Class::Safe, &new.origin, format!("is new, at {}", new.endpoint));
+            }
+            (Some(old), None) => changes.add(Class::Safe, &old.origin, "is gone"),
+            (None, None) => {}
+        }
+    }
     for (name, old, new) in pairs(&was.plans, &is.plans, |plan| plan.name.clone()) {
         changes.begin(format!("plan {name}"), environment);
         match (old, new) {
@@ -41,6 +53,43 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
             (None, None) => {}
         }
     }
+}
+
+/// Who decides, and for how long it is believed.
+fn point(was: &DecisionPoint, is: &DecisionPoint, changes: &mut Changes) {
+    let origin = &is.origin;
+    let kind = |point: &DecisionPoint| match &point.kind {
+        PointKind::AuthZen => "authzen".to_owned(),
+        PointKind::OpenFga { model: None } => "openfga".to_owned(),
+        PointKind::OpenFga { model: Some(model) } => format!("openfga, model {model}"),
+    };
+    let secret = |point: &DecisionPoint| point.secret.clone().unwrap_or_else(|| "none".to_owned());
+    for (what, old, new) in [
+        ("endpoint", was.endpoint.clone(), is.endpoint.clone()),
+        ("kind", kind(was), kind(is)),
+        ("credential", secret(was), secret(is)),
+        (
+            "timeout",
+            words::duration(was.timeout),
+            words::duration(is.timeout),
+        ),
+    ] {
+        changes.value(Class::Risky, origin, what, (&old, &new), Clone::clone);
+    }
+    // Whoever was allowed may go on for so long.
+    changes.bound(
+        origin,
+        "cache",
+        (was.allowed_for, is.allowed_for),
+        words::duration,
+    );
+    changes.value(
+        Class::Safe,
+        origin,
+        "cache_denied",
+        (&was.denied_for, &is.denied_for),
+        |time| words::duration(*time),
+    );
 }
 
 /// What is declared of the claims that conditions and upstreams look at. One that nothing looked at, or that

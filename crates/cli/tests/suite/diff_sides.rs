@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::{Tree, finish};
-use crate::diff::changed;
+use crate::diff::{changed, copy};
 
 #[test]
 fn what_comes_and_goes() {
@@ -321,4 +321,41 @@ fn what_breaks_under_the_same_number_is_told() {
         out.contains("breaking") && !out.contains("what breaks is"),
         "{out}"
     );
+}
+
+#[test]
+fn what_decision_points_are_asked_is_compared() {
+    let point = "decision_points:\n  relations:\n    kind: authzen\n    endpoint: https://pdp.acme.example/access/v1/evaluation\n    cache: 30s\nenvironments:";
+    let relation = "authorize:\n  - { operations: [getPet], relation: { point: relations, subject: { kind: user, id: claims.sub }, action: read, resource: { kind: pet, id: request.params.petId } } }\n";
+    let with = [
+        (
+            "gateway.yaml",
+            "jwks: https://login.acme.example/jwks.json",
+            "jwks: https://login.acme.example/jwks.json\n    claims: { sub: string }",
+        ),
+        ("gateway.yaml", "environments:", point),
+        ("apis/pets/api.yaml", "authorize:\n", relation),
+    ];
+    let out = changed(&with).good(&["diff", "old"]);
+    for part in [
+        "decision point relations\n  safe        is new",
+        "tightening  getPet: the relation `user claims.sub, read, pet request.params.petId` is asked for",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    let out = changed(&with).good(&["diff", "policies", "old"]);
+    assert!(out.contains("loosening   getPet: the relation"), "{out}");
+    let tree = changed(&with);
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change("gateway.yaml", "cache: 30s", "cache: 60s");
+    tree.change("gateway.yaml", "pdp.acme.example", "pdp2.acme.example");
+    tree.change("apis/pets/api.yaml", "action: read", "action: view");
+    let out = tree.good(&["diff", "old"]);
+    for part in [
+        "loosening   cache: 30s → 1m",
+        "risky       endpoint: https://pdp.acme",
+        "risky       getPet: the relation `user",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
 }

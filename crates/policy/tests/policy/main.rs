@@ -37,6 +37,7 @@ mod overlays;
 mod relations;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
 mod shards;
 #[cfg(test)]
 mod syntax;
@@ -44,4 +45,5 @@ mod syntax;
 mod templates;
 #[cfg(test)]
 mod tighten;
+#[cfg(test)]
 mod upstream_tokens;
