@@ -173,6 +173,8 @@ describe("an object that fails", () => {
     let held = 0;
     upstream.answer = async (request, response) => {
       held += 1;
+      // What begins from here on, begins after a reservation. Restarts at the same time may be one.
+      if (held === 1) await calls();
       // What is reserved is known after the restart too: nobody else gets it.
       await restart("consumer:tokens");
       used(10)(request, response);
@@ -183,7 +185,7 @@ describe("an object that fails", () => {
     assert.ok(passed >= 1 && held >= passed, `${passed}`);
     const rest = await left();
     assert.equal(rest, TOKENS - 10 * held, "each is charged what it used");
-    assert.ok((await seen()).begun["consumer:tokens"] >= 2, "it was restarted");
+    assert.ok((await seen()).begun["consumer:tokens"] >= 1, "it was restarted");
   });
 
   test("restarts all the time under a rate: never more than the limit passes, and hardly less", async () => {
