@@ -21,8 +21,10 @@ pub struct Account {
     hold: Millis,
     /// One for each budget, in the order of the limits.
     entries: Vec<Entry>,
-    /// What takes back all that it may have been charged with; none: it is settled.
-    void: Option<Vec<u8>>,
+    /// Whether it holds something until it is told what was used.
+    settles: bool,
+    /// What takes asks back that came to nothing.
+    voids: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,17 +105,20 @@ impl Account {
             object: group.object_of(shard),
             hold,
             entries: entries.collect(),
-            void: None,
+            settles: true,
+            voids: Vec::new(),
         }
     }
 
-    /// Of a call that will not be made, and may have been charged for: what it asked is taken back ([`Ask::encode_void`]).
-    pub(crate) const fn void(object: String, void: Vec<u8>) -> Self {
+    /// Of a call or an attempt that will not be made, and may have been charged for: what it asked is taken back
+    /// ([`Ask::encode_void`]).
+    pub(crate) fn void(object: String, void: Vec<u8>) -> Self {
         Self {
             object,
             hold: 0,
             entries: Vec::new(),
-            void: Some(void),
+            settles: false,
+            voids: vec![void],
         }
     }
 
@@ -124,7 +129,10 @@ impl Account {
 
     /// Takes over what another one says of the same object.
     pub(crate) fn absorb(&mut self, other: Self) {
+        self.hold = self.hold.max(other.hold);
         self.entries.extend(other.entries);
+        self.settles |= other.settles;
+        self.voids.extend(other.voids);
     }
 
     /// Notes that an attempt has failed and may be billed so much.
@@ -185,12 +193,14 @@ impl Account {
         request: &str,
         last: Settlement,
         attempt: Attempt<'_>,
-    ) -> Result<Settled, MeterError> {
-        if let Some(void) = &self.void {
-            return Ok(Settled {
-                object: self.object.clone(),
-                settle: void.clone(),
-            });
+    ) -> Result<Vec<Settled>, MeterError> {
+        let told = |settle| Settled {
+            object: self.object.clone(),
+            settle,
+        };
+        let mut all: Vec<Settled> = self.voids.iter().cloned().map(told).collect();
+        if !self.settles {
+            return Ok(all);
         }
         let used = self
             .entries
@@ -204,10 +214,8 @@ impl Account {
                 (entry.id.as_str(), last.saturating_add(entry.billed))
             })
             .collect();
-        Ok(Settled {
-            object: self.object.clone(),
-            settle: Settle { request, used }.encode()?,
-        })
+        all.push(told(Settle { request, used }.encode()?));
+        Ok(all)
     }
 }
 

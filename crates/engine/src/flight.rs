@@ -228,6 +228,8 @@ pub struct Base {
     pub accounts: Vec<Account>,
     /// Which attempts objects have admitted at upstreams, after the first of all.
     pub upstreams: Vec<Admitted>,
+    /// How many attempts were not made, as there was no room for them.
+    pub unmade: u32,
     /// The limits in the shadow that would have held it back, by their names.
     pub shadowed: Vec<String>,
     /// What it gave back, as an operator.
@@ -285,14 +287,31 @@ impl Base {
         }
     }
 
-    /// Notes that an object may have been charged for an attempt that is not made: what it was asked is taken back at the
-    /// end. Where it keeps something else of the request too, only that is settled which is held.
-    pub(crate) fn keep_void(&mut self, account: Option<Account>, object: String, void: Vec<u8>) {
-        if !self.accounts.iter().any(|known| known.object() == object) {
-            self.accounts.push(Account::void(object, void));
-        } else if let Some(account) = account {
+    /// Notes that an object has admitted an attempt at an upstream, and what it holds for it.
+    pub(crate) fn admit(&mut self, admitted: Admitted, held: Option<Account>) {
+        self.upstreams.push(admitted);
+        if let Some(account) = held {
             self.keep(account);
         }
+    }
+
+    /// The number of the attempt that is made next, from 0: no other has it, made or not.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        let made = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        made.saturating_add(self.unmade)
+    }
+
+    /// The attempt that would be next is not made: what objects have admitted of it is taken back at the end.
+    pub(crate) fn forgo(&mut self) {
+        let attempt = self.next_attempt();
+        let mut back = Vec::new();
+        for admitted in &mut self.upstreams {
+            back.extend(admitted.forgo(attempt));
+        }
+        for account in back {
+            self.keep(account);
+        }
+        self.unmade = self.unmade.saturating_add(1);
     }
 
     /// The headers that every answer carries.
@@ -418,6 +437,7 @@ impl Engine {
             .accounts
             .iter()
             .filter_map(|account| settlement(account).ok())
+            .flatten()
             .collect();
         Closing {
             log: self.log(base, now, outcome, &id),

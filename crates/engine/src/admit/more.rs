@@ -1,6 +1,10 @@
 //! What another attempt needs that was not reserved for the first: more of a budget, where an attempt that
 //! failed may yet be billed or the next target is dearer, and the limits of the upstream that it is made at. These
 //! count attempts, as the upstream does: to try again is another request there. Its place is one and the same.
+//!
+//! They are asked one after the other and charged at once. Where one refuses, the attempt is not made, and what the
+//! others charged for it is taken back when the call is over: until then they may refuse others that could have
+//! passed, and never the other way round.
 
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{Compiled, Limit, LimitKind, SubjectPart, Timestamp, Unit};
@@ -32,10 +36,23 @@ pub(crate) struct Reserved<'a> {
 pub struct Admitted {
     /// The upstream's provider (index into the policy's list).
     pub(crate) provider: u32,
-    /// Which attempt of the call it is, from 0.
-    pub(crate) attempt: u32,
+    /// Which attempt of the call it is, from 0; none: it was not made, and only what is held for the call is left.
+    pub(crate) attempt: Option<u32>,
     /// The object.
     pub(crate) object: String,
+    /// What takes it back.
+    pub(crate) void: Vec<u8>,
+}
+
+impl Admitted {
+    /// Where this is of an attempt that is not made: what takes it back.
+    pub(crate) fn forgo(&mut self, attempt: u32) -> Option<Account> {
+        if self.attempt != Some(attempt) {
+            return None;
+        }
+        self.attempt = None;
+        Some(Account::void(self.object.clone(), std::mem::take(&mut self.void)))
+    }
 }
 
 /// What must be asked before an attempt is made.
@@ -45,8 +62,6 @@ pub(crate) struct More {
     pub(crate) object: String,
     /// The question.
     pub(crate) ask: Vec<u8>,
-    /// What takes the question back.
-    pub(crate) void: Vec<u8>,
     pub(crate) need: Need,
 }
 
@@ -56,7 +71,7 @@ pub(crate) enum Need {
     /// More of the account at this place.
     TopUp(usize),
     /// The right to call an upstream, and what is held for it.
-    Upstream(Option<Account>),
+    Upstream(Admitted, Option<Account>),
 }
 
 /// Whether a limit counts each attempt anew; the rest is topped up, or held for the whole call.
@@ -85,7 +100,6 @@ pub(crate) fn next(
             return Ok(Some(More {
                 object: account.object().to_owned(),
                 ask,
-                void: Vec::new(),
                 need: Need::TopUp(place),
             }));
         }
@@ -111,7 +125,7 @@ pub(crate) fn next(
         group.limits.retain(|Counted { limit, .. }| {
             limit.subject.contains(&SubjectPart::Upstream) && (!again || counts_again(limit))
         });
-        if group.limits.is_empty() || admitted.any(|known| known.attempt == part) {
+        if group.limits.is_empty() || admitted.any(|known| known.attempt == Some(part)) {
             continue;
         }
         let limits = group.limits.iter().map(|counted| {
@@ -133,11 +147,16 @@ pub(crate) fn next(
         let ask = ask.encode().map_err(unwritten)?;
         let held = group.limits.iter().any(|counted| account::is_held(counted.limit));
         let account = held.then(|| Account::of(&group, shard, attempt, reserved.uses.hold));
+        let admitted = Admitted {
+            provider,
+            attempt: Some(part),
+            object: object.clone(),
+            void,
+        };
         return Ok(Some(More {
             object,
             ask,
-            void,
-            need: Need::Upstream(account),
+            need: Need::Upstream(admitted, account),
         }));
     }
     Ok(None)

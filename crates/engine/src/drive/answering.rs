@@ -8,7 +8,7 @@ use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
 
 use super::{Now, Outgoing, done};
 use crate::account::Attempt;
-use crate::admit::more::{Admitted, More, Need, Reserved};
+use crate::admit::more::{More, Need, Reserved};
 use crate::admit::{self, Reservation};
 use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
 use crate::authorize::Permitted;
@@ -372,24 +372,15 @@ impl Engine {
         let more = self.more(&answering, target, base, at)?;
         let said = answer.and_then(|answer| Answer::decode(answer).ok());
         if said.as_ref().is_none_or(|said| said.outcome != Metered::Admitted) {
-            match (said, more) {
-                // The answer may be lost, and the charge made: it is given back at the end.
-                (
-                    None,
-                    Some(More {
-                        need: Need::Upstream(account),
-                        object,
-                        void,
-                        ..
-                    }),
-                ) => {
-                    base.keep_void(account, object, void);
-                }
-                // Somebody else may be asked, who has room for it or costs less.
-                (Some(_), Some(_)) if answering.target.has_another(model) => {
-                    return self.next_target(answering, base, at);
-                }
-                _ => {}
+            let is_refused = said.is_some() && more.is_some();
+            // The answer may be lost, and the charge made: it is given back at the end.
+            if let (None, Some(Need::Upstream(admitted, account))) = (said, more.map(|more| more.need)) {
+                base.admit(admitted, account);
+            }
+            base.forgo();
+            // Somebody else may be asked, who has room for it or costs less.
+            if is_refused && answering.target.has_another(model) {
+                return self.next_target(answering, base, at);
             }
             // The client is told why the attempt before failed: that this one is not made is no news to it.
             let last = base.attempts.last().and_then(|attempt| attempt.failed);
@@ -401,23 +392,13 @@ impl Engine {
                 .because("another attempt could not be reserved for")
                 .by(&model.origin));
         }
-        match more.map(|more| (more.object, more.need)) {
-            Some((_, Need::TopUp(place))) => {
+        match more.map(|more| more.need) {
+            Some(Need::TopUp(place)) => {
                 if let Some(account) = base.accounts.get_mut(place) {
                     account.topped_up(attempt);
                 }
             }
-            Some((object, Need::Upstream(account))) => {
-                let attempt = number_of(base);
-                base.upstreams.push(Admitted {
-                    provider,
-                    attempt,
-                    object,
-                });
-                if let Some(account) = account {
-                    base.keep(account);
-                }
-            }
+            Some(Need::Upstream(admitted, account)) => base.admit(admitted, account),
             None => {}
         }
         self.attempt(answering, base, at)
@@ -453,7 +434,7 @@ impl Engine {
             accounts: &base.accounts,
             upstreams: &base.upstreams,
         };
-        admit::more::next(&self.policy, reserved, attempt, number_of(base), at.time)
+        admit::more::next(&self.policy, reserved, attempt, base.next_attempt(), at.time)
     }
 
     /// A target failed for a reason of the list: another try, another target, or the end. What it used is
@@ -804,9 +785,4 @@ fn outward(base: &Base) -> Outward<'_> {
 /// Whether a stream failed without a word of its upstream's.
 fn cut((code, _): (Code, &str)) -> bool {
     code == Code::StreamCut
-}
-
-/// The number of the attempt that is made next, from 0.
-fn number_of(base: &Base) -> u32 {
-    u32::try_from(base.attempts.len()).unwrap_or(u32::MAX)
 }

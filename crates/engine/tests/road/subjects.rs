@@ -670,6 +670,46 @@ fn what_another_upstream_was_charged_comes_back_where_its_answer_was_lost() {
 }
 
 #[test]
+fn an_attempt_that_is_not_made_is_charged_nowhere() {
+    let mut world = World::with(|compiled| {
+        let limits = vec![
+            of("mine", quota(2), &[Consumer, Upstream]),
+            of("up", rate(1, 60_000), &[Upstream]),
+        ];
+        let model = |name| move |model: &&mut turnpike_policy::Model| model.name == name;
+        let priced = compiled.models.iter_mut().find(model("priced")).expect("a model");
+        priced.limits = limits.clone();
+        // Both are at the same provider, and neither is tried.
+        let beta = priced.fallback[0].clone();
+        priced.fallback.push(beta.clone());
+        let lone = compiled.models.iter_mut().find(model("lone")).expect("a model");
+        (lone.limits, lone.targets) = (limits, vec![beta]);
+    });
+    let lone = |consumer| ask("lone").by(consumer);
+    world.expect("beta", [(); 3].map(|()| Does::completes()));
+    assert_eq!(world.send(&lone("narrow")).status, 200);
+    // The consumer's own object has room for a call of beta, the object of beta has none.
+    world.expect("alpha", [Does::status(503, "{}")]);
+    let objects = world.objects.len();
+    let answer = world.send(&ask("priced").by("demo"));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.log()["attempts"].as_array().map_or(0, Vec::len), 1);
+    assert_eq!(
+        world.objects[objects..].iter().filter(|object| *object == "upstream:beta").count(),
+        2,
+        "it was asked for both"
+    );
+    // So both of its calls are left.
+    for _ in 0..2 {
+        world.now += 61_000;
+        let answer = world.send(&lone("demo"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    world.now += 61_000;
+    assert_eq!(world.send(&lone("demo")).code(), "quota_exceeded");
+}
+
+#[test]
 fn answers_say_nothing_of_limits_where_the_policy_wants_that() {
     let mut world = World::with(|compiled| compiled.gateway.limit_headers = false);
     assert!(world.send(&pets("minute", "")).header("ratelimit").is_none());

@@ -36,7 +36,10 @@ pub(super) fn take(mut state: State<'_>, bytes: &[u8], now: Timestamp) -> Result
             Some(at) => refund(&mut state, &ask, at),
             None => state.recent.add(asked, now),
         }
-        holds::void(&mut state.holds, &mut state.records, ask.request);
+        // An attempt after the first is one of several: what is held for the request is settled for all of them.
+        if ask.part == 0 {
+            holds::void(&mut state.holds, &mut state.records, ask.request);
+        }
         state.recent.add(taken_back, now);
     }
     prune(&mut state, now);
