@@ -14,24 +14,32 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
     let info = json.get("info").unwrap_or(&none);
     let title = text(info, "title").unwrap_or("API");
     let servers = items(json, "servers");
-    let absolute = |server: &&Json| {
-        text(server, "url").is_some_and(|url| {
-            (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(['{', '?', '#'])
-        })
-    };
-    let Some(server) = servers.iter().find(absolute) else {
+    let mut addresses = servers.iter().map(address);
+    let Some((chosen, url)) = addresses
+        .by_ref()
+        .enumerate()
+        .find_map(|(index, url)| Some((index, url?)))
+    else {
         return Err(
-            "it names no server with a plain address, to be the upstream: add one to `servers`, or use \
-             `turnpike new api NAME --from FILE --upstream URL`"
+            "it names no server with a plain address, to be the upstream (whole, and with a `default` for each of \
+             its variables): add one to `servers`, or use `turnpike new api NAME --from FILE --upstream URL`"
                 .to_owned(),
         );
     };
-    let url = text(server, "url")
-        .unwrap_or_default()
-        .trim_end_matches('/')
-        .to_owned();
     for (index, other) in servers.iter().enumerate() {
-        if !std::ptr::eq(other, server) {
+        if index == chosen {
+            for (name, variable) in variables(other) {
+                let name = shown(name);
+                let value = shown(text(variable, "default").unwrap_or_default());
+                import.leave(
+                    format!("servers[{index}].variables.{name}"),
+                    format!(
+                        "the upstream is that of its default, `{value}`; where it differs by environment, it is \
+                         a variable in `environments`"
+                    ),
+                );
+            }
+        } else {
             let url = shown(text(other, "url").unwrap_or_default());
             import.leave(
                 format!("servers[{index}]"),
@@ -71,6 +79,28 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
         "an OpenAPI document knows no consumers: write each with `turnpike new consumer`",
     );
     Ok(())
+}
+
+fn variables(server: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    let all = server.get("variables").and_then(Json::as_object);
+    all.into_iter().flatten()
+}
+
+/// Where a server is, with the defaults of its variables; none: it does not say so, or it is no plain address.
+fn address(server: &Json) -> Option<String> {
+    let mut rest = text(server, "url")?;
+    let mut url = String::new();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        let (_, variable) = variables(server).find(|(known, _)| *known == name)?;
+        url.push_str(before);
+        // It may be empty, as that of a path often is.
+        url.push_str(variable.get("default")?.as_str()?);
+        rest = after;
+    }
+    url.push_str(rest);
+    let whole = url.starts_with("https://") || url.starts_with("http://");
+    (whole && !url.contains(['{', '}', '?', '#'])).then(|| url.trim_end_matches('/').to_owned())
 }
 
 fn api(

@@ -159,7 +159,7 @@ fn kong() {
         "services[0] (Orders).retries: ",
         "routes[0] (orders).paths: everything below `/orders/v2`",
         "routes[1] (pattern).paths: `~/a|b` is a pattern",
-        "plugins[3] (request-transformer): the policies have nothing that does what the plugin",
+        "plugins[3] (request-transformer): requests go on as they came",
         "services[2] (status).routes[0].hosts: ",
         "GET /status is called as /status/v1/ here",
         "config.origins: origins are written exactly",
@@ -274,6 +274,87 @@ fn openapi() {
     imported.run(&["check"]);
     let routes = imported.run(&["show", "routes", "--env", "production"]);
     assert!(routes.contains("/order-book/v2/orders"), "{routes}");
+}
+
+#[test]
+fn servers_of_an_openapi_document_have_the_defaults_of_their_variables() {
+    let of = |servers: &str| {
+        let document = OPENAPI.replace(
+            OPENAPI
+                .lines()
+                .find(|line| line.starts_with("servers"))
+                .expect("servers"),
+            &format!("servers: {servers}"),
+        );
+        Imported::of("openapi", &document)
+    };
+    let variables = "variables: { region: { default: eu, enum: [eu, us] }, base: { default: 'v2' } }";
+    let imported = of(&format!(
+        "[{{ url: 'https://{{gone}}.example' }}, {{ url: 'https://{{region}}.orders.example/{{base}}', {variables} }}]"
+    ));
+    assert_eq!(imported.output.code, 0, "{}", imported.output.err);
+    let api = imported.read("apis/order-book/api.yaml");
+    assert!(api.contains("upstream: https://eu.orders.example/v2\n"), "{api}");
+    let left = imported.left();
+    for part in [
+        "servers[0]: `https://{gone}.example` is not called",
+        "servers[1].variables.region: the upstream is that of its default, `eu`",
+    ] {
+        assert!(left.contains(part), "{part}\n{left}");
+    }
+    imported.run(&["check"]);
+    // What is no address with them is none.
+    for server in [
+        "{ url: 'https://{region}.example' }",
+        "{ url: 'https://{region}.example', variables: { region: { enum: [eu] } } }",
+        "{ url: 'https://{region', variables: { region: { default: eu } } }",
+        "{ url: '{base}', variables: { base: { default: /v1 } } }",
+        "{ url: 'https://a.example/{base}', variables: { base: { default: 'v1?a=b' } } }",
+    ] {
+        let imported = of(&format!("[{server}]"));
+        assert_eq!(imported.output.code, 2, "{server}");
+        assert!(
+            imported.output.err.contains("it names no server"),
+            "{}",
+            imported.output.err
+        );
+    }
+}
+
+#[test]
+fn each_plugin_of_kong_that_is_left_has_its_own_reason() {
+    let plugins = [
+        "ip-restriction",
+        "http-log",
+        "pre-function",
+        "ai-proxy",
+        "of-our-own",
+    ];
+    let listed = plugins.map(|name| format!("    - name: {name}\n"));
+    let kong = format!(
+        "_format_version: '3.0'\nservices:\n- name: orders\n  url: https://orders.example\n  plugins:\n{}  routes:\n  - {{ name: a, paths: [/a/v1], methods: [GET] }}\n",
+        listed.concat()
+    );
+    let imported = Imported::of("kong", &kong);
+    assert_eq!(imported.output.code, 0, "{}", imported.output.err);
+    let left = imported.left();
+    for (place, part) in [
+        "firewall rules",
+        "one line of JSON",
+        "policies carry no code",
+        "`turnpike new model`",
+        "not one of Kong's that is known",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let line = format!("plugins[{place}] ({}): ", plugins[place]);
+        let said = left
+            .lines()
+            .find(|said| said.contains(&line))
+            .unwrap_or_else(|| panic!("{line}\n{left}"));
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod consumers;
 mod plugins;
+mod reasons;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,11 +114,7 @@ fn knows_callers(plugin: &Json) -> bool {
 }
 
 fn unknown(at: &str, plugin: &Json, import: &mut Import) {
-    let name = shown(text(plugin, "name").unwrap_or("?"));
-    import.leave(
-        at,
-        format!("the policies have nothing that does what the plugin `{name}` does"),
-    );
+    import.leave(at, reasons::of(text(plugin, "name").unwrap_or_default()));
 }
 
 /// Credentials that another gateway asked for.
