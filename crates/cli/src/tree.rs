@@ -132,6 +132,17 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How to say what was found in files, or of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Report {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
 /// The policies of one environment, which must be right; `then` says what to do once they are.
 pub(crate) fn compiled(
     root: &Path,

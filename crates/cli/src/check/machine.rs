@@ -172,10 +172,32 @@ pub(super) fn github(findings: &[Finding]) -> String {
     text
 }
 
-pub(crate) fn data(text: &str) -> String {
+/// What GitHub Actions show with a run; with a place, beside that line of a pull request.
+pub(crate) fn annotation(level: &str, at: Option<(&str, u32)>, title: &str, said: &str) -> String {
+    let at = at.map_or_else(String::new, |(file, line)| {
+        format!("file={},line={line},", property(file))
+    });
+    format!("::{level} {at}title={}::{}\n", property(title), data(said))
+}
+
+/// The file and the line of a place such as `policies/tests/a.yaml:3`.
+pub(crate) fn place(origin: &str) -> (&str, u32) {
+    let mut parts = origin.rsplit(':');
+    let last = parts.next().and_then(|part| part.parse().ok());
+    match (origin.rsplit_once(':'), last) {
+        (Some((file, _)), Some(line)) => match file.rsplit_once(':') {
+            // With a column behind the line.
+            Some((file, before)) if before.parse::<u32>().is_ok() => (file, before.parse().unwrap_or(line)),
+            _ => (file, line),
+        },
+        _ => (origin, 1),
+    }
+}
+
+fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-pub(crate) fn property(text: &str) -> String {
+fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

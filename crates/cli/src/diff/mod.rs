@@ -38,6 +38,7 @@ Examples:
   turnpike diff main                                       what this branch changes
   turnpike diff v1.4 v1.5 --env production
   turnpike diff origin/main --format markdown              for a comment on a pull request
+  turnpike diff origin/main --format github                beside the lines of a pull request
   turnpike diff main --fail-on breaking,loosening          a gate in CI
 
 Exit codes: 0 compared, 1 there are changes that --fail-on names, or a tree has errors, 2 cannot be compared")]
@@ -70,6 +71,8 @@ enum Format {
     Json,
     /// For a comment on a pull request
     Markdown,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// The identity of the rules; nothing, should they not fit into a bundle.
@@ -166,6 +169,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.format {
         Format::Text => say::out(&shown::text(&all, names, &environments))?,
         Format::Json => say::json(&shown::json(&all, names))?,
+        Format::Github => say::out(&shown::github(&all))?,
         Format::Markdown => say::out(&shown::markdown(&all, names, &environments))?,
     }
     if all.iter().any(|change| arguments.fail_on.contains(&change.class)) {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use super::change::{Change, Class};
+use crate::check::machine::{annotation, place as line_of};
 use crate::say;
 use crate::words::{count, list};
 
@@ -139,4 +140,20 @@ fn escaped(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('|', "\\|")
         .replace('\n', " ")
+}
+
+/// As GitHub Actions show it, each change at the line that makes it.
+pub(super) fn github(changes: &[Change]) -> String {
+    let shown = changes.iter().map(|change| {
+        let level = match change.class {
+            Class::Breaking => "error",
+            Class::Risky | Class::Loosening => "warning",
+            Class::Tightening | Class::Safe => "notice",
+        };
+        let at = Some(line_of(&change.origin)).filter(|(file, _)| !file.is_empty());
+        let title = format!("{}: {}", change.class.name(), change.group);
+        let environments = change.environments.join(", ");
+        annotation(level, at, &title, &format!("{} ({environments})", change.text))
+    });
+    shown.collect()
 }

@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value as Json, json};
 
+use crate::check::machine::annotation;
 use crate::{Failure, new_key, say, tree, words};
 
 /// Folders with a policy in each file. Documents beside an API belong to their authors.
@@ -28,6 +30,9 @@ const KINDS: [&str; 10] = [
     "tests",
 ];
 
+/// What is wrong with a file that cannot be read as what it is.
+const BROKEN: &str = "is no YAML that can be read: `turnpike check` says what is wrong with it";
+
 /// Lay out policy files in one way
 ///
 /// Two spaces a level, lists further in than their key, `key: value`, `{ a: 1 }` and `[a, b]`, no blanks at
@@ -38,6 +43,7 @@ const KINDS: [&str; 10] = [
 Examples:
   turnpike fmt              all policy files
   turnpike fmt --check      in CI: say which are laid out otherwise, change nothing
+  turnpike fmt --check --format github      the same, beside the files of a pull request
 
 Exit codes: 0 done, 1 with --check: some are laid out otherwise, 2 a file cannot be read or written")]
 pub(crate) struct Arguments {
@@ -48,6 +54,9 @@ pub(crate) struct Arguments {
     /// Change nothing; fail if something would change
     #[arg(long)]
     check: bool,
+    /// How to say what became of them
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Report,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -56,41 +65,103 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         arguments.files.clone()
     };
-    let (mut differ, mut broken) = (0_usize, 0_usize);
+    let mut found = Vec::new();
     for file in &files {
         let text = fs::read_to_string(file)
             .map_err(|error| Failure::refused(format!("cannot read {}: {error}", file.display())))?;
-        match layout::format(&text) {
-            Ok(new) if new == text => {}
-            Ok(_) if arguments.check => {
-                differ += 1;
-                say::out(&format!("{} is laid out otherwise\n", file.display()))?;
-            }
+        let state = match layout::format(&text) {
+            Ok(new) if new == text => State::Right,
+            Ok(_) if arguments.check => State::Otherwise,
             Ok(new) => {
                 new_key::replace(file, &new)?;
-                say::out(&format!("laid out {}\n", file.display()))?;
+                State::LaidOut
             }
-            Err(_) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => {
-                broken += 1;
-                say::error(&format!(
-                    "{} is no YAML that can be read: `turnpike check` says what is wrong with it",
-                    file.display()
-                ));
-            }
-            Err(why) => say::note(&format!("{} is left as it is: {why}", file.display())),
+            Err(_) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => State::Broken,
+            Err(why) => State::Left(why.to_string()),
+        };
+        let one = Found { file, state };
+        if arguments.format == tree::Report::Text {
+            one.say()?;
         }
+        found.push(one);
     }
+    match arguments.format {
+        tree::Report::Text => {}
+        tree::Report::Json => {
+            say::json(&json!({ "files": found.iter().map(Found::json).collect::<Vec<_>>() }))?;
+        }
+        tree::Report::Github => say::out(&found.iter().filter_map(Found::github).collect::<String>())?,
+    }
+    let broken = found.iter().filter(|one| one.state == State::Broken).count();
     if broken > 0 {
         return Err(Failure::refused(format!(
             "{} could not be laid out",
             words::count(broken, "file")
         )));
     }
-    if differ == 0 {
+    if found.iter().all(|one| one.state != State::Otherwise) {
         Ok(())
     } else {
         say::note("`turnpike fmt` lays them out");
         Err(Failure::Findings)
+    }
+}
+
+/// What became of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Right,
+    /// It is laid out otherwise, and was to be left.
+    Otherwise,
+    LaidOut,
+    /// It is right, and not plain enough to be laid out; why.
+    Left(String),
+    /// It is no YAML.
+    Broken,
+}
+
+struct Found<'a> {
+    file: &'a Path,
+    state: State,
+}
+
+impl Found<'_> {
+    fn say(&self) -> Result<(), Failure> {
+        let file = self.file.display();
+        match &self.state {
+            State::Right => {}
+            State::Otherwise => say::out(&format!("{file} is laid out otherwise\n"))?,
+            State::LaidOut => say::out(&format!("laid out {file}\n"))?,
+            State::Left(why) => say::note(&format!("{file} is left as it is: {why}")),
+            State::Broken => say::error(&format!("{file} {BROKEN}")),
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Json {
+        let (state, why) = match &self.state {
+            State::Right => ("right", None),
+            State::Otherwise => ("otherwise", None),
+            State::LaidOut => ("laid_out", None),
+            State::Left(why) => ("left", Some(why.as_str())),
+            State::Broken => ("broken", Some(BROKEN)),
+        };
+        json!({ "file": self.file.display().to_string(), "state": state, "why": why })
+    }
+
+    /// As GitHub Actions show it beside the file.
+    fn github(&self) -> Option<String> {
+        let (level, said) = match &self.state {
+            State::Right | State::LaidOut => return None,
+            State::Otherwise => (
+                "error",
+                "it is laid out otherwise: `turnpike fmt` lays it out".to_owned(),
+            ),
+            State::Left(why) => ("notice", format!("it is left as it is: {why}")),
+            State::Broken => ("error", BROKEN.to_owned()),
+        };
+        let file = self.file.display().to_string();
+        Some(annotation(level, Some((&file, 1)), "turnpike fmt", &said))
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use turnpike_policy::source::{Case, CaseRequest};
 use turnpike_policy::{Compiled, Timestamp};
 
@@ -72,17 +72,7 @@ pub(crate) struct Arguments {
     credentials: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
-    /// Annotations of GitHub Actions
-    Github,
+    format: tree::Report,
 }
 
 /// What came of a test.
@@ -169,9 +159,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         junit::write(file, &ran)?;
     }
     match arguments.format {
-        Format::Text => say::out(&report::text(&ran, there, &root))?,
-        Format::Json => say::json(&report::json(&ran))?,
-        Format::Github => say::out(&report::github(&ran))?,
+        tree::Report::Text => say::out(&report::text(&ran, there, &root))?,
+        tree::Report::Json => say::json(&report::json(&ran))?,
+        tree::Report::Github => say::out(&report::github(&ran))?,
     }
     if ran.iter().any(|test| matches!(test.outcome, Outcome::Failed(_))) {
         return Err(Failure::Findings);

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Outcome, Ran};
-use crate::check::machine::{data, property};
+use crate::check::machine::{annotation, place};
 use crate::say;
 
 /// For people.
@@ -103,28 +103,7 @@ pub(super) fn github(ran: &[Ran]) -> String {
             Outcome::Skipped(why) => ("notice", format!("skipped: {why}")),
             Outcome::Failed(wrong) => ("error", wrong.join("\n")),
         };
-        let (file, line) = place(&test.origin);
-        let _ = writeln!(
-            text,
-            "::{level} file={},line={line},title={}::{}",
-            property(file),
-            property(&title),
-            data(&said)
-        );
+        text.push_str(&annotation(level, Some(place(&test.origin)), &title, &said));
     }
     text
-}
-
-/// The file and the line of a place such as `policies/tests/a.yaml:3`.
-fn place(origin: &str) -> (&str, u32) {
-    let mut parts = origin.rsplit(':');
-    let last = parts.next().and_then(|part| part.parse().ok());
-    match (origin.rsplit_once(':'), last) {
-        (Some((file, _)), Some(line)) => match file.rsplit_once(':') {
-            // With a column behind the line.
-            Some((file, before)) if before.parse::<u32>().is_ok() => (file, before.parse().unwrap_or(line)),
-            _ => (file, line),
-        },
-        _ => (origin, 1),
-    }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
 use turnpike_policy::Compiled;
 
+use crate::check::machine::annotation;
 use crate::play::Request;
 use crate::{Failure, deny, git, operator, say, tree, web, words};
 
@@ -35,6 +36,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 Examples:
   turnpike verify https://api.acme.example --env production
   turnpike verify https://api.acme.example --env production --wait 2m      right after a deployment
+  turnpike verify https://api.acme.example --format github                 as annotations of a run
   turnpike verify http://127.0.0.1:8787 --format json
 
 Exit codes: 0 it serves these policies and refuses as they say, 1 it does not, 2 it could not be asked")]
@@ -56,7 +58,7 @@ pub(crate) struct Arguments {
     credential: String,
     /// How to say what was found
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
-    format: tree::Format,
+    format: tree::Report,
 }
 
 /// What a gateway says of itself.
@@ -112,8 +114,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     verdict.denials(&base, &mine.compiled, &arguments.credential);
     probe::probe(&base, &mine.compiled, same, &mut verdict)?;
     match arguments.format {
-        tree::Format::Text => say::out(&verdict.text(&base, &version))?,
-        tree::Format::Json => say::json(&json!({
+        tree::Report::Text => say::out(&verdict.text(&base, &version))?,
+        tree::Report::Github => say::out(&verdict.github())?,
+        tree::Report::Json => say::json(&json!({
             "gateway": version.json,
             "tree": { "bundle": mine.hash, "environment": environment, "commit": mine.commit },
             "same": same,
@@ -351,5 +354,15 @@ impl Verdict {
             some => format!("{} with these policies", words::count(some, "disagreement")),
         };
         format!("{text}\n{end}\n")
+    }
+
+    /// What is wrong and what was not tried, as GitHub Actions show it with a run.
+    fn github(&self) -> String {
+        let wrong = self.wrong.iter().map(|line| ("error", line));
+        let skipped = self.skipped.iter().map(|line| ("notice", line));
+        let lines = wrong.chain(skipped);
+        lines
+            .map(|(level, line)| annotation(level, None, "turnpike verify", line))
+            .collect()
     }
 }

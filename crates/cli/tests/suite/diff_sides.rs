@@ -69,6 +69,10 @@ fn a_gate_in_ci() {
         ),
         "{markdown}"
     );
+    assert_eq!(
+        tree.good(&["diff", "old", "--format", "github"]),
+        "::warning file=policies/plans/gold.yaml,line=3,title=loosening%3A plan gold::limit: 600/min, burst 50 → 600/min, burst 60 (dev, production)\n"
+    );
     let one = tree.good(&["diff", "old", "--env", "dev", "--format", "json"]);
     assert!(one.contains("\"dev\"") && !one.contains("production"), "{one}");
 }

@@ -35,6 +35,63 @@ fn the_whole_tree() {
 }
 
 #[test]
+fn what_became_of_files_for_programs() {
+    let tree = Tree::new();
+    tree.good(&["fmt"]);
+    tree.write("plans/gold.yaml", "plan:  gold\nlimits: [{ rate: 1/s }]\n");
+    tree.write(
+        "plans/free.yaml",
+        "plan: &a free\nlimits: [{rate: 1/s}]\nother: *a\n",
+    );
+    let check = tree.run(&["fmt", "--check", "--format", "github"]);
+    assert_eq!(check.code, 1);
+    let lines: Vec<_> = check.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", check.out);
+    assert!(
+        lines[0].starts_with(
+            "::notice file=policies/plans/free.yaml,line=1,title=turnpike fmt::it is left as it is: "
+        ),
+        "{}",
+        check.out
+    );
+    assert_eq!(
+        lines[1],
+        "::error file=policies/plans/gold.yaml,line=1,title=turnpike fmt::it is laid out otherwise: `turnpike fmt` lays it out"
+    );
+    let states = |output: &str| -> Vec<(String, String)> {
+        let json: serde_json::Value = serde_json::from_str(output).unwrap();
+        let files = json["files"].as_array().unwrap().iter();
+        files
+            .map(|one| {
+                (
+                    one["file"].as_str().unwrap().to_owned(),
+                    one["state"].as_str().unwrap().to_owned(),
+                )
+            })
+            .filter(|(file, _)| file.ends_with("free.yaml") || file.ends_with("gold.yaml"))
+            .collect()
+    };
+    let of = |gold: &str, free: &str| {
+        vec![
+            ("policies/plans/free.yaml".to_owned(), free.to_owned()),
+            ("policies/plans/gold.yaml".to_owned(), gold.to_owned()),
+        ]
+    };
+    assert_eq!(
+        states(&tree.run(&["fmt", "--check", "--format", "json"]).out),
+        of("otherwise", "left")
+    );
+    assert_eq!(
+        states(&tree.good(&["fmt", "--format", "json"])),
+        of("laid_out", "left")
+    );
+    tree.write("plans/free.yaml", "plan: [\n");
+    let broken = tree.run(&["fmt", "--format", "json"]);
+    assert_eq!(broken.code, 2);
+    assert_eq!(states(&broken.out), of("right", "broken"));
+}
+
+#[test]
 fn some_files() {
     let tree = Tree::new();
     tree.write("plans/gold.yaml", "plan: gold\nlimits: [{rate: 1/s}]\n");

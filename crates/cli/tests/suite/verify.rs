@@ -176,6 +176,15 @@ fn a_route_that_does_not_refuse() {
         "{out}"
     );
     assert!(out.contains("with a forged token it answers 200"), "{out}");
+    let annotated = verify(&tree, &gateway, &["--format", "github"]);
+    assert_eq!(annotated.code, 1);
+    assert!(
+        annotated
+            .out
+            .contains("::error title=turnpike verify::GET /pets/v1/pets: with no credential it answers 200"),
+        "{}",
+        annotated.out
+    );
 }
 
 #[test]
