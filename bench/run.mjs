@@ -75,7 +75,7 @@ async function main() {
   function requestOf(entry, contender) {
     const token = tokens.get(contender.repeated ?? contender.consumer);
     const ask = gateways.get(contender.system).request(entry.kind, { model: MODEL, token });
-    const request = { ...ask, kind: entry.kind, usage: entry.usage, method: entry.method, body: entry.body(ask.model) };
+    const request = { ...ask, kind: entry.kind, paced: entry.paced, usage: entry.usage, method: entry.method, body: entry.body(ask.model) };
     if (contender.ring === undefined) return request;
     const { authorization, ...headers } = ask.headers;
     return { ...request, headers, ring: join(folder, ringName(contender.ring)), refused: entry.refused };
@@ -141,7 +141,7 @@ async function main() {
     if (refuses !== 401) say(`Turnpike answers ${refuses}, not 401, to a request without a token`);
   }
 
-  const tools = { wrk, folder, seconds: settings.seconds, connections: settings.connections, streams: settings.streams, chunkMs: settings.chunkMs };
+  const tools = { wrk, folder, seconds: settings.seconds, connections: settings.connections, streams: settings.streams, chunkMs: settings.chunkMs, pace: settings.pace };
   const runs = [];
   const alone = await upstreamAlone(settings, upstreams, tools);
 
@@ -187,6 +187,7 @@ async function main() {
       connections: settings.connections,
       concurrent_streams: settings.streams,
       ms_between_chunks: settings.chunkMs,
+      paced_per_second: settings.pace,
       upstream_alone_rps: alone,
       turnpike_without_token: refuses,
       complete: missing.length === 0 && settings.cases.length === CASES.length && settings.systems.length === SYSTEMS.length,

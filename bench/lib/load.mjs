@@ -1,8 +1,9 @@
-// One run: one system, one case, a few seconds. Whole answers are wrk's to ask for.
+// One run: one system, one case, a few seconds. Whole answers are wrk's to ask for, at a pace or as fast as they come.
 
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cpuBetween, readCpu } from "./cpu.mjs";
+import { runPaced } from "./paced.mjs";
 import { run } from "./processes.mjs";
 import { BENCH } from "./settings.mjs";
 import { runStreams } from "./streams.mjs";
@@ -32,7 +33,8 @@ async function runWrk(request, { wrk, seconds, connections, folder }) {
 // `pid` is null when there is no gateway, as when the upstream is asked directly.
 export async function measure(request, pid, conditions) {
   const before = pid === null ? null : readCpu(pid);
-  const seen = await (request.kind === "stream" ? runStreams : runWrk)(request, conditions);
+  const client = request.kind === "stream" ? runStreams : request.paced ? runPaced : runWrk;
+  const seen = await client(request, conditions);
   const cpu = pid === null ? NaN : cpuBetween(before, readCpu(pid));
   const { requests, seconds, p50_ms, p99_ms, ttfb_ms, ttft_ms, faults } = seen;
   if (requests === 0) faults.push("nothing was answered");

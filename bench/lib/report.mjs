@@ -28,6 +28,7 @@ export function rowsOf(runs) {
     }
     row.ratio_rps = rounded(median(pairs.map(([run, bare]) => run.rps / bare.rps)));
     row.ratio_cpu = rounded(median(pairs.map(([run, bare]) => bare.cpu_us / run.cpu_us)));
+    row.added_ms = rounded(median(pairs.map(([run, bare]) => run.p50_ms - bare.p50_ms)));
     if (row.ttfb_ms !== undefined) {
       row.ratio_ttfb = rounded(median(pairs.map(([run, bare]) => bare.ttfb_ms / run.ttfb_ms)));
     }
@@ -78,7 +79,7 @@ const show = (value, digits) => (value === null || value === undefined ? "-" : v
 
 export function printReport({ rows, goals, conditions, versions }, cases) {
   const out = [];
-  const heads = ["", "req/s", "CPU us", "p50 ms", "p99 ms", "1st chunk ms", "req/s ratio", "CPU ratio", "1st ratio"];
+  const heads = ["", "req/s", "CPU us", "p50 ms", "p99 ms", "added ms", "1st chunk ms", "req/s ratio", "CPU ratio", "1st ratio"];
   const cells = [];
   for (const entry of cases) {
     const mine = rows.filter((row) => row.case === entry.name);
@@ -87,7 +88,7 @@ export function printReport({ rows, goals, conditions, versions }, cases) {
     for (const row of mine) {
       cells.push([
         `  ${row.system}${row.faults.length > 0 ? " !" : ""}`,
-        show(row.rps, row.rps < 100 ? 1 : 0), show(row.cpu_us, 0), show(row.p50_ms, 2), show(row.p99_ms, 2),
+        show(row.rps, row.rps < 100 ? 1 : 0), show(row.cpu_us, 0), show(row.p50_ms, 2), show(row.p99_ms, 2), show(row.added_ms, 2),
         show(row.ttfb_ms, 2), show(row.ratio_rps, 2), show(row.ratio_cpu, 2), show(row.ratio_ttfb, 2),
       ]);
     }
@@ -98,7 +99,7 @@ export function printReport({ rows, goals, conditions, versions }, cases) {
 
   for (const row of rows) for (const fault of row.faults) out.push(`! ${row.case}, ${row.system}: ${fault}`);
   out.push(`medians of ${conditions.rounds} rounds of ${conditions.seconds_per_run} s; ratios to bare, higher is better; ` +
-    `streams: req/s is set by their pace, CPU is per stream`);
+    `at a pace, and of streams, req/s says nothing; CPU is per stream`);
   out.push(...Object.entries(versions).map(([name, version]) => `${name} ${version}`), "", "Goals of Turnpike, as ratios to bare:");
   for (const goal of goals) {
     const verdict = goal.met === null ? "not measured" : goal.met ? "met" : "NOT MET";

@@ -39,6 +39,7 @@ export function readSettings(caseNames, systemNames, groups) {
     warmup: Math.floor(number("WARMUP_SECONDS", 3)),
     connections: Math.floor(number("CONNECTIONS", 16)),
     streams: Math.floor(number("STREAMS", 16)),
+    pace: Math.floor(number("PACE", 200)),
     chunkMs: Math.floor(number("CHUNK_MS", 2)),
     cases: choice("CASES", caseNames, groups),
     // Every ratio is to the bare pass-through, so it always takes part.
