@@ -695,7 +695,10 @@ fn an_attempt_that_is_not_made_is_charged_nowhere() {
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.log()["attempts"].as_array().map_or(0, Vec::len), 1);
     assert_eq!(
-        world.objects[objects..].iter().filter(|object| *object == "upstream:beta").count(),
+        world.objects[objects..]
+            .iter()
+            .filter(|object| *object == "upstream:beta")
+            .count(),
         2,
         "it was asked for both"
     );
