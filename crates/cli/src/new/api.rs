@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value as Json;
 
-use super::{Where, keep, name, scalar};
+use super::{Template, Where, keep, name, scalar};
 use crate::outline::{Kind, outline};
 use crate::{Failure, tree};
 
@@ -57,21 +57,10 @@ pub(crate) struct Arguments {
     /// Answer with the examples of the document
     #[arg(long, conflicts_with = "upstream")]
     mock: bool,
-    /// The template that it builds on; for a new API
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    template: Option<String>,
-    /// A value for a parameter of the template: NAME=VALUE; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", requires = "template", value_parser = parameter)]
-    set: Vec<(String, String)>,
+    #[command(flatten)]
+    template: Template,
     #[command(flatten)]
     environments: Where,
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((parameter, value)) => Ok((name(parameter)?, value.to_owned())),
-        None => Err("write NAME=VALUE, for example body=64KiB".to_owned()),
-    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -135,32 +124,9 @@ fn whole(arguments: &Arguments, document: &Json, beside: &str) -> Result<String,
             scalar(&path)
         },
         arguments.environments.line(),
-        template(arguments)?,
+        arguments.template.lines()?,
     );
     text.push_str(&version(arguments, beside, "  ", "  ", "\n"));
-    Ok(text)
-}
-
-/// The lines that name the template, and give its parameters.
-fn template(arguments: &Arguments) -> Result<String, Failure> {
-    let Some(template) = &arguments.template else {
-        return Ok(String::new());
-    };
-    let mut text = format!("template: {}\n", scalar(template));
-    for (index, (parameter, _)) in arguments.set.iter().enumerate() {
-        let before = arguments.set.iter().take(index);
-        if before.into_iter().any(|(other, _)| other == parameter) {
-            return Err(Failure::refused(format!("--set gives `{parameter}` twice")));
-        }
-    }
-    let values: Vec<_> = arguments
-        .set
-        .iter()
-        .map(|(parameter, value)| format!("{}: {}", scalar(parameter), scalar(value)))
-        .collect();
-    if !values.is_empty() {
-        let _ = writeln!(text, "with: {{ {} }}", values.join(", "));
-    }
     Ok(text)
 }
 
@@ -200,7 +166,7 @@ fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> 
         ("--owner", arguments.owner.is_some()),
         ("--title", arguments.title.is_some()),
         ("--path", arguments.path.is_some()),
-        ("--template", arguments.template.is_some()),
+        ("--template", arguments.template.template.is_some()),
         ("--environments", !arguments.environments.environments.is_empty()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {

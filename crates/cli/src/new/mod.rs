@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod consumer;
 pub(crate) mod model;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,49 @@ impl Where {
             let names: Vec<_> = self.environments.iter().map(|name| scalar(name)).collect();
             format!("environments: [{}]\n", names.join(", "))
         }
+    }
+}
+
+/// What something new builds on.
+#[derive(Debug, Args)]
+pub(crate) struct Template {
+    /// The template that it builds on
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
+    /// A value for a parameter of the template: NAME=VALUE; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", requires = "template", value_parser = parameter)]
+    set: Vec<(String, String)>,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((parameter, value)) => Ok((name(parameter)?, value.to_owned())),
+        None => Err("write NAME=VALUE, for example body=64KiB".to_owned()),
+    }
+}
+
+impl Template {
+    /// The lines that name the template, and give its parameters.
+    fn lines(&self) -> Result<String, Failure> {
+        let Some(template) = &self.template else {
+            return Ok(String::new());
+        };
+        let mut text = format!("template: {}\n", scalar(template));
+        for (index, (parameter, _)) in self.set.iter().enumerate() {
+            let before = self.set.iter().take(index);
+            if before.into_iter().any(|(other, _)| other == parameter) {
+                return Err(Failure::refused(format!("--set gives `{parameter}` twice")));
+            }
+        }
+        let values: Vec<_> = self
+            .set
+            .iter()
+            .map(|(parameter, value)| format!("{}: {}", scalar(parameter), scalar(value)))
+            .collect();
+        if !values.is_empty() {
+            let _ = writeln!(text, "with: {{ {} }}", values.join(", "));
+        }
+        Ok(text)
     }
 }
 

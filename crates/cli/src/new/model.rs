@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::{Where, fresh, keep, name, scalar};
+use super::{Template, Where, fresh, keep, name, scalar};
 use crate::{Failure, tree};
 
 /// Publish a model
@@ -17,6 +17,7 @@ use crate::{Failure, tree};
 Examples:
   turnpike new model writer --owner team-ai --to openai/gpt-5
   turnpike new model writer --owner team-ai --to openai/gpt-5=80 --to house/large=20 --fallback openai/gpt-5-mini
+  turnpike new model writer --owner team-ai --to openai/gpt-5 --price openai/gpt-5=1.25/10/0.125
   turnpike new model canned --owner team-ai --to mock/canned --environments dev")]
 pub(crate) struct Arguments {
     /// The name that clients send
@@ -33,9 +34,15 @@ pub(crate) struct Arguments {
     /// Where they go when that fails; may be repeated
     #[arg(long, value_name = "TARGET", value_parser = target)]
     fallback: Vec<Target>,
+    /// What the tokens of a target cost, in USD for a million: TARGET=INPUT/OUTPUT, or with a third price for input
+    /// that comes out of the provider's cache; may be repeated
+    #[arg(long, value_name = "TARGET=PRICES", value_parser = price)]
+    price: Vec<Price>,
     /// The most tokens that an answer can have
     #[arg(long, value_name = "NUMBER")]
     max_output_tokens: Option<u32>,
+    #[command(flatten)]
+    template: Template,
     #[command(flatten)]
     environments: Where,
 }
@@ -66,28 +73,97 @@ fn target(text: &str) -> Result<Target, String> {
     }
 }
 
+/// What the tokens of a target cost.
+#[derive(Clone, Debug)]
+struct Price {
+    of: String,
+    /// As the file has it.
+    text: String,
+}
+
+fn price(text: &str) -> Result<Price, String> {
+    let how = || {
+        "write TARGET=INPUT/OUTPUT in USD for a million tokens, for example openai/gpt-5=1.25/10".to_owned()
+    };
+    let (of, prices) = text.rsplit_once('=').ok_or_else(how)?;
+    let prices: Vec<_> = prices.split('/').collect();
+    let is_number = |price: &&str| {
+        let (whole, part) = price.split_once('.').unwrap_or((price, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits(whole) && digits(part)
+    };
+    if !(2..=3).contains(&prices.len()) || !prices.iter().all(is_number) {
+        return Err(how());
+    }
+    let named = ["input", "output", "cached_input"].iter().zip(&prices);
+    let all: Vec<_> = named
+        .map(|(name, price)| format!("{name}: {price} USD/Mtok"))
+        .collect();
+    Ok(Price {
+        of: of.to_owned(),
+        text: format!("{{ {} }}", all.join(", ")),
+    })
+}
+
+/// A target as an item of a list: alone, or with what else is said of it.
+fn item(target: &Target, prices: &[Price]) -> String {
+    let mut text = format!("to: {}", scalar(&target.to));
+    if let Some(weight) = target.weight {
+        let _ = write!(text, ", weight: {weight}");
+    }
+    let price = prices.iter().find(|price| price.of == target.to);
+    if let Some(price) = price {
+        let _ = write!(text, ", price: {}", price.text);
+    }
+    if target.weight.is_none() && price.is_none() {
+        scalar(&target.to)
+    } else {
+        format!("{{ {text} }}")
+    }
+}
+
+/// Prices are of targets that there are, and each has one.
+fn priced(arguments: &Arguments) -> Result<(), Failure> {
+    for (index, price) in arguments.price.iter().enumerate() {
+        let of = &price.of;
+        let mut targets = arguments.to.iter().chain(&arguments.fallback);
+        if !targets.any(|target| target.to == *of) {
+            return Err(Failure::refused(format!(
+                "--price is of `{of}`, which is no target: write one of --to or --fallback before the `=`"
+            )));
+        }
+        if arguments.price.iter().take(index).any(|other| other.of == *of) {
+            return Err(Failure::refused(format!("--price gives `{of}` twice")));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
+    priced(arguments)?;
     let file = fresh(&root, "models", &arguments.name)?;
     let mut text = format!(
-        "model: {}\nowner: {}\n{}targets:\n",
+        "model: {}\nowner: {}\n{}{}targets:\n",
         arguments.name,
         scalar(&arguments.owner),
-        arguments.environments.line()
+        arguments.environments.line(),
+        arguments.template.lines()?
     );
     for target in &arguments.to {
-        let _ = match target.weight {
-            Some(weight) => writeln!(text, "  - {{ to: {}, weight: {weight} }}", scalar(&target.to)),
-            None => writeln!(text, "  - {}", scalar(&target.to)),
-        };
+        let _ = writeln!(text, "  - {}", item(target, &arguments.price));
     }
     if !arguments.fallback.is_empty() {
         let all: Vec<_> = arguments
             .fallback
             .iter()
-            .map(|target| scalar(&target.to))
+            .map(|target| item(target, &arguments.price))
             .collect();
-        let _ = writeln!(text, "fallback: [{}]", all.join(", "));
+        if all.iter().any(|item| item.starts_with('{')) {
+            let _ = writeln!(text, "fallback:\n  - {}", all.join("\n  - "));
+        } else {
+            let _ = writeln!(text, "fallback: [{}]", all.join(", "));
+        }
     }
     if let Some(tokens) = arguments.max_output_tokens {
         let _ = writeln!(text, "max_output_tokens: {tokens}");

@@ -84,6 +84,81 @@ fn files_as_a_person_writes_them() {
 }
 
 #[test]
+fn a_model_with_prices_and_a_template() {
+    let tree = Tree::new();
+    tree.write(
+        "templates/steady.yaml",
+        "template: steady\nparameters:\n  first: { type: duration }\nmodel:\n  timeouts: { first_token: \"${first}\" }\n",
+    );
+    let new = |more: &[&str]| {
+        let arguments = [
+            "new",
+            "model",
+            "writer",
+            "--owner",
+            "team-ai",
+            "--to",
+            "openai/gpt-5=80",
+        ];
+        tree.run(&[&arguments[..], more].concat())
+    };
+    for (more, code, said) in [
+        (
+            &["--price", "openai/gpt-5=1.25"][..],
+            2,
+            "write TARGET=INPUT/OUTPUT",
+        ),
+        (
+            &["--price", "openai/gpt-5=1.25/ten"],
+            2,
+            "write TARGET=INPUT/OUTPUT",
+        ),
+        (
+            &["--price", "openai/gpt-5=1/2/3/4"],
+            2,
+            "write TARGET=INPUT/OUTPUT",
+        ),
+        (
+            &["--price", "openai/gpt-4=1/2"],
+            2,
+            "`openai/gpt-4`, which is no target",
+        ),
+        (
+            &["--price", "openai/gpt-5=1/2", "--price", "openai/gpt-5=1/3"],
+            2,
+            "gives `openai/gpt-5` twice",
+        ),
+        (&["--template", "steady"], 1, "`first`"),
+        (&["--set", "first=10s"], 2, "--template"),
+    ] {
+        let output = new(more);
+        assert_eq!(output.code, code, "{more:?}: {}", output.err);
+        assert!(output.err.contains(said), "{more:?}: {}", output.err);
+        assert!(!tree.folder.path().join("policies/models/writer.yaml").exists());
+    }
+    let output = new(&[
+        "--fallback",
+        "openai/gpt-5-mini",
+        "--fallback",
+        "openai/gpt-4.1",
+        "--price",
+        "openai/gpt-5=1.25/10/0.125",
+        "--price",
+        "openai/gpt-5-mini=0.25/2",
+        "--template",
+        "steady",
+        "--set",
+        "first=10s",
+    ]);
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert_eq!(
+        tree.read("models/writer.yaml"),
+        "model: writer\nowner: team-ai\ntemplate: steady\nwith: { first: \"10s\" }\ntargets:\n  - { to: openai/gpt-5, weight: 80, price: { input: 1.25 USD/Mtok, output: 10 USD/Mtok, cached_input: 0.125 USD/Mtok } }\nfallback:\n  - { to: openai/gpt-5-mini, price: { input: 0.25 USD/Mtok, output: 2 USD/Mtok } }\n  - openai/gpt-4.1\n"
+    );
+    tree.good(&["fmt", "--check"]);
+}
+
+#[test]
 fn one_more_version_keeps_what_is_there() {
     let tree = with_document();
     let api = "# Who it is.\napi: orders\ntitle: Orders\nowner: team\npath: /orders\nversions:\n    # The first.\n    v1:\n        openapi: v1.yaml   # theirs\n        state: active\n        upstream: https://a.example # soon another\n# After that.\nlimits: [{ rate: 3/s }]\n";
