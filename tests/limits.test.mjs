@@ -61,10 +61,15 @@ describe("with the clock held", () => {
     // What was tried while others came may have kept them out; nothing of it is left when all is decided.
     await sleep(200);
     const rest = [];
-    for (const address of ["203.0.113.1", "203.0.113.2", "203.0.113.3"]) rest.push(...await from(address, 1).then((one) => (one[0].status === 200 ? from(address, 40) : one)));
+    for (const address of ["203.0.113.1", "203.0.113.2", "203.0.113.3"]) {
+      const one = await from(address, 1);
+      rest.push(...one);
+      if (one[0].status === 200) rest.push(...await from(address, 40));
+    }
     for (let i = 0; i < 70; i++) rest.push(...await from("203.0.113.4", 1));
     const codes = new Set(rest.filter(({ status }) => status !== 200).map(({ body }) => body.code));
     assert.ok(codes.has("quota_exceeded"), [...codes].join());
+    assert.equal(all + passed(rest), 70, "who was refused was not charged, and who was charged passed");
     // The quota is at its end, exactly: whoever comes is refused for it, and from no address is anything gone.
     const looked = await from("203.0.113.9", 1, "/_turnpike/limits");
     const left = Object.fromEntries(looked[0].body.limits.map(({ name, remaining }) => [name, remaining]));
