@@ -129,6 +129,11 @@ fn a_model_with_prices_and_a_template() {
             "gives `openai/gpt-5` twice",
         ),
         (&["--template", "steady"], 1, "`first`"),
+        (
+            &["--fallback", "openai/gpt-5-mini=20"],
+            1,
+            "means nothing in `fallback`",
+        ),
         (&["--set", "first=10s"], 2, "--template"),
     ] {
         let output = new(more);

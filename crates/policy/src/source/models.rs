@@ -233,7 +233,7 @@ pub(crate) fn compile(
     let fallback = model
         .fallback
         .as_ref()
-        .map(|list| read_targets(list, known, used, checker));
+        .map(|list| read_fallback(list, known, used, checker));
     let timeouts = model.timeouts.as_ref().and_then(|t| {
         Some(checker.timeouts(
             "first_token",
@@ -304,6 +304,27 @@ pub(crate) fn compile(
         limits,
         origin,
     })
+}
+
+/// Targets that are tried in their order, so that a weight means nothing.
+fn read_fallback(
+    list: &List<TargetFields>,
+    known: &Known<'_>,
+    used: &mut Used,
+    checker: &mut Checker,
+) -> Vec<Target> {
+    let weighed = list.0.iter().filter(|target| target.weight != 1);
+    for to in weighed.filter_map(|target| target.to.as_ref()) {
+        checker
+            .report()
+            .error(
+                Code::Conflict,
+                to.span,
+                "a `weight` means nothing in `fallback`: its targets are tried in their order",
+            )
+            .help("leave `weight` out");
+    }
+    read_targets(list, known, used, checker)
 }
 
 fn read_targets(

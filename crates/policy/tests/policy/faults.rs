@@ -122,6 +122,7 @@ const CASES: &[Case] = &[
     case!("apis/pets/api.yaml": "owner: team\n" => "owner: team\nlimits: [{ rate: 1/s, subject: model }]\n"; "apis/pets/api.yaml:4:32: error[P0210]"),
     case!("apis/pets/api.yaml": "owner: team\n" => "owner: team\nlimits: [{ rate: 1/s, models: [chat] }]\n"; "apis/pets/api.yaml:4:31: error[P0210]"),
     case!("models/chat.yaml": "owner: team" => "owner: team\ntimeouts: { idle: 2m, total: 1m }"; "models/chat.yaml:3:19: error[P0210]"),
+    case!("models/chat.yaml": "owner: team" => "owner: team\nfallback: [{ to: openai/gpt-2, weight: 3 }]"; "models/chat.yaml:3:18: error[P0210]: a `weight` means nothing in `fallback`"),
     case!("apis/pets/api.yaml": "state: active" => "state: active\n    mock: openapi"; "apis/pets/api.yaml:9:11: error[P0210]"),
     case!("apis/pets/api.yaml": "https://pets.example" => "${pets}"; "apis/pets/api.yaml:9:15: error[P0211]: the variable `pets` is not set"),
     case!("apis/pets/api.yaml": "https://pets.example" => "${pets"; "apis/pets/api.yaml:9:15: error[P0211]: `${` is not closed"),
