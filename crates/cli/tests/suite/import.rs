@@ -229,7 +229,7 @@ fn krakend() {
     );
     let left = imported.left();
     for part in [
-        "extra_config.telemetry/opencensus: ",
+        "extra_config.telemetry/opencensus: the trace context of W3C is passed on",
         "endpoints[0] (/shop/v1/items/{id}).extra_config.auth/validator.roles: ",
         "endpoints[0] (/shop/v1/items/{id}).input_headers: credentials of callers",
         "endpoints[2] (/both): it has several backends",

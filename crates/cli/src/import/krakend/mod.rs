@@ -3,6 +3,8 @@
 //! Endpoints of one backend host become an API. Where an endpoint lies, and what the backend is asked, may differ in
 //! it in any way; here the operation's path is what is added to the upstream's address.
 
+mod reasons;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
@@ -62,10 +64,7 @@ pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
     {
         match name.as_str() {
             "security/cors" => cors(config, import),
-            name => import.leave(
-                format!("extra_config.{}", shown(name)),
-                "there is nothing in the policies that does this",
-            ),
+            name => import.leave(format!("extra_config.{}", shown(name)), reasons::of(name)),
         }
     }
     let timeout = text(json, "timeout").and_then(milliseconds);
@@ -303,8 +302,7 @@ fn extra(at: &str, json: &Json, import: &mut Import) -> Vec<String> {
                 at,
                 "limits of single endpoints are not carried over: write `limits` in api.yaml or in plans",
             ),
-            "validation/json-schema" => import.leave(at, "bodies are not yet checked against a schema"),
-            _ => import.leave(at, "there is nothing in the policies that does this"),
+            name => import.leave(at, reasons::of(name)),
         }
     }
     scopes
