@@ -236,7 +236,7 @@ impl World {
         }
         let message = &mut self.messages[index];
         message.decided = true;
-        let again = admitted(&answer) && message.ask.back == 0 && self.random.one_in(8);
+        let again = admitted(&answer) && self.random.one_in(8);
         message.answer = Some(answer);
         if again {
             self.again(index);

@@ -153,7 +153,12 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         holds::release(&mut state.holds, &mut state.records, ask.request);
     }
 
-    if let Some(lease) = ask.lease.filter(|lease| lease.back > 0) {
+    // Asked again, it gives nothing back again: neither where it was admitted nor where it was refused.
+    let given = fingerprint.rotate_left(32);
+    if let Some(lease) = ask.lease.filter(|lease| lease.back > 0)
+        && !state.recent.knows(given, now)
+    {
+        state.recent.add(given, now);
         for record in &mut state.records {
             if ask.limits.iter().any(|one| one.id == record.id) {
                 record.law = record.law.give_back(lease.taken, lease.back);
