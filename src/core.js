@@ -418,6 +418,7 @@ function readSettle(wire) {
 function readAttempt(step, wire) {
   step.within = wire.readMs();
   step.whole = wire.readMs();
+  step.ahead = wire.readU8() === 1 ? readAhead(wire) : null;
   step.mock = wire.readU8() === 1;
   if (step.mock) {
     step.status = wire.readU16();
@@ -443,6 +444,14 @@ function readAttempt(step, wire) {
       step.edits[i] = { at: wire.readU32(), remove: wire.readU32(), insert: wire.readData() };
     }
   }
+}
+
+// How the request ends if the upstream answers, but for what only then is known.
+function readAhead(wire) {
+  return {
+    set: wire.readPairs(), body: wire.readU8() === 1, began: wire.readMs(), attempted: wire.readMs(),
+    line: wire.readTexts(), failuresOnly: wire.readU8() === 1,
+  };
 }
 
 // Where the gateway's own credential comes from, and where it goes; null: there is none.

@@ -96,6 +96,9 @@ export function createGateway(core, cold, log) {
           }
           call.noted = core.note(call.response);
           const { status } = call.response;
+          if (step.ahead !== null && call.repeated === 0 && status >= 200) {
+            return finish(foreseen(step.ahead, status, core.now()), call);
+          }
           if (step.whole > 0 && call.response.ok) {
             const within = Math.max(0, step.within - (core.now() - began));
             const read = await readAnswer(step.whole, within, call);
@@ -448,6 +451,14 @@ export function createGateway(core, cold, log) {
       log(JSON.stringify({ event: "fault", half: "cold", message: String(error) }));
       return null;
     }
+  }
+
+  // The end that was told ahead of its upstream's answer, as `Ahead::finish` has it (crates/engine/src/step.rs).
+  function foreseen({ set, body, began, attempted, line, failuresOnly }, status, now) {
+    const [ms, took] = [Math.max(0, now - began), Math.max(0, now - attempted)];
+    const logged = status >= 400 || !failuresOnly;
+    const log = logged ? line[0] + ms + line[1] + status + line[2] + took + line[3] + status + line[4] : null;
+    return { status, set, copy: true, body: body ? 2 : 0, bytes: null, log, settle: null };
   }
 
   function finish(step, call) {

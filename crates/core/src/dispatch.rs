@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 9;
+pub const WIRE: u32 = 10;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -590,6 +590,15 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
     out.u8(tell::ATTEMPT);
     out.ms(attempt.within);
     out.ms(attempt.whole);
+    out.flag(attempt.ahead.is_some());
+    if let Some(ahead) = &attempt.ahead {
+        out.headers(&ahead.set);
+        out.flag(ahead.body);
+        out.ms(ahead.began);
+        out.ms(ahead.attempted);
+        out.texts(ahead.line.iter());
+        out.flag(ahead.failures_only);
+    }
     match &attempt.to {
         Upstream::Http {
             url,

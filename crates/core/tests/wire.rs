@@ -340,6 +340,16 @@ fn step(answer: &[u8]) -> Option<Told> {
         tell::ATTEMPT => {
             reader.ms()?;
             reader.ms()?;
+            if reader.flag()? {
+                headers(&mut reader)?;
+                reader.flag()?;
+                reader.ms()?;
+                reader.ms()?;
+                (reader.u32()? == 5).then_some(())?;
+                let line: Option<String> = (0..5).map(|_| reader.text()).collect();
+                told.log = line;
+                reader.flag()?;
+            }
             if reader.u8()? == 0 {
                 reader.text()?.clone_into(&mut told.text);
                 reader.text()?;
@@ -502,6 +512,12 @@ fn a_call_travels_from_begin_to_finish_through_fresh_instances() {
         assert_eq!(
             (attempt.text.as_str(), attempt.body_kind),
             ("https://pets.example/pets", 0)
+        );
+        // What the log will say is told with it, but for times and status.
+        let line = attempt.log.expect("a line in pieces");
+        assert!(
+            line.contains(r#""ms":,"#) && line.ends_with(r#""ms":,"status":}]}"#),
+            "{line}"
         );
         let answer = shell.event(ask::ANSWERED, &attempt.flight, |out| {
             out.ms(0);

@@ -217,6 +217,7 @@ pub fn proxy(
         },
         within: timeouts.first.min(timeouts.total),
         whole: 0,
+        ahead: None,
     })
 }
 
@@ -249,6 +250,7 @@ pub fn completion(
         },
         within,
         whole: 0,
+        ahead: None,
     }
 }
 
@@ -382,6 +384,7 @@ pub fn scripted(
         to,
         within: 0,
         whole: 0,
+        ahead: None,
     })
 }
 

@@ -484,6 +484,25 @@ impl Engine {
         })
     }
 
+    /// The log line of a request whose upstream is being asked, should that answer, in the pieces of
+    /// [`Ahead::line`](crate::step::Ahead).
+    pub(crate) fn line_ahead(&self, base: &mut Base) -> Option<[String; 5]> {
+        // Any that is logged in any case: it stands between the pieces.
+        const STATUS: u16 = 599;
+        let began = base.began;
+        base.judged(began, STATUS, None);
+        let line = self.log(
+            base,
+            began,
+            &Outcome::passed(STATUS, Settlement::Nothing),
+            &base.id_text(),
+        );
+        if let Some(last) = base.attempts.last_mut() {
+            last.status = 0;
+        }
+        settle::pieces(&line?)
+    }
+
     /// Ends a request with a refusal, in the shape that its client understands.
     pub(crate) fn refuse(&self, base: &Base, now: u64, refusal: &Refusal) -> Step {
         self.refuse_with(base, now, refusal, base.last, base.gone)

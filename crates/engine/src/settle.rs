@@ -282,6 +282,28 @@ pub fn line(record: &Record<'_>) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
+/// A line without what is known of a passed attempt only at its end: what stands around the milliseconds and the
+/// status of the request, and around those of its attempt.
+pub(crate) fn pieces(line: &str) -> Option<[String; 5]> {
+    let mut rest = line;
+    let mut pieces = <[String; 5]>::default();
+    // Names of members: in a text their quotes would be escaped.
+    for (piece, name) in pieces
+        .iter_mut()
+        .zip([r#""ms":"#, r#""status":"#, r#""ms":"#, r#""status":"#, ""])
+    {
+        let end = if name.is_empty() {
+            rest.len()
+        } else {
+            rest.find(name)?.saturating_add(name.len())
+        };
+        let (before, after) = rest.split_at_checked(end)?;
+        before.clone_into(piece);
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    Some(pieces)
+}
+
 /// `passed` to an answer, `refused` by a rule, or `failed` for want of an answer.
 fn decision(record: &Record<'_>) -> &'static str {
     match record.code {

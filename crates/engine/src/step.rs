@@ -302,6 +302,54 @@ pub struct Attempt {
     /// do at once, within the same time, to tell [`Event::Answered`] and [`Event::Answer`] together.
     /// 0: it will not be.
     pub whole: u64,
+    /// How the request ends if the upstream answers, where that is known before: whoever carries this out may end it
+    /// so, instead of telling [`Event::Answered`] of an answer with a final status.
+    pub ahead: Option<Box<Ahead>>,
+}
+
+/// How the request ends whose operation is answered by its upstream, but for the status and the time, which only then
+/// are known: the same [`Finish`] as for [`Event::Answered`], without another call of the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ahead {
+    /// Headers to set, over the allowed ones of the upstream's answer.
+    pub set: Vec<(Cow<'static, str>, String)>,
+    /// Whether the client gets the upstream's body, where there is one.
+    pub body: bool,
+    /// When the request came, in Unix milliseconds.
+    pub began: u64,
+    /// When its upstream was asked, in Unix milliseconds.
+    pub attempted: u64,
+    /// The log line in pieces: between them stand the milliseconds since `began`, the status, the milliseconds since
+    /// `attempted`, and the status again.
+    pub line: [String; 5],
+    /// Whether only failures (a status from 400 on) are logged.
+    pub failures_only: bool,
+}
+
+impl Ahead {
+    /// The end of the request, now that the upstream has answered with this status.
+    pub fn finish(self, status: u16, now: u64) -> Finish {
+        let known = [
+            now.saturating_sub(self.began),
+            status.into(),
+            now.saturating_sub(self.attempted),
+            status.into(),
+        ];
+        let mut log = String::new();
+        for (place, piece) in self.line.iter().enumerate() {
+            log.push_str(piece);
+            log.extend(known.get(place).map(u64::to_string));
+        }
+        let body = self.body && !matches!(status, 204 | 205 | 304);
+        Finish {
+            status,
+            set: self.set,
+            copy: true,
+            body: if body { Reply::Upstream } else { Reply::None },
+            log: (status >= 400 || !self.failures_only).then_some(log),
+            settle: Vec::new(),
+        }
+    }
 }
 
 /// Who is asked.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use turnpike_llm::answer::scan;
 use turnpike_llm::chat::Peek;
-use turnpike_policy::{Handler, Model, ProviderKind, Reason, Target};
+use turnpike_policy::{Handler, LogRequests, Model, ProviderKind, Reason, Target};
 
 use super::{Now, Outgoing, done};
 use crate::account::Attempt;
@@ -18,7 +18,9 @@ use crate::inspect::Body;
 use crate::meter::{Answer, Outcome as Metered};
 use crate::relay::Tracking;
 use crate::settle::{AttemptFailure, AttemptRecord, Settlement};
-use crate::step::{AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd};
+use crate::step::{
+    Ahead, AnswerHead, Event, Failure, Finish, Outgoing as Sent, Relay, Reply, Step, StreamEnd,
+};
 use crate::{Engine, Next, egress, look, standing, told};
 
 /// Upper bound of an answer that must be read whole, in bytes.
@@ -102,8 +104,9 @@ impl Engine {
                     outward.set.extend(told::headers(&self.policy, api, caller));
                 }
                 let caller = reservation.permit().caller.as_ref();
-                let attempt = answer::proxy(&self.policy, index, operation, &outward, caller, sent)?;
+                let mut attempt = answer::proxy(&self.policy, index, operation, &outward, caller, sent)?;
                 begin_attempt(base, [&*api.name, "/", &*api.version].concat(), at.time);
+                attempt.ahead = self.ahead(base, at.time).map(Box::new);
                 Ok((Step::Attempt(attempt), Phase::Proxied(index)))
             }
         }
@@ -219,17 +222,7 @@ impl Engine {
                 base.judged(at.time, head.status, None);
                 let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
-                let mut set = base.answer_headers(self);
-                if base.consumer.is_some() {
-                    // A cache between the gateway and its client knows by `Authorization` alone that an answer may
-                    // be for one caller (RFC 9111, 3.5).
-                    let keys = self.policy.gateway.api_keys.headers.iter();
-                    let names: Vec<&str> = ["authorization"]
-                        .into_iter()
-                        .chain(keys.map(String::as_str))
-                        .collect();
-                    set.push((Cow::Borrowed("vary"), names.join(", ")));
-                }
+                let set = self.passed_headers(&base);
                 let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
                 done(Step::Finish(Finish {
                     status: head.status,
@@ -256,6 +249,39 @@ impl Engine {
                 self.next(base, Err(refusal), at.time)
             }
         }
+    }
+
+    /// How a request ends if its operation's upstream answers; `None`: objects must be told then what was used.
+    fn ahead(&self, base: &mut Base, now: u64) -> Option<Ahead> {
+        if !base.accounts.is_empty() {
+            return None;
+        }
+        Some(Ahead {
+            set: self.passed_headers(base),
+            body: !base.head_only,
+            began: base.began,
+            attempted: now,
+            line: self.line_ahead(base)?,
+            failures_only: self.policy.gateway.log == LogRequests::Failures
+                && base.shadowed.is_empty()
+                && !base.denials_stale,
+        })
+    }
+
+    /// The headers that are set on what an operation's upstream answers.
+    fn passed_headers(&self, base: &Base) -> Vec<(Cow<'static, str>, String)> {
+        let mut set = base.answer_headers(self);
+        if base.consumer.is_some() {
+            // A cache between the gateway and its client knows by `Authorization` alone that an answer may
+            // be for one caller (RFC 9111, 3.5).
+            let keys = self.policy.gateway.api_keys.headers.iter();
+            let names: Vec<&str> = ["authorization"]
+                .into_iter()
+                .chain(keys.map(String::as_str))
+                .collect();
+            set.push((Cow::Borrowed("vary"), names.join(", ")));
+        }
+        set
     }
 
     /// A model's target has begun to answer.

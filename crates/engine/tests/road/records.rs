@@ -160,3 +160,41 @@ fn decisions_tell_refusals_from_failures() {
     world.meter_down = true;
     assert_eq!(world.send(&ask("lone").by("minute")).log()["decision"], "failed");
 }
+
+/// The world compares each end that is told ahead with the one that is told after (`world.rs`).
+#[test]
+fn the_end_of_an_operation_is_told_ahead_unless_objects_must_be_told_more() {
+    let get = |consumer: &str| Request::get("/petstore/v2/pets/latest").by(consumer);
+    let head = Request::new("HEAD", "/petstore/v2/pets/latest").by("demo");
+    for (request, status, ahead) in [
+        (get("demo"), 200, true),
+        (get("minute"), 200, true),
+        (get("leased"), 204, true),
+        (get("demo"), 304, true),
+        (get("demo"), 404, true),
+        (get("demo"), 502, true),
+        (head, 200, true),
+        // Its place is given back when the client has the last byte.
+        (get("places"), 200, false),
+    ] {
+        for log in [LogRequests::All, LogRequests::Failures] {
+            let mut world = World::with(|policy| policy.gateway.log = log);
+            world.expect("pets", [Does::status(status, "[]").after(40)]);
+            let answer = world.send(&request);
+            assert_eq!((answer.status, answer.ahead), (status, ahead), "{request:?}");
+            if log == LogRequests::All {
+                let attempt = &answer.log()["attempts"][0];
+                assert_eq!((&attempt["ms"], &attempt["status"]), (&json!(40), &json!(status)));
+                assert_eq!(
+                    (&answer.log()["ms"], &answer.log()["status"]),
+                    (&json!(40), &json!(status))
+                );
+            }
+        }
+    }
+    // What a client may write stands in no name of a member.
+    let sly = Request::get(r#"/petstore/v2/pets/latest?"ms":1,"status":2"#).by("demo");
+    let mut world = World::new();
+    world.expect("pets", [Does::status(200, "[]")]);
+    assert!(world.send(&sly).ahead);
+}

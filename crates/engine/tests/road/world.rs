@@ -207,6 +207,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     pub(crate) log: Option<Value>,
     pub(crate) log_text: String,
+    /// Whether its end was told ahead of its upstream's answer.
+    pub(crate) ahead: bool,
     /// The names of the steps, in order.
     pub(crate) steps: Vec<&'static str>,
     pub(crate) sent: Vec<Sent>,
@@ -506,7 +508,16 @@ impl World {
                                 let found = headers.iter().find(|(known, _)| known == name);
                                 *slot = found.map(|(_, value)| value.as_str());
                             }
-                            self.resume(flight, Event::Answered(Ok(theirs)))
+                            let next = self.resume(flight, Event::Answered(Ok(theirs)));
+                            // What was told ahead is what is told now.
+                            let ahead = attempt
+                                .ahead
+                                .filter(|_| self.again == 0 && (200..600).contains(status));
+                            answer.ahead = ahead.is_some();
+                            if let Some(ahead) = ahead {
+                                assert_eq!(next.step, Step::Finish(ahead.finish(*status, self.now)));
+                            }
+                            next
                         }
                     };
                     upstream = Some(does);
