@@ -2,9 +2,12 @@
 // right and changes that are wrong, and Ctrl-C.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { cp, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { ROOT } from "./harness/gateway.mjs";
 import { WEATHER_TOOLS } from "./harness/sample.mjs";
@@ -102,6 +105,53 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     await until(() => left(dev), (list) => list.length === 0, 15_000);
     await assert.rejects(() => fetch(url), "nobody listens any more");
   });
+});
+
+describe("make dev where it cannot listen", () => {
+  for (const [name, port, says] of [
+    ["because something else does", async (t) => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      t.after(() => server.close());
+      return server.address().port;
+    }, (port) => `something listens on 127.0.0.1:${port} already\n`],
+    ["because that is no port", () => "eight", () => "PORT is 'eight', which is no port\n"],
+    ["because there is no such port", () => "65536", () => "PORT is '65536', which is no port\n"],
+  ]) {
+    test(`${name}: says so, and what to do, before anything is built`, async (t) => {
+      const project = await copyProject(t);
+      const wanted = await port(t);
+      const dev = start(t, "make", ["dev", `PORT=${wanted}`], project);
+      assert.notEqual(await dev.closed, 0);
+      assert.ok(dev.said.includes(says(wanted)), dev.said);
+      assert.match(dev.said, /make dev PORT=8788/);
+      assert.ok(!/building/.test(dev.said), dev.said);
+    });
+  }
+});
+
+// What the first lines of the set-up say, which begins with the packages of npm in an empty cache.
+test("Ctrl-C in the set-up: what is kept is said, nothing is left running, and it goes on from there", { timeout: 300_000 }, async (t) => {
+  const directory = await folder(t, "set-up");
+  for (const name of ["scripts/bootstrap", "scripts/tools/Cargo.toml", "scripts/tools/Cargo.lock", "package.json", "package-lock.json", "Cargo.lock"]) {
+    await cp(join(ROOT, name), join(directory, name));
+  }
+  const env = { XDG_CACHE_HOME: join(directory, "cache") };
+  const bootstrap = () => start(t, "scripts/bootstrap", ["build"], { directory, env });
+  const first = bootstrap();
+  await hears(first, /npm packages .*: fetching/);
+  await sleep(300);
+  first.signal("SIGINT");
+  assert.equal(await first.closed, 130);
+  assert.match(first.said, /interrupted\. What was fetched and compiled is kept: the same command goes on from there\n$/);
+  assert.ok(!/cannot go on|failed/.test(first.said), first.said);
+  assert.deepEqual(await left(first), []);
+  // Its lock is gone with it.
+  const second = bootstrap();
+  await hears(second, /npm packages .*: fetching/);
+  second.signal("SIGINT");
+  assert.equal(await second.closed, 130);
+  assert.ok(!/another set-up is running/.test(second.said), second.said);
 });
 
 describe("make dev with policies that are wrong from the start", () => {
