@@ -130,6 +130,13 @@ describe("make dev where it cannot listen", () => {
   }
 });
 
+test("the set-up takes no package whose checksum is not written down, on any machine", async () => {
+  const { packages } = JSON.parse(await readFile(join(ROOT, "package-lock.json"), "utf8"));
+  const installed = Object.entries(packages).filter(([name]) => name !== "");
+  assert.ok(installed.length > 100);
+  assert.deepEqual(installed.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? "")).map(([name]) => name), []);
+});
+
 // What the first lines of the set-up say, which begins with the packages of npm in an empty cache.
 test("Ctrl-C in the set-up: what is kept is said, nothing is left running, and it goes on from there", { timeout: 300_000 }, async (t) => {
   const directory = await folder(t, "set-up");
