@@ -87,11 +87,18 @@ async function readCounted(stream, max, deadline, hold) {
     if (!hold.reserve(read.value.length)) return stop("busy");
     chunks.push(read.value);
   }
+  return joined(chunks);
+}
+
+// Pieces as one.
+export function joined(pieces) {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
   const whole = new Uint8Array(length);
   let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
   }
   return whole;
 }

@@ -5,7 +5,7 @@
 // be left out goes through the core, chunk by chunk. Either way the client's stream is closed only
 // when the core has said how it ends: with nothing, or with an error event.
 
-import { createHold } from "./bodies.js";
+import { createHold, joined } from "./bodies.js";
 import { Fault } from "./core.js";
 import { settle } from "./settle.js";
 import { TELL } from "./wire.js";
@@ -18,6 +18,14 @@ const END = { CLOSED: 0, LOST: 1, LATE: 2, ABANDONED: 3, TOO_LARGE: 4, BUSY: 5 }
 // which size. Its end wakes at once; only what goes wrong in between is noticed so much later.
 const GLANCE = 200;
 const PIECE = 64 * 1024;
+// What a look at a stream costs the core, in bytes: for itself, and for every byte that it must carry along. Each
+// byte that comes pays for so many; what is saved up is bounded. Who sends crumbs has nothing left, and then what
+// comes within a while, in milliseconds, is looked at at once, in so many pieces (docs/decisions/0013).
+const LOOK = 512;
+const PAYS = 16;
+const SAVED = 1024 * 1024;
+const CRUMBS = 50;
+const MOST_CRUMBS = 256;
 // How long an upstream is heard out whose client has left; the platform allows 30 s.
 const DRAIN = 25_000;
 // How long a client may take nothing of a stream that is held back for it, in milliseconds.
@@ -53,6 +61,7 @@ function createStream(core, step, call, log, resolve) {
   let timer = null;
   let stop = null;
   let kept = 0;
+  let saved = SAVED;
 
   const stream = {
     source: call.response.body,
@@ -89,7 +98,8 @@ function createStream(core, step, call, log, resolve) {
 
     // The client has left: the upstream is heard out, but not for ever.
     leave() {
-      if (stream.clientGone || stream.over) return;
+      // Also who lets go of its stream at the end seems to leave.
+      if (stream.clientGone || stream.over || stream.end !== null) return;
       stream.clientGone = true;
       drainBy = core.now() + DRAIN;
       lateAt = Math.min(lateAt, drainBy);
@@ -122,6 +132,7 @@ function createStream(core, step, call, log, resolve) {
       const progress = core.follow(tracking, chunk);
       ({ tracking } = progress);
       stream.bytes += chunk.length;
+      saved = Math.max(-SAVED, Math.min(SAVED, saved + chunk.length * PAYS - tracking.length - LOOK));
       stream.started = progress.started;
       stream.over = progress.over;
       ({ within } = progress);
@@ -131,6 +142,11 @@ function createStream(core, step, call, log, resolve) {
         stop();
       }
       return progress;
+    },
+
+    // What has come of the stream; null: its end.
+    read(reader) {
+      return saved < 0 ? reader.gather() : reader.read();
     },
 
     // Whether the answer is the client's now.
@@ -224,7 +240,7 @@ async function untouched(stream) {
   if (stream.committed) open();
   try {
     while (stream.end === null) {
-      const chunk = await reader.read();
+      const chunk = await stream.read(reader);
       if (chunk === null) break;
       const progress = stream.follow(chunk);
       if (stream.ripe(progress)) {
@@ -273,13 +289,41 @@ function openReader(stream) {
   } catch {
     reader = stream.getReader();
   }
+  // A read that nobody has taken yet.
+  let begun = null;
+
+  async function next() {
+    const { done, value } =
+      buffer === null ? await reader.read() : await reader.read(new Uint8Array(buffer));
+    if (value !== undefined && buffer !== null) ({ buffer } = value);
+    return done ? null : value;
+  }
+
   return {
-    async read() {
-      const { done, value } =
-        buffer === null ? await reader.read() : await reader.read(new Uint8Array(buffer));
-      if (value !== undefined && buffer !== null) ({ buffer } = value);
-      return done ? null : value;
+    read() {
+      const read = begun ?? next();
+      begun = null;
+      return read;
     },
+
+    // What comes within a while, as one piece. What fails meanwhile, or ends, is for the next call.
+    async gather() {
+      const first = await this.read();
+      if (first === null) return null;
+      // The buffer is the next piece's.
+      const pieces = [first.slice()];
+      const over = pause(CRUMBS);
+      while (pieces.length < MOST_CRUMBS) {
+        begun ??= next();
+        const read = await Promise.race([begun, over]).catch(() => null);
+        if (!(read instanceof Uint8Array)) break;
+        begun = null;
+        pieces.push(read.slice());
+      }
+      await over;
+      return joined(pieces);
+    },
+
     cancel() {
       reader.cancel().catch(() => {});
     },
@@ -329,7 +373,7 @@ async function filtered(stream) {
   if (stream.committed) open();
   try {
     while (stream.end === null) {
-      const chunk = await reader.read();
+      const chunk = await stream.read(reader);
       if (chunk === null) break;
       const progress = stream.follow(chunk);
       if (stream.ripe(progress)) {
