@@ -344,7 +344,11 @@ pub fn scripted(
         .binary_search_by(|mock| mock.name.as_str().cmp(&target.model));
     let mock = place.ok().and_then(|place| policy.mocks.get(place));
     let mock = mock.ok_or_else(|| look::broken("the bundle has no such mock"))?;
-    let last = chat::last_message(body);
+    let last = chat::last_message(body).ok_or_else(|| {
+        // Real ones refuse it, too: a client that is tested against a mock must hear of it.
+        let detail = "`messages` must hold at least one object, and each a `role`";
+        Refusal::new(Code::InvalidRequest, detail).about("messages")
+    })?;
     let rule = mock
         .rules
         .iter()

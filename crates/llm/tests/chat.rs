@@ -286,12 +286,12 @@ fn finds_what_was_said_last() {
         {"role": "assistant", "content": null, "tool_calls": []},
         {"role": "tool", "tool_call_id": "x", "content": "42"},
     ]});
-    let last = last_message(body.to_string().as_bytes());
+    let last = last_message(body.to_string().as_bytes()).unwrap();
     assert_eq!(last.user_text, "one \"two\"\ntrês 🎉");
     assert!(last.tool_result && last.has_tools);
 
     let long = json!({"messages": [{"role": "user", "content": "é".repeat(LAST_MESSAGE_LIMIT)}]});
-    let last = last_message(long.to_string().as_bytes());
+    let last = last_message(long.to_string().as_bytes()).unwrap();
     assert_eq!(last.user_text.len(), LAST_MESSAGE_LIMIT);
     assert!(!last.tool_result && !last.has_tools);
     for odd in [
@@ -300,9 +300,13 @@ fn finds_what_was_said_last() {
         "{}",
         r#"{"messages":5}"#,
         r#"{"messages":[5]}"#,
+        r#"{"messages":[]}"#,
         r#"{"messages":[{}]}"#,
+        r#"{"messages":[{"role":7,"content":"hi"}]}"#,
+        r#"{"messages":[{"role":"user","content":"hi"},"hi"]}"#,
+        r#"{"messages":[{"role":"user","content":"hi"},{"content":"hi"}]}"#,
     ] {
-        assert_eq!(last_message(odd.as_bytes()).user_text, "", "{odd}");
+        assert_eq!(last_message(odd.as_bytes()), None, "{odd}");
     }
 }
 

@@ -400,6 +400,28 @@ fn mocks_answer_like_the_real_thing() {
 }
 
 #[test]
+fn mocks_take_no_messages_that_the_real_thing_would_refuse() {
+    for messages in [
+        json!([]),
+        json!(["hi"]),
+        json!([{ "content": "hi" }]),
+        json!([{ "role": null, "content": "hi" }]),
+        json!([{ "role": "user", "content": "hi" }, 7]),
+    ] {
+        for stream in [false, true] {
+            let body = json!({ "model": "fast", "messages": messages, "stream": stream });
+            let answer = World::new().send(&chat(&body));
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "invalid_request"),
+                "{body}"
+            );
+            assert_eq!(answer.json()["error"]["param"], "messages", "{body}");
+        }
+    }
+}
+
+#[test]
 fn a_model_in_preview_is_called_like_any_other() {
     let mut world = World::with(|policy| {
         for model in &mut policy.models {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json;
@@ -24,24 +24,17 @@ pub struct LastMessage {
     pub has_tools: bool,
 }
 
-/// Reads the end of a conversation. What is not there, or not as it should be, counts as absent.
-pub fn last_message(body: &[u8]) -> LastMessage {
-    let Ok(text) = str::from_utf8(body) else {
-        return LastMessage::default();
-    };
-    let Ok(request) = serde_json::from_str::<Request<'_>>(text) else {
-        return LastMessage::default();
-    };
-    let Conversation { user, last } = request
-        .messages
-        .and_then(|messages| serde_json::from_str(messages.get()).ok())
-        .unwrap_or_default();
-    LastMessage {
+/// Reads the end of a conversation. None, where its messages are none that a provider would take: they are an
+/// array that holds something, and each is an object with a role.
+pub fn last_message(body: &[u8]) -> Option<LastMessage> {
+    let request: Request<'_> = serde_json::from_slice(body).ok()?;
+    let Conversation { user, last } = serde_json::from_str(request.messages?.get()).ok()?;
+    Some(LastMessage {
         user_text: user.map(content).unwrap_or_default(),
-        tool_result: last.is_some_and(|role| json::is_text(role, "tool") || json::is_text(role, "function")),
+        tool_result: json::is_text(last, "tool") || json::is_text(last, "function"),
         has_tools: request.tools.is_some_and(json::is_filled)
             || request.functions.is_some_and(json::is_filled),
-    }
+    })
 }
 
 /// How many parts of all messages are not text (images, sound, files): what they come to in tokens does not
@@ -91,10 +84,9 @@ struct Part<'a> {
 }
 
 /// The content of the last user message, and the role of the last message.
-#[derive(Default)]
 struct Conversation<'a> {
     user: Option<&'a RawValue>,
-    last: Option<&'a RawValue>,
+    last: &'a RawValue,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Conversation<'a> {
@@ -106,14 +98,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Conversation<'a> {
                 f.write_str("messages")
             }
             fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut conversation = Conversation::default();
+                let (mut user, mut last) = (None, None);
                 while let Some(Message { role, content }) = seq.next_element::<Message<'a>>()? {
-                    if role.is_some_and(|role| json::is_text(role, "user")) {
-                        conversation.user = content;
+                    last = role.filter(|role| role.get().starts_with('"'));
+                    let role = last.ok_or_else(|| A::Error::missing_field("role"))?;
+                    if json::is_text(role, "user") {
+                        user = content;
                     }
-                    conversation.last = role;
                 }
-                Ok(conversation)
+                let last = last.ok_or_else(|| A::Error::missing_field("message"))?;
+                Ok(Conversation { user, last })
             }
         }
         deserializer.deserialize_seq(Messages)
