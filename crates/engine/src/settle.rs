@@ -25,6 +25,8 @@ pub struct AttemptRecord {
     pub status: u16,
     /// Why it failed.
     pub failed: Option<AttemptFailure>,
+    /// What it may be billed, where another attempt followed it: what the last one used is the request's.
+    pub used: Settlement,
 }
 
 /// Why an attempt failed.
@@ -75,7 +77,7 @@ pub struct Bound {
 }
 
 /// How the tokens of a call are settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Settlement {
     /// The call used none: it was no model's, or no target answered.
     #[default]
@@ -199,6 +201,9 @@ struct AttemptLine<'a> {
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<&'static str>,
+    /// As that of the request, which does not hold it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageLine>,
 }
 
 #[derive(Serialize)]
@@ -244,6 +249,7 @@ pub fn line(record: &Record<'_>) -> Option<String> {
             ms: attempt.took,
             status: (attempt.status != 0).then_some(attempt.status),
             failed: attempt.failed.map(AttemptFailure::name),
+            usage: usage(attempt.used),
         })
         .collect();
     let line = Line {

@@ -516,6 +516,9 @@ impl Engine {
             for account in &mut base.accounts {
                 account.bill(used, attempt);
             }
+            if let Some(last) = base.attempts.last_mut() {
+                last.used = used;
+            }
         }
         match next {
             Move::Again(ms) => {
@@ -791,6 +794,7 @@ fn begin_attempt(base: &mut Base, to: String, now: u64) {
         took: 0,
         status: 0,
         failed: None,
+        used: Settlement::Nothing,
     });
 }
 

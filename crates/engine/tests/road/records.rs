@@ -5,7 +5,7 @@ use turnpike_engine::step::{Ending, Failure};
 use turnpike_policy::LogRequests;
 
 use crate::policy::{INLINE, NOW};
-use crate::streams::{ROLE, TOKEN};
+use crate::streams::{DONE, ROLE, TOKEN};
 use crate::world::{Does, Request, SECRET_VALUE, World, ask, chat, token};
 
 const MARK: &str = "never-to-be-logged";
@@ -46,6 +46,32 @@ fn a_line_says_what_happened() {
         (&json!(200), None)
     );
     assert!(attempts.iter().all(|attempt| attempt["ms"].is_u64()));
+}
+
+#[test]
+fn a_line_says_what_an_attempt_may_be_billed_that_another_one_followed() {
+    let mut world = World::new();
+    // It may have been thinking when it was given up; the second and third time it had not begun.
+    let busy = Does::status(503, "{}");
+    world.expect("alpha", [Does::Fails(Failure::Timeout), busy.clone(), busy]);
+    world.expect("beta", [Does::streams(&[TOKEN, DONE], Ending::Close)]);
+    let stream = chat(&json!({ "model": "smart", "stream": true, "max_tokens": 30,
+        "messages": [{ "role": "user", "content": "hi" }] }));
+    let answer = world.send(&stream.by("demo"));
+    let log = answer.log();
+    assert_eq!((answer.status, &log["decision"]), (200, &json!("passed")));
+    let attempts = log["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 4, "{log}");
+    assert_eq!(attempts[0]["usage"]["settled"], "bound", "{log}");
+    assert_eq!(attempts[0]["usage"]["output_tokens"], 30, "{log}");
+    for attempt in &attempts[1..] {
+        assert_eq!(
+            attempt.get("usage"),
+            None,
+            "that of the last one is the request's: {log}"
+        );
+    }
+    assert!(log["usage"]["input_tokens"].is_u64(), "{log}");
 }
 
 #[test]
