@@ -158,6 +158,7 @@ export function createGateway(core, cold, log) {
           }
           const settled = resume(call).answered(step.flight, response.status, {}, 0);
           if (settled.log !== null) log(settled.log);
+          for (let i = 0; i < settled.set.length; i += 2) response.headers.set(settled.set[i], settled.set[i + 1]);
           return response;
         }
         default:

@@ -410,6 +410,18 @@ describe("the gateway's own pages", () => {
     }
   });
 
+  test("pages of the allowed origin may read them, and no others", async () => {
+    for (const path of ["/_turnpike/version", "/_turnpike/health", "/.well-known/api-catalog", "/_turnpike/none"]) {
+      const from = async (origin) => (await gateway.fetch(path, { headers: { origin } })).headers;
+      const allowed = await from("https://app.test");
+      assert.equal(allowed.get("access-control-allow-origin"), "https://app.test", path);
+      assert.match(allowed.get("x-request-id"), /^[0-9a-f]{32}$/);
+      const stranger = await from("https://evil.test");
+      assert.equal(stranger.get("access-control-allow-origin"), null, path);
+      for (const headers of [allowed, stranger]) assert.match(headers.get("vary"), /\bOrigin\b/);
+    }
+  });
+
   test("version and catalog", async () => {
     const version = await gateway.fetch("/_turnpike/version");
     assert.equal(version.status, 200);

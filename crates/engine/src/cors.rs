@@ -65,10 +65,17 @@ pub(crate) fn preflight(
     })
 }
 
-/// What an answer to a page of this origin carries.
-pub(crate) fn decorate(cors: Option<&Cors>, origin: &str, set: &mut Headers) {
+/// What an answer to a page of this origin carries, or to a client that names none: a cache that keeps that must not
+/// show it to a page, as nothing in it says that the page may see it.
+pub(crate) fn decorate(cors: Option<&Cors>, origin: Option<&str>, set: &mut Headers) {
+    if origin.is_none() && cors.is_none() {
+        return;
+    }
     set.push((Cow::Borrowed("vary"), "Origin".to_owned()));
-    let Some(cors) = cors.filter(|cors| allows(Some(cors), origin)) else {
+    let Some((origin, cors)) = origin
+        .zip(cors)
+        .filter(|(origin, cors)| allows(Some(cors), origin))
+    else {
         return;
     };
     set.push((

@@ -320,9 +320,7 @@ impl Base {
         let mut set = Vec::with_capacity(6);
         set.push((Cow::Borrowed("x-request-id"), self.id_text()));
         set.extend(self.limits.iter().cloned());
-        if let Some(origin) = &self.origin {
-            cors::decorate(policy.gateway.cors.as_ref(), origin, &mut set);
-        }
+        cors::decorate(policy.gateway.cors.as_ref(), self.origin.as_deref(), &mut set);
         if let Some(Destination::Route(Route::Operation(index))) = self.to {
             lifecycle_headers(policy, index, &mut set);
         }

@@ -181,6 +181,7 @@ impl Engine {
                 let Closing { log, settle } = self.close(&base, now, &outcome);
                 return done(Step::Finish(Finish {
                     status: answer.status,
+                    set: base.answer_headers(self),
                     log,
                     settle,
                     ..Finish::default()

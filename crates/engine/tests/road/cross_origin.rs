@@ -115,6 +115,8 @@ fn answers_tell_browsers_who_may_read_them() {
         "/petstore/v2/pets/1",
         "/nothing",
         "/v1/models",
+        "/_turnpike/version",
+        "/.well-known/api-catalog",
     ] {
         let answer = world.send(&Request::get(path).by("demo").header("origin", APP));
         assert_eq!(answer.header("access-control-allow-origin"), Some(APP), "{path}");
@@ -131,10 +133,22 @@ fn answers_tell_browsers_who_may_read_them() {
         assert_eq!(answer.header("vary"), Some("Origin"));
         let answer = world.send(&Request::get(path).by("demo"));
         assert_eq!(answer.header("access-control-allow-origin"), None);
+        assert_eq!(
+            answer.header("vary").map(|vary| vary.contains("Origin")),
+            Some(true),
+            "{path}: what a cache keeps of this is not for pages"
+        );
     }
     let mut open = World::with(|policy| {
         policy.gateway.cors.as_mut().unwrap().origins = vec!["*".to_owned()];
     });
+    let mut none = World::with(|policy| policy.gateway.cors = None);
+    let answer = none.send(&Request::get("/nothing").by("demo"));
+    assert_eq!(
+        answer.header("vary"),
+        None,
+        "no page may call: nothing depends on it"
+    );
     let answer = open.send(
         &Request::get("/petstore/v2/pets")
             .by("demo")
