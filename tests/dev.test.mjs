@@ -10,6 +10,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { ROOT } from "./harness/gateway.mjs";
+import { checkPython } from "./harness/python.mjs";
 import { WEATHER_TOOLS } from "./harness/sample.mjs";
 import { developmentToken } from "./harness/token.mjs";
 import { copyProject, folder, freePort, hears, left, start, until } from "./harness/wrangler.mjs";
@@ -67,6 +68,10 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     const refused = calls.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
     assert.ok(refused.length > 0 && refused.length <= 25, `${refused.length} of 30 were refused`);
     for (const error of refused) assert.ok(error instanceof OpenAI.RateLimitError, String(error));
+  });
+
+  await t.test("the package of PyPI: what it answers, and what it refuses", async (t) => {
+    await checkPython(t, { url, demo: token, trial: await developmentToken("trial", { policies }), least: 10 });
   });
 
   await t.test("a change of a policy is served", async () => {

@@ -153,3 +153,12 @@ test("a failure of the half that is off the hot path is one line, too", async ()
   const lines = gateway.logs.filter(({ event, operation }) => event === "request" && operation === "/_turnpike/panic");
   assert.equal(lines.length, 1);
 });
+
+test("a secret that went missing is in the log before a request needs it, and costs none", async (t) => {
+  const poor = await startE2e({ secrets: { E2E_CHAT_KEY: "" } });
+  t.after(() => poor.stop());
+  assert.equal((await poor.scheduled()).outcome, "ok");
+  const told = poor.logs.filter(({ event }) => event === "secrets");
+  assert.deepEqual(told, [{ event: "secrets", missing: ["E2E_CHAT_KEY", "E2E_NEVER_SET"] }]);
+  assert.equal((await poor.fetch("/_turnpike/version")).status, 200);
+});

@@ -16,6 +16,7 @@
 //   gateway.logs                   // what the Worker logged: parsed JSON lines, or { text }
 //   gateway.line(requestId)        // waits for the log line of one request (x-request-id)
 //   gateway.clock(ms)              // holds the clock at `ms`, or frees it: only with entry-held-clock.js
+//   await gateway.scheduled()      // what the platform does by the clock
 //   await gateway.stop()
 //
 // A client's address is what it says in `cf-connecting-ip`; left out: 127.0.0.1. So a test can be as
@@ -162,6 +163,7 @@ export async function startGateway({
       const answer = await fetch(`${url}/__clock${ms === undefined ? "" : `?ms=${ms}`}`);
       if (answer.status !== 204) throw new Error("this gateway's clock cannot be held: use entry-held-clock.js");
     },
+    scheduled: async () => (await runtime.getWorker()).scheduled({ cron: "17 * * * *" }),
     stop: () => runtime.dispose(),
   };
 }
