@@ -20,7 +20,7 @@ TOOLS := set -euo pipefail; environment=$$(scripts/bootstrap --env); eval "$$env
 
 help: ## List these commands
 	@echo 'Turnpike. Commands (each sets up by itself what it needs):'
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/' | expand -t 24
 	@echo 'Variables: PORT=8787 (dev), POLICIES=policies, TURNPIKE_ENV=dev'
 
 dev: ## Build the Worker and serve it on 127.0.0.1:8787; rebuilds on change
