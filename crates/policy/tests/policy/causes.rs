@@ -310,6 +310,18 @@ fn a_file_in_another_place_is_one_fault() {
 }
 
 #[test]
+fn a_file_that_names_a_document_is_never_taken_for_it() {
+    let mut files = base();
+    files.remove("apis/pets/v1.yaml");
+    let outcome = build(&files, "dev");
+    let found = lines(&outcome);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("P0006"), "{found:#?}");
+    let help = outcome.diagnostics[0].help.as_deref().unwrap_or("");
+    assert!(help.starts_with("put it there, or name another"), "{help}");
+}
+
+#[test]
 fn keys_under_another_name_are_one_fault() {
     let mut files = base();
     let gateway = files.get_mut("gateway.yaml").unwrap();

@@ -407,6 +407,8 @@ impl Files {
         let Some(full) = self.found.get(path).cloned() else {
             let near = self.lost.meant(path).or_else(|| {
                 let known = self.found.keys().map(String::as_str);
+                // What names a document is none.
+                let known = known.filter(|known| !known.ends_with("/api.yaml"));
                 nearest(path, known).map(str::to_owned)
             });
             let help = near.map_or_else(
