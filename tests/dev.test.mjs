@@ -142,6 +142,14 @@ test("the set-up takes no package whose checksum is not written down, on any mac
   assert.deepEqual(installed.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? "")).map(([name]) => name), []);
 });
 
+test("a cache that cannot be written is told with its remedy", async (t) => {
+  const file = join(await folder(t, "cache"), "file");
+  await writeFile(file, "");
+  const run = start(t, "scripts/bootstrap", ["build"], { directory: ROOT, env: { XDG_CACHE_HOME: file } });
+  assert.equal(await run.closed, 1);
+  assert.match(run.said, /^turnpike: cannot go on: the folder .* cannot be written\n +Set XDG_CACHE_HOME/);
+});
+
 // What the first lines of the set-up say, which begins with the packages of npm in an empty cache.
 test("Ctrl-C in the set-up: what is kept is said, nothing is left running, and it goes on from there", { timeout: 300_000 }, async (t) => {
   const directory = await folder(t, "set-up");
