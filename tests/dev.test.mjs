@@ -156,7 +156,11 @@ test("Ctrl-C in the set-up: what is kept is said, nothing is left running, and i
   for (const name of ["scripts/bootstrap", "scripts/tools/Cargo.toml", "scripts/tools/Cargo.lock", "package.json", "package-lock.json", "Cargo.lock"]) {
     await cp(join(ROOT, name), join(directory, name));
   }
-  const env = { XDG_CACHE_HOME: join(directory, "cache") };
+  // A registry that takes its time.
+  const registry = createServer().listen(0, "127.0.0.1");
+  await once(registry, "listening");
+  t.after(() => registry.close());
+  const env = { XDG_CACHE_HOME: join(directory, "cache"), npm_config_registry: `http://127.0.0.1:${registry.address().port}/` };
   const bootstrap = () => start(t, "scripts/bootstrap", ["build"], { directory, env });
   const first = bootstrap();
   await hears(first, /npm packages .*: fetching/);
