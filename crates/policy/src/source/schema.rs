@@ -71,6 +71,13 @@ pub fn all() -> Vec<(String, String)> {
         .collect()
 }
 
+/// The schema of a kind, by the name of its folder; nothing known of one that there is not.
+pub(crate) fn of(kind: &str) -> Json {
+    let file = |file: &str| file.split('/').next().unwrap_or(file).trim_end_matches(".yaml") == kind;
+    let known = reference::kinds().into_iter().find(|(name, _)| file(name));
+    known.map_or(Json::Null, |(file, shapes)| schema(file, kind, &shapes))
+}
+
 /// With the keys of every object in order, in case a build makes `Map` keep that of insertion.
 fn sorted(value: Json) -> Json {
     match value {

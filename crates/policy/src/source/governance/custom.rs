@@ -12,7 +12,7 @@ use super::super::reader::{Fault, Scalar, Spanned};
 use super::super::scalars::{Flag, Name, Text};
 use super::super::secrets::quote;
 use super::super::yaml::{Node, Value};
-use super::{Judge, Level};
+use super::{Judge, Level, places};
 
 /// How large a pattern may be as it is written, and as it is compiled.
 const MAX_PATTERN: usize = 1024;
@@ -138,6 +138,14 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
 /// Reports what is wrong with a rule itself.
 pub(crate) fn check(rules: &[(String, Spanned<GovernanceFile>)], checker: &mut super::Checker) {
     for (_, rule) in rules {
+        if let (Some(kind), Some(field)) = (&rule.kind, &rule.field)
+            && let Err(nowhere) = places::find(kind.value, &field.0)
+        {
+            checker
+                .report()
+                .error(Code::UnknownField, field.span, nowhere.message)
+                .help(nowhere.help);
+        }
         let demands = [&rule.must, &rule.must_not];
         if demands.iter().all(|demand| demand.is_none()) && !checker.reader.reported_within(rule.span) {
             checker
@@ -181,6 +189,10 @@ fn apply(name: &str, rule: &GovernanceFile, places: &mut usize, judge: &mut Judg
     let (Some(kind), Some(field), Some(message)) = (&rule.kind, &rule.field, &rule.message) else {
         return;
     };
+    // Of a place that there is not, nothing follows.
+    if places::find(kind.value, &field.0).is_err() {
+        return;
+    }
     let tree = judge.subject.tree;
     let excepted = |item: &str| {
         rule.except

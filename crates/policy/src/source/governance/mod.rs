@@ -15,6 +15,7 @@ mod models;
 mod notes;
 mod operations;
 mod overlaps;
+mod places;
 mod plans;
 mod registry;
 mod samples;
@@ -29,6 +30,7 @@ use std::collections::BTreeSet;
 
 pub(crate) use custom::{GovernanceFile, check};
 pub(crate) use notes::Notes;
+pub(crate) use places::Lost;
 pub(crate) use registry::rule;
 pub use registry::{RULES, Rule};
 pub(crate) use settings::{Level, Levels, apply};
@@ -41,6 +43,7 @@ use super::diagnostic::{Code, Draft, Report, Severity, Span};
 use super::files::{Files, Tree};
 use super::gateway::GatewayFile;
 use super::reader::Spanned;
+use super::secrets::quote;
 use crate::{Compiled, Timestamp};
 
 /// What is judged.

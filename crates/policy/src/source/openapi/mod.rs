@@ -5,6 +5,7 @@
 mod check;
 mod grammar;
 mod parameters;
+mod places;
 mod pointer;
 mod template;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use check::{check, is_status};
 pub(crate) use grammar::{misspelt_example, unclear_responses};
+pub(crate) use places::find;
 pub(crate) use pointer::Dangling;
 
 use super::diagnostic::{Code, Report, Span};

@@ -233,6 +233,58 @@ fn rules_of_ones_own() {
             "for: apis\nfield: owner\nmust: { exist: true }\nseverity: off",
             Some("governance/own.yaml:5:11: error[P0204]"),
         ),
+        // What is about a place that there is not would never be broken.
+        (
+            "for: apis\nfield: ownr\nmust: { matches: '^te' }",
+            Some("governance/own.yaml:3:8: error[P0201]: there is no `ownr` in files of `apis`"),
+        ),
+        (
+            "for: apis\nfield: versions.*.upstraem\nmust: { matches: '^https' }",
+            Some("governance/own.yaml:3:8: error[P0201]: there is no `upstraem` in `versions.*` of `apis`"),
+        ),
+        (
+            "for: plans\nfield: limits.rate\nmust_not: { exist: true }",
+            Some("governance/own.yaml:3:8: error[P0201]: there is no `rate` in `limits` of `plans`"),
+        ),
+        (
+            "for: models\nfield: owner.name\nmust: { matches: '^te' }",
+            Some("governance/own.yaml:3:8: error[P0201]: there is no `name` in `owner` of `models`"),
+        ),
+        (
+            "for: documents\nfield: paths.*.*.respnses\nmust: { exist: true }",
+            Some(
+                "governance/own.yaml:3:8: error[P0201]: there is no `respnses` in `paths.*.*` of `documents`",
+            ),
+        ),
+        // Names are their author's, and what OpenAPI leaves open is open.
+        (
+            "for: apis\nfield: versions.v9.successor\nmust: { matches: '^v' }",
+            None,
+        ),
+        (
+            "for: documents\nfield: paths.*.get.x-owner.name\nmust: { matches: '^x' }",
+            None,
+        ),
+        (
+            "for: documents\nfield: components.schemas.*.title\nmust: { matches: '^x' }",
+            None,
+        ),
+        (
+            "for: models\nfield: targets.*.price.input\nmust_not: { matches: ' EUR' }",
+            None,
+        ),
+        (
+            "for: gateway\nfield: environments.*.mocks\nmust: { matches: 'a|f' }",
+            None,
+        ),
+        (
+            "for: tests\nfield: tests.*.name\nmust_not: { matches: '^x' }",
+            None,
+        ),
+        (
+            "for: tests\nfield: '*.request.json.model'\nmust_not: { matches: '^x' }",
+            None,
+        ),
     ] {
         let lines = says(rule);
         let fits = match expected {
