@@ -310,6 +310,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     overlays::give_upstreams(&mut apis, &mut providers, checker);
     let mut templates = Templates::new(templates, checker);
     build_on_templates(&mut apis, &mut models, &mut templates, checker);
+    templates.judge_idle(checker);
 
     let mut routes = RouteBuilder::default();
     if !models.here.is_empty() {

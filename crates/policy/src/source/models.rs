@@ -384,10 +384,21 @@ impl Checker {
         let Some(own) = own else { return floor };
         if own.0 > floor {
             let at = self.floor.max_body_at;
-            self.report()
-                .error(Code::Widens, own.span, "this is larger than the floor allows")
-                .label(at, "the floor")
-                .help("what stands below the floor can only narrow it");
+            // Of a template it is the value that somebody gave, if somebody did.
+            let given = self.reader.given(own.span);
+            let draft = self
+                .reader
+                .report
+                .error(
+                    Code::Widens,
+                    given.unwrap_or(own.span),
+                    "this is larger than the floor allows",
+                )
+                .label(at, "the floor");
+            if given.is_some() {
+                draft.label(own.span, "the template has it here");
+            }
+            draft.help("what stands below the floor can only narrow it");
         }
         if own.0 == 0 {
             self.report()

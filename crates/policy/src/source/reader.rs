@@ -146,6 +146,8 @@ pub(crate) struct Reader {
     pub(crate) environments: Option<Vec<String>>,
     pub(crate) variables: Variables,
     parameters: Parameters,
+    /// Where the value of a parameter was given that was filled in last, by where it was filled in.
+    given: BTreeMap<Span, Span>,
     /// Values that are not known, as something was reported elsewhere: of what is wrong there, nothing follows here.
     unset: Vec<Span>,
     /// How many items around this place belong to other environments only.
@@ -169,6 +171,7 @@ impl Reader {
             environments: None,
             variables: Variables::default(),
             parameters: Parameters::None,
+            given: BTreeMap::new(),
             unset: Vec::new(),
             dormant: 0,
             item: false,
@@ -194,6 +197,11 @@ impl Reader {
         let read = read(self);
         self.parameters = before;
         read
+    }
+
+    /// Where the value was given, beside a template, that stands in this place of it since it was read last.
+    pub(crate) fn given(&self, span: Span) -> Option<Span> {
+        self.given.get(&span).copied()
     }
 
     /// Where the values come from that a text refers to.
@@ -243,7 +251,10 @@ impl Reader {
                 && let Some(value) = given.get(name)
             {
                 match value {
-                    Some((value, _)) => filled.push_str(value),
+                    Some((value, at)) => {
+                        filled.push_str(value);
+                        self.given.insert(span, *at);
+                    }
                     None => {
                         whole = false;
                         self.unset.push(span);

@@ -295,6 +295,54 @@ impl Templates {
     }
 }
 
+impl Templates {
+    /// Reads what nothing builds on as if something did that gives no more than it must: it is wrong or right
+    /// before somebody needs it.
+    pub(crate) fn judge_idle(&self, checker: &mut Checker) {
+        let idle = self
+            .known
+            .here
+            .iter()
+            .filter(|(name, _)| !self.used.contains(name));
+        for (_, file) in idle {
+            let mut values = BTreeMap::new();
+            for map in &file.parameters {
+                let here = map
+                    .here
+                    .iter()
+                    .map(|(name, fields)| (&name.value, by_default(fields)));
+                let others = map.others.iter().map(|name| (&name.value, None));
+                values.extend(here.chain(others).map(|(name, value)| (name.clone(), value)));
+            }
+            let (api, model) = checker.reader.with(Parameters::Given(values), |reader| {
+                let api = file
+                    .api
+                    .as_ref()
+                    .and_then(|rules| ApiRules::read(&rules.value.node, reader));
+                let model = file
+                    .model
+                    .as_ref()
+                    .and_then(|rules| ModelRules::read(&rules.value.node, reader));
+                (api, model)
+            });
+            if let Some(api) = api {
+                let _ = checker.max_body(api.max_body.as_ref());
+                super::tighten::check_scopes(&api, checker);
+            }
+            if let Some(model) = model {
+                let _ = checker.max_body(model.max_body.as_ref());
+            }
+        }
+    }
+}
+
+/// The value of a parameter that nobody gives; nothing, if it has none or a wrong one, which was reported.
+fn by_default(fields: &ParameterFields) -> Option<(String, Span)> {
+    let (kind, default) = (fields.kind.as_ref()?, fields.default.as_ref()?);
+    (kind.parse)(&default.0).ok()?;
+    Some((default.0.clone(), default.span))
+}
+
 /// Names parameters that nothing in a template refers to.
 fn unused(template: &TemplateFile, checker: &mut Checker) {
     let nodes = [
@@ -355,13 +403,7 @@ fn values(
                 check(kind.value, &text, node.span, reader).then_some((text, node.span))
             }),
             // One that is wrong was reported where it stands.
-            (None, Some(default)) => {
-                let good = fields
-                    .kind
-                    .as_ref()
-                    .is_some_and(|kind| (kind.parse)(&default.0).is_ok());
-                good.then(|| (default.0.clone(), default.span))
-            }
+            (None, Some(_)) => by_default(fields),
             (None, None) => {
                 let expects = fields.kind.as_ref().map_or("", |kind| kind.expects);
                 let what = fields

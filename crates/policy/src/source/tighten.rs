@@ -13,7 +13,7 @@ use super::diagnostic::{Code, Span};
 use super::limits::{self, LimitFields};
 use super::models::{ModelFile, ModelTimeouts};
 use super::reader::{Field, Spanned};
-use super::scalars::Duration;
+use super::scalars::{Duration, Size};
 use super::secrets::quote;
 use super::templates::{ApiRules, ModelRules};
 use crate::{Commit, Limit, LimitKind, Precision};
@@ -120,13 +120,13 @@ pub(crate) fn api(name: &str, api: &mut Spanned<ApiFile>, rules: &Spanned<ApiRul
         // As if it had not been written: what follows from it need not be said.
         api.value.authentication = None;
     }
-    // That the template itself is wider than the floor is said of the template.
-    let _ = checker.max_body(rules.max_body.as_ref());
+    // That the template itself is wider than the floor is said of the template, or of the value that it was given.
+    let above = bounded(rules.max_body.as_ref(), checker);
     inherit(
         "`max_body`",
         "is larger than",
         &mut api.value.max_body,
-        rules.max_body.as_ref(),
+        above.as_ref(),
         |own, above| own.0 <= above.0,
         checker,
     );
@@ -168,12 +168,12 @@ pub(crate) fn model(
     checker: &mut Checker,
 ) {
     let model = &mut model.value;
-    let _ = checker.max_body(rules.max_body.as_ref());
+    let above = bounded(rules.max_body.as_ref(), checker);
     inherit(
         "`max_body`",
         "is larger than",
         &mut model.max_body,
-        rules.max_body.as_ref(),
+        above.as_ref(),
         |own, above| own.0 <= above.0,
         checker,
     );
@@ -267,6 +267,13 @@ fn timeouts(own: &mut ModelTimeouts, above: &ModelTimeouts, checker: &mut Checke
     }
 }
 
+/// What a template says of bodies, as far as the floor allows it.
+fn bounded(above: Option<&Spanned<Size>>, checker: &mut Checker) -> Field<Size> {
+    let mut above = above?.clone();
+    above.value.0 = checker.max_body(Some(&above));
+    Some(above)
+}
+
 /// Takes over what stands above a field that is not written; reports one that is wider.
 fn inherit<T: Clone>(
     what: &str,
@@ -315,7 +322,7 @@ fn prepend<T: Clone>(own: &mut Field<List<T>>, above: Option<&Spanned<List<T>>>)
 }
 
 /// A template does not know the operations of those that build on it.
-fn check_scopes(rules: &ApiRules, checker: &mut Checker) {
+pub(crate) fn check_scopes(rules: &ApiRules, checker: &mut Checker) {
     let entries = rules.authorize.iter().flat_map(|list| &list.0);
     let named = |entry: &&Spanned<AuthorizeFields>| {
         entry

@@ -322,6 +322,57 @@ fn what_is_wrong_with_a_template_or_its_values() {
         "template: idle\nenvironments: [production]\napi: { max_bodi: 1KiB }\n".to_owned(),
     );
     assert!(lines(&build(&files, "dev"))[0].starts_with("templates/idle.yaml:3:8: error[P0201]"));
+    // What nobody builds on yet is right or wrong before somebody does.
+    for (says, expected) in [
+        (
+            "max_body: ${sise}",
+            Some("templates/idle.yaml:4:13: error[P0211]: the variable `sise` is not set"),
+        ),
+        (
+            "max_body: 20MiB",
+            Some("templates/idle.yaml:4:13: error[P0401]: this is larger than the floor"),
+        ),
+        ("max_body: ${size}", None),
+        (
+            "authorize: [{ operations: [listPets], scopes: [a] }]",
+            Some("templates/idle.yaml:4:29: error[P0210]"),
+        ),
+    ] {
+        let text = format!("template: idle\nparameters: {{ size: {{ type: size }} }}\napi:\n  {says}\n");
+        files.insert("templates/idle.yaml".to_owned(), text);
+        let found = lines(&build(&files, "dev"));
+        let errors: Vec<_> = found.iter().filter(|line| line.contains(": error")).collect();
+        match expected {
+            Some(start) => assert!(
+                errors.len() == 1 && errors[0].starts_with(start),
+                "{says}: {found:#?}"
+            ),
+            None => assert_eq!(errors, Vec::<&String>::new(), "{says}"),
+        }
+    }
+}
+
+/// A value that is too large is told where it was given: of an API that gives too much, its file is named, and
+/// of two of them both are.
+#[test]
+fn a_value_above_the_floor_is_told_where_it_is_given() {
+    let mut files = tree(TEMPLATE, "", "", "");
+    for (path, size) in [("apis/pets/api.yaml", "20MiB"), ("models/chat.yaml", "30MiB")] {
+        let text = files[path].replace("with: { ", &format!("with: {{ size: {size}, "));
+        files.insert(path.to_owned(), text);
+    }
+    let outcome = build(&files, "dev");
+    let found = lines(&outcome);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for (line, start) in found
+        .iter()
+        .zip(["apis/pets/api.yaml:6:15", "models/chat.yaml:6:15"])
+    {
+        assert!(line.starts_with(&format!("{start}: error[P0401]")), "{found:#?}");
+    }
+    let label = &outcome.diagnostics[0].labels[1];
+    assert!(label.file.ends_with("templates/standard.yaml"), "{label:?}");
+    assert_eq!(label.line, 9);
 }
 
 /// A parameter that was not given is said where it is missing, and nothing of what would hold with it.
