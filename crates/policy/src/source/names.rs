@@ -50,10 +50,28 @@ pub(crate) fn remedy<'k>(name: &str, what: &str, known: impl Iterator<Item = &'k
         "others".clone_into(more);
     }
     match all.split_last() {
-        None => format!("there is no {what} here at all"),
+        None => match home(what, name) {
+            Some(file) => format!("there is no {what} here at all: write `{file}`"),
+            None => format!("there is no {what} here at all"),
+        },
         Some((only, [])) => format!("there is only {only}"),
         Some((last, rest)) => format!("there are {} and {last}", rest.join(", ")),
     }
+}
+
+/// The file in which something of a kind is written.
+fn home(what: &str, name: &str) -> Option<String> {
+    let folder = match what {
+        "API" => return Some(format!("apis/{name}/api.yaml")),
+        "plan" => "plans",
+        "provider" => "providers",
+        "model" => "models",
+        "mock" => "mocks",
+        "consumer" => "consumers",
+        "template" => "templates",
+        _ => return None,
+    };
+    Some(format!("{folder}/{name}.yaml"))
 }
 
 /// The value under a key that was probably meant to be another.

@@ -54,7 +54,7 @@ pub(crate) fn duration(text: &str) -> Result<Millis, Wrong> {
             return Err((
                 format!("{shown} has no unit"),
                 Some(format!(
-                    "write `{count}s` for seconds, `{count}ms` for milliseconds"
+                    "write `{count}s` for seconds, `{count}m` for minutes, `{count}ms` for milliseconds"
                 )),
             ));
         }
