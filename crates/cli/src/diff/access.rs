@@ -1,6 +1,6 @@
 //! Consumers: who is there, how they are known, and who gains or loses what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use turnpike_policy::{Compiled, Consumer};
@@ -15,10 +15,12 @@ const LISTED: usize = 8;
 pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
     // What is gone altogether is said where it was.
     let there = everything(is);
+    // Nor does anybody lose or gain what is only called otherwise.
+    let called = super::apis::all_called(was, is);
     for (name, old, new) in pairs(&was.consumers, &is.consumers, |consumer| consumer.name.clone()) {
         changes.begin(format!("consumer {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => consumer((was, old), (is, new), &there, changes),
+            (Some(old), Some(new)) => consumer((was, old), (is, new), (&there, &called), changes),
             (None, Some(new)) => {
                 changes.add(
                     Class::Loosening,
@@ -38,7 +40,7 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
 fn consumer(
     (was, old): (&Compiled, &Consumer),
     (is, new): (&Compiled, &Consumer),
-    there: &BTreeSet<String>,
+    (there, called): (&BTreeSet<String>, &BTreeMap<String, String>),
     changes: &mut Changes,
 ) {
     let origin = &new.origin;
@@ -63,6 +65,8 @@ fn consumer(
     }
     operators((old, new), changes);
     let (had, has) = (granted(was, old), granted(is, new));
+    let now = |name: String| called.get(&name).cloned().unwrap_or(name);
+    let had: BTreeSet<String> = had.into_iter().map(now).collect();
     gains(&had, &has, origin, changes);
     let lost: Vec<_> = had
         .iter()

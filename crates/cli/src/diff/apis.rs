@@ -1,6 +1,6 @@
 //! APIs and their operations: what is published, by which rules, and the contract of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use turnpike_policy::{Api, Compiled, Handler, Operation, Rule, State, Timestamp, claim_name};
@@ -152,10 +152,25 @@ fn operations(
 ) {
     let breaks = ending(old_api, now);
     let (old, new) = (of(was.0, old_api), of(is.0, new_api));
+    let names = called(&old, &new);
     let mut same = BTreeMap::new();
-    for (id, old, new) in pairs(&old, &new, |operation| operation.id.clone()) {
+    let name = |operation: &&Operation| {
+        // One that is called otherwise is the one that it was.
+        let id = names.get(operation.id.as_str()).copied();
+        id.unwrap_or(operation.id.as_str()).to_owned()
+    };
+    for (id, old, new) in pairs(&old, &new, name) {
         match (old, new) {
             (Some(old), Some(new)) => {
+                if old.id != new.id {
+                    // Callers do not send it; clients that are made from the document have it as a name.
+                    let class = if breaks == Class::Safe {
+                        Class::Safe
+                    } else {
+                        Class::Risky
+                    };
+                    changes.add(class, &new.origin, format!("{} is called {id} now", old.id));
+                }
                 operation(old, new, breaks, changes);
                 // Most documents are what they were: those need not be taken apart.
                 let files = (file(&old.origin), file(&new.origin));
@@ -183,6 +198,52 @@ fn operations(
             (None, None) => {}
         }
     }
+}
+
+/// What operations are called now that were called otherwise: by the old id, those that answer the same requests
+/// as one that is gone.
+fn called<'o>(old: &[&'o Operation], new: &[&'o Operation]) -> BTreeMap<&'o str, &'o str> {
+    let ids =
+        |these: &[&'o Operation]| -> BTreeSet<&'o str> { these.iter().map(|one| one.id.as_str()).collect() };
+    let (before, after) = (ids(old), ids(new));
+    let requests = |operation: &Operation| (operation.method, shape(&operation.path));
+    let come = new.iter().filter(|one| !before.contains(one.id.as_str()));
+    let come: Vec<_> = come.map(|one| (requests(one), one.id.as_str())).collect();
+    let gone = old.iter().filter(|one| !after.contains(one.id.as_str()));
+    gone.filter_map(|one| {
+        let now = come.iter().find(|(known, _)| *known == requests(one))?;
+        Some((one.id.as_str(), now.1))
+    })
+    .collect()
+}
+
+/// As [`called`], of all APIs: by name (`petstore/v1#listPets`), what each is called now.
+pub(super) fn all_called(was: &Compiled, is: &Compiled) -> BTreeMap<String, String> {
+    let name = |api: &Api| (api.name.clone(), api.version.clone());
+    let mut all = BTreeMap::new();
+    let (before, after) = (by_api(was), by_api(is));
+    for ((api, version), old, new) in pairs(&was.apis, &is.apis, name) {
+        let key = (api.as_str(), version.as_str());
+        let (Some(_), Some(_), Some(old), Some(new)) = (old, new, before.get(&key), after.get(&key)) else {
+            continue;
+        };
+        for (old, new) in called(old, new) {
+            all.insert(format!("{api}/{version}#{old}"), format!("{api}/{version}#{new}"));
+        }
+    }
+    all
+}
+
+/// The operations of each version, by the names of API and version.
+fn by_api(compiled: &Compiled) -> BTreeMap<(&str, &str), Vec<&Operation>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for operation in &compiled.operations {
+        if let Some(api) = at(&compiled.apis, operation.api) {
+            let key = (api.name.as_str(), api.version.as_str());
+            all.entry(key).or_default().push(operation);
+        }
+    }
+    all
 }
 
 /// The number that the document of a version has; nothing where it cannot be read.

@@ -1,6 +1,6 @@
 //! Models, where they run, and their mocks.
 
-use turnpike_policy::{Compiled, Model, State};
+use turnpike_policy::{Commit, Compiled, Model, OutputCap, Price, Provider, ProviderKind, State, Target};
 
 use super::change::{Changes, Class};
 use super::gateway::{limits, pairs};
@@ -26,12 +26,10 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
     for (name, old, new) in pairs(&was.providers, &is.providers, |provider| provider.name.clone()) {
         changes.begin(format!("provider {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) if old.kind != new.kind => {
-                changes.add(Class::Risky, &new.origin, "is reached in another way");
-            }
+            (Some(old), Some(new)) => self::provider(old, new, changes),
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => changes.add(Class::Safe, &old.origin, "is gone"),
-            _ => {}
+            (None, None) => {}
         }
     }
     for (name, old, new) in pairs(&was.mocks, &is.mocks, |mock| mock.name.clone()) {
@@ -71,9 +69,20 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
         changes.add(class, origin, format!("state: {was} → {is}"));
     }
     routing((was, old), (is, new), changes);
-    changes.value(Class::Risky, origin, "retry", (&old.retry, &new.retry), |retry| {
-        format!("{} for {}", retry.attempts, words::reasons(&retry.on))
-    });
+    changes.value(
+        Class::Risky,
+        origin,
+        "attempts on each target",
+        (&old.retry.attempts, &new.retry.attempts),
+        u32::to_string,
+    );
+    let reasons = |model: &Model| -> Vec<String> {
+        let names = model.retry.on.iter().map(|reason| reason.name().to_owned());
+        names.collect()
+    };
+    let both = (Class::Risky, Class::Risky);
+    let lists = (reasons(old), reasons(new));
+    changes.list(origin, "the reason for another try", (&lists.0, &lists.1), both);
     changes.value(
         Class::Risky,
         origin,
@@ -94,7 +103,10 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
         origin,
         "stream commit",
         (&old.commit, &new.commit),
-        |commit| format!("{commit:?}"),
+        |commit| match commit {
+            Commit::FirstToken => "first_token".to_owned(),
+            Commit::Complete => "complete".to_owned(),
+        },
     );
     changes.bound(origin, "max_body", (old.max_body, new.max_body), words::size);
     changes.value(
@@ -120,70 +132,115 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
     limits(&old.limits, &new.limits, changes);
 }
 
+/// How a provider is reached.
+fn provider(was: &Provider, is: &Provider, changes: &mut Changes) {
+    let origin = &is.origin;
+    let told = |provider: &Provider| match &provider.kind {
+        ProviderKind::Mock => [
+            "mock".to_owned(),
+            "none".to_owned(),
+            "none".to_owned(),
+            "none".to_owned(),
+        ],
+        ProviderKind::OpenAi {
+            base_url,
+            credential,
+            output_cap,
+        } => [
+            "openai".to_owned(),
+            base_url.clone(),
+            credential.as_ref().map_or_else(
+                || "none".to_owned(),
+                |sent| format!("{}: {}{}", sent.header, sent.prefix, words::sent(&sent.value)),
+            ),
+            match output_cap {
+                OutputCap::MaxTokens => "max_tokens".to_owned(),
+                OutputCap::MaxCompletionTokens => "max_completion_tokens".to_owned(),
+            },
+        ],
+    };
+    let (old, new) = (told(was), told(is));
+    for (what, (old, new)) in ["wire", "base_url", "credential", "output_cap"]
+        .into_iter()
+        .zip(old.iter().zip(&new))
+    {
+        changes.value(Class::Risky, origin, what, (old, new), Clone::clone);
+    }
+    if old == new && was.kind != is.kind {
+        changes.add(Class::Risky, origin, "another credential is sent to it");
+    }
+}
+
 /// Where calls go, and at what price.
 fn routing((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), changes: &mut Changes) {
     let origin = &new.origin;
-    let shares = |compiled: &Compiled, model: &Model| -> String {
-        let all: Vec<_> = model
-            .targets
+    let named = |compiled: &Compiled, targets: &[Target]| -> Vec<(String, Target)> {
+        let named = targets
             .iter()
-            .map(|target| format!("{} ×{}", words::target(compiled, target), target.weight))
-            .collect();
-        all.join(", ")
+            .map(|target| (words::target(compiled, target), target.clone()));
+        named.collect()
     };
-    changes.value(
-        Class::Risky,
-        origin,
-        "targets",
-        (&shares(was, old), &shares(is, new)),
-        Clone::clone,
-    );
-    let fallback = |compiled: &Compiled, model: &Model| -> String {
-        let all: Vec<_> = model
-            .fallback
-            .iter()
-            .map(|target| words::target(compiled, target))
-            .collect();
-        words::or_none(all.join(", "))
+    let targets = (named(was, &old.targets), named(is, &new.targets));
+    for (name, old, new) in pairs(&targets.0, &targets.1, |(name, _)| name.clone()) {
+        let weight = |target: &(String, Target)| target.1.weight;
+        match (old.map(weight), new.map(weight)) {
+            (Some(was), Some(is)) if was != is => {
+                let what = format!("the weight of {name}: {was} → {is}");
+                changes.add(Class::Risky, origin, what);
+            }
+            (None, Some(weight)) => {
+                changes.add(
+                    Class::Risky,
+                    origin,
+                    format!("the target {name} ×{weight} is new"),
+                );
+            }
+            (Some(weight), None) => {
+                changes.add(
+                    Class::Risky,
+                    origin,
+                    format!("the target {name} ×{weight} is gone"),
+                );
+            }
+            _ => {}
+        }
+    }
+    let fallbacks = (named(was, &old.fallback), named(is, &new.fallback));
+    let order = |fallbacks: &Vec<(String, Target)>| -> String {
+        let names: Vec<_> = fallbacks.iter().map(|(name, _)| name.as_str()).collect();
+        words::or_none(names.join(", "))
     };
     changes.value(
         Class::Risky,
         origin,
         "fallback",
-        (&fallback(was, old), &fallback(is, new)),
+        (&order(&fallbacks.0), &order(&fallbacks.1)),
         Clone::clone,
     );
-    changes.value(
-        Class::Risky,
-        origin,
-        "prices",
-        (&prices(was, old), &prices(is, new)),
-        Clone::clone,
-    );
+    // What is new has a price, and what is gone had one: only what stays changes it.
+    let before = targets.0.iter().chain(&fallbacks.0);
+    let after = targets.1.iter().chain(&fallbacks.1);
+    for (name, old, new) in pairs(before, after, |(name, _)| name.clone()) {
+        if let (Some((_, old)), Some((_, new))) = (old, new) {
+            let what = format!("the price of {name}");
+            changes.value(Class::Risky, origin, &what, (&old.price, &new.price), price);
+        }
+    }
 }
 
-/// What the targets of a model cost.
-fn prices(compiled: &Compiled, model: &Model) -> String {
-    let all: Vec<_> = model
-        .targets
-        .iter()
-        .chain(&model.fallback)
-        .map(|target| {
-            let price = target.price.as_ref().map_or_else(
-                || "none".to_owned(),
-                |price| {
-                    let usd = words::usd;
-                    format!(
-                        "{}/{}/{}/{} USD",
-                        usd(price.input),
-                        usd(price.cached_input),
-                        usd(price.cache_write),
-                        usd(price.output)
-                    )
-                },
-            );
-            format!("{} {price}", words::target(compiled, target))
-        })
-        .collect();
-    all.join(", ")
+/// What the tokens of a target cost: input, input from the cache and to the cache, output.
+fn price(price: &Option<Price>) -> String {
+    price.as_ref().map_or_else(
+        || "none".to_owned(),
+        |price| {
+            let usd = words::usd;
+            format!(
+                "{}/{}/{}/{} USD",
+                usd(price.input),
+                usd(price.cached_input),
+                usd(price.cache_write),
+                usd(price.output)
+            )
+        },
+    )
 }

@@ -214,6 +214,25 @@ const CASES: &[Case] = &[
         "      operationId: getPet\n",
         "      operationId: readPet\n",
         &[
+            "risky       getPet is called readPet now",
+            "1 change from old to policies: 1 risky",
+        ],
+    ),
+    // Renamed, and another contract at once.
+    (
+        "apis/pets/v1.yaml",
+        "operationId: getPet\n      parameters: [{ name: petId, in: path, required: true, schema: { type: string } }]",
+        "operationId: readPet\n      parameters: [{ name: petId, in: path, required: true, schema: { type: integer } }]",
+        &[
+            "risky       getPet is called readPet now",
+            "breaking    readPet: the path parameter `petId` is integer, was string",
+        ],
+    ),
+    (
+        "apis/pets/v1.yaml",
+        "  /pets/{petId}:\n    get:\n      operationId: getPet\n",
+        "  /animals/{petId}:\n    get:\n      operationId: readPet\n",
+        &[
             "breaking    the operation getPet is gone",
             "safe        the operation readPet is new",
         ],
@@ -276,7 +295,9 @@ const CASES: &[Case] = &[
         "targets: [openai/gpt-5.1]",
         &[
             "model chat",
-            "risky       targets: openai/gpt-5 ×1 → openai/gpt-5.1 ×1",
+            "risky       the target openai/gpt-5 ×1 is gone",
+            "risky       the target openai/gpt-5.1 ×1 is new",
+            "2 changes from old to policies: 2 risky",
         ],
     ),
     (
@@ -284,6 +305,25 @@ const CASES: &[Case] = &[
         "fallback: [openai/gpt-5-mini]\n",
         "",
         &["risky       fallback: openai/gpt-5-mini → none"],
+    ),
+    (
+        "models/chat.yaml",
+        "retry: { attempts: 1 }",
+        "retry: { attempts: 2, on: [overloaded, server_error, unreachable, no_first_token] }\nstream: { commit: complete }",
+        &[
+            "risky       attempts on each target: 1 → 2",
+            "risky       the reason for another try `rate_limited` is removed",
+            "risky       stream commit: first_token → complete",
+        ],
+    ),
+    (
+        "models/chat.yaml",
+        "targets: [openai/gpt-5]",
+        "targets: [{ to: openai/gpt-5, weight: 3, price: { input: 1 USD/Mtok, output: 2 USD/Mtok } }]",
+        &[
+            "risky       the weight of openai/gpt-5: 1 → 3",
+            "risky       the price of openai/gpt-5: none → ",
+        ],
     ),
     (
         "models/chat.yaml",
@@ -298,8 +338,14 @@ const CASES: &[Case] = &[
         &[
             "risky       secret `OTHER_KEY` is added",
             "provider openai",
-            "risky       is reached in another way",
+            "risky       credential: authorization: Bearer <OPENAI_KEY> → authorization: Bearer <OTHER_KEY>",
         ],
+    ),
+    (
+        "providers/openai.yaml",
+        "https://api.openai.example/v1",
+        "https://eu.openai.example/v1",
+        &["risky       base_url: https://api.openai.example/v1 → https://eu.openai.example/v1"],
     ),
 ];
 

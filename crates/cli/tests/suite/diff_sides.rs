@@ -287,6 +287,29 @@ fn another_plan_is_told_by_what_it_allows() {
     assert_eq!(tree.run(&["diff", "old", "--fail-on", "loosening"]).code, 1);
 }
 
+#[test]
+fn what_an_operation_is_called_gives_and_takes_nothing() {
+    let tree = changed(&[
+        (
+            "apis/pets/v1.yaml",
+            "operationId: listPets",
+            "operationId: findPets",
+        ),
+        (
+            "consumers/trial.yaml",
+            "[listPets, createPet]",
+            "[findPets, createPet]",
+        ),
+    ]);
+    let out = tree.good(&["diff", "old"]);
+    assert!(
+        out.contains("risky       listPets is called findPets now"),
+        "{out}"
+    );
+    assert!(!out.contains("gains") && !out.contains("loses"), "{out}");
+    assert!(!out.contains("breaking"), "{out}");
+}
+
 /// Gives `app` the plan `large`.
 fn copy_plan(tree: &Tree) {
     let path = tree.path("consumers/app.yaml");
