@@ -94,6 +94,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 folder.display()
             )));
         }
+        Err(error) if file.exists() => {
+            return Err(Failure::refused(format!(
+                "cannot read {}: {error}",
+                file.display()
+            )));
+        }
         Err(_) => whole(arguments, &parsed, &beside)?,
     };
     keep(&root, &[(file, text), (folder.join(&beside), document)])

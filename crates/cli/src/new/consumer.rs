@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TOKEN", value_parser = token)]
     jwt: Vec<(String, String)>,
     /// An API that it may call, all of it or some operations (API:OPERATION,OPERATION); may be repeated
-    #[arg(long, value_name = "API")]
+    #[arg(long, value_name = "API", value_parser = granted)]
     api: Vec<String>,
     /// It may call every API
     #[arg(long, conflicts_with = "api")]
@@ -46,6 +46,19 @@ pub(crate) struct Arguments {
     all_models: bool,
     #[command(flatten)]
     environments: Where,
+}
+
+fn granted(text: &str) -> Result<String, String> {
+    let (api, operations) = text.split_once(':').unwrap_or((text, "all"));
+    let whole = name(api).is_ok()
+        && operations
+            .split(',')
+            .all(|operation| !operation.trim().is_empty());
+    if whole {
+        Ok(text.to_owned())
+    } else {
+        Err("write an API, or API:OPERATION,OPERATION, for example orders:listOrders,getOrder".to_owned())
+    }
 }
 
 fn token(text: &str) -> Result<(String, String), String> {

@@ -7,11 +7,13 @@ pub(crate) mod api;
 pub(crate) mod consumer;
 pub(crate) mod model;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use turnpike_policy::source::Loaded;
 
 use crate::{Failure, say, tree};
 
@@ -151,14 +153,23 @@ pub(crate) fn kept(root: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Strin
 
 /// Whether the policies are right in every environment.
 fn right(root: &Path) -> Result<(), Failure> {
-    for environment in tree::environments(root) {
-        let outcome = tree::build(root, &environment, None)?;
-        if outcome.compiled.is_none() {
-            say::findings(&outcome.diagnostics);
-            return Err(Failure::Findings);
-        }
+    let loaded = Loaded::read(root);
+    let environments = tree::environments_of(&loaded);
+    let outcomes = tree::build_all(&loaded, &environments, None)?;
+    let wrong = outcomes.iter().filter(|outcome| outcome.compiled.is_none());
+    let mut said = BTreeSet::new();
+    let mut broken = false;
+    for outcome in wrong {
+        broken = true;
+        // What is wrong in several environments is told once.
+        let errors = outcome.diagnostics.iter().filter(|one| one.is_error());
+        let new: Vec<_> = errors
+            .filter(|one| said.insert(one.to_string()))
+            .cloned()
+            .collect();
+        say::findings(&new);
     }
-    Ok(())
+    if broken { Err(Failure::Findings) } else { Ok(()) }
 }
 
 /// The file of something new, which must not be there yet.
@@ -197,7 +208,12 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 pub(crate) fn scalar(text: &str) -> String {
     const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let safe = |c: char| c.is_alphanumeric() || " _-./()".contains(c);
-    let plain = text.starts_with(char::is_alphabetic)
+    // `64KiB`, `600/min`: a number with its unit is text to YAML.
+    let measure = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_alphabetic())
+        && text.parse::<f64>().is_err()
+        && !["0x", "0o", "0b"].iter().any(|base| text.starts_with(base));
+    let plain = (measure || text.starts_with(char::is_alphabetic))
         && !text.ends_with(' ')
         && text.chars().all(safe)
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
@@ -224,10 +240,32 @@ mod tests {
 
     #[test]
     fn quoted_only_where_it_must_be() {
-        for plain in ["team-pets", "Pet store", "https://a.example:8080/v1", "gpt-5"] {
+        for plain in [
+            "team-pets",
+            "Pet store",
+            "https://a.example:8080/v1",
+            "gpt-5",
+            "64KiB",
+            "600/min",
+            "1_000_000/month",
+            "50 USD/month",
+        ] {
             assert_eq!(scalar(plain), plain);
         }
-        for quoted in ["yes", "5", "a: b", "a #b", "", "- a", "${a}", "{}", "null"] {
+        for quoted in [
+            "yes",
+            "5",
+            "a: b",
+            "a #b",
+            "",
+            "- a",
+            "${a}",
+            "{}",
+            "null",
+            "0xff",
+            "1e5",
+            "2027-06-30",
+        ] {
             assert!(scalar(quoted).starts_with('"'), "{quoted}");
         }
     }

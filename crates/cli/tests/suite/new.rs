@@ -158,7 +158,7 @@ fn a_model_with_prices_and_a_template() {
     assert_eq!(output.code, 0, "{}", output.err);
     assert_eq!(
         tree.read("models/writer.yaml"),
-        "model: writer\nowner: team-ai\ntemplate: steady\nwith: { first: \"10s\" }\ntargets:\n  - { to: openai/gpt-5, weight: 80, price: { input: 1.25 USD/Mtok, output: 10 USD/Mtok, cached_input: 0.125 USD/Mtok } }\nfallback:\n  - { to: openai/gpt-5-mini, price: { input: 0.25 USD/Mtok, output: 2 USD/Mtok } }\n  - openai/gpt-4.1\n"
+        "model: writer\nowner: team-ai\ntemplate: steady\nwith: { first: 10s }\ntargets:\n  - { to: openai/gpt-5, weight: 80, price: { input: 1.25 USD/Mtok, output: 10 USD/Mtok, cached_input: 0.125 USD/Mtok } }\nfallback:\n  - { to: openai/gpt-5-mini, price: { input: 0.25 USD/Mtok, output: 2 USD/Mtok } }\n  - openai/gpt-4.1\n"
     );
     tree.good(&["fmt", "--check"]);
 }
@@ -267,7 +267,7 @@ fn an_api_that_builds_on_a_template() {
     assert_eq!(output.code, 0, "{}", output.err);
     assert_eq!(
         tree.read("apis/orders/api.yaml"),
-        "api: orders\ntitle: \"Orders: all of them\"\nowner: team\npath: /orders\nenvironments: [dev]\ntemplate: standard\nwith: { body: \"64KiB\", rate: \"2/s\" }\nversions:\n  v1:\n    openapi: v1.yaml\n    state: active\n    upstream: https://orders.internal.example\n"
+        "api: orders\ntitle: \"Orders: all of them\"\nowner: team\npath: /orders\nenvironments: [dev]\ntemplate: standard\nwith: { body: 64KiB, rate: 2/s }\nversions:\n  v1:\n    openapi: v1.yaml\n    state: active\n    upstream: https://orders.internal.example\n"
     );
     tree.good(&["check"]);
     tree.good(&["fmt", "--check"]);
@@ -320,6 +320,55 @@ fn an_api_that_builds_on_a_template() {
     }
     let output = new("orders", &["--version", "v2", "--template", "standard"]);
     assert_eq!(output.code, 2);
+}
+
+/// What is wrong in one environment only is told beside what is wrong in another, and once if it is the same.
+#[test]
+fn every_environment_tells_what_is_wrong() {
+    let tree = with_document();
+    let more = ["--owner", "team", "--upstream", "orders", "--template", "none"];
+    let output = tree.run(&[&["new", "api", "orders", "--from", "orders.yaml"], &more[..]].concat());
+    assert_eq!(output.code, 1, "{}", output.out);
+    for (part, times) in [
+        ("the environment `dev` says of no upstream `orders`", 1),
+        ("the environment `production` says of no upstream `orders`", 1),
+        ("there is no template `none`", 1),
+        ("there is no template here at all: write `templates/none.yaml`", 1),
+    ] {
+        assert_eq!(output.err.matches(part).count(), times, "{part}\n{}", output.err);
+    }
+}
+
+/// A file that cannot be read is not taken for one that is not there.
+#[test]
+fn what_cannot_be_read_is_not_written_over() {
+    let tree = with_document();
+    fs::create_dir_all(tree.path("apis/orders")).unwrap();
+    fs::write(tree.path("apis/orders/api.yaml"), b"api: orders\ntitle: \xff\n").unwrap();
+    let before = fs::read(tree.path("apis/orders/api.yaml")).unwrap();
+    let more = ["--owner", "team", "--upstream", "https://orders.internal.example"];
+    let output = tree.run(&[&["new", "api", "orders", "--from", "orders.yaml"], &more[..]].concat());
+    assert_eq!(output.code, 2, "{}", output.err);
+    assert!(
+        output.err.contains("cannot read policies/apis/orders/api.yaml"),
+        "{}",
+        output.err
+    );
+    assert_eq!(fs::read(tree.path("apis/orders/api.yaml")).unwrap(), before);
+    let grants = [
+        "new",
+        "consumer",
+        "shop",
+        "--owner",
+        "team",
+        "--plan",
+        "gold",
+        "--api",
+        "pets#listPets",
+    ];
+    let output = tree.run(&grants);
+    assert_eq!(output.code, 2);
+    assert!(output.err.contains("API:OPERATION,OPERATION"), "{}", output.err);
 }
 
 /// Either the policies are right with it, or nothing was changed.

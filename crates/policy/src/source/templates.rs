@@ -306,7 +306,7 @@ impl Templates {
             .filter(|(name, _)| !self.used.contains(name));
         for (_, file) in idle {
             let mut values = BTreeMap::new();
-            for map in &file.parameters {
+            if let Some(map) = &file.parameters {
                 let here = map
                     .here
                     .iter()
