@@ -21,6 +21,7 @@ mod new_key;
 mod operator;
 mod outline;
 mod play;
+mod sarif;
 mod say;
 mod schema;
 mod show;

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use turnpike_policy::source::{Code, Diagnostic, Severity};
 
 use super::{Finding, count};
+use crate::sarif::{self, location};
 
 /// The findings, each with its place and where it holds.
 pub(super) fn json(findings: &[Finding], files: usize) -> Json {
@@ -96,19 +97,7 @@ pub(super) fn sarif(findings: &[Finding]) -> Json {
             result
         })
         .collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "turnpike",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            } },
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    })
+    sarif::log(&rules, &results)
 }
 
 /// The level of a result (SARIF 2.1.0, 3.27.10).
@@ -118,31 +107,6 @@ const fn level(severity: Severity) -> &'static str {
         Severity::Warning => "warning",
         Severity::Note => "note",
     }
-}
-
-fn location(file: &str, line: u32, column: u32, message: Option<&str>) -> Json {
-    let mut location = json!({
-        "physicalLocation": {
-            "artifactLocation": { "uri": uri(file) },
-            "region": { "startLine": line, "startColumn": column },
-        },
-    });
-    if let (Some(message), Some(map)) = (message, location.as_object_mut()) {
-        map.insert("message".to_owned(), json!({ "text": message }));
-    }
-    location
-}
-
-/// A path as a relative reference (RFC 3986).
-fn uri(path: &str) -> String {
-    path.bytes().fold(String::new(), |mut uri, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            let _ = write!(uri, "%{byte:02X}");
-        }
-        uri
-    })
 }
 
 /// One workflow command a finding, as GitHub Actions read them.

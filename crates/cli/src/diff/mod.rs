@@ -73,6 +73,8 @@ enum Format {
     Markdown,
     /// Annotations of GitHub Actions
     Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
 }
 
 /// The identity of the rules; nothing, should they not fit into a bundle.
@@ -170,6 +172,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Text => say::out(&shown::text(&all, names, &environments))?,
         Format::Json => say::json(&shown::json(&all, names))?,
         Format::Github => say::out(&shown::github(&all))?,
+        Format::Sarif => say::json(&shown::sarif(&all))?,
         Format::Markdown => say::out(&shown::markdown(&all, names, &environments))?,
     }
     if all.iter().any(|change| arguments.fail_on.contains(&change.class)) {

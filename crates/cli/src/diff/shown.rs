@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 
 use super::change::{Change, Class};
 use crate::check::machine::{annotation, place as line_of};
-use crate::say;
 use crate::words::{count, list};
+use crate::{sarif, say};
 
 /// How many changes of each class there are, those that there are none of left out.
 fn sums(changes: &[Change]) -> Vec<(Class, usize)> {
@@ -142,18 +142,54 @@ fn escaped(text: &str) -> String {
         .replace('\n', " ")
 }
 
+/// How much a change asks to be looked at.
+const fn level(class: Class) -> &'static str {
+    match class {
+        Class::Breaking => "error",
+        Class::Risky | Class::Loosening => "warning",
+        Class::Tightening | Class::Safe => "note",
+    }
+}
+
+/// The line that makes a change, where it is known.
+fn place_of(change: &Change) -> Option<(&str, u32)> {
+    Some(line_of(&change.origin)).filter(|(file, _)| !file.is_empty())
+}
+
 /// As GitHub Actions show it, each change at the line that makes it.
 pub(super) fn github(changes: &[Change]) -> String {
     let shown = changes.iter().map(|change| {
-        let level = match change.class {
-            Class::Breaking => "error",
-            Class::Risky | Class::Loosening => "warning",
-            Class::Tightening | Class::Safe => "notice",
+        let level = match level(change.class) {
+            "note" => "notice",
+            level => level,
         };
-        let at = Some(line_of(&change.origin)).filter(|(file, _)| !file.is_empty());
         let title = format!("{}: {}", change.class.name(), change.group);
         let environments = change.environments.join(", ");
-        annotation(level, at, &title, &format!("{} ({environments})", change.text))
+        let said = format!("{} ({environments})", change.text);
+        annotation(level, place_of(change), &title, &said)
     });
     shown.collect()
+}
+
+/// As code scanners take it: a rule for each class.
+pub(super) fn sarif(changes: &[Change]) -> Json {
+    let rules = Class::ALL.map(|class| {
+        let says = match class {
+            Class::Breaking => "A call that worked fails.",
+            Class::Risky => "A call may behave otherwise.",
+            Class::Loosening => "Somebody may do more.",
+            Class::Tightening => "Somebody may do less.",
+            Class::Safe => "Nobody notices who does not look.",
+        };
+        sarif::rule(class.name(), says)
+    });
+    let results: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            let environments = change.environments.join(", ");
+            let said = format!("{}: {} ({environments})", change.group, change.text);
+            sarif::result(change.class.name(), level(change.class), &said, place_of(change))
+        })
+        .collect();
+    sarif::log(&rules, &results)
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::check::machine::annotation;
-use crate::{Failure, new_key, say, tree, words};
+use crate::{Failure, new_key, sarif, say, tree, words};
 
 /// Folders with a policy in each file. Documents beside an API belong to their authors.
 const KINDS: [&str; 10] = [
@@ -91,6 +91,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             say::json(&json!({ "files": found.iter().map(Found::json).collect::<Vec<_>>() }))?;
         }
         tree::Report::Github => say::out(&found.iter().filter_map(Found::github).collect::<String>())?,
+        tree::Report::Sarif => {
+            let results: Vec<_> = found.iter().filter_map(Found::sarif).collect();
+            let rule = sarif::rule("fmt", "Policy files are laid out in one way.");
+            say::json(&sarif::log(&[rule], &results))?;
+        }
     }
     let broken = found.iter().filter(|one| one.state == State::Broken).count();
     if broken > 0 {
@@ -149,19 +154,32 @@ impl Found<'_> {
         json!({ "file": self.file.display().to_string(), "state": state, "why": why })
     }
 
-    /// As GitHub Actions show it beside the file.
-    fn github(&self) -> Option<String> {
-        let (level, said) = match &self.state {
-            State::Right | State::LaidOut => return None,
-            State::Otherwise => (
+    /// What is to be said of it: how bad it is, and what.
+    fn told(&self) -> Option<(&'static str, String)> {
+        match &self.state {
+            State::Right | State::LaidOut => None,
+            State::Otherwise => Some((
                 "error",
                 "it is laid out otherwise: `turnpike fmt` lays it out".to_owned(),
-            ),
-            State::Left(why) => ("notice", format!("it is left as it is: {why}")),
-            State::Broken => ("error", BROKEN.to_owned()),
-        };
+            )),
+            State::Left(why) => Some(("note", format!("it is left as it is: {why}"))),
+            State::Broken => Some(("error", BROKEN.to_owned())),
+        }
+    }
+
+    /// As GitHub Actions show it beside the file.
+    fn github(&self) -> Option<String> {
+        let (level, said) = self.told()?;
+        let level = if level == "note" { "notice" } else { level };
         let file = self.file.display().to_string();
         Some(annotation(level, Some((&file, 1)), "turnpike fmt", &said))
+    }
+
+    /// As code scanners take it.
+    fn sarif(&self) -> Option<Json> {
+        let (level, said) = self.told()?;
+        let file = self.file.display().to_string();
+        Some(sarif::result("fmt", level, &said, Some((&file, 1))))
     }
 }
 

@@ -162,6 +162,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tree::Report::Text => say::out(&report::text(&ran, there, &root))?,
         tree::Report::Json => say::json(&report::json(&ran))?,
         tree::Report::Github => say::out(&report::github(&ran))?,
+        tree::Report::Sarif => say::json(&report::sarif(&ran))?,
     }
     if ran.iter().any(|test| matches!(test.outcome, Outcome::Failed(_))) {
         return Err(Failure::Findings);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Ran};
 use crate::check::machine::{annotation, place};
-use crate::say;
+use crate::{sarif, say};
 
 /// For people.
 pub(super) fn text(ran: &[Ran], there: usize, root: &Path) -> String {
@@ -93,17 +93,33 @@ pub(super) fn json(ran: &[Ran]) -> Value {
     })
 }
 
+/// What is said of a test that did not pass: how bad that is, and why.
+fn unmet(test: &Ran) -> Option<(&'static str, String)> {
+    match &test.outcome {
+        Outcome::Passed => None,
+        Outcome::Skipped(why) => Some(("note", format!("skipped: {why}"))),
+        Outcome::Failed(wrong) => Some(("error", wrong.join("\n"))),
+    }
+}
+
 /// Failures and what was skipped, as GitHub Actions show them beside the lines of a pull request.
 pub(super) fn github(ran: &[Ran]) -> String {
-    let mut text = String::new();
-    for test in ran {
+    let told = ran.iter().filter_map(|test| {
+        let (level, said) = unmet(test)?;
+        let level = if level == "note" { "notice" } else { level };
         let title = format!("{} in {}", test.name, test.environment);
-        let (level, said) = match &test.outcome {
-            Outcome::Passed => continue,
-            Outcome::Skipped(why) => ("notice", format!("skipped: {why}")),
-            Outcome::Failed(wrong) => ("error", wrong.join("\n")),
-        };
-        text.push_str(&annotation(level, Some(place(&test.origin)), &title, &said));
-    }
-    text
+        Some(annotation(level, Some(place(&test.origin)), &title, &said))
+    });
+    told.collect()
+}
+
+/// Failures and what was skipped, for code scanners.
+pub(super) fn sarif(ran: &[Ran]) -> Value {
+    let told = ran.iter().filter_map(|test| {
+        let (level, said) = unmet(test)?;
+        let said = format!("{} in {}: {said}", test.name, test.environment);
+        Some(sarif::result("test", level, &said, Some(place(&test.origin))))
+    });
+    let rule = sarif::rule("test", "The policies answer as their tests say.");
+    sarif::log(&[rule], &told.collect::<Vec<_>>())
 }

@@ -18,7 +18,7 @@ use turnpike_policy::Compiled;
 
 use crate::check::machine::annotation;
 use crate::play::Request;
-use crate::{Failure, deny, git, operator, say, tree, web, words};
+use crate::{Failure, deny, git, operator, sarif, say, tree, web, words};
 
 /// How long to wait between two looks, with --wait.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -116,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.format {
         tree::Report::Text => say::out(&verdict.text(&base, &version))?,
         tree::Report::Github => say::out(&verdict.github())?,
+        tree::Report::Sarif => say::json(&verdict.sarif())?,
         tree::Report::Json => say::json(&json!({
             "gateway": version.json,
             "tree": { "bundle": mine.hash, "environment": environment, "commit": mine.commit },
@@ -354,6 +355,18 @@ impl Verdict {
             some => format!("{} with these policies", words::count(some, "disagreement")),
         };
         format!("{text}\n{end}\n")
+    }
+
+    /// What is wrong and what was not tried, for code scanners. It has no place in a file.
+    fn sarif(&self) -> Json {
+        let wrong = self.wrong.iter().map(|line| ("error", line));
+        let skipped = self.skipped.iter().map(|line| ("note", line));
+        let results = wrong.chain(skipped);
+        let results: Vec<_> = results
+            .map(|(level, line)| sarif::result("verify", level, line, None))
+            .collect();
+        let rule = sarif::rule("verify", "The gateway is what its policies say.");
+        sarif::log(&[rule], &results)
     }
 
     /// What is wrong and what was not tried, as GitHub Actions show it with a run.

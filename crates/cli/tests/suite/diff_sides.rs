@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Tree, finish};
+use crate::common::{Tree, finish, sarif};
 use crate::diff::{changed, copy};
 
 #[test]
@@ -73,6 +73,15 @@ fn a_gate_in_ci() {
         tree.good(&["diff", "old", "--format", "github"]),
         "::warning file=policies/plans/gold.yaml,line=3,title=loosening%3A plan gold::limit: 600/min, burst 50 → 600/min, burst 60 (dev, production)\n"
     );
+    let results = sarif(&tree.good(&["diff", "old", "--format", "sarif"]));
+    assert_eq!(results.len(), 1, "{results:#?}");
+    assert_eq!(
+        (&results[0]["ruleId"], &results[0]["level"]),
+        (&"loosening".into(), &"warning".into())
+    );
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "policies/plans/gold.yaml");
+    assert_eq!(place["region"]["startLine"], 3);
     let one = tree.good(&["diff", "old", "--env", "dev", "--format", "json"]);
     assert!(one.contains("\"dev\"") && !one.contains("production"), "{one}");
 }

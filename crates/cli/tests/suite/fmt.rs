@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Tree, command, finish};
+use crate::common::{Tree, command, finish, sarif};
 
 #[test]
 fn the_whole_tree() {
@@ -86,6 +86,9 @@ fn what_became_of_files_for_programs() {
         of("laid_out", "left")
     );
     tree.write("plans/free.yaml", "plan: [\n");
+    let results = sarif(&tree.run(&["fmt", "--check", "--format", "sarif"]).out);
+    assert_eq!(results.len(), 1, "{results:#?}");
+    assert_eq!(results[0]["level"], "error");
     let broken = tree.run(&["fmt", "--format", "json"]);
     assert_eq!(broken.code, 2);
     assert_eq!(states(&broken.out), of("right", "broken"));

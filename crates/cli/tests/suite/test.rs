@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 
-use crate::common::{Tree, command, finish};
+use crate::common::{Tree, command, finish, sarif};
 
 /// One test as its body, and what its failure says; nothing: it passes.
 const CASES: &[(&str, Option<&str>)] = &[
@@ -509,4 +509,12 @@ fn what_came_of_tests_is_said_to_programs_too() {
     let said: serde_json::Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(said["summary"]["passed"], 1, "{said}");
     assert_eq!(said["tests"][1]["outcome"], "failed", "{said}");
+    let done = tree.run(&["test", "formats", "--env", "dev", "--format", "sarif"]);
+    assert_eq!(done.code, 1);
+    let results = sarif(&done.out);
+    assert_eq!(results.len(), 1, "{results:#?}");
+    assert_eq!(results[0]["ruleId"], "test");
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "policies/tests/formats.yaml");
+    assert_eq!(place["region"]["startLine"], 2);
 }

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::common::{Output, Tree, finish};
+use crate::common::{Output, Tree, finish, sarif};
 
 /// A gateway that answers as it is told, and remembers what it was asked.
 struct Gateway {
@@ -185,6 +185,8 @@ fn a_route_that_does_not_refuse() {
         "{}",
         annotated.out
     );
+    let results = sarif(&verify(&tree, &gateway, &["--format", "sarif"]).out);
+    assert!(results.iter().any(|one| one["level"] == "error"), "{results:#?}");
 }
 
 #[test]
