@@ -80,6 +80,10 @@ struct Order {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  TURNPIKE_TOKEN=... turnpike deny list --url https://api.acme.example
+  turnpike deny list --url https://api.acme.example --format json")]
 pub(crate) struct List {
     #[command(flatten)]
     operator: Operator,
@@ -90,6 +94,9 @@ pub(crate) struct List {
 
 /// What a denial added is taken away again; what the policies refuse stays refused.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  TURNPIKE_TOKEN=... turnpike deny lift inc-4711 --reason 'rotated' --url https://api.acme.example")]
 pub(crate) struct Lift {
     /// Which denial, by its id in `deny list`
     #[arg(value_name = "ID")]

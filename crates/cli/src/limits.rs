@@ -34,7 +34,7 @@ struct Gateway {
 }
 
 const SHOW: &str = "\
-Example:
+Examples:
   TURNPIKE_TOKEN=... turnpike limits show --url https://api.acme.example --consumer mobile-app
   turnpike limits show ... --limit gold:tokens-day";
 const CREDIT: &str = "\

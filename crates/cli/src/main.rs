@@ -35,7 +35,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -105,8 +105,30 @@ impl Failure {
     }
 }
 
+/// A command whose help says what its exit codes mean, which are those of all where it says nothing of its own.
+fn taught(mut command: clap::Command) -> clap::Command {
+    let below: Vec<String> = command
+        .get_subcommands()
+        .map(|one| one.get_name().to_owned())
+        .collect();
+    if below.is_empty() {
+        let said = command
+            .get_after_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        if !said.contains("Exit codes:") {
+            command = command.after_help(format!("{said}\n\n{EXIT_CODES}").trim_start().to_owned());
+        }
+    }
+    for name in below {
+        command = command.mut_subcommand(name, taught);
+    }
+    command
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = taught(Cli::command()).try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help and version come this way too, with exit code 0.
         Err(error) => {

@@ -21,6 +21,11 @@ use crate::{Failure, say, tree};
 /// only its SHA-256, as an item of `credentials` in consumers/NAME.yaml. Review and deploy that
 /// change to make the key work; remove the item to end it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnpike new key --consumer mobile
+  turnpike new key --consumer mobile --expires 2027-06-30 --scope orders:write
+  KEY=$(turnpike new key --consumer mobile)       in a pipeline that hands it on")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     policies: tree::Policies,

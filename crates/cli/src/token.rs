@@ -19,6 +19,10 @@ use crate::{Failure, say, tree};
 /// development issuer accept it.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(after_help = "\
+Examples:
+  turnpike token --consumer demo
+  turnpike token --consumer demo --scope pets:write --claim department=stores")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     policies: tree::Policies,

@@ -161,6 +161,34 @@ fn help_that_teaches() {
             assert!(out.contains(part), "{command:?}: {part}\n{out}");
         }
     }
+    // And each of them, down to the last, has examples and says what its exit codes mean.
+    let mut rest: Vec<Vec<String>> = vec![Vec::new()];
+    let mut taught = 0;
+    while let Some(command) = rest.pop() {
+        let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let out = tree.good(&arguments);
+        let below = out.split("\nCommands:\n").nth(1).map(|list| {
+            let lines = list.lines().take_while(|line| !line.is_empty());
+            let names = lines.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+            names.map(str::to_owned).collect::<Vec<_>>()
+        });
+        match below {
+            Some(names) => {
+                let names = names
+                    .into_iter()
+                    .filter(|name| name != "help" && !name.is_empty());
+                rest.extend(names.map(|name| [&command[..], &[name]].concat()));
+            }
+            None => {
+                taught += 1;
+                for part in ["Examples:\n  ", "Exit codes:"] {
+                    assert!(out.contains(part), "{command:?}: {part}\n{out}");
+                }
+            }
+        }
+    }
+    assert!(taught > 20, "{taught}");
 }
 
 #[test]
