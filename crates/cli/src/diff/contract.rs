@@ -42,21 +42,25 @@ pub(super) fn compare(
 
 /// An operation, and the path item around it.
 struct Part<'d> {
+    /// Its path, as the document has it.
+    path: &'d str,
     item: &'d Json,
     operation: &'d Json,
 }
 
-fn find<'d>(document: Document<'d>, operation: &Operation) -> Option<Part<'d>> {
+fn find<'d>(document: Document<'d>, operation: &'d Operation) -> Option<Part<'d>> {
     let item = document.0.get("paths")?.get(&operation.path)?;
     let item = document.follow(item);
     let method = operation.method.name().to_ascii_lowercase();
     Some(Part {
+        path: &operation.path,
         item,
         operation: item.get(&method)?,
     })
 }
 
-/// Parameters by place and name; those of the operation win.
+/// Parameters by place and name, those of the path by which of its segments they are: what these are called is
+/// nobody's business. Those of the operation win.
 fn all_parameters<'d>(document: Document<'d>, part: &Part<'d>) -> BTreeMap<(String, String), &'d Json> {
     let lists = [part.item.get("parameters"), part.operation.get("parameters")];
     lists
@@ -67,9 +71,30 @@ fn all_parameters<'d>(document: Document<'d>, part: &Part<'d>) -> BTreeMap<(Stri
         .map(|parameter| document.follow(parameter))
         .filter_map(|parameter| {
             let text = |name: &str| parameter.get(name).and_then(Json::as_str).map(str::to_owned);
-            Some(((text("in")?, text("name")?), parameter))
+            let (place, name) = (text("in")?, text("name")?);
+            let name = match place.as_str() {
+                "path" => segment(part.path, &name).unwrap_or(name),
+                _ => name,
+            };
+            Some(((place, name), parameter))
         })
         .collect()
+}
+
+/// Which of the parameters of a path has a name.
+fn segment(path: &str, name: &str) -> Option<String> {
+    let names = path
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0));
+    let at = names.into_iter().position(|known| known == name)?;
+    Some(at.to_string())
+}
+
+/// The schema of a parameter or a header: its own, or that of the one media type that it has.
+fn schema_of(part: &Json) -> Option<&Json> {
+    let content = || part.get("content")?.as_object()?.values().next()?.get("schema");
+    part.get("schema").or_else(content)
 }
 
 fn parameters(
@@ -84,7 +109,9 @@ fn parameters(
         let (place, name) = key;
         // A path that has other parameters is another path, and that was said. Only its types count.
         let path = place == "path";
-        let what = format!("the {place} parameter `{name}`");
+        let now = after.get(key).or_else(|| before.get(key));
+        let now = now.and_then(|parameter| parameter.get("name")?.as_str());
+        let what = format!("the {place} parameter `{}`", now.unwrap_or(name));
         match (before.get(key), after.get(key)) {
             (None, Some(parameter)) if required(parameter) && !path => {
                 found.add(found.breaks(), &format!("{what} is new and required"));
@@ -97,7 +124,7 @@ fn parameters(
                     (true, false) => found.add(Class::Safe, &format!("{what} is optional")),
                     _ => {}
                 }
-                let pair = (was.get("schema"), is.get("schema"));
+                let pair = (schema_of(was), schema_of(is));
                 schemas(pair, (old, new), Way::Request, &what, 0, found);
             }
             _ => {}
@@ -180,14 +207,11 @@ fn responses(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<
     for (status, was) in &before {
         let what = format!("the answer {status}");
         match after.get(status) {
-            Some(is) => content(
-                old.follow(was),
-                new.follow(is),
-                (old, new),
-                Way::Response,
-                &what,
-                found,
-            ),
+            Some(is) => {
+                let (was, is) = (old.follow(was), new.follow(is));
+                content(was, is, (old, new), Way::Response, &what, found);
+                headers(was, is, (old, new), &what, found);
+            }
             None if status.starts_with('2') => found.add(found.breaks(), &format!("{what} is gone")),
             None => found.add(Class::Safe, &format!("{what} is gone")),
         }
@@ -199,5 +223,38 @@ fn responses(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<
             Class::Safe
         };
         found.add(class, &format!("the answer {status} is new"));
+    }
+}
+
+/// The headers of an answer, whose names have no case.
+fn headers(
+    was: &Json,
+    is: &Json,
+    (old, new): (Document<'_>, Document<'_>),
+    what: &str,
+    found: &mut Found<'_>,
+) {
+    fn of<'d>(document: Document<'d>, answer: &'d Json) -> BTreeMap<String, &'d Json> {
+        let headers = answer.get("headers").and_then(Json::as_object);
+        let named = headers.into_iter().flatten();
+        named
+            .map(|(name, header)| (name.to_ascii_lowercase(), document.follow(header)))
+            .collect()
+    }
+    let (before, after) = (of(old, was), of(new, is));
+    for (name, was) in &before {
+        let what = format!("the header `{name}` of {what}");
+        let Some(is) = after.get(name) else {
+            found.add(found.breaks(), &format!("{what} is gone"));
+            continue;
+        };
+        if required(was) && !required(is) {
+            found.add(found.breaks(), &format!("{what} is not always there"));
+        }
+        let pair = (schema_of(was), schema_of(is));
+        schemas(pair, (old, new), Way::Response, &what, 0, found);
+    }
+    for name in after.keys().filter(|name| !before.contains_key(*name)) {
+        found.add(Class::Safe, &format!("the header `{name}` of {what} is new"));
     }
 }

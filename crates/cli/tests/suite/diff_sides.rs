@@ -341,6 +341,54 @@ fn what_a_parameter_of_a_path_is_called_breaks_nobody() {
     assert!(!out.contains("breaking"), "{out}");
 }
 
+/// Under another name a parameter of a path is the same one: what it may be is compared.
+#[test]
+fn what_a_parameter_of_a_path_may_be_is_compared_by_its_place() {
+    let tree = changed(&[
+        ("apis/pets/v1.yaml", "/pets/{petId}:", "/pets/{id}:"),
+        (
+            "apis/pets/v1.yaml",
+            "name: petId, in: path, required: true, schema: { type: string }",
+            "name: id, in: path, required: true, schema: { type: integer }",
+        ),
+    ]);
+    let out = tree.good(&["diff", "old"]);
+    assert!(
+        out.contains("breaking    getPet: the path parameter `id` is integer, was string"),
+        "{out}"
+    );
+}
+
+#[test]
+fn headers_of_answers_and_parameters_with_content_are_part_of_the_contract() {
+    let tree = Tree::new();
+    let with = |parameter: &str, headers: &str| {
+        let text = Tree::new().read("apis/pets/v1.yaml");
+        let text = text.replace("name: limit, in: query, schema: { type: integer }", parameter);
+        text.replace(
+            "description: A pet.",
+            &format!("description: A pet., headers: {{ {headers} }}"),
+        )
+    };
+    let number = "name: limit, in: query, content: { application/json: { schema: { type: number } } }";
+    let integer = "name: limit, in: query, content: { application/json: { schema: { type: integer } } }";
+    let age = "Age: { required: true, schema: { type: integer } }, ETag: { schema: { type: string } }";
+    tree.write("apis/pets/v1.yaml", &with(number, age));
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    let now = "age: { schema: { type: [integer, string] } }, Last-Modified: { schema: { type: string } }";
+    tree.write("apis/pets/v1.yaml", &with(integer, now));
+    let out = tree.good(&["diff", "old"]);
+    for part in [
+        "breaking    listPets: the query parameter `limit` is integer, was number",
+        "breaking    getPet: the header `etag` of the answer 200 is gone",
+        "breaking    getPet: the header `age` of the answer 200 is not always there",
+        "breaking    getPet: the header `age` of the answer 200 is integer or string, was integer",
+        "safe        getPet: the header `last-modified` of the answer 200 is new",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
 #[test]
 fn what_breaks_under_the_same_number_is_told() {
     let gone = (
