@@ -7,12 +7,19 @@ use turnpike_policy::{Compiled, Consumer};
 
 use super::change::{Changes, Class};
 use super::gateway::pairs;
+use super::place::Places;
 use crate::words::{self, at};
 
 /// How many names are listed.
 const LISTED: usize = 8;
 
-pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+pub(super) fn compare(
+    was: &Compiled,
+    is: &Compiled,
+    environment: &str,
+    places: &Places,
+    changes: &mut Changes,
+) {
     // What is gone altogether is said where it was.
     let there = everything(is);
     // Nor does anybody lose or gain what is only called otherwise.
@@ -20,7 +27,7 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
     for (name, old, new) in pairs(&was.consumers, &is.consumers, |consumer| consumer.name.clone()) {
         changes.begin(format!("consumer {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => consumer((was, old), (is, new), (&there, &called), changes),
+            (Some(old), Some(new)) => consumer((was, old), (is, new), (&there, &called), places, changes),
             (None, Some(new)) => {
                 changes.add(
                     Class::Loosening,
@@ -41,6 +48,7 @@ fn consumer(
     (was, old): (&Compiled, &Consumer),
     (is, new): (&Compiled, &Consumer),
     (there, called): (&BTreeSet<String>, &BTreeMap<String, String>),
+    places: &Places,
     changes: &mut Changes,
 ) {
     let origin = &new.origin;
@@ -55,25 +63,28 @@ fn consumer(
     if from != to {
         changes.add(
             Class::Risky,
-            origin,
+            &places.now(origin, |lines| lines.field(origin, &["plan"])),
             format!("plan: {from} → {to}: what was used is counted anew"),
         );
         // What that allows more, and less.
         if let (Some(from), Some(to)) = (at(&was.plans, old.plan), at(&is.plans, new.plan)) {
-            super::gateway::plan(from, to, changes);
+            super::gateway::plan(from, to, places, changes);
         }
     }
     operators((old, new), changes);
     let (had, has) = (granted(was, old), granted(is, new));
     let now = |name: String| called.get(&name).cloned().unwrap_or(name);
     let had: BTreeSet<String> = had.into_iter().map(now).collect();
-    gains(&had, &has, origin, changes);
+    let may = || places.now(origin, |lines| lines.field(origin, &["may"]));
+    if !has.is_subset(&had) {
+        gains(&had, &has, &may(), changes);
+    }
     let lost: Vec<_> = had
         .iter()
         .filter(|item| !has.contains(*item) && there.contains(*item))
         .collect();
     if !lost.is_empty() {
-        changes.add(Class::Tightening, origin, format!("loses {}", listed(&lost)));
+        changes.add(Class::Tightening, &may(), format!("loses {}", listed(&lost)));
     }
     credentials((was, old), (is, new), changes);
 }

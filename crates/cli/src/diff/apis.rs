@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use turnpike_policy::{Api, Compiled, Handler, Operation, Rule, State, Timestamp, claim_name};
+use turnpike_policy::{Api, Compiled, Operation, State, Timestamp, claim_name};
 
 use super::change::{Changes, Class};
 use super::gateway::{limits, pairs};
+use super::operations::shape;
+use super::place::Places;
 use super::side::Side;
-use super::{contract, schema};
+use super::{contract, operations, schema};
 use crate::words::{self, at};
 
 /// A normal form, and where it is from.
@@ -17,18 +19,30 @@ type From<'a> = (&'a Compiled, &'a Side);
 /// Documents that were read, by place; nothing for what cannot be read.
 type Documents = BTreeMap<String, Option<Json>>;
 
-pub(super) fn compare(was: From<'_>, is: From<'_>, now: Timestamp, environment: &str, changes: &mut Changes) {
+pub(super) fn compare(
+    (was, is): (From<'_>, From<'_>),
+    now: Timestamp,
+    environment: &str,
+    places: &Places,
+    changes: &mut Changes,
+) {
     let name = |api: &Api| (api.name.clone(), api.version.clone());
+    let (were, are) = (by_api(was.0), by_api(is.0));
     let (mut before, mut after) = (Documents::new(), Documents::new());
     for ((api, version), old, new) in pairs(&was.0.apis, &is.0.apis, name) {
         changes.begin(format!("API {api}/{version}"), environment);
+        let key = (api.as_str(), version.as_str());
+        let before_ones = were.get(&key).map_or(&[][..], Vec::as_slice);
+        let after_ones = are.get(&key).map_or(&[][..], Vec::as_slice);
         match (old, new) {
             (Some(old), Some(new)) => {
-                self::api(old, new, now, changes);
-                operations((was, old, &mut before), (is, new, &mut after), now, changes);
+                self::api(old, new, now, places, changes);
+                let ones = (before_ones, after_ones);
+                let sides = ((was.1, old, &mut before), (is.1, new, &mut after));
+                of_version(ones, sides, now, places, changes);
                 if changes.breaks() {
-                    let was = number(&mut before, was, old);
-                    let is = number(&mut after, is, new);
+                    let was = number(&mut before, was.1, before_ones);
+                    let is = number(&mut after, is.1, after_ones);
                     if let (Some(was), Some(is)) = (was, is)
                         && major(&was) == major(&is)
                     {
@@ -39,7 +53,7 @@ pub(super) fn compare(was: From<'_>, is: From<'_>, now: Timestamp, environment: 
                 }
             }
             (None, Some(new)) => {
-                let count = of(is.0, new).len();
+                let count = after_ones.len();
                 changes.add(
                     Class::Safe,
                     &new.origin,
@@ -64,25 +78,33 @@ fn ending(api: &Api, now: Timestamp) -> Class {
     }
 }
 
-fn api(was: &Api, is: &Api, now: Timestamp, changes: &mut Changes) {
-    let origin = &is.origin;
+fn api(was: &Api, is: &Api, now: Timestamp, places: &Places, changes: &mut Changes) {
+    let moved = Api {
+        origin: is.origin.clone(),
+        ..was.clone()
+    };
+    if moved == *is {
+        return;
+    }
+    let line = |field: &str| places.now(&is.origin, |lines| lines.api(is, &[field]));
+    let version = |field: &str| places.now(&is.origin, |lines| lines.version(is, field));
     changes.value(
         Class::Safe,
-        origin,
+        &line("title"),
         "title",
         (&was.title, &is.title),
         Clone::clone,
     );
     changes.value(
         Class::Safe,
-        origin,
+        &line("owner"),
         "owner",
         (&was.owner, &is.owner),
         Clone::clone,
     );
     changes.value(
         ending(was, now),
-        origin,
+        &line("path"),
         "path",
         (&was.base, &is.base),
         Clone::clone,
@@ -96,7 +118,7 @@ fn api(was: &Api, is: &Api, now: Timestamp, changes: &mut Changes) {
             State::Active | State::Deprecated => Class::Safe,
         };
         let (was, is) = (words::state(old.state), words::state(new.state));
-        changes.add(class, origin, format!("state: {was} → {is}"));
+        changes.add(class, &version("state"), format!("state: {was} → {is}"));
     }
     if old.sunset != new.sunset {
         let until = |sunset: Option<Timestamp>| sunset.unwrap_or(u64::MAX);
@@ -105,21 +127,21 @@ fn api(was: &Api, is: &Api, now: Timestamp, changes: &mut Changes) {
         let show = |sunset: Option<Timestamp>| sunset.map_or_else(|| "none".to_owned(), words::date);
         changes.add(
             class,
-            origin,
+            &version("sunset"),
             format!("sunset: {} → {}", show(old.sunset), show(new.sunset)),
         );
     }
     let date = |at: &Option<Timestamp>| at.map_or_else(|| "none".to_owned(), words::date);
     changes.value(
         Class::Safe,
-        origin,
+        &version("deprecated"),
         "deprecated",
         (&old.deprecated, &new.deprecated),
         date,
     );
     changes.value(
         Class::Safe,
-        origin,
+        &version("successor"),
         "successor",
         (&old.successor, &new.successor),
         |successor| successor.clone().unwrap_or_else(|| "none".to_owned()),
@@ -132,34 +154,34 @@ fn api(was: &Api, is: &Api, now: Timestamp, changes: &mut Changes) {
     };
     // Whoever reads it may decide by it.
     let both = (Class::Risky, Class::Risky);
-    changes.list(origin, "telling the upstream", (&told(was), &told(is)), both);
+    changes.list(
+        &line("upstream_headers"),
+        "telling the upstream",
+        (&told(was), &told(is)),
+        both,
+    );
 }
+
+/// One side of a version: the tree, the version in it, and the documents of the tree.
+type Version<'v> = (&'v Side, &'v Api, &'v mut Documents);
 
 /// The operations of a version.
-fn of<'a>(compiled: &'a Compiled, api: &Api) -> Vec<&'a Operation> {
-    let is = |operation: &&Operation| {
-        at(&compiled.apis, operation.api)
-            .is_some_and(|known| known.name == api.name && known.version == api.version)
-    };
-    compiled.operations.iter().filter(is).collect()
-}
-
-fn operations(
-    (was, old_api, before): (From<'_>, &Api, &mut Documents),
-    (is, new_api, after): (From<'_>, &Api, &mut Documents),
+fn of_version(
+    (old, new): (&[&Operation], &[&Operation]),
+    ((was, old_api, before), (is, new_api, after)): (Version<'_>, Version<'_>),
     now: Timestamp,
+    places: &Places,
     changes: &mut Changes,
 ) {
     let breaks = ending(old_api, now);
-    let (old, new) = (of(was.0, old_api), of(is.0, new_api));
-    let names = called(&old, &new);
+    let names = called(old, new);
     let mut same = BTreeMap::new();
     let name = |operation: &&Operation| {
         // One that is called otherwise is the one that it was.
         let id = names.get(operation.id.as_str()).copied();
         id.unwrap_or(operation.id.as_str()).to_owned()
     };
-    for (id, old, new) in pairs(&old, &new, name) {
+    for (id, old, new) in pairs(old, new, name) {
         match (old, new) {
             (Some(old), Some(new)) => {
                 if old.id != new.id {
@@ -171,24 +193,25 @@ fn operations(
                     };
                     changes.add(class, &new.origin, format!("{} is called {id} now", old.id));
                 }
-                operation(old, new, breaks, changes);
+                operations::compare((old, old_api), (new, new_api), breaks, places, changes);
                 // Most documents are what they were: those need not be taken apart.
                 let files = (file(&old.origin), file(&new.origin));
                 let same = same.entry(files).or_insert_with(|| {
-                    let before = was.1.text(&old.origin);
-                    before.is_some() && before == is.1.text(&new.origin)
+                    let before = was.text(&old.origin);
+                    before.is_some() && before == is.text(&new.origin)
                 });
                 if *same {
                     continue;
                 }
                 let documents = (
-                    document(before, was.1, &old.origin),
-                    document(after, is.1, &new.origin),
+                    document(before, was, &old.origin),
+                    document(after, is, &new.origin),
                 );
                 if let (Some(old_document), Some(new_document)) = documents {
                     contract::compare(
                         (old_document, old),
                         (new_document, new),
+                        places,
                         &mut schema::Found::new(&id, breaks, &new.origin, changes),
                     );
                 }
@@ -235,7 +258,9 @@ pub(super) fn all_called(was: &Compiled, is: &Compiled) -> BTreeMap<String, Stri
 }
 
 /// The operations of each version, by the names of API and version.
-fn by_api(compiled: &Compiled) -> BTreeMap<(&str, &str), Vec<&Operation>> {
+type Operations<'o> = BTreeMap<(&'o str, &'o str), Vec<&'o Operation>>;
+
+fn by_api(compiled: &Compiled) -> Operations<'_> {
     let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for operation in &compiled.operations {
         if let Some(api) = at(&compiled.apis, operation.api) {
@@ -247,9 +272,8 @@ fn by_api(compiled: &Compiled) -> BTreeMap<(&str, &str), Vec<&Operation>> {
 }
 
 /// The number that the document of a version has; nothing where it cannot be read.
-fn number(documents: &mut Documents, from: From<'_>, api: &Api) -> Option<String> {
-    let operation = of(from.0, api).into_iter().next()?;
-    let document = document(documents, from.1, &operation.origin)?;
+fn number(documents: &mut Documents, side: &Side, operations: &[&Operation]) -> Option<String> {
+    let document = document(documents, side, &operations.first()?.origin)?;
     match document.get("info")?.get("version")? {
         Json::String(number) => Some(number.clone()),
         Json::Number(number) => Some(number.to_string()),
@@ -281,208 +305,4 @@ fn document<'d>(documents: &'d mut Documents, side: &Side, origin: &str) -> Opti
                 .and_then(|text| serde_saphyr::from_str(&text).ok())
         })
         .as_ref()
-}
-
-/// What the gateway does with an operation.
-fn operation(was: &Operation, is: &Operation, breaks: Class, changes: &mut Changes) {
-    let (id, origin) = (&is.id, &is.origin);
-    let route = |operation: &Operation| format!("{} {}", operation.method.name(), operation.path);
-    // Nobody sends the name of a parameter of the path.
-    let shape = |operation: &Operation| (operation.method, shape(&operation.path));
-    let class = if shape(was) == shape(is) {
-        Class::Safe
-    } else {
-        breaks
-    };
-    changes.value(class, origin, id, (&route(was), &route(is)), Clone::clone);
-    let both = (Class::Tightening, Class::Loosening);
-    changes.list(
-        origin,
-        &format!("{id}: the scope"),
-        (&was.scopes, &is.scopes),
-        both,
-    );
-    rules(was, is, changes);
-    relation(was, is, changes);
-    match (was.open_until, is.open_until) {
-        (None, Some(until)) => changes.add(
-            Class::Loosening,
-            origin,
-            format!("{id} is open to everybody until {}", words::date(until)),
-        ),
-        (Some(_), None) => changes.add(Class::Tightening, origin, format!("{id} needs a credential")),
-        (Some(was), Some(is)) => {
-            changes.bound(origin, &format!("{id} is open until"), (was, is), words::date);
-        }
-        (None, None) => {}
-    }
-    changes.bound(
-        origin,
-        &format!("{id}: max_body"),
-        (was.max_body, is.max_body),
-        words::size,
-    );
-    if was.accepts_body != is.accepts_body {
-        let (class, takes) = if is.accepts_body {
-            (Class::Safe, "takes a body")
-        } else {
-            (breaks, "takes no body")
-        };
-        changes.add(class, origin, format!("{id} {takes} now"));
-    } else if was.content_types != is.content_types {
-        let what = format!("{id}: the media type of bodies");
-        changes.list(
-            origin,
-            &what,
-            (&was.content_types, &is.content_types),
-            (Class::Safe, breaks),
-        );
-    }
-    let passed = (Class::Safe, Class::Risky);
-    let what = format!("{id}: passing on the header");
-    changes.list(origin, &what, (&was.forward_headers, &is.forward_headers), passed);
-    let what = format!("{id}: passing on the query parameter");
-    changes.list(origin, &what, (&was.forward_query, &is.forward_query), passed);
-    handler(was, is, changes);
-}
-
-/// A path without the names of its parameters.
-fn shape(path: &str) -> String {
-    let mut shape = String::with_capacity(path.len());
-    let mut inside = false;
-    for character in path.chars() {
-        match character {
-            '{' => inside = true,
-            '}' => inside = false,
-            _ if inside => continue,
-            _ => {}
-        }
-        shape.push(character);
-    }
-    shape
-}
-
-/// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.
-fn rules(was: &Operation, is: &Operation, changes: &mut Changes) {
-    let without = |these: &'_ [Rule], others: &[Rule]| -> Vec<(String, String)> {
-        let missing = |rule: &&Rule| !others.iter().any(|other| other.when == rule.when);
-        let shown = |rule: &Rule| (rule.when.to_string(), rule.origin.clone());
-        these.iter().filter(missing).map(shown).collect()
-    };
-    let gone = without(&was.rules, &is.rules);
-    let new = without(&is.rules, &was.rules);
-    let id = &is.id;
-    for place in 0..gone.len().max(new.len()) {
-        match (gone.get(place), new.get(place)) {
-            (Some((old, _)), Some((new, origin))) => {
-                changes.add(
-                    Class::Risky,
-                    origin,
-                    format!("{id}: the condition `{old}` → `{new}`"),
-                );
-            }
-            (None, Some((new, origin))) => {
-                changes.add(
-                    Class::Tightening,
-                    origin,
-                    format!("{id}: the condition `{new}` is added"),
-                );
-            }
-            (Some((old, origin)), None) => {
-                changes.add(
-                    Class::Loosening,
-                    origin,
-                    format!("{id}: the condition `{old}` is removed"),
-                );
-            }
-            (None, None) => {}
-        }
-    }
-}
-
-/// What a decision point is asked.
-fn relation(was: &Operation, is: &Operation, changes: &mut Changes) {
-    let id = &is.id;
-    match (&was.relation, &is.relation) {
-        (None, Some(new)) => changes.add(
-            Class::Tightening,
-            &new.origin,
-            format!("{id}: the relation `{new}` is asked for"),
-        ),
-        (Some(old), None) => changes.add(
-            Class::Loosening,
-            &old.origin,
-            format!("{id}: the relation `{old}` is not asked for any more"),
-        ),
-        (Some(old), Some(new)) if old.to_string() != new.to_string() => changes.add(
-            Class::Risky,
-            &new.origin,
-            format!("{id}: the relation `{old}` → `{new}`"),
-        ),
-        _ => {}
-    }
-}
-
-fn handler(was: &Operation, is: &Operation, changes: &mut Changes) {
-    let (id, origin) = (&is.id, &is.origin);
-    match (&was.handler, &is.handler) {
-        (
-            Handler::Proxy {
-                url: old_url,
-                timeouts: old_timeouts,
-                credential: old_credential,
-            },
-            Handler::Proxy {
-                url,
-                timeouts,
-                credential,
-            },
-        ) => {
-            changes.value(
-                Class::Risky,
-                origin,
-                &format!("{id}: upstream"),
-                (old_url, url),
-                Clone::clone,
-            );
-            let what = format!("{id}: timeout");
-            changes.value(
-                Class::Risky,
-                origin,
-                &what,
-                (&old_timeouts.first, &timeouts.first),
-                |ms| words::duration(*ms),
-            );
-            if old_credential != credential {
-                changes.add(
-                    Class::Risky,
-                    origin,
-                    format!("{id}: another credential is sent to the upstream"),
-                );
-            }
-        }
-        (Handler::Mock(old), Handler::Mock(new)) => {
-            if old != new {
-                changes.add(
-                    Class::Safe,
-                    origin,
-                    format!("{id}: its examples answer otherwise"),
-                );
-            }
-        }
-        (Handler::Mock(_), Handler::Proxy { url, .. }) => {
-            changes.add(
-                Class::Risky,
-                origin,
-                format!("{id}: answered by {url}, no more by a mock"),
-            );
-        }
-        (Handler::Proxy { url, .. }, Handler::Mock(_)) => {
-            changes.add(
-                Class::Risky,
-                origin,
-                format!("{id}: answered by a mock, no more by {url}"),
-            );
-        }
-    }
 }

@@ -8,21 +8,29 @@ use serde_json::Value as Json;
 use turnpike_policy::Operation;
 
 use super::change::Class;
+use super::place::Places;
 use super::schema::{Document, Found, Way, schemas};
 
 /// Compares an operation in two documents.
 pub(super) fn compare(
     (old, old_operation): (&Json, &Operation),
     (new, new_operation): (&Json, &Operation),
+    places: &Places,
     found: &mut Found<'_>,
 ) {
     let (old, new) = (Document(old), Document(new));
     let (Some(was), Some(is)) = (find(old, old_operation), find(new, new_operation)) else {
         return;
     };
+    let origin = &new_operation.origin;
+    let place = |field: &str| places.now(origin, |lines| lines.document(new_operation, field));
+    found.at(place("parameters"));
     parameters(&was, &is, (old, new), found);
+    found.at(place("requestBody"));
     body(&was, &is, (old, new), found);
+    found.at(place("responses"));
     responses(&was, &is, (old, new), found);
+    found.at(place("security"));
     let security = |document: Document<'_>, part: &Part<'_>| {
         let own = part.operation.get("security");
         own.or_else(|| document.0.get("security")).cloned()
@@ -36,6 +44,7 @@ pub(super) fn compare(
     if was.operation.get("deprecated") != is.operation.get("deprecated")
         && is.operation.get("deprecated") == Some(&Json::Bool(true))
     {
+        found.at(place("deprecated"));
         found.add(Class::Safe, "is deprecated in its document");
     }
 }

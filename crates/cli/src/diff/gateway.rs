@@ -8,24 +8,32 @@ use turnpike_policy::{
 };
 
 use super::change::{Changes, Class};
+use super::place::Places;
+use crate::lines::Lines;
 use crate::words;
 
-pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
-    gateway(was, is, environment, changes);
+pub(super) fn compare(
+    was: &Compiled,
+    is: &Compiled,
+    environment: &str,
+    places: &Places,
+    changes: &mut Changes,
+) {
+    gateway(was, is, environment, places, changes);
     for (name, old, new) in pairs(&was.issuers, &is.issuers, |issuer| issuer.name.clone()) {
         changes.begin(format!("issuer {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => issuer(old, new, changes),
+            (Some(old), Some(new)) => issuer(old, new, places, changes),
             (None, Some(new)) => {
                 changes.add(
                     Class::Loosening,
-                    "",
+                    &places.now("", |lines| lines.gateway(&["issuers", &name])),
                     format!("tokens of {} are trusted now", new.issuer),
                 );
             }
             (Some(old), None) => changes.add(
                 Class::Tightening,
-                "",
+                &places.before("", |lines| lines.gateway(&["issuers", &name])),
                 format!("tokens of {} are trusted no more", old.issuer),
             ),
             (None, None) => {}
@@ -47,9 +55,11 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
     for (name, old, new) in pairs(&was.plans, &is.plans, |plan| plan.name.clone()) {
         changes.begin(format!("plan {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => plan(old, new, changes),
-            (None, Some(_)) => changes.add(Class::Safe, "", "is new"),
-            (Some(_), None) => changes.add(Class::Safe, "", "is gone"),
+            (Some(old), Some(new)) => plan(old, new, places, changes),
+            (None, Some(_)) => changes.add(Class::Safe, &places.now("", of_plan(&name, "plan")), "is new"),
+            (Some(_), None) => {
+                changes.add(Class::Safe, &places.before("", of_plan(&name, "plan")), "is gone");
+            }
             (None, None) => {}
         }
     }
@@ -142,46 +152,65 @@ pub(super) fn pairs<'a, T: 'a, K: Ord>(
         .collect()
 }
 
-fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+/// The line of a field of a plan.
+fn of_plan(name: &str, field: &str) -> impl Fn(&Lines) -> Option<String> {
+    let (file, field) = (format!("policies/plans/{name}.yaml:1"), field.to_owned());
+    move |lines| lines.field(&file, &[&field])
+}
+
+fn gateway(was: &Compiled, is: &Compiled, environment: &str, places: &Places, changes: &mut Changes) {
+    let line = |path: &[&str]| places.now("", |lines| lines.gateway(path));
+    let hosts = line(&["hosts"]);
     let (was, is) = (&was.gateway, &is.gateway);
     changes.begin("gateway", environment);
-    changes.value(Class::Safe, "", "name", (&was.name, &is.name), Clone::clone);
+    changes.value(
+        Class::Safe,
+        &line(&["gateway"]),
+        "name",
+        (&was.name, &is.name),
+        Clone::clone,
+    );
     match (was.hosts.is_empty(), is.hosts.is_empty()) {
         (true, false) => changes.add(
             Class::Breaking,
-            "",
+            &hosts,
             format!("answers for {} only, no more for every host", is.hosts.join(", ")),
         ),
-        (false, true) => changes.add(Class::Loosening, "", "answers for every host"),
+        (false, true) => changes.add(Class::Loosening, &hosts, "answers for every host"),
         _ => changes.list(
-            "",
+            &hosts,
             "host",
             (&was.hosts, &is.hosts),
             (Class::Safe, Class::Breaking),
         ),
     }
-    rate(changes, "", "shield", &was.shield, &is.shield);
-    changes.bound("", "max_body", (was.max_body, is.max_body), words::size);
+    rate(changes, &line(&["shield"]), "shield", &was.shield, &is.shield);
+    changes.bound(
+        &line(&["floor", "max_body"]),
+        "max_body",
+        (was.max_body, is.max_body),
+        words::size,
+    );
     changes.list(
-        "",
+        &line(&["floor", "forward_headers"]),
         "request header to upstreams",
         (&was.forward_headers, &is.forward_headers),
         (Class::Loosening, Class::Risky),
     );
     changes.list(
-        "",
+        &line(&["floor", "answer_headers"]),
         "answer header to clients",
         (&was.answer_headers, &is.answer_headers),
         (Class::Loosening, Class::Breaking),
     );
-    api_keys(&was.api_keys, &is.api_keys, changes);
-    cors(was.cors.as_ref(), is.cors.as_ref(), changes);
-    changes.value(Class::Safe, "", "log", (&was.log, &is.log), |log| {
+    api_keys(&was.api_keys, &is.api_keys, &line(&["api_keys"]), changes);
+    cors(was.cors.as_ref(), is.cors.as_ref(), &line(&["cors"]), changes);
+    changes.value(Class::Safe, &line(&["log"]), "log", (&was.log, &is.log), |log| {
         format!("{log:?}").to_lowercase()
     });
-    for (what, was, is) in [
-        ("explanations to callers", was.explain, is.explain),
-        ("mocks", was.mocks, is.mocks),
+    for (what, field, was, is) in [
+        ("explanations to callers", "explain", was.explain, is.explain),
+        ("mocks", "mocks", was.mocks, is.mocks),
     ] {
         if was != is {
             let (class, now) = if is {
@@ -189,60 +218,62 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Chang
             } else {
                 (Class::Tightening, "forbidden")
             };
-            changes.add(class, "", format!("{what}: {now} now"));
+            let at = line(&["environments", environment, field]);
+            changes.add(class, &at, format!("{what}: {now} now"));
         }
     }
     changes.value(
         Class::Safe,
-        "",
+        &line(&["policy_hash"]),
         "policy_hash",
         (&was.show_hash, &is.show_hash),
         |shown| if *shown { "shown" } else { "hidden" }.to_owned(),
     );
 }
 
-fn api_keys(was: &ApiKeys, is: &ApiKeys, changes: &mut Changes) {
+fn api_keys(was: &ApiKeys, is: &ApiKeys, at: &str, changes: &mut Changes) {
     let both = (Class::Loosening, Class::Breaking);
-    changes.list("", "header of API keys", (&was.headers, &is.headers), both);
-    changes.list("", "scheme of API keys", (&was.schemes, &is.schemes), both);
-    changes.list("", "query parameter of API keys", (&was.query, &is.query), both);
+    changes.list(at, "header of API keys", (&was.headers, &is.headers), both);
+    changes.list(at, "scheme of API keys", (&was.schemes, &is.schemes), both);
+    changes.list(at, "query parameter of API keys", (&was.query, &is.query), both);
     if !was.query.is_empty() && !is.query.is_empty() {
         let until = (was.query_until, is.query_until);
-        changes.bound("", "API keys in a query until", until, words::date);
+        changes.bound(at, "API keys in a query until", until, words::date);
     }
 }
 
-fn cors(was: Option<&Cors>, is: Option<&Cors>, changes: &mut Changes) {
+fn cors(was: Option<&Cors>, is: Option<&Cors>, at: &str, changes: &mut Changes) {
     let none = Cors::default();
     let (was, is) = (was.unwrap_or(&none), is.unwrap_or(&none));
     let both = (Class::Loosening, Class::Breaking);
-    changes.list("", "web origin", (&was.origins, &is.origins), both);
+    changes.list(at, "web origin", (&was.origins, &is.origins), both);
     changes.list(
-        "",
+        at,
         "header that pages may send",
         (&was.headers, &is.headers),
         both,
     );
-    changes.list("", "header that pages may read", (&was.expose, &is.expose), both);
+    changes.list(at, "header that pages may read", (&was.expose, &is.expose), both);
     changes.value(
         Class::Safe,
-        "",
+        at,
         "cors max_age",
         (&was.max_age, &is.max_age),
         |age| format!("{age}s"),
     );
 }
 
-fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
+fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut Changes) {
+    let line = |field: &str| places.now("", |lines| lines.gateway(&["issuers", &is.name, field]));
     let both = (Class::Loosening, Class::Tightening);
     changes.value(
         Class::Breaking,
-        "",
+        &line("issuer"),
         "issuer",
         (&was.issuer, &is.issuer),
         Clone::clone,
     );
-    changes.list("", "audience", (&was.audience, &is.audience), both);
+    changes.list(&line("audience"), "audience", (&was.audience, &is.audience), both);
     let names = |issuer: &Issuer| -> Vec<String> {
         issuer
             .algorithms
@@ -250,29 +281,34 @@ fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
             .map(|algorithm| algorithm.name().to_owned())
             .collect()
     };
-    changes.list("", "algorithm", (&names(was), &names(is)), both);
+    changes.list(&line("algorithms"), "algorithm", (&names(was), &names(is)), both);
     changes.value(
         Class::Breaking,
-        "",
+        &line("consumer"),
         "claim that names the consumer",
         (&was.consumer_claim, &is.consumer_claim),
         Clone::clone,
     );
     let seconds = |seconds: u64| words::duration(seconds.saturating_mul(1000));
     changes.bound(
-        "",
+        &line("clock_skew"),
         "clock_skew",
         (was.clock_skew.into(), is.clock_skew.into()),
         seconds,
     );
-    let life = |issuer: &Issuer| issuer.max_lifetime.map_or(u64::MAX, u64::from);
-    changes.bound("", "max_lifetime", (life(was), life(is)), |value| {
-        if value == u64::MAX {
-            "any".to_owned()
-        } else {
-            seconds(value)
-        }
-    });
+    let longest = |issuer: &Issuer| issuer.max_lifetime.map_or(u64::MAX, u64::from);
+    changes.bound(
+        &line("max_lifetime"),
+        "max_lifetime",
+        (longest(was), longest(is)),
+        |value| {
+            if value == u64::MAX {
+                "any".to_owned()
+            } else {
+                seconds(value)
+            }
+        },
+    );
     if was.access_tokens != is.access_tokens {
         let class = if is.access_tokens {
             Class::Tightening
@@ -282,7 +318,7 @@ fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
         let show = |only| if only { "at+jwt" } else { "any" };
         changes.add(
             class,
-            "",
+            &line("token_type"),
             format!(
                 "token_type: {} → {}",
                 show(was.access_tokens),
@@ -299,13 +335,13 @@ fn issuer(was: &Issuer, is: &Issuer, changes: &mut Changes) {
         };
         changes.add(
             Class::Risky,
-            "",
+            &line("jwks"),
             format!("keys: {} → {}", show(&was.keys), show(&is.keys)),
         );
     }
 }
 
-pub(super) fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
+pub(super) fn plan(was: &Plan, is: &Plan, places: &Places, changes: &mut Changes) {
     limits(&was.limits, &is.limits, changes);
     if was.precision != is.precision {
         // Only `local` may let more pass than the plan says.
@@ -315,14 +351,16 @@ pub(super) fn plan(was: &Plan, is: &Plan, changes: &mut Changes) {
             _ => Class::Safe,
         };
         let now = format!("{:?}", is.precision).to_lowercase();
-        changes.add(class, "", format!("precision is {now} now"));
+        let at = places.now("", of_plan(&is.name, "precision"));
+        changes.add(class, &at, format!("precision is {now} now"));
     }
     if was.on_error != is.on_error {
         let (class, now) = match is.on_error {
             OnError::Closed => (Class::Tightening, "closed: refuses without a limiter"),
             OnError::Open => (Class::Loosening, "open: lets pass without a limiter"),
         };
-        changes.add(class, "", format!("on_error is {now} now"));
+        let at = places.now("", of_plan(&is.name, "on_error"));
+        changes.add(class, &at, format!("on_error is {now} now"));
     }
 }
 

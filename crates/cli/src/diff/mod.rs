@@ -11,6 +11,8 @@ mod contract;
 mod gateway;
 mod governed;
 mod models;
+mod operations;
+mod place;
 mod schema;
 mod shown;
 mod side;
@@ -18,6 +20,7 @@ mod side;
 use clap::{Args, ValueEnum};
 
 use change::{Changes, Class};
+use place::Places;
 use side::Side;
 use turnpike_policy::{Bundle, Compiled};
 
@@ -149,10 +152,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         let was = old.compiled(environment, arguments.as_of.as_ref())?;
         let is = new.compiled(environment, arguments.as_of.as_ref())?;
-        gateway::compare(&was, &is, environment, &mut changes);
-        apis::compare((&was, &old), (&is, &new), now, environment, &mut changes);
-        models::compare(&was, &is, environment, &mut changes);
-        access::compare(&was, &is, environment, &mut changes);
+        let places = Places::new(&old, &new, environment);
+        gateway::compare(&was, &is, environment, &places, &mut changes);
+        let sides = ((&was, &old), (&is, &new));
+        apis::compare(sides, now, environment, &places, &mut changes);
+        models::compare(&was, &is, environment, &places, &mut changes);
+        access::compare(&was, &is, environment, &places, &mut changes);
         // It changes no bundle, so it does not explain why one is another.
         let told = changes.any_in(environment);
         governed::compare(&old, &new, environment, &mut changes);

@@ -4,13 +4,21 @@ use turnpike_policy::{Commit, Compiled, Model, OutputCap, Price, Provider, Provi
 
 use super::change::{Changes, Class};
 use super::gateway::{limits, pairs};
+use super::place::Places;
+use crate::lines::Lines;
 use crate::words;
 
-pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Changes) {
+pub(super) fn compare(
+    was: &Compiled,
+    is: &Compiled,
+    environment: &str,
+    places: &Places,
+    changes: &mut Changes,
+) {
     for (name, old, new) in pairs(&was.models, &is.models, |model| model.name.clone()) {
         changes.begin(format!("model {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => model((was, old), (is, new), changes),
+            (Some(old), Some(new)) => model((was, old), (is, new), places, changes),
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => {
                 let class = match old.lifecycle.state {
@@ -26,7 +34,7 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
     for (name, old, new) in pairs(&was.providers, &is.providers, |provider| provider.name.clone()) {
         changes.begin(format!("provider {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => self::provider(old, new, changes),
+            (Some(old), Some(new)) => self::provider(old, new, places, changes),
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => changes.add(Class::Safe, &old.origin, "is gone"),
             (None, None) => {}
@@ -47,11 +55,16 @@ pub(super) fn compare(was: &Compiled, is: &Compiled, environment: &str, changes:
     );
 }
 
-fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), changes: &mut Changes) {
-    let origin = &new.origin;
+fn model(
+    (was, old): (&Compiled, &Model),
+    (is, new): (&Compiled, &Model),
+    places: &Places,
+    changes: &mut Changes,
+) {
+    let line = |path: &[&str]| places.now(&new.origin, |lines| lines.model(new, path));
     changes.value(
         Class::Safe,
-        origin,
+        &line(&["owner"]),
         "owner",
         (&old.owner, &new.owner),
         Clone::clone,
@@ -66,12 +79,12 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
             words::state(old.lifecycle.state),
             words::state(new.lifecycle.state),
         );
-        changes.add(class, origin, format!("state: {was} → {is}"));
+        changes.add(class, &line(&["state"]), format!("state: {was} → {is}"));
     }
-    routing((was, old), (is, new), changes);
+    routing((was, old), (is, new), places, changes);
     changes.value(
         Class::Risky,
-        origin,
+        &line(&["retry", "attempts"]),
         "attempts on each target",
         (&old.retry.attempts, &new.retry.attempts),
         u32::to_string,
@@ -82,10 +95,15 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
     };
     let both = (Class::Risky, Class::Risky);
     let lists = (reasons(old), reasons(new));
-    changes.list(origin, "the reason for another try", (&lists.0, &lists.1), both);
+    changes.list(
+        &line(&["retry", "on"]),
+        "the reason for another try",
+        (&lists.0, &lists.1),
+        both,
+    );
     changes.value(
         Class::Risky,
-        origin,
+        &line(&["timeouts"]),
         "timeouts",
         (&old.timeouts, &new.timeouts),
         |timeouts| {
@@ -100,7 +118,7 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
     );
     changes.value(
         Class::Risky,
-        origin,
+        &line(&["stream", "commit"]),
         "stream commit",
         (&old.commit, &new.commit),
         |commit| match commit {
@@ -108,17 +126,22 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
             Commit::Complete => "complete".to_owned(),
         },
     );
-    changes.bound(origin, "max_body", (old.max_body, new.max_body), words::size);
+    changes.bound(
+        &line(&["max_body"]),
+        "max_body",
+        (old.max_body, new.max_body),
+        words::size,
+    );
     changes.value(
         Class::Risky,
-        origin,
+        &line(&["max_media_tokens"]),
         "max_media_tokens",
         (&old.max_media_tokens, &new.max_media_tokens),
         u32::to_string,
     );
     let output = |model: &Model| model.max_output_tokens.map_or(u64::MAX, u64::from);
     changes.bound(
-        origin,
+        &line(&["max_output_tokens"]),
         "max_output_tokens",
         (output(old), output(new)),
         |tokens| {
@@ -133,8 +156,7 @@ fn model((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), change
 }
 
 /// How a provider is reached.
-fn provider(was: &Provider, is: &Provider, changes: &mut Changes) {
-    let origin = &is.origin;
+fn provider(was: &Provider, is: &Provider, places: &Places, changes: &mut Changes) {
     let told = |provider: &Provider| match &provider.kind {
         ProviderKind::Mock => [
             "mock".to_owned(),
@@ -164,55 +186,58 @@ fn provider(was: &Provider, is: &Provider, changes: &mut Changes) {
         .into_iter()
         .zip(old.iter().zip(&new))
     {
-        changes.value(Class::Risky, origin, what, (old, new), Clone::clone);
+        let field = if what == "credential" { "secret" } else { what };
+        let at = places.now(&is.origin, |lines| lines.field(&is.origin, &[field]));
+        changes.value(Class::Risky, &at, what, (old, new), Clone::clone);
     }
     if old == new && was.kind != is.kind {
-        changes.add(Class::Risky, origin, "another credential is sent to it");
+        changes.add(Class::Risky, &is.origin, "another credential is sent to it");
     }
 }
 
 /// Where calls go, and at what price.
-fn routing((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), changes: &mut Changes) {
-    let origin = &new.origin;
+fn routing(
+    (was, old): (&Compiled, &Model),
+    (is, new): (&Compiled, &Model),
+    places: &Places,
+    changes: &mut Changes,
+) {
+    let line = |field: &str, target: &str| places.now(&new.origin, |lines| lines.target(new, field, target));
     let named = |compiled: &Compiled, targets: &[Target]| -> Vec<(String, Target)> {
         let named = targets
             .iter()
             .map(|target| (words::target(compiled, target), target.clone()));
         named.collect()
     };
+    let old_model = old;
     let targets = (named(was, &old.targets), named(is, &new.targets));
     for (name, old, new) in pairs(&targets.0, &targets.1, |(name, _)| name.clone()) {
         let weight = |target: &(String, Target)| target.1.weight;
         match (old.map(weight), new.map(weight)) {
             (Some(was), Some(is)) if was != is => {
                 let what = format!("the weight of {name}: {was} → {is}");
-                changes.add(Class::Risky, origin, what);
+                changes.add(Class::Risky, &line("targets", &name), what);
             }
             (None, Some(weight)) => {
-                changes.add(
-                    Class::Risky,
-                    origin,
-                    format!("the target {name} ×{weight} is new"),
-                );
+                let what = format!("the target {name} ×{weight} is new");
+                changes.add(Class::Risky, &line("targets", &name), what);
             }
             (Some(weight), None) => {
-                changes.add(
-                    Class::Risky,
-                    origin,
-                    format!("the target {name} ×{weight} is gone"),
-                );
+                let find = |lines: &Lines| lines.target(old_model, "targets", &name);
+                let at = places.before(&old_model.origin, find);
+                changes.add(Class::Risky, &at, format!("the target {name} ×{weight} is gone"));
             }
             _ => {}
         }
     }
     let fallbacks = (named(was, &old.fallback), named(is, &new.fallback));
     let order = |fallbacks: &Vec<(String, Target)>| -> String {
-        let names: Vec<_> = fallbacks.iter().map(|(name, _)| name.as_str()).collect();
-        words::or_none(names.join(", "))
+        let all: Vec<_> = fallbacks.iter().map(|(name, _)| name.as_str()).collect();
+        words::or_none(all.join(", "))
     };
     changes.value(
         Class::Risky,
-        origin,
+        &places.now(&new.origin, |lines| lines.model(new, &["fallback"])),
         "fallback",
         (&order(&fallbacks.0), &order(&fallbacks.1)),
         Clone::clone,
@@ -223,14 +248,17 @@ fn routing((was, old): (&Compiled, &Model), (is, new): (&Compiled, &Model), chan
     for (name, old, new) in pairs(before, after, |(name, _)| name.clone()) {
         if let (Some((_, old)), Some((_, new))) = (old, new) {
             let what = format!("the price of {name}");
-            changes.value(Class::Risky, origin, &what, (&old.price, &new.price), price);
+            let at = line("targets", &name);
+            changes.value(Class::Risky, &at, &what, (&old.price, &new.price), |one| {
+                price(one.as_ref())
+            });
         }
     }
 }
 
 /// What the tokens of a target cost: input, input from the cache and to the cache, output.
-fn price(price: &Option<Price>) -> String {
-    price.as_ref().map_or_else(
+fn price(price: Option<&Price>) -> String {
+    price.map_or_else(
         || "none".to_owned(),
         |price| {
             let usd = words::usd;

@@ -22,7 +22,7 @@ pub(super) enum Way {
 pub(super) struct Found<'a> {
     operation: &'a str,
     breaks: Class,
-    origin: &'a str,
+    origin: String,
     changes: &'a mut Changes,
 }
 
@@ -31,9 +31,14 @@ impl<'a> Found<'a> {
         Self {
             operation,
             breaks,
-            origin,
+            origin: origin.to_owned(),
             changes,
         }
+    }
+
+    /// What follows is written there.
+    pub(super) fn at(&mut self, origin: String) {
+        self.origin = origin;
     }
 
     /// What a break of the contract amounts to, where the version is in its life.
@@ -48,7 +53,7 @@ impl<'a> Found<'a> {
             class
         };
         self.changes
-            .add(class, self.origin, format!("{}: {text}", self.operation));
+            .add(class, &self.origin, format!("{}: {text}", self.operation));
     }
 }
 

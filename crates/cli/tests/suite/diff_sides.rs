@@ -341,6 +341,96 @@ fn what_a_parameter_of_a_path_is_called_breaks_nobody() {
     assert!(!out.contains("breaking"), "{out}");
 }
 
+/// Each change is told at the line that a reviewer sees changed.
+#[test]
+fn a_change_is_told_at_its_own_line() {
+    let tree = Tree::new();
+    tree.write(
+        "templates/steady.yaml",
+        "template: steady\napi:\n  max_body: 1MiB\n  timeouts: { first_byte: 9s }\n",
+    );
+    tree.change("apis/pets/api.yaml", "versions:", "template: steady\nversions:");
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    for (file, from, to) in [
+        ("templates/steady.yaml", "1MiB", "64KiB"),
+        ("templates/steady.yaml", "9s", "5s"),
+        ("apis/pets/api.yaml", "[pets:write]", "[pets:write, pets:admin]"),
+        ("apis/pets/api.yaml", "owner: team-pets", "owner: team-animals"),
+        (
+            "apis/pets/api.yaml",
+            "https://pets.internal.example/api",
+            "https://pets2.internal.example/api",
+        ),
+        (
+            "apis/pets/v1.yaml",
+            "requestBody: {",
+            "requestBody: { required: true,",
+        ),
+        (
+            "apis/pets/v1.yaml",
+            "description: Pets.",
+            "description: Pets., headers: { ETag: {} }",
+        ),
+        (
+            "models/chat.yaml",
+            "retry: { attempts: 1 }",
+            "retry: { attempts: 2 }",
+        ),
+        (
+            "models/chat.yaml",
+            "targets: [openai/gpt-5]",
+            "targets: [openai/gpt-6]",
+        ),
+        ("consumers/app.yaml", "plan: gold", "plan: free"),
+        ("consumers/trial.yaml", "  - { models: [chat] }\n", ""),
+        (
+            "gateway.yaml",
+            "algorithms: [RS256]",
+            "algorithms: [RS256, ES256]",
+        ),
+        ("plans/free.yaml", "plan: free\n", "plan: free\non_error: open\n"),
+    ] {
+        tree.change(file, from, to);
+    }
+    let out = tree.good(&["diff", "old"]);
+    for (part, line) in [
+        ("listPets: max_body: 1MiB → 64KiB", "templates/steady.yaml:3"),
+        ("listPets: timeout: 9s → 5s", "templates/steady.yaml:4"),
+        (
+            "createPet: the scope `pets:admin` is added",
+            "apis/pets/api.yaml:13",
+        ),
+        ("owner: team-pets → team-animals", "apis/pets/api.yaml:3"),
+        ("getPet: upstream: https://pets.internal", "apis/pets/api.yaml:10"),
+        ("createPet: the body is required", "apis/pets/v1.yaml:11"),
+        (
+            "listPets: the header `etag` of the answer 200 is new",
+            "apis/pets/v1.yaml:8",
+        ),
+        ("attempts on each target: 1 → 2", "models/chat.yaml:5"),
+        ("the target openai/gpt-6 ×1 is new", "models/chat.yaml:3"),
+        ("the target openai/gpt-5 ×1 is gone", "models/chat.yaml:3"),
+        ("plan: gold → free", "consumers/app.yaml:3"),
+        ("loses the model chat", "consumers/trial.yaml:6"),
+        ("algorithm `ES256` is added", "gateway.yaml:7"),
+        ("on_error is open", "plans/free.yaml:2"),
+    ] {
+        let told = out.lines().find(|told| told.contains(part));
+        let end = format!("[policies/{line}]");
+        assert!(
+            told.is_some_and(|told| told.ends_with(&end)),
+            "{part} {end}\n{out}"
+        );
+    }
+    // A bundle knows its items, and no field of them.
+    let none = tree.run(&["diff", "old", "--format", "github"]);
+    assert!(
+        !none.out.lines().any(|line| line.contains("file=,")),
+        "{}",
+        none.out
+    );
+}
+
 /// Under another name a parameter of a path is the same one: what it may be is compared.
 #[test]
 fn what_a_parameter_of_a_path_may_be_is_compared_by_its_place() {

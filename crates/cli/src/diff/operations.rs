@@ -1,0 +1,260 @@
+//! What the gateway does with an operation: by which rules, with which bounds, and who answers.
+
+use turnpike_policy::{Api, Handler, Operation, Rule};
+
+use super::change::{Changes, Class};
+use super::place::Places;
+use crate::lines::Lines;
+use crate::words;
+
+/// What the gateway does with an operation.
+pub(super) fn compare(
+    (was, was_api): (&Operation, &Api),
+    (is, is_api): (&Operation, &Api),
+    breaks: Class,
+    places: &Places,
+    changes: &mut Changes,
+) {
+    // Most are what they were, wherever they stand: where their rules are need not be looked for.
+    let moved = Operation {
+        api: is.api,
+        origin: is.origin.clone(),
+        scopes_origin: is.scopes_origin.clone(),
+        ..was.clone()
+    };
+    if moved == *is {
+        return;
+    }
+    let (id, origin) = (&is.id, &is.origin);
+    let route = |operation: &Operation| format!("{} {}", operation.method.name(), operation.path);
+    // Nobody sends the name of a parameter of the path.
+    let shape = |operation: &Operation| (operation.method, shape(&operation.path));
+    let class = if shape(was) == shape(is) {
+        Class::Safe
+    } else {
+        breaks
+    };
+    changes.value(class, origin, id, (&route(was), &route(is)), Clone::clone);
+    for scope in is.scopes.iter().filter(|scope| !was.scopes.contains(scope)) {
+        let at = places.now(&is.scopes_origin, |lines| lines.scope(is_api, is, scope));
+        changes.add(
+            Class::Tightening,
+            &at,
+            format!("{id}: the scope `{scope}` is added"),
+        );
+    }
+    for scope in was.scopes.iter().filter(|scope| !is.scopes.contains(scope)) {
+        let at = places.before(&was.scopes_origin, |lines| lines.scope(was_api, was, scope));
+        changes.add(
+            Class::Loosening,
+            &at,
+            format!("{id}: the scope `{scope}` is removed"),
+        );
+    }
+    rules(was, is, changes);
+    relation(was, is, changes);
+    match (was.open_until, is.open_until) {
+        (None, Some(until)) => changes.add(
+            Class::Loosening,
+            origin,
+            format!("{id} is open to everybody until {}", words::date(until)),
+        ),
+        (Some(_), None) => changes.add(Class::Tightening, origin, format!("{id} needs a credential")),
+        (Some(was), Some(is)) => {
+            changes.bound(origin, &format!("{id} is open until"), (was, is), words::date);
+        }
+        (None, None) => {}
+    }
+    let size = |lines: &Lines| {
+        lines
+            .operation(is_api, is, &["max_body"])
+            .or_else(|| lines.api(is_api, &["max_body"]))
+            .or_else(|| lines.gateway(&["floor", "max_body"]))
+    };
+    changes.bound(
+        &places.now(origin, size),
+        &format!("{id}: max_body"),
+        (was.max_body, is.max_body),
+        words::size,
+    );
+    if was.accepts_body != is.accepts_body {
+        let (class, takes) = if is.accepts_body {
+            (Class::Safe, "takes a body")
+        } else {
+            (breaks, "takes no body")
+        };
+        let at = places.now(origin, |lines| lines.document(is, "requestBody"));
+        changes.add(class, &at, format!("{id} {takes} now"));
+    } else if was.content_types != is.content_types {
+        let what = format!("{id}: the media type of bodies");
+        changes.list(
+            &places.now(origin, |lines| lines.document(is, "requestBody")),
+            &what,
+            (&was.content_types, &is.content_types),
+            (Class::Safe, breaks),
+        );
+    }
+    if (&was.forward_headers, &was.forward_query) != (&is.forward_headers, &is.forward_query) {
+        let passed = (Class::Safe, Class::Risky);
+        let named = places.now(origin, |lines| lines.document(is, "parameters"));
+        let what = format!("{id}: passing on the header");
+        changes.list(&named, &what, (&was.forward_headers, &is.forward_headers), passed);
+        let what = format!("{id}: passing on the query parameter");
+        changes.list(&named, &what, (&was.forward_query, &is.forward_query), passed);
+    }
+    handler(was, (is, is_api), places, changes);
+}
+
+/// A path without the names of its parameters.
+pub(super) fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    let mut inside = false;
+    for character in path.chars() {
+        match character {
+            '{' => inside = true,
+            '}' => inside = false,
+            _ if inside => continue,
+            _ => {}
+        }
+        shape.push(character);
+    }
+    shape
+}
+
+/// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.
+fn rules(was: &Operation, is: &Operation, changes: &mut Changes) {
+    let without = |these: &'_ [Rule], others: &[Rule]| -> Vec<(String, String)> {
+        let missing = |rule: &&Rule| !others.iter().any(|other| other.when == rule.when);
+        let shown = |rule: &Rule| (rule.when.to_string(), rule.origin.clone());
+        these.iter().filter(missing).map(shown).collect()
+    };
+    let gone = without(&was.rules, &is.rules);
+    let new = without(&is.rules, &was.rules);
+    let id = &is.id;
+    for place in 0..gone.len().max(new.len()) {
+        match (gone.get(place), new.get(place)) {
+            (Some((old, _)), Some((new, origin))) => {
+                changes.add(
+                    Class::Risky,
+                    origin,
+                    format!("{id}: the condition `{old}` → `{new}`"),
+                );
+            }
+            (None, Some((new, origin))) => {
+                changes.add(
+                    Class::Tightening,
+                    origin,
+                    format!("{id}: the condition `{new}` is added"),
+                );
+            }
+            (Some((old, origin)), None) => {
+                changes.add(
+                    Class::Loosening,
+                    origin,
+                    format!("{id}: the condition `{old}` is removed"),
+                );
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// What a decision point is asked.
+fn relation(was: &Operation, is: &Operation, changes: &mut Changes) {
+    let id = &is.id;
+    match (&was.relation, &is.relation) {
+        (None, Some(new)) => changes.add(
+            Class::Tightening,
+            &new.origin,
+            format!("{id}: the relation `{new}` is asked for"),
+        ),
+        (Some(old), None) => changes.add(
+            Class::Loosening,
+            &old.origin,
+            format!("{id}: the relation `{old}` is not asked for any more"),
+        ),
+        (Some(old), Some(new)) if old.to_string() != new.to_string() => changes.add(
+            Class::Risky,
+            &new.origin,
+            format!("{id}: the relation `{old}` → `{new}`"),
+        ),
+        _ => {}
+    }
+}
+
+fn handler(was: &Operation, (is, api): (&Operation, &Api), places: &Places, changes: &mut Changes) {
+    let id = &is.id;
+    let version = |field: &str| places.now(&is.origin, |lines| lines.version(api, field));
+    let origin = &match &is.handler {
+        Handler::Mock(_) => version("mock"),
+        Handler::Proxy { .. } => version("upstream"),
+    };
+    match (&was.handler, &is.handler) {
+        (
+            Handler::Proxy {
+                url: old_url,
+                timeouts: old_timeouts,
+                credential: old_credential,
+            },
+            Handler::Proxy {
+                url,
+                timeouts,
+                credential,
+            },
+        ) => {
+            changes.value(
+                Class::Risky,
+                origin,
+                &format!("{id}: upstream"),
+                (old_url, url),
+                Clone::clone,
+            );
+            let what = format!("{id}: timeout");
+            let first = ["timeouts", "first_byte"];
+            let line = |lines: &Lines| {
+                let version = ["versions", &api.version, "timeouts", "first_byte"];
+                lines
+                    .operation(api, is, &first)
+                    .or_else(|| lines.field(&api.origin, &version))
+                    .or_else(|| lines.api(api, &first))
+            };
+            changes.value(
+                Class::Risky,
+                &places.now(&is.origin, line),
+                &what,
+                (&old_timeouts.first, &timeouts.first),
+                |ms| words::duration(*ms),
+            );
+            if old_credential != credential {
+                changes.add(
+                    Class::Risky,
+                    &version("upstream_credential"),
+                    format!("{id}: another credential is sent to the upstream"),
+                );
+            }
+        }
+        (Handler::Mock(old), Handler::Mock(new)) => {
+            if old != new {
+                changes.add(
+                    Class::Safe,
+                    origin,
+                    format!("{id}: its examples answer otherwise"),
+                );
+            }
+        }
+        (Handler::Mock(_), Handler::Proxy { url, .. }) => {
+            changes.add(
+                Class::Risky,
+                origin,
+                format!("{id}: answered by {url}, no more by a mock"),
+            );
+        }
+        (Handler::Proxy { url, .. }, Handler::Mock(_)) => {
+            changes.add(
+                Class::Risky,
+                origin,
+                format!("{id}: answered by a mock, no more by {url}"),
+            );
+        }
+    }
+}
