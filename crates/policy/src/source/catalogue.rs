@@ -88,6 +88,12 @@ impl<T> Catalogue<T> {
         u32::try_from(at).ok()
     }
 
+    /// The names of all items, those of other environments and broken ones included.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        let here = self.here.iter().map(|(name, _)| name.as_str());
+        here.chain(self.others.keys().map(String::as_str))
+    }
+
     /// Whether there is such an item at all, broken or elsewhere included.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.position(name).is_some() || self.others.contains_key(name)
@@ -114,12 +120,7 @@ impl<T> Catalogue<T> {
             // It is broken, and that was reported.
             Some((false, _)) => {}
             None => {
-                let known = self
-                    .here
-                    .iter()
-                    .map(|(name, _)| name.as_str())
-                    .chain(self.others.keys().map(String::as_str));
-                reader.unknown(span, what, name, known);
+                reader.unknown(span, what, name, self.names());
             }
         }
         None

@@ -4,6 +4,7 @@ use super::compile::{Checker, Known};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
 use super::gateway::DAY;
+use super::names::nearest;
 use super::reader::Spanned;
 use super::scalars::{Date, Text};
 use super::secrets::quote;
@@ -43,6 +44,8 @@ pub(crate) struct Exception {
     rule: ExceptionRule,
     target: String,
     span: Span,
+    /// Where that is written.
+    at: Span,
     /// From then on it is none.
     end: Timestamp,
     used: bool,
@@ -110,6 +113,7 @@ pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checke
         rule: rule.value,
         target: target.0.clone(),
         span: exception.span,
+        at: target.span,
         end,
         used: false,
     });
@@ -151,13 +155,19 @@ impl Checker {
                         .help("remove it: what is not needed should not be allowed");
                 }
                 Elsewhere::Missing => {
+                    let all = all_of(&exception.target, known);
+                    let near = nearest(&exception.target, all.iter().map(String::as_str));
+                    let help = near.map_or_else(
+                        || "name what it is for, or remove it".to_owned(),
+                        |near| format!("did you mean {}?", quote(near)),
+                    );
                     self.report()
                         .error(
                             Code::UnknownReference,
-                            exception.span,
+                            exception.at,
                             format!("there is no {}", quote(&exception.target)),
                         )
-                        .help("name what it is for, or remove it");
+                        .help(help);
                 }
             }
         }
@@ -172,6 +182,17 @@ enum Elsewhere {
     No,
     /// Nowhere.
     Missing,
+}
+
+/// What exceptions of a kind can name: `apis/pets`.
+fn all_of(target: &str, known: &Known<'_>) -> Vec<String> {
+    let kind = target.split_once('/').map_or("", |(kind, _)| kind);
+    let names: Vec<&str> = match kind {
+        "apis" => known.apis.names().collect(),
+        "plans" => known.plans.names().collect(),
+        _ => known.providers.names().collect(),
+    };
+    names.into_iter().map(|name| format!("{kind}/{name}")).collect()
 }
 
 fn elsewhere(target: &str, known: &Known<'_>) -> Elsewhere {

@@ -191,7 +191,7 @@ const CASES: &[Case] = &[
     case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pets, reason: old, until: 2026-11-21 }]", "apis/pets/api.yaml": "https://pets" => "http://pets"; "gateway.yaml:2:69: error[P0501]"),
     case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pets, reason: old, until: 2026-11-22 }]", "apis/pets/api.yaml": "https://pets" => "http://pets"; "gateway.yaml:2:69: warning[P0502]"),
     case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pets, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:14: warning[P0504]"),
-    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pest, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:14: error[P0301]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pest, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:38: error[P0301]: there is no `apis/pest`"),
     case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: authentication, for: models/chat, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:43: error[P0301]"),
     case!("apis/pets/api.yaml": "state: active" => "state: deprecated\n    deprecated: 2027-03-01\n    sunset: 2027-02-01"; "apis/pets/api.yaml:10:13: error[P0503]"),
     case!("apis/pets/api.yaml": "state: active" => "state: deprecated"; "apis/pets/api.yaml:8:12: error[P0503]"),
@@ -341,6 +341,22 @@ fn every_fault_is_named_and_nothing_else() {
         .filter(|code| !seen.contains(code) && !elsewhere.contains(code))
         .collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
+}
+
+#[test]
+fn what_an_exception_was_meant_for_is_suggested() {
+    let mut files = base();
+    let gateway = files.get_mut("gateway.yaml").unwrap();
+    *gateway += "exceptions: [{ rule: upstreams, for: apis/pest, reason: old, until: 2028-01-01 }]\n";
+    let outcome = build(&files, "dev");
+    let missing = outcome
+        .diagnostics
+        .iter()
+        .find(|found| found.code == Code::UnknownReference);
+    assert_eq!(
+        missing.unwrap().help.as_deref(),
+        Some("did you mean `apis/pets`?")
+    );
 }
 
 #[test]

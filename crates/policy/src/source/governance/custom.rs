@@ -8,6 +8,8 @@ use regex_lite::{Regex, RegexBuilder};
 use super::super::containers::List;
 use super::super::declare::{choice, record};
 use super::super::diagnostic::{Code, Span};
+use super::super::files::Item;
+use super::super::names;
 use super::super::reader::{Fault, Scalar, Spanned};
 use super::super::scalars::{Flag, Name, Text};
 use super::super::secrets::quote;
@@ -194,6 +196,7 @@ fn apply(name: &str, rule: &GovernanceFile, places: &mut usize, judge: &mut Judg
         return;
     }
     let tree = judge.subject.tree;
+    refer(rule, kind.value, judge);
     let excepted = |item: &str| {
         rule.except
             .iter()
@@ -254,6 +257,38 @@ fn apply(name: &str, rule: &GovernanceFile, places: &mut usize, judge: &mut Judg
         judge
             .weigh(severity, Code::CustomRule, at, format!("{} ({name})", message.0))
             .help(help);
+    }
+}
+
+/// Reports items that a rule does not hold for and that there are not, in any environment.
+fn refer(rule: &GovernanceFile, kind: Kind, judge: &mut Judge<'_>) {
+    let tree = judge.subject.tree;
+    let (folder, what, items): (_, _, Vec<&Item>) = match kind {
+        Kind::Gateway => ("gateway", "gateway", tree.gateway.iter().collect()),
+        Kind::Apis | Kind::Documents => ("apis", "API", tree.apis.iter().collect()),
+        Kind::Items(kind) => {
+            let items = tree.kinds.get(kind).into_iter().flatten().collect();
+            (kind, kind.trim_end_matches('s'), items)
+        }
+    };
+    let misplaced = tree.misplaced.get(folder).into_iter().flatten();
+    let known: Vec<&str> = items
+        .iter()
+        .map(|item| item.name.as_str())
+        .chain(misplaced.map(|(name, _)| name.as_str()))
+        .collect();
+    for name in rule.except.iter().flat_map(|list| &list.0) {
+        if !known.contains(&name.0.as_str()) {
+            let help = names::remedy(&name.0, what, known.iter().copied());
+            judge
+                .report
+                .error(
+                    Code::UnknownReference,
+                    name.span,
+                    format!("there is no {what} {}", quote(&name.0)),
+                )
+                .help(help);
+        }
     }
 }
 
