@@ -291,7 +291,12 @@ impl Reader {
 
     pub(crate) fn wrong_type(&mut self, node: &Node, expects: &str) {
         let found = node.kind();
+        let listed = node
+            .text()
+            .filter(|text| expects.starts_with("a list") && !node.is_null() && is_plain(text));
+        let alone = listed.map(|text| format!("write `[{text}]`: a list of one"));
         let help = match found {
+            _ if alone.is_some() => alone.as_deref().unwrap_or_default(),
             "nothing" => "leave the field out, or give it a value",
             "quoted text" => "write it without quotes",
             _ if expects.starts_with("a list") => "a list is written `[a, b]`, or with `- ` before each item",
@@ -481,6 +486,13 @@ impl Reader {
             )
             .help(names::remedy(name, what, known));
     }
+}
+
+/// Whether a text can be repeated in a suggestion as it is: one that is short, reads as one item of a list, and is no
+/// secret.
+fn is_plain(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:+*".contains(c);
+    !text.is_empty() && text.len() <= 64 && text.chars().all(plain) && !secrets::is_secret(text)
 }
 
 impl<T: Scalar> Read for T {

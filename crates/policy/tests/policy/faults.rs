@@ -360,6 +360,23 @@ fn what_an_exception_was_meant_for_is_suggested() {
 }
 
 #[test]
+fn a_list_of_one_is_suggested() {
+    let mut files = base();
+    let gateway = files.get_mut("gateway.yaml").unwrap();
+    assert!(gateway.contains("algorithms: [RS256]"), "{gateway}");
+    *gateway = gateway.replace("algorithms: [RS256]", "algorithms: RS256");
+    let outcome = build(&files, "dev");
+    let wrong = outcome
+        .diagnostics
+        .iter()
+        .find(|found| found.code == Code::WrongType);
+    assert_eq!(
+        wrong.unwrap().help.as_deref(),
+        Some("write `[RS256]`: a list of one")
+    );
+}
+
+#[test]
 fn codes_are_in_order_and_unique() {
     let numbers: Vec<_> = Code::ALL.iter().map(|code| code.number()).collect();
     let mut sorted = numbers.clone();
