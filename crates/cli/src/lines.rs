@@ -76,7 +76,14 @@ impl Lines {
     fn inherited(&self, origin: &str, kind: &str, path: &[&str]) -> Option<String> {
         let template = || {
             let path: Vec<_> = [kind].iter().chain(path).copied().collect();
-            self.template(origin)?.field(&path)
+            let file = self.template(origin)?;
+            let (key, value) = find(&file.node, &path)?;
+            // What a parameter stands for is said where it is given.
+            let parameter = value
+                .text()
+                .and_then(|text| text.strip_prefix("${")?.strip_suffix('}'));
+            let given = parameter.and_then(|name| self.field(origin, &["with", name]));
+            given.or_else(|| Some(file.line(key)))
         };
         self.field(origin, path).or_else(template)
     }
@@ -235,14 +242,19 @@ impl File {
     }
 
     fn below(&self, node: &Node, path: &[&str]) -> Option<String> {
-        let (mut node, mut place) = (node, None);
-        for name in path {
-            let (key, value) = entry(node, name)?;
-            place = Some(key);
-            node = value;
-        }
-        Some(self.line(place?))
+        find(node, path).map(|(key, _)| self.line(key))
     }
+}
+
+/// A field somewhere below a node: its key, and its value.
+fn find<'n>(mut node: &'n Node, path: &[&str]) -> Option<(&'n Node, &'n Node)> {
+    let mut found = None;
+    for name in path {
+        let (key, value) = entry(node, name)?;
+        found = Some((key, value));
+        node = value;
+    }
+    found
 }
 
 /// A field of a map: its key, and its value.

@@ -248,3 +248,27 @@ fn of_where_it_comes_from() {
         ["policies/consumers/app.yaml:7", "policies/consumers/trial.yaml:8"]
     );
 }
+
+/// What a parameter of a template stands for is cited where it was given; by default, where the template has it.
+#[test]
+fn of_what_was_given_to_a_template() {
+    let tree = Tree::new();
+    tree.write(
+        "templates/standard.yaml",
+        "template: standard\nparameters:\n  body: { type: size }\n  first: { type: duration, default: 9s }\napi:\n  max_body: ${body}\n  timeouts:\n    first_byte: ${first}\n",
+    );
+    let with = "template: standard\nwith:\n  body: 64KiB\nversions:";
+    tree.change("apis/pets/api.yaml", "versions:", with);
+    let out = tree.good(&["show", "effective", "pets/v1#createPet"]);
+    for (name, line) in [
+        ("  body  ", "apis/pets/api.yaml:7"),
+        ("  timeout  ", "templates/standard.yaml:8"),
+    ] {
+        let fact = out.lines().find(|fact| fact.starts_with(name));
+        let end = format!("[policies/{line}]");
+        assert!(
+            fact.is_some_and(|fact| fact.ends_with(&end)),
+            "{name} {end}\n{out}"
+        );
+    }
+}
