@@ -200,6 +200,9 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
             holds::add(&mut state.holds, &ask, (fingerprint, shadowed), now)?;
             if !ask.request.is_empty() {
                 state.recent.add(fingerprint, now);
+                if leased > 0 {
+                    state.recent.add(void::leased(fingerprint), now);
+                }
             }
             Outcome::Admitted
         }

@@ -1,7 +1,8 @@
 //! Taking an ask back whose answer was lost: the request is refused, so it must have cost nothing.
 //!
 //! What is held knows what it was charged. Quotas and the bytes of bodies are not held, so they are given back by
-//! what is known of the last admissions ([`super::recent`]). The ask itself may still be on its way and come after
+//! what is known of the last admissions ([`super::recent`]), with what was taken in advance by the same ask: who has no
+//! answer does not know of it, and spends none of it. The ask itself may still be on its way and come after
 //! what takes it back: it is then known already, and not charged. Rates pay off by themselves what they were
 //! charged; to lower one would let pass again what was paid off meanwhile.
 
@@ -19,6 +20,11 @@ pub(super) fn of(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// What stands beside an ask among those that were admitted, where it was granted a lease too.
+pub(super) const fn leased(asked: u64) -> u64 {
+    asked.rotate_left(16)
+}
+
 /// Takes an ask back. To do so again changes nothing.
 pub(super) fn take(mut state: State<'_>, bytes: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
     let ask = Ask::decode(bytes)?;
@@ -33,7 +39,11 @@ pub(super) fn take(mut state: State<'_>, bytes: &[u8], now: Timestamp) -> Result
     let again = state.recent.knows(taken_back, now);
     if !again {
         match state.recent.at(asked, now) {
-            Some(at) => refund(&mut state, &ask, at),
+            Some(at) => {
+                let lease = ask.lease.filter(|_| state.recent.knows(leased(asked), now));
+                let requests = ask.cost.saturating_add(lease.map_or(0, |lease| lease.wish));
+                refund(&mut state, &ask, requests, at);
+            }
             None => state.recent.add(asked, now),
         }
         // An attempt after the first is one of several: what is held for the request is settled for all of them.
@@ -47,7 +57,7 @@ pub(super) fn take(mut state: State<'_>, bytes: &[u8], now: Timestamp) -> Result
 }
 
 /// Gives back what is not held. What is in the shadow may not have been charged, and holds nobody back.
-fn refund(state: &mut State<'_>, ask: &Ask<'_>, at: Timestamp) {
+fn refund(state: &mut State<'_>, ask: &Ask<'_>, requests: u32, at: Timestamp) {
     for asked in ask.limits.iter().filter(|asked| !asked.shadow) {
         let (unit, window) = match asked.kind {
             LimitKind::Quota { window, .. } => (None, window),
@@ -59,7 +69,7 @@ fn refund(state: &mut State<'_>, ask: &Ask<'_>, at: Timestamp) {
             LimitKind::Budget { .. } | LimitKind::Rate(_) | LimitKind::Concurrency { .. } => continue,
         };
         for law in holds::laws(&mut state.records, asked.id, unit, window) {
-            *law = law.refund(span(window, at).start, asked.cost(ask.cost));
+            *law = law.refund(span(window, at).start, asked.cost(requests));
         }
     }
 }

@@ -130,3 +130,58 @@ fn what_takes_nothing_back_is_refused() {
     cut.pop();
     assert_eq!(decide(None, &cut, NOW), Err(MeterError::Ask));
 }
+
+/// With an ask whose answer was lost goes what its isolate would have had in advance: it does not know of it.
+#[test]
+fn what_was_taken_in_advance_comes_back_with_the_ask() {
+    let quota = Asked {
+        id: "quota",
+        kind: LimitKind::Quota {
+            count: 100,
+            window: Window::Day,
+        },
+        amount: 0,
+        shadow: false,
+    };
+    let lease = crate::meter::LeaseAsk {
+        wish: 5,
+        life: 1_000,
+        back: 0,
+        taken: 0,
+    };
+    for (wish, crashes) in [(5, false), (5, true), (200, false)] {
+        let charge = Ask {
+            lease: Some(crate::meter::LeaseAsk { wish, ..lease }),
+            ..ask("one", Mode::Charge, 1, vec![quota])
+        };
+        let decided = decide(None, &charge.encode().unwrap(), NOW).unwrap();
+        let mut state = decided.state;
+        if crashes {
+            state = resume(&decided.persist.unwrap()).unwrap();
+        }
+        for _ in 0..2 {
+            let voided = decide(Some(&state), &charge.encode_void().unwrap(), NOW + 5_000).unwrap();
+            state = voided.state;
+        }
+        let look = ask("", Mode::Look, 0, vec![quota]).encode().unwrap();
+        let looked = decide(Some(&state), &look, NOW + 5_000).unwrap().answer;
+        assert_eq!(Answer::decode(&looked).unwrap().standings[0].remaining, 100);
+    }
+}
+
+/// A subject that is called two hundred times a second: what nobody had an answer for in five seconds is known still.
+#[test]
+fn what_a_busy_object_admitted_is_known_as_long_as_somebody_waits() {
+    let mut memory = None;
+    let names: Vec<String> = (0..1_000).map(|request| format!("request-{request}")).collect();
+    for (at, name) in (0_u64..).zip(&names) {
+        let bytes = ask(name, Mode::Charge, 1, limits(Window::Day)).encode().unwrap();
+        memory = Some(decide(memory.as_deref(), &bytes, NOW + 5 * at).unwrap().state);
+    }
+    let void = ask(&names[0], Mode::Charge, 1, limits(Window::Day))
+        .encode_void()
+        .unwrap();
+    memory = Some(decide(memory.as_deref(), &void, NOW + 5_000).unwrap().state);
+    let expected = [COUNT - 999, COUNT - 300 * 999, COUNT - 70 * 999, COUNT - 999];
+    assert_eq!(left(memory.as_deref(), Window::Day, NOW + 5_000), expected);
+}
