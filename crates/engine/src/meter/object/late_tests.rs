@@ -83,6 +83,78 @@ fn excess(rate: &Rate, passed: &[u64]) -> i128 {
     worst
 }
 
+/// What is told to be left while portions are out is what passes then; and with time it only becomes more.
+#[test]
+fn what_is_left_while_leases_are_out_is_what_passes_beside_them() {
+    let rate = Rate {
+        count: 600,
+        period: 60_000,
+        burst: 600,
+    };
+    let mut object = Object::default();
+    object.lease(rate, 4, NOW);
+    let mut before = 0;
+    for at in (5_000..=LEASED_AHEAD + 2_000).step_by(500) {
+        let mut now = object.clone();
+        let left = now.ask(LimitKind::Rate(rate), None, NOW + at).standings[0].remaining;
+        assert!(left >= before, "{left} after {before}, at {at} ms");
+        before = left;
+        let passed = (0..600)
+            .filter(|_| now.passes(LimitKind::Rate(rate), NOW + at))
+            .count();
+        assert_eq!(u64::try_from(passed).unwrap(), left, "at {at} ms");
+    }
+}
+
+/// What isolates spend by themselves a limit in the shadow is not asked for: where it would refuse, they take nothing.
+#[test]
+fn nothing_is_taken_in_advance_of_what_a_shadow_would_refuse() {
+    let quota = |id, count, shadow| Asked {
+        id,
+        kind: LimitKind::Quota {
+            count,
+            window: Window::Day,
+        },
+        amount: 0,
+        shadow,
+    };
+    let lease = LeaseAsk {
+        wish: 4,
+        life: LIFE,
+        back: 0,
+        taken: 0,
+    };
+    let mut memory = None;
+    let mut seen = Vec::new();
+    for at in 0..9 {
+        let ask = Ask {
+            mode: Mode::Charge,
+            request: "",
+            part: 0,
+            cost: 1,
+            hold: 0,
+            lease: Some(lease),
+            limits: vec![quota("enforced", 1_000, false), quota("tried", 13, true)],
+        };
+        let decided = decide(memory.as_deref(), &ask.encode().unwrap(), NOW + at).unwrap();
+        memory = Some(decided.state);
+        let answer = Answer::decode(&decided.answer).unwrap();
+        seen.push((answer.leased, answer.shadowed));
+    }
+    let expected = [
+        (4, 0),
+        (4, 0),
+        (0, 0),
+        (0, 0),
+        (0, 0),
+        (0, 2),
+        (0, 2),
+        (0, 2),
+        (0, 2),
+    ];
+    assert_eq!(seen, expected);
+}
+
 #[test]
 fn a_lease_that_is_spent_at_its_end_is_not_followed_by_a_whole_burst() {
     for rate in [

@@ -2,7 +2,7 @@
 
 use turnpike_policy::Timestamp;
 
-use super::{Decided, Law, State, choose, closed, held, prune, reach};
+use super::{Decided, Law, State, choose, closed, prune, reach, standings};
 use crate::meter::correction::{Credit, Credited, Given, Order, Report};
 use crate::meter::{Asked, MeterError};
 
@@ -32,12 +32,7 @@ pub(super) fn take<'a>(
         given = give(&mut state, credit, asked, *index, now);
         write |= matches!(given, Given::Booked(_));
     }
-    let standings = order
-        .limits
-        .iter()
-        .zip(&chosen)
-        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now).told(now, wall))
-        .collect();
+    let standings = standings(&state, &order.limits, &chosen, wall);
     prune(&mut state, now);
     let report = Report {
         given,

@@ -35,8 +35,8 @@ use serde::{Deserialize, Serialize};
 use turnpike_policy::{LimitKind, Timestamp};
 
 use super::{
-    Answer, Ask, Asked, Clock, Held, Judged, MeterError, Mode, Outcome, Settle, exactly, is_shadowed, judge,
-    lease,
+    Answer, Ask, Asked, Clock, Held, Judged, MeterError, Mode, Outcome, Settle, Standing, exactly,
+    is_shadowed, judge, lease,
 };
 use crate::meter::correction::{Credited, Order};
 use crate::meter::denials;
@@ -208,12 +208,7 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
         }
     };
 
-    let standings = ask
-        .limits
-        .iter()
-        .zip(&chosen)
-        .map(|(one, index)| held(&state, *index, one).standing(&one.kind, now).told(now, wall))
-        .collect();
+    let standings = standings(&state, &ask.limits, &chosen, wall);
     // What was only looked at leaves nothing behind.
     prune(&mut state, now);
 
@@ -247,6 +242,22 @@ fn held(state: &State<'_>, index: Option<usize>, asked: &Asked<'_>) -> Held {
                 }
             }),
     }
+}
+
+/// How limits stand: of a rate, while any of it may be out in advance, what passes beside that.
+fn standings(
+    state: &State<'_>,
+    limits: &[Asked<'_>],
+    chosen: &[Option<usize>],
+    wall: Timestamp,
+) -> Vec<Standing> {
+    let now = state.seen;
+    let narrowed = (state.leased > now).then(|| lease::narrowed(limits));
+    let limits = narrowed.as_deref().unwrap_or(limits).iter();
+    let stands = |(one, index): (&Asked<'_>, &Option<usize>)| {
+        held(state, *index, one).standing(&one.kind, now).told(now, wall)
+    };
+    limits.zip(chosen).map(stands).collect()
 }
 
 /// Judges what is asked, with the lease if that passes too: what is held afterwards or the refusal, and how
