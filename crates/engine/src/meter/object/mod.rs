@@ -276,6 +276,8 @@ fn judge_ask(
     if let Some(wish) = ask.lease.map(|lease| lease.wish).filter(|wish| *wish > 0)
         && let Some(requests) = ask.cost.checked_add(wish)
         && let Ok(after) = at_most(&narrowed, requests)
+        // What an isolate spends by itself no limit in the shadow would be asked for, nor tell of.
+        && after.shadowed == 0
     {
         return (Ok(after), wish);
     }
