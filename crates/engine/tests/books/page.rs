@@ -7,7 +7,7 @@ use turnpike_policy::{LimitKind, Rate, Unit, Window};
 use super::{Random, chunk, minute, quota, rate};
 
 /// How many admitted asks an object promises to know again.
-pub(crate) const RECENT: usize = 128;
+pub(crate) const RECENT: usize = 1_024;
 /// For how long an object knows what it admitted, in milliseconds.
 pub(crate) const REMEMBERED: u64 = 10_000;
 

@@ -1,7 +1,8 @@
 //! What was admitted a moment ago, so that who asks again (its answer was lost on the way) is not charged again.
 //!
 //! Of what is held the hold itself knows ([`super::holds`]), for as long as it lasts. Of the rest the last
-//! [`MOST`] are known, for [`LONG`]: longer than anybody waits for an answer.
+//! [`MOST`] are known, for [`LONG`]. Nobody waits longer than half of that for an answer: so an object that admits two
+//! hundred a second, which is more than one should that writes, knows of each as long as somebody may ask.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use turnpike_policy::{Millis, Timestamp};
 
 /// How many are remembered.
-pub(super) const MOST: usize = 128;
+pub(super) const MOST: usize = 1_024;
 /// For how long, in milliseconds.
 pub(super) const LONG: Millis = 10_000;
 /// Bytes of one: its fingerprint, and the millisecond when it was asked, modulo 2^32.

@@ -251,19 +251,19 @@ fn a_retry_is_known_for_a_while() {
     let left =
         |object: &mut Object, request: &str, now| object.ask(request, 1, &limits, now).standings[0].remaining;
     let mut object = Object::default();
-    for n in 0..200 {
+    let all = recent::MOST as u64 + 72;
+    let then = NOW + all;
+    for n in 0..all {
         left(&mut object, &format!("id-{n}"), NOW + n);
     }
     // The last of them, and not the one before these.
-    for n in 200 - recent::MOST..200 {
-        assert_eq!(left(&mut object, &format!("id-{n}"), NOW + 200), 9_800, "{n}");
+    for n in 72..all {
+        assert_eq!(left(&mut object, &format!("id-{n}"), then), 10_000 - all, "{n}");
     }
-    assert_eq!(
-        left(&mut object, &format!("id-{}", 199 - recent::MOST), NOW + 200),
-        9_799
-    );
-    assert_eq!(left(&mut object, "id-199", NOW + 199 + recent::LONG), 9_799);
-    assert_eq!(left(&mut object, "id-199", NOW + 200 + recent::LONG), 9_798);
+    assert_eq!(left(&mut object, "id-71", then), 9_999 - all);
+    let last = format!("id-{}", all - 1);
+    assert_eq!(left(&mut object, &last, then - 1 + recent::LONG), 9_999 - all);
+    assert_eq!(left(&mut object, &last, then + recent::LONG), 9_998 - all);
     // What is old leaves no trace.
     assert!(object.stored.unwrap().len() < 100);
 }
