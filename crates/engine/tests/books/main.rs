@@ -15,8 +15,10 @@
 
 mod exact;
 mod leased;
+mod ledger;
 mod page;
 mod split;
+mod together;
 
 use turnpike_engine::meter::{Answer, Ask, Asked, LeaseAsk, MeterError, Mode, Outcome, Settle, object};
 use turnpike_policy::{LimitKind, Rate, Window};
@@ -126,6 +128,19 @@ impl Object {
     }
 
     fn decide(&mut self, bytes: &[u8], now: u64) -> Result<(Answer, Option<Vec<u8>>), MeterError> {
+        let (answer, persist) = self.turn(bytes, now)?;
+        Ok((Answer::decode(&answer)?, persist))
+    }
+
+    /// One call that may be answered otherwise than asks are, and whether anything was stored.
+    fn raw(&mut self, bytes: &[u8], now: u64) -> Result<(Vec<u8>, bool), MeterError> {
+        let (answer, persist) = self.turn(bytes, now)?;
+        let wrote = persist.is_some();
+        self.stored = persist.or(self.stored.take());
+        Ok((answer, wrote))
+    }
+
+    fn turn(&mut self, bytes: &[u8], now: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), MeterError> {
         if self.memory.is_none() {
             self.memory = self
                 .stored
@@ -134,7 +149,7 @@ impl Object {
         }
         let decided = object::decide(self.memory.as_deref(), bytes, now)?;
         self.memory = Some(decided.state);
-        Ok((Answer::decode(&decided.answer)?, decided.persist))
+        Ok((decided.answer, decided.persist))
     }
 
     /// What an ask would be told, without asking it.

@@ -1,0 +1,661 @@
+//! All of it at once: callers with objects of their own and one that they share, isolates that take leases of them,
+//! requests that need one object or two, more for those that go on, settlements, credits, and whatever may come
+//! between: messages that are late, lost or sent again and what takes them back, crashes, writes that fail, alarms,
+//! isolates that vanish, clocks that are set back.
+//!
+//! After each step every object says what the books say; in the end every rate has kept its law in every interval of
+//! real time, and every quota in each of its windows.
+
+use std::collections::BTreeMap;
+
+use turnpike_engine::meter::LeaseAsk;
+use turnpike_engine::meter::lease::{Leases, Spent, Taken};
+
+use super::ledger::{Called, NAMES, Question, Subject, Why};
+use super::*;
+
+/// Two of callers, and one that they share: the last in the order of all requests.
+const OBJECTS: usize = 3;
+const SHARED: usize = OBJECTS - 1;
+const ISOLATES: usize = 4;
+/// By how much the clock of an isolate may be off, and by how much one of an object is set back in all.
+const OFF: u64 = 1_500;
+/// How long an isolate waits for an answer.
+const PATIENCE: u64 = 5_000;
+/// How late a message may come that nobody waits for any more.
+const LATE: u64 = 3_000;
+/// Requests that are on their way.
+const UNDER_WAY: usize = 16;
+
+/// One of the objects of a request.
+struct Stop {
+    object: usize,
+    question: Question,
+    lease: Option<LeaseAsk>,
+}
+
+/// What was sent and is not answered yet.
+struct Sent {
+    left: u64,
+    /// When that was by the clock of its isolate.
+    clock: u64,
+    answer: Option<Answer>,
+}
+
+/// A request on its way through its objects.
+struct Flight {
+    request: String,
+    isolate: usize,
+    stops: Vec<Stop>,
+    cost: u32,
+    reserved: usize,
+    confirmed: usize,
+    sent: Option<Sent>,
+}
+
+impl Flight {
+    fn reserves(&self) -> bool {
+        self.reserved < self.stops.len()
+    }
+
+    fn place(&self) -> usize {
+        if self.reserves() {
+            self.reserved
+        } else {
+            self.confirmed
+        }
+    }
+
+    /// How a stop was asked last, or is now.
+    fn mode(&self, place: usize) -> Mode {
+        if place + 1 == self.stops.len() {
+            Mode::Charge
+        } else if !self.reserves() && place <= self.confirmed {
+            Mode::Confirm
+        } else {
+            Mode::Try
+        }
+    }
+}
+
+/// A request that was admitted.
+struct Open {
+    request: String,
+    /// Its objects, and what of tokens and money each has reserved.
+    at: Vec<(usize, [u64; 2])>,
+}
+
+/// A message that nobody waits for.
+struct Stray {
+    object: usize,
+    called: Called,
+    left: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    operations: u64,
+    admitted: u64,
+    refused: u64,
+    spent: u64,
+    leased: u64,
+    given_back: u64,
+    settled: u64,
+    more: u64,
+    taken_back: u64,
+    again: u64,
+    lost: u64,
+    late: u64,
+    credits: u64,
+    crashes: u64,
+    failed: u64,
+    forgotten: u64,
+    isolates: u64,
+    set_back: u64,
+    waits: u64,
+}
+
+struct World {
+    random: Random,
+    subjects: Vec<Subject>,
+    isolates: Vec<(Leases, i64)>,
+    flights: Vec<Flight>,
+    open: Vec<Open>,
+    strays: Vec<Stray>,
+    /// Real time.
+    now: u64,
+    requests: u64,
+    /// By how much clocks of objects were set back so far.
+    back: u64,
+    counts: Counts,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed ^ 0x0a11);
+        let off =
+            |random: &mut Random| i64::try_from(random.below(2 * OFF)).unwrap() - i64::try_from(OFF).unwrap();
+        Self {
+            subjects: (0..OBJECTS).map(|_| Subject::new(&mut random)).collect(),
+            isolates: (0..ISOLATES)
+                .map(|_| (Leases::default(), off(&mut random)))
+                .collect(),
+            // Shortly before both windows end.
+            now: NOW - random.below(20_000),
+            random,
+            flights: Vec::new(),
+            open: Vec::new(),
+            strays: Vec::new(),
+            requests: 0,
+            back: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    fn operation(&mut self) {
+        self.counts.operations += 1;
+        match self.random.below(200) {
+            0..60 => self.begin(),
+            60..126 => self.advance(),
+            126..138 => self.settle(),
+            138..142 => self.more(),
+            142..146 => self.stray(),
+            146..149 => self.credit(),
+            149..187 => self.pass_time(),
+            187..193 => {
+                let object = self.random.index(OBJECTS);
+                self.counts.crashes += 1;
+                self.subjects[object].crash();
+            }
+            193 => self.fail(),
+            194..197 => {
+                let object = self.random.index(OBJECTS);
+                self.counts.forgotten += u64::from(self.subjects[object].wake(self.now));
+            }
+            197 | 198 => self.vanish(),
+            _ => self.set_back(),
+        }
+        if self.counts.operations.is_multiple_of(2) {
+            let object = self.random.index(OBJECTS);
+            let later = 1 + self.random.below(3_000);
+            self.subjects[object].compare(self.now, later);
+        }
+    }
+
+    fn pass_time(&mut self) {
+        self.now += match self.random.below(150) {
+            0..120 => self.random.below(80),
+            120..145 => self.random.below(1_000),
+            145..148 => self.random.below(MINUTE),
+            148 => self.random.below(4 * MINUTE),
+            _ => return self.sleep(),
+        };
+    }
+
+    /// Nobody comes for long, and the alarms of objects go off.
+    fn sleep(&mut self) {
+        self.now += self.random.below(2 * 60 * MINUTE);
+        for subject in &mut self.subjects {
+            self.counts.forgotten += u64::from(subject.wake(self.now));
+        }
+    }
+
+    /// The clock of an object is set back: it stands still, or runs behind from now on.
+    fn set_back(&mut self) {
+        let by = self.random.below(700);
+        if self.back + by <= OFF {
+            self.back += by;
+            self.counts.set_back += 1;
+            let object = self.random.index(OBJECTS);
+            self.subjects[object].behind += by;
+        }
+    }
+
+    /// An isolate is lost, and its requests with it.
+    fn vanish(&mut self) {
+        self.counts.isolates += 1;
+        let index = self.random.index(ISOLATES);
+        self.isolates[index].0 = Leases::default();
+        for flight in std::mem::take(&mut self.flights) {
+            if flight.isolate == index {
+                self.leave_behind(&flight);
+            } else {
+                self.flights.push(flight);
+            }
+        }
+    }
+
+    fn clock(&self, isolate: usize) -> u64 {
+        self.now.saturating_add_signed(self.isolates[isolate].1)
+    }
+
+    fn begin(&mut self) {
+        self.requests += 1;
+        let request = format!("request-{}", self.requests);
+        // Most go to few, so that leases are used.
+        let least = |random: &mut Random, of| random.index(of).min(random.index(of)).min(random.index(of));
+        let isolate = least(&mut self.random, ISOLATES);
+        let own = least(&mut self.random, SHARED);
+        if self.random.below(3) > 0 {
+            return self.spend(request, isolate, own);
+        }
+        if self.flights.len() >= UNDER_WAY {
+            return;
+        }
+        let objects = match self.random.below(4) {
+            0 => vec![own, SHARED],
+            1 => vec![SHARED],
+            _ => vec![own],
+        };
+        let cost = if self.random.one_in(12) { 2 } else { 1 };
+        let stops = objects.into_iter().map(|object| Stop {
+            object,
+            question: self.subjects[object].question(&mut self.random),
+            lease: None,
+        });
+        let stops = stops.collect();
+        self.flights.push(Flight {
+            request,
+            isolate,
+            stops,
+            cost,
+            reserved: 0,
+            confirmed: 0,
+            sent: None,
+        });
+    }
+
+    /// Of limits that isolates take portions of.
+    fn spend(&mut self, request: String, isolate: usize, object: usize) {
+        let question = vec![("fast", 0), ("minute", 0), ("hour", 0)];
+        let limits = self.subjects[object].asked(&question);
+        let clock = self.clock(isolate);
+        let leases = &mut self.isolates[isolate].0;
+        match leases.spend(&object.to_string(), &limits, clock) {
+            Spent::Admitted(_) => {
+                self.counts.spent += 1;
+                self.subjects[object].spent(self.now);
+            }
+            Spent::Ask(ask) => {
+                let stop = Stop {
+                    object,
+                    question,
+                    lease: Some(ask),
+                };
+                self.counts.given_back += u64::from(ask.back);
+                let mut flight = Flight {
+                    request,
+                    isolate,
+                    stops: vec![stop],
+                    cost: 1,
+                    reserved: 0,
+                    confirmed: 0,
+                    sent: None,
+                };
+                // When it may be spent counts from here on.
+                self.send(&mut flight);
+                if self.flights.len() < UNDER_WAY {
+                    return self.flights.push(flight);
+                }
+                // Nobody asks, and nobody passes.
+                self.grant(&flight, clock, None);
+            }
+        }
+    }
+
+    fn called(&self, flight: &Flight, place: usize) -> Called {
+        let stop = &flight.stops[place];
+        Called {
+            request: flight.request.clone(),
+            part: 0,
+            cost: flight.cost,
+            mode: flight.mode(place),
+            question: stop.question.clone(),
+            lease: stop.lease.filter(|lease| lease.life > 0),
+        }
+    }
+
+    fn send(&self, flight: &mut Flight) {
+        let clock = self.clock(flight.isolate);
+        flight.sent = Some(Sent {
+            left: self.now,
+            clock,
+            answer: None,
+        });
+    }
+
+    /// The next of what happens to a request.
+    fn advance(&mut self) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let index = self.random.index(self.flights.len());
+        let mut flight = self.flights.swap_remove(index);
+        let Some(sent) = &flight.sent else {
+            self.send(&mut flight);
+            return self.flights.push(flight);
+        };
+        let decided = sent.answer.is_some();
+        if self.now > sent.left + PATIENCE || self.random.one_in(40) {
+            return self.give_up(flight);
+        }
+        // What was decided is asked again, as its answer was lost.
+        if decided && !self.random.one_in(12) {
+            return self.receive(flight);
+        }
+        self.counts.again += u64::from(decided);
+        let object = flight.stops[flight.place()].object;
+        let called = self.called(&flight, flight.place());
+        let answer = self.deliver(object, &called);
+        if let Some(sent) = &mut flight.sent {
+            sent.answer = Some(answer);
+        }
+        self.flights.push(flight);
+    }
+
+    /// An ask comes to its object.
+    fn deliver(&mut self, object: usize, called: &Called) -> Answer {
+        let (answer, why) = self.subjects[object].ask(called, self.now);
+        match why {
+            Why::Known => {}
+            Why::Passed => self.counts.leased += u64::from(answer.leased),
+            Why::Refused { checked } => self.counts.waits += u64::from(checked),
+        }
+        answer
+    }
+
+    /// An answer comes to its isolate.
+    fn receive(&mut self, mut flight: Flight) {
+        let Some(Sent {
+            answer: Some(answer),
+            clock,
+            ..
+        }) = flight.sent.take()
+        else {
+            return;
+        };
+        self.grant(&flight, clock, Some(&answer));
+        if !admitted(&answer) {
+            self.counts.refused += 1;
+            return self.end(&flight, flight.place());
+        }
+        if flight.reserves() {
+            flight.reserved += 1;
+        } else {
+            flight.confirmed += 1;
+        }
+        if flight.reserves() || flight.confirmed + 1 < flight.stops.len() {
+            return self.flights.push(flight);
+        }
+        self.counts.admitted += 1;
+        let at = flight.stops.iter().map(|stop| {
+            let of = |name| {
+                stop.question
+                    .iter()
+                    .find(|one| one.0 == name)
+                    .map_or(0, |one| one.1)
+            };
+            (stop.object, [of("tokens"), of("money")])
+        });
+        self.open.push(Open {
+            at: at.collect(),
+            request: flight.request,
+        });
+    }
+
+    fn grant(&mut self, flight: &Flight, clock: u64, answer: Option<&Answer>) {
+        let Some(Stop {
+            object,
+            question,
+            lease: Some(ask),
+        }) = flight.stops.first()
+        else {
+            return;
+        };
+        let limits = self.subjects[*object].asked(question);
+        let key = object.to_string();
+        let taken = Taken {
+            key: &key,
+            limits: &limits,
+            asked: clock,
+            ask: *ask,
+        };
+        let leases = &mut self.isolates[flight.isolate].0;
+        match answer {
+            Some(answer) => leases.grant(&taken, answer.leased, &answer.standings),
+            None => leases.grant(&taken, 0, &[]),
+        }
+    }
+
+    /// Nobody waits for the answer any more: the request is refused.
+    fn give_up(&mut self, flight: Flight) {
+        self.counts.lost += 1;
+        if let Some(sent) = &flight.sent {
+            self.grant(&flight, sent.clock, None);
+        }
+        let upto = if flight.reserves() {
+            flight.place() + 1
+        } else {
+            flight.stops.len()
+        };
+        self.leave_behind(&flight);
+        self.end(&flight, upto);
+    }
+
+    /// An ask that was sent may still come.
+    fn leave_behind(&mut self, flight: &Flight) {
+        let undecided = flight.sent.as_ref().filter(|sent| sent.answer.is_none());
+        if let Some(sent) = undecided
+            && self.random.one_in(2)
+        {
+            let called = self.called(flight, flight.place());
+            self.strays.push(Stray {
+                object: flight.stops[flight.place()].object,
+                called,
+                left: sent.left,
+            });
+        }
+    }
+
+    /// A request is refused: what the first so many of its objects keep is given back. It has then cost nothing.
+    fn end(&mut self, flight: &Flight, upto: usize) {
+        let upto = if flight.reserves() {
+            upto
+        } else {
+            flight.stops.len()
+        };
+        for place in 0..upto {
+            let object = flight.stops[place].object;
+            let reached = !self.random.one_in(20);
+            if !reached {
+                // It is lost with its isolate; what was tried ends by itself.
+                continue;
+            }
+            if flight.mode(place) == Mode::Try {
+                self.subjects[object].settle(&flight.request, Vec::new(), self.now);
+            } else if place < flight.reserved || flight.sent.is_some() {
+                let called = self.called(flight, place);
+                self.counts.taken_back += 1;
+                self.subjects[object].take_back(&called, self.now);
+                if self.random.one_in(10) {
+                    self.subjects[object].take_back(&called, self.now);
+                }
+            }
+            self.subjects[object].costs_nothing(&flight.request);
+        }
+    }
+
+    /// A message comes that nobody waits for.
+    fn stray(&mut self) {
+        if self.strays.is_empty() {
+            return;
+        }
+        let index = self.random.index(self.strays.len());
+        let Stray { object, called, left } = self.strays.swap_remove(index);
+        if self.now > left + PATIENCE + LATE {
+            return;
+        }
+        self.counts.late += 1;
+        self.deliver(object, &called);
+        self.subjects[object].stays_taken_back(&called.request);
+    }
+
+    /// Another attempt of a request needs more.
+    fn more(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let index = self.random.index(self.open.len());
+        self.requests += 1;
+        let part = u32::try_from(self.requests).unwrap();
+        let request = self.open[index].request.clone();
+        for place in 0..self.open[index].at.len() {
+            let (object, _) = self.open[index].at[place];
+            let question = self.subjects[object].more(&mut self.random);
+            let amounts = [question[0].1, question[1].1];
+            let called = Called {
+                request: request.clone(),
+                part,
+                cost: 0,
+                mode: Mode::Charge,
+                question,
+                lease: None,
+            };
+            self.counts.more += 1;
+            if admitted(&self.deliver(object, &called)) {
+                let (_, reserved) = &mut self.open[index].at[place];
+                for (reserved, amount) in reserved.iter_mut().zip(amounts) {
+                    *reserved += amount;
+                }
+            }
+        }
+    }
+
+    /// Objects are told what a request used; mostly less than was reserved, sometimes more; some are not told, and
+    /// some twice.
+    fn settle(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let index = self.random.index(self.open.len());
+        let open = self.open.swap_remove(index);
+        if self.random.one_in(8) {
+            return;
+        }
+        self.counts.settled += 1;
+        for (object, reserved) in open.at {
+            let used =
+                ["tokens", "money"]
+                    .into_iter()
+                    .zip(reserved)
+                    .filter_map(|(name, reserved)| match self.random.below(10) {
+                        0 => None,
+                        1 => Some((name, reserved + self.random.below(reserved / 2 + 3))),
+                        _ => Some((name, self.random.below(reserved + 1))),
+                    });
+            let used: Vec<_> = used.collect();
+            self.subjects[object].settle(&open.request, used.clone(), self.now);
+            if self.random.one_in(10) {
+                self.subjects[object].settle(&open.request, used, self.now);
+            }
+        }
+    }
+
+    fn credit(&mut self) {
+        self.counts.credits += 1;
+        let object = self.random.index(OBJECTS);
+        let name = NAMES[2 + self.random.index(4)];
+        let amount = 1 + self.random.below(40);
+        let id = format!("credit-{}", self.random.below(400));
+        self.subjects[object].credit(&id, name, amount, self.now);
+    }
+
+    /// A write fails: whatever was decided, nobody hears of it.
+    fn fail(&mut self) {
+        self.counts.failed += 1;
+        let object = self.random.index(OBJECTS);
+        let question = self.subjects[object].question(&mut self.random);
+        let request = "failed".to_owned();
+        let called = Called {
+            request,
+            part: 0,
+            cost: 1,
+            mode: Mode::Charge,
+            question,
+            lease: None,
+        };
+        self.subjects[object].fail(&called, self.now);
+    }
+
+    fn close(&self) {
+        for subject in &self.subjects {
+            subject.keeps_laws();
+        }
+    }
+}
+
+#[test]
+fn everything_at_once_keeps_every_law_and_the_books() {
+    let mut sum = Counts::default();
+    let (mut left, mut seed) = (operations(), 1);
+    while left > 0 {
+        let mut world = World::new(seed);
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..left.min(RUN) {
+                world.operation();
+            }
+            world.close();
+        }));
+        let counts = &world.counts;
+        assert!(run.is_ok(), "seed {seed}, after {counts:?}");
+        sum.add(counts);
+        left -= left.min(RUN);
+        seed += 1;
+    }
+    println!("{sum:?}");
+    // What is never reached is not tested.
+    let all = sum.all();
+    let few = sum.operations / 2_000;
+    assert!(all.values().all(|count| *count > few), "{all:?}");
+}
+
+impl Counts {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 18] {
+        [
+            ("admitted", &mut self.admitted),
+            ("refused", &mut self.refused),
+            ("spent", &mut self.spent),
+            ("leased", &mut self.leased),
+            ("given back", &mut self.given_back),
+            ("settled", &mut self.settled),
+            ("more", &mut self.more),
+            ("taken back", &mut self.taken_back),
+            ("again", &mut self.again),
+            ("lost", &mut self.lost),
+            ("late", &mut self.late),
+            ("credits", &mut self.credits),
+            ("crashes", &mut self.crashes),
+            ("failed writes", &mut self.failed),
+            ("forgotten", &mut self.forgotten),
+            ("isolates", &mut self.isolates),
+            ("set back", &mut self.set_back),
+            ("waits", &mut self.waits),
+        ]
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.operations += other.operations;
+        let mut other = other.clone();
+        for ((_, mine), (_, its)) in self.fields().into_iter().zip(other.fields()) {
+            *mine += *its;
+        }
+    }
+
+    fn all(&self) -> BTreeMap<&'static str, u64> {
+        self.clone()
+            .fields()
+            .into_iter()
+            .map(|(name, count)| (name, *count))
+            .collect()
+    }
+}
