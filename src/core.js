@@ -406,11 +406,11 @@ function readStep(kind, wire) {
   return step;
 }
 
-// Whom to tell what was used; null: nobody.
+// Whom to tell what was used, and whether a place goes back with it; null: nobody.
 function readSettle(wire) {
   let settled = null;
   for (let object = wire.readText(); object !== null; object = wire.readText()) {
-    (settled ??= []).push({ object, ask: wire.readData() });
+    (settled ??= []).push({ object, ask: wire.readData(), place: wire.readU8() === 1 });
   }
   return settled;
 }

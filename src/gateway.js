@@ -7,7 +7,7 @@ import { verify } from "./crypto.js";
 import { granted } from "./grant.js";
 import { play } from "./mock.js";
 import { relay } from "./relay.js";
-import { settle } from "./settle.js";
+import { settle, settleNow } from "./settle.js";
 import { signed } from "./sign.js";
 import { createWatch } from "./watch.js";
 import { CREDENTIAL, TELL } from "./wire.js";
@@ -19,9 +19,12 @@ const SHORT_UPLOAD = 10_000;
 const SHORT = 16 * 1024;
 // After how many milliseconds an answer that nobody takes is settled, and ended: what is given back is over.
 const UNTAKEN = 15_000;
-// How long an answer that holds a place may last at the most, in milliseconds: as long as its object keeps the
-// place (`PLACE` in crates/engine/src/admit/uses.rs).
+// How long an answer that holds a place may last at the most, in milliseconds, no longer than its object keeps the
+// place (`BODY` and `SETTLING` in crates/engine/src/admit/uses.rs): one that is passed on, and one that is whole.
 const LONGEST = 15 * 60_000;
+const FETCHED = 5 * 60_000;
+// In which pieces an answer that is whole is handed out.
+const PIECE = 64 * 1024;
 // How long an object may take to decide, and an issuer to send its keys, in milliseconds.
 const DECIDE = 5_000;
 const KEYS = 5_000;
@@ -484,11 +487,17 @@ export function createGateway(core, cold, log) {
     if (step.body !== 2 && call.response !== null) discard(call);
     if (step.settle !== null) {
       if (step.body === 2 && body !== null && !hasLeft(call)) {
-        body = accompanied(body, step.settle, call);
+        body = accompanied(piecesOf(body), new IdentityTransformStream(), LONGEST, step.settle, call);
       } else {
         // Nobody is there to read the rest.
         if (step.body === 2 && call.response !== null) discard(call);
-        settle(step.settle, call, log);
+        const places = settleNow(step.settle, call, log);
+        if (places.length > 0 && step.body === 3 && !hasLeft(call)) {
+          const { length } = body;
+          body = accompanied(slicesOf(body), new FixedLengthStream(length), FETCHED, places, call);
+        } else {
+          settle(places, call, log);
+        }
       }
     }
     const response = new Response(body, { status: step.status, headers });
@@ -496,30 +505,28 @@ export function createGateway(core, cold, log) {
     return response;
   }
 
-  // The same stream, and its reservation settled with its last byte; or when nobody has taken any for a while,
-  // as when the client had left before the answer came, of which the platform does not tell.
-  function accompanied(body, settled, call) {
-    const { readable, writable } = new IdentityTransformStream();
+  // The same bytes as a stream, and its reservation settled with its last byte; or when nobody has taken any for a
+  // while, as when the client had left before the answer came, of which the platform does not tell.
+  function accompanied(source, { readable, writable }, within, settled, call) {
     let told = false;
     const tell = () => {
       if (!told) settle(settled, call, log);
       told = true;
     };
     const pump = async () => {
-      const reader = body.getReader();
       const writer = writable.getWriter();
       // The place goes back, so the stream must not go on: it would be one too many.
       const end = (why) => {
         tell();
-        reader.cancel().catch(() => {});
+        source.cancel();
         writer.abort(new Error(why)).catch(() => {});
       };
       // A client that leaves while nothing comes is noticed by this alone.
       call.signal?.addEventListener("abort", () => end("the client has left"));
-      const longest = setTimeout(() => end("it took longer than a place is kept"), LONGEST);
+      const longest = setTimeout(() => end("it took longer than a place is kept"), within);
       try {
         for (;;) {
-          const { done, value } = await reader.read();
+          const { done, value } = await source.read();
           if (done) break;
           const timer = setTimeout(() => end("nobody takes it"), UNTAKEN);
           try {
@@ -530,7 +537,7 @@ export function createGateway(core, cold, log) {
         }
         await writer.close();
       } catch (error) {
-        reader.cancel().catch(() => {});
+        source.cancel();
         writer.abort(error).catch(() => {});
       } finally {
         clearTimeout(longest);
@@ -539,6 +546,24 @@ export function createGateway(core, cold, log) {
     };
     call.ctx.waitUntil(pump());
     return readable;
+  }
+
+  // What is left of a stream.
+  function piecesOf(stream) {
+    const reader = stream.getReader();
+    return { read: () => reader.read(), cancel: () => void reader.cancel().catch(() => {}) };
+  }
+
+  // What is whole, piece by piece.
+  function slicesOf(bytes) {
+    let at = 0;
+    const read = () => {
+      const done = at >= bytes.length;
+      const value = bytes.subarray(at, at + PIECE);
+      at += PIECE;
+      return { done, value };
+    };
+    return { read, cancel() { at = bytes.length; } };
   }
 
   // Frees the connection of an answer that nobody reads.

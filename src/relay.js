@@ -7,7 +7,7 @@
 
 import { createHold, joined } from "./bodies.js";
 import { Fault } from "./core.js";
-import { settle } from "./settle.js";
+import { settle, settleNow } from "./settle.js";
 import { TELL } from "./wire.js";
 
 const COMMIT = { HEAD: 0, FIRST_TOKEN: 1, WHOLE: 2 };
@@ -175,7 +175,9 @@ function createStream(core, step, call, log, resolve) {
         throw new Error("a stream that has begun was answered anew");
       }
       if (next.log !== null) log(next.log);
-      if (next.settle !== null) settle(next.settle, call, log);
+      // What it used is told at once; its place is kept until the client has its last byte.
+      const places = next.settle === null ? [] : settleNow(next.settle, call, log);
+      if (stream.clientGone) settle(places.splice(0), call, log);
       if (!stream.committed) stream.commit();
       let writer = null;
       const rest = async () => {
@@ -195,6 +197,7 @@ function createStream(core, step, call, log, resolve) {
         (writer ?? writable).abort(error).catch(() => {});
       } finally {
         clearTimeout(patience);
+        settle(places, call, log);
       }
     },
   };

@@ -16,3 +16,10 @@ export function settle(settled, { env, ctx }, log) {
     ctx.waitUntil(told);
   }
 }
+
+// Tells those at once of whom no place was taken. The others are told when the answer has its last byte: they are
+// what is returned.
+export function settleNow(settled, call, log) {
+  settle(settled.filter(({ place }) => !place), call, log);
+  return settled.filter(({ place }) => place);
+}

@@ -187,6 +187,68 @@ describe("what a call is charged", () => {
   });
 });
 
+describe("a caller that tries to use more than its budget", () => {
+  const usage = usageOf({ input: 1, cached: 0, output: 1 });
+  const whole = (request, response) => json(response, completion("priced-model", "ok", usage));
+  const said = async (as, more) => {
+    upstream.answer = whole;
+    const asked = upstream.requests.length;
+    const answer = await say(as, body("priced", more));
+    return { ...answer, asked: upstream.requests.length - asked };
+  };
+
+  test("by giant numbers: it is told that they never fit, and nobody is asked", async () => {
+    for (const more of [{ n: 4294967295 }, { n: 1000, max_tokens: 4000 }]) {
+      const answer = await said("tokens", more);
+      assert.deepEqual([answer.status, answer.body.error.code, answer.asked], [429, "budget_exceeded", 0]);
+      assert.equal(answer.headers.get("retry-after"), null);
+      assert.equal(answer.headers.get("x-should-retry"), "false");
+    }
+    assert.equal(await standing("tokens"), UNITS.tokens.limit);
+  });
+
+  test("by numbers that are none, or twice: nothing of it reaches an upstream", async () => {
+    for (const text of [
+      '"n":-1', '"n":0', '"n":"9"', '"n":1.5', '"n":1,"n":99', '"max_tokens":-5', '"max_tokens":1e9', '"max_tokens":1,"max_tokens":null',
+      '"Max_Tokens":1', '"N":99', '"max_tokens":18446744073709551616',
+    ]) {
+      const asked = upstream.requests.length;
+      const answer = await say("tokens", `{"model":"priced","messages":[{"role":"user","content":"hi"}],${text}}`);
+      assert.equal(answer.status, 400, `${text}: ${answer.text}`);
+      assert.equal(upstream.requests.length, asked, text);
+    }
+    assert.equal(await standing("tokens"), UNITS.tokens.limit);
+  });
+
+  test("by a dearer tier of service: not for money", async () => {
+    const answer = await said("spender", { service_tier: "priority" });
+    assert.deepEqual([answer.status, answer.asked], [400, 0]);
+    assert.equal((await said("spender", { service_tier: "default" })).status, 200);
+  });
+
+  test("a provider that counts what cannot be: its call is charged at its bound", async () => {
+    for (const wrong of [
+      { prompt_tokens: -5, completion_tokens: 1 }, { prompt_tokens: 1, completion_tokens: 1e300 }, { prompt_tokens: "1", completion_tokens: 1 },
+      { prompt_tokens: 1.5, completion_tokens: 1 }, { completion_tokens: 1 }, null, [],
+    ]) {
+      const before = await standing("tokens");
+      upstream.answer = (request, response) => json(response, completion("priced-model", "ok", wrong));
+      assert.equal((await say("tokens", body("priced"))).status, 200);
+      assert.equal(before - (await standing("tokens")), UNITS.tokens.reserved, JSON.stringify(wrong));
+    }
+  });
+
+  test("a provider that counts more than was reserved is booked, reported, and paid from what follows", async () => {
+    upstream.answer = (request, response) => json(response, completion("priced-model", "ok", usageOf({ input: 40_000, cached: 0, output: 0 })));
+    const answer = await say("tokens", body("priced"));
+    assert.equal(answer.status, 200);
+    const line = await gateway.line(answer.headers.get("x-request-id"));
+    assert.deepEqual([line.usage.input_tokens, line.usage.beyond_bound], [40_000, true]);
+    await sleep(100);
+    assert.equal((await say("tokens", body("priced"))).body.error.code, "budget_exceeded");
+  });
+});
+
 test("what an upstream may answer is bounded by what was reserved", async () => {
   upstream.answer = (request, response) => json(response, completion("priced-model", "ok"));
   for (const [more, expected] of [[{}, 100], [{ max_tokens: 7 }, 7], [{ max_tokens: 4_000 }, 100]]) {
@@ -235,6 +297,57 @@ test("places: as many at one time as the plan says, each until its last byte", a
   for (const stream of open.slice(2)) stream.cut();
   await Promise.all([streams[2].text(), again.text(), last.text()]);
 });
+
+for (const stream of [true, false]) {
+  test(`places: until the client has the last byte, of ${stream ? "a stream" : "an answer"} whose upstream is long done`, async () => {
+    // More than what is on its way between here and there holds.
+    const text = "x".repeat(16 * 1024);
+    const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+    const done = [];
+    upstream.answer = async (request, response) => {
+      if (!stream) {
+        json(response, completion("upstream-model", text.repeat(900), usage));
+      } else {
+        const events = eventStream(response);
+        for (const data of chunks("upstream-model", Array(1200).fill(text), { usage })) await events.write(event(data));
+        events.end(event("[DONE]"));
+      }
+      done.push(response);
+    };
+    const content = JSON.stringify({
+      model: "plain", messages: [{ role: "user", content: "hi" }],
+      ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
+    });
+    const headers = { "x-api-key": key("places"), "content-type": "application/json" };
+    const begin = () => {
+      const call = open(gateway.url, { method: "POST", path: "/v1/chat/completions", headers });
+      call.request.on("error", () => {});
+      call.request.end(content);
+      return call.response;
+    };
+    const slow = [await begin(), await begin(), await begin()];
+    for (const answer of slow) answer.pause();
+    assert.deepEqual(slow.map(({ statusCode }) => statusCode), [200, 200, 200]);
+    const until = Date.now() + 10_000;
+    while (done.length < 3 && Date.now() < until) await sleep(50);
+    await sleep(500);
+    assert.equal(done.length, 3, "their upstream is done");
+    const refused = await begin();
+    assert.equal(refused.statusCode, 429);
+    refused.resume();
+    let length = 0;
+    for await (const piece of slow[0]) length += piece.length;
+    assert.ok(length > 900 * text.length, `${length}`);
+    await sleep(300);
+    const next = await begin();
+    assert.equal(next.statusCode, 200, "it is whole, so its place is another's");
+    for (const answer of [slow[1], slow[2], next]) {
+      answer.on("error", () => {});
+      answer.destroy();
+    }
+    await sleep(1500);
+  });
+}
 
 test("places of an API: until the last byte of an answer that is passed on untouched", async (t) => {
   const open = [];

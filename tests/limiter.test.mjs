@@ -201,6 +201,21 @@ describe("an object that fails", () => {
   });
 });
 
+test("an object of which nothing is owed any more leaves nothing behind", async () => {
+  const name = "consumer:minute-b";
+  const kept = async () => (await gateway.fetch(`/__meter?kept=${encodeURIComponent(name)}`)).json();
+  // Alarms go by the platform's clock: so it is ten minutes ago, less what this test waits.
+  const now = Date.now();
+  await gateway.clock(now - 599_000);
+  for (let i = 0; i < 3; i++) assert.equal((await pets("minute-b")).status, 200);
+  assert.equal(await kept(), 2, "what is owed, and the alarm");
+  await gateway.clock(now + 60_000);
+  const until = Date.now() + 20_000;
+  while ((await kept()) > 0 && Date.now() < until) await sleep(200);
+  assert.equal(await kept(), 0);
+  assert.equal(parseList((await pets("minute-b")).headers.get("ratelimit"))[0].r, 99, "as if it had never been");
+});
+
 describe("eight isolates that take portions in advance", () => {
   test("of a rate, 1,022 requests at once: never more than the limit, in any interval", async () => {
     let passed = await flood("leased", 1022);

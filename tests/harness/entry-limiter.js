@@ -9,6 +9,7 @@
 //                                 `overload`  nothing is decided, and the caller sees `.overloaded`, as the platform
 //                                             has it where too many wait for an object
 //   GET /__meter?restart=NAME     the object of that name is restarted: what it did not store is lost
+//   GET /__meter?kept=NAME        how many rows the object of that name keeps, its alarm among them
 //   GET /__meter                  { calls: { NAME: N }, begun: { NAME: N } } since the last such question: how often
 //                                 objects were called, and how often they entered memory
 //
@@ -80,6 +81,10 @@ export class Meter extends Sound {
     return answer;
   }
 
+  async kept() {
+    return [...this.ctx.storage.kv.list()].length + Number((await this.ctx.storage.getAlarm()) !== null);
+  }
+
   restart() {
     this.ctx.abort("restarted by the test");
   }
@@ -87,6 +92,7 @@ export class Meter extends Sound {
 
 async function control({ searchParams: asked }, env) {
   const name = asked.get("restart");
+  if (asked.has("kept")) return Response.json(await env.METER.getByName(asked.get("kept")).kept());
   if (name !== null) {
     await env.METER.getByName(name).restart().catch(() => {});
   } else if (asked.has("fault")) {

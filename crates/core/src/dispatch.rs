@@ -13,7 +13,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 10;
+pub const WIRE: u32 = 11;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -582,6 +582,7 @@ fn tell_settled(settled: &[Settled], out: &mut Writer) {
     for one in settled {
         out.optional_text(Some(&one.object));
         out.bytes(&one.settle);
+        out.flag(one.place);
     }
     out.optional_text(None);
 }

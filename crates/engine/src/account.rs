@@ -23,6 +23,8 @@ pub struct Account {
     entries: Vec<Entry>,
     /// Whether it holds something until it is told what was used.
     settles: bool,
+    /// Whether that is a place among those of a concurrency.
+    place: bool,
     /// What takes asks back that came to nothing.
     voids: Vec<Vec<u8>>,
 }
@@ -60,6 +62,8 @@ pub struct Settled {
     pub object: String,
     /// What it is told.
     pub settle: Vec<u8>,
+    /// It gives a place back, which is the request's until its answer has its last byte.
+    pub place: bool,
 }
 
 /// Whether a limit's charge may be corrected, or its place given back.
@@ -106,6 +110,10 @@ impl Account {
             hold,
             entries: entries.collect(),
             settles: true,
+            place: group
+                .limits
+                .iter()
+                .any(|counted| matches!(counted.limit.kind, LimitKind::Concurrency { .. })),
             voids: Vec::new(),
         }
     }
@@ -118,8 +126,14 @@ impl Account {
             hold: 0,
             entries: Vec::new(),
             settles: false,
+            place: false,
             voids: vec![void],
         }
+    }
+
+    /// Whether it is of tokens or money.
+    pub(crate) const fn has_budgets(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// The object that keeps it.
@@ -132,6 +146,7 @@ impl Account {
         self.hold = self.hold.max(other.hold);
         self.entries.extend(other.entries);
         self.settles |= other.settles;
+        self.place |= other.place;
         self.voids.extend(other.voids);
     }
 
@@ -194,11 +209,12 @@ impl Account {
         last: Settlement,
         attempt: Attempt<'_>,
     ) -> Result<Vec<Settled>, MeterError> {
-        let told = |settle| Settled {
+        let told = |settle, place| Settled {
             object: self.object.clone(),
             settle,
+            place,
         };
-        let mut all: Vec<Settled> = self.voids.iter().cloned().map(told).collect();
+        let mut all: Vec<Settled> = self.voids.iter().cloned().map(|void| told(void, false)).collect();
         if !self.settles {
             return Ok(all);
         }
@@ -214,7 +230,7 @@ impl Account {
                 (entry.id.as_str(), last.saturating_add(entry.billed))
             })
             .collect();
-        all.push(told(Settle { request, used }.encode()?));
+        all.push(told(Settle { request, used }.encode()?, self.place));
         Ok(all)
     }
 }

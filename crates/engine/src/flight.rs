@@ -478,6 +478,9 @@ impl Engine {
             client_gone: outcome.client_gone,
             attempts: &base.attempts,
             settlement: outcome.settlement,
+            // Where nothing is reserved, a bound is no promise of anybody's.
+            beyond_bound: base.accounts.iter().any(Account::has_budgets)
+                && outcome.settlement.exceeds(base.bound),
             cost,
         })
     }

@@ -476,6 +476,7 @@ impl Order {
             settle: settle
                 .encode()
                 .map_err(|_| look::broken("the settlement cannot be written"))?,
+            place: false,
         })
     }
 }

@@ -88,6 +88,20 @@ pub enum Settlement {
     AtBound(Bound),
 }
 
+impl Settlement {
+    /// Whether an upstream counted more than a bound.
+    pub const fn exceeds(&self, bound: Bound) -> bool {
+        let Self::Counted(usage) = self else {
+            return false;
+        };
+        let output = match bound.output {
+            Some(output) => usage.completion_tokens > output,
+            None => false,
+        };
+        output || usage.prompt_tokens > bound.input
+    }
+}
+
 /// What the log line of a request is made of.
 #[derive(Debug)]
 pub struct Record<'a> {
@@ -139,6 +153,8 @@ pub struct Record<'a> {
     pub attempts: &'a [AttemptRecord],
     /// What was used.
     pub settlement: Settlement,
+    /// That is more than was reserved for it: its upstream counted more than it was asked to keep to.
+    pub beyond_bound: bool,
     /// What that cost, in nano-USD, where the target has a price.
     pub cost: Option<u64>,
 }
@@ -219,6 +235,9 @@ struct UsageLine {
     reasoning_tokens: Option<u64>,
     /// `counted` by the upstream, or settled at the `bound`.
     settled: &'static str,
+    /// The upstream counted more than it was asked to keep to: it is taken from what follows.
+    #[serde(skip_serializing_if = "is_false")]
+    beyond_bound: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -238,6 +257,7 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         && record.credit.is_none()
         && record.denial.is_none()
         && !record.denials_stale
+        && !record.beyond_bound
     {
         return None;
     }
@@ -279,7 +299,7 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         denial: record.denial,
         client_gone: record.client_gone,
         attempts,
-        usage: usage(record.settlement),
+        usage: usage(record.settlement, record.beyond_bound),
         cost_nano_usd: record.cost,
     };
     // Strings and numbers always serialize.
@@ -319,7 +339,7 @@ fn decision(record: &Record<'_>) -> &'static str {
     }
 }
 
-fn usage(settlement: Settlement) -> Option<UsageLine> {
+fn usage(settlement: Settlement, beyond_bound: bool) -> Option<UsageLine> {
     match settlement {
         Settlement::Nothing => None,
         Settlement::Counted(usage) => Some(UsageLine {
@@ -329,6 +349,7 @@ fn usage(settlement: Settlement) -> Option<UsageLine> {
             cache_write_tokens: Some(usage.cache_write_tokens).filter(|tokens| *tokens > 0),
             reasoning_tokens: Some(usage.reasoning_tokens).filter(|tokens| *tokens > 0),
             settled: "counted",
+            beyond_bound,
         }),
         Settlement::AtBound(bound) => Some(UsageLine {
             input_tokens: bound.input,
@@ -337,6 +358,7 @@ fn usage(settlement: Settlement) -> Option<UsageLine> {
             cache_write_tokens: None,
             reasoning_tokens: None,
             settled: "bound",
+            beyond_bound,
         }),
     }
 }

@@ -12,5 +12,5 @@ mod peek;
 pub use crate::json::Span;
 pub use edit::{CapMember, Edit, OutputCap, apply, edits, edits_capped};
 pub use fault::{PeekError, PeekErrorKind};
-pub use message::{LAST_MESSAGE_LIMIT, LastMessage, last_message, media_parts};
+pub use message::{LAST_MESSAGE_LIMIT, LastMessage, Unseen, last_message, unseen};
 pub use peek::{MODEL_LIMIT, Peek, StreamOptions, peek};

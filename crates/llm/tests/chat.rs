@@ -5,11 +5,43 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use turnpike_llm::chat::{
     CapMember, LAST_MESSAGE_LIMIT, OutputCap, Peek, PeekErrorKind, apply, edits, edits_capped, last_message,
-    peek,
+    peek, unseen,
 };
 
 fn ok(body: &str) -> Peek {
     peek(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error}"))
+}
+
+/// What a call may come to that its bytes do not show.
+#[test]
+fn unseen_is_what_bytes_do_not_show() {
+    let read = |body: &str| unseen(body.as_bytes()).map(|unseen| (unseen.media, unseen.tier));
+    for (body, expected) in [
+        (
+            r#"{"messages":[{"role":"user","content":"hi"}]}"#,
+            Some((0, false)),
+        ),
+        (
+            r#"{"messages":[{"content":[{"type":"text","text":"a"},{"type":"image_url"},{}]}]}"#,
+            Some((2, false)),
+        ),
+        // An answer that was spoken is named, and read again.
+        (
+            r#"{"messages":[{"role":"assistant","audio":{"id":"a"}},{"audio":null}]}"#,
+            Some((1, false)),
+        ),
+        (r#"{"messages":[],"service_tier":"default"}"#, Some((0, false))),
+        (r#"{"messages":[],"service_tier":"priority"}"#, Some((0, true))),
+        (
+            r#"{"messages":[],"service_tier":"default","service_tier":"priority"}"#,
+            None,
+        ),
+        (r#"{"messages":[{"content":"a","content":[]}]}"#, None),
+        (r#"{"messages":{}}"#, None),
+        (r"{}", None),
+    ] {
+        assert_eq!(read(body), expected, "{body}");
+    }
 }
 
 #[test]

@@ -270,7 +270,7 @@ impl World {
             }
             Step::Finish(finish) => {
                 one.answer.took = now.saturating_sub(one.began);
-                for Settled { object, settle } in &finish.settle {
+                for Settled { object, settle, .. } in &finish.settle {
                     self.decide(object, settle, now)?;
                 }
                 let allowed = &self.engine.policy().gateway.answer_headers;
@@ -280,7 +280,7 @@ impl World {
             }
             Step::End { tail, log, settle } => {
                 one.answer.took = now.saturating_sub(one.began);
-                for Settled { object, settle } in &settle {
+                for Settled { object, settle, .. } in &settle {
                     self.decide(object, settle, now)?;
                 }
                 one.answer.end(&tail, log.as_deref());

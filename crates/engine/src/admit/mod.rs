@@ -181,6 +181,9 @@ pub fn begin(
 ) -> Result<Admission, Refusal> {
     let uses = uses::of(policy, &permit.to, &limits_of(policy, &permit)?.1, &asks)?;
     let round = Round::new(policy, &permit, &uses, asks, now)?;
+    if let Some(limit) = round.never(&uses) {
+        return Err(verdict::never(&permit, limit));
+    }
     let mut asked = Asked {
         uses,
         todo: Vec::new(),
@@ -434,6 +437,20 @@ impl<'a> Round<'a> {
                 group.part(asked, shard)
             })
             .collect()
+    }
+
+    /// A budget of which the call may use more than there is of it in all.
+    fn never(&self, uses: &Uses) -> Option<&'a Limit> {
+        let groups = self.groups.iter().filter(|_| self.cost > 0);
+        let mut limits = groups
+            .flat_map(|group| &group.limits)
+            .map(|counted| counted.limit);
+        limits.find(|limit| match limit.kind {
+            LimitKind::Budget { count, .. } => {
+                !limit.shadow && account::first(limit, uses.attempt(), uses.bytes) > count
+            }
+            _ => false,
+        })
     }
 
     /// What was said of a group, with waits as long as clocks there say.

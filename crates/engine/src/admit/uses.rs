@@ -15,8 +15,8 @@ use crate::settle::Bound;
 /// descriptions of tools.
 const OVERHEAD: u64 = 512;
 /// How long after its last moment a call may settle, in milliseconds: a client that has left is not waited for
-/// longer, nor one that takes its time.
-const SETTLING: Millis = 6 * 60 * 1_000;
+/// longer, nor one that takes its time (`PATIENCE` and `REST` of the shell), and some time to tell.
+const SETTLING: Millis = 7 * 60 * 1_000;
 /// How long an answer of an API may take after its head, in milliseconds: the shell cuts it then (`LONGEST`).
 const BODY: Millis = 15 * 60 * 1_000;
 /// How long a request's own body may take, and some time to settle, in milliseconds.
@@ -102,11 +102,24 @@ pub(super) fn of(
     let counts =
         |limit: &&&Limit| matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes);
     if limits.iter().any(|limit| counts(&limit)) {
-        let parts = asks.body.and_then(turnpike_llm::chat::media_parts);
-        let parts = parts.ok_or_else(|| {
+        let unseen = asks.body.and_then(turnpike_llm::chat::unseen);
+        let unseen = unseen.ok_or_else(|| {
             Refusal::new(Code::InvalidRequest, "The `messages` cannot be read.").about("messages")
         })?;
-        let media = u64::from(parts).saturating_mul(u64::from(model.max_media_tokens));
+        let pays = |limit: &&Limit| {
+            matches!(
+                limit.kind,
+                LimitKind::Budget {
+                    unit: Unit::NanoUsd,
+                    ..
+                }
+            )
+        };
+        if unseen.tier && limits.iter().any(pays) {
+            let detail = "This `service_tier` may cost more than the price that is known: leave it out, or say `default`.";
+            return Err(Refusal::new(Code::InvalidRequest, detail).about("service_tier"));
+        }
+        let media = u64::from(unseen.media).saturating_mul(u64::from(model.max_media_tokens));
         bound.input = bound.input.saturating_add(OVERHEAD).saturating_add(media);
     }
     let target = tried.target(model);

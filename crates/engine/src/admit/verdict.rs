@@ -77,22 +77,10 @@ pub(super) fn refused(
     let mut asked = asked.clone();
     asked.note(group, answer);
     let mut said = headers(round, &asked);
-    let what = match limit.kind {
-        LimitKind::Rate(_) => "rate limit",
-        LimitKind::Quota { .. } => "quota",
-        LimitKind::Budget { unit, .. } => match unit {
-            Unit::NanoUsd => "budget of money",
-            Unit::Bytes => "limit of request bodies",
-            Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => "budget of tokens",
-        },
-        LimitKind::Concurrency { .. } => "number of requests at one time",
-    };
+    let what = what(&limit.kind);
     let retry = Retry::new(&limit.kind, retry_after_ms);
     said.push((Cow::Borrowed("retry-after"), retry.after.to_string()));
-    if matches!(
-        permit.to,
-        Permitted::Model(..) | Permitted::Models | Permitted::ModelCard(_)
-    ) {
+    if is_models(permit) {
         // The clients of models read these two.
         said.push((Cow::Borrowed("retry-after-ms"), retry.after_ms.to_string()));
         said.push((Cow::Borrowed("x-should-retry"), retry.should_retry().to_owned()));
@@ -101,8 +89,55 @@ pub(super) fn refused(
         "The {what} `{}` is reached. Try again in {} s.",
         limit.id, retry.after
     );
+    by_limit(limit, detail, said)
+}
+
+/// What is said to a request that may use more of a budget than there is of it in all: it will not pass later either, so
+/// nobody is told when to come again.
+pub(super) fn never(permit: &Permit, limit: &Limit) -> Refusal {
+    let what = what(&limit.kind);
+    let less = match limit.kind {
+        LimitKind::Budget {
+            unit: Unit::Bytes, ..
+        } => "send less",
+        _ => "ask for less (`max_tokens`, `n`, a shorter prompt)",
+    };
+    let detail = format!(
+        "This request may use more than the whole {what} `{}`: {less}.",
+        limit.id
+    );
+    let mut said = Vec::new();
+    if is_models(permit) {
+        said.push((Cow::Borrowed("x-should-retry"), "false".to_owned()));
+    }
+    by_limit(limit, detail, said)
+}
+
+fn by_limit(limit: &Limit, detail: String, headers: Vec<(Cow<'static, str>, String)>) -> Refusal {
     let mut refusal = Refusal::new(code_of(&limit.kind), detail).by(&limit.origin);
-    refusal.headers = said;
+    refusal.headers = headers;
     refusal.about = Some(About::Limit(limit.id.as_str().into()));
     refusal
+}
+
+/// Whether its client is one of models.
+const fn is_models(permit: &Permit) -> bool {
+    matches!(
+        permit.to,
+        Permitted::Model(..) | Permitted::Models | Permitted::ModelCard(_)
+    )
+}
+
+/// What a limit is called.
+const fn what(kind: &LimitKind) -> &'static str {
+    match kind {
+        LimitKind::Rate(_) => "rate limit",
+        LimitKind::Quota { .. } => "quota",
+        LimitKind::Budget { unit, .. } => match unit {
+            Unit::NanoUsd => "budget of money",
+            Unit::Bytes => "limit of request bodies",
+            Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => "budget of tokens",
+        },
+        LimitKind::Concurrency { .. } => "number of requests at one time",
+    }
 }

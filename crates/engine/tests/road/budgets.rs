@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use turnpike_engine::step::{AnswerHead, Ending, Event, Failure, Step};
 use turnpike_engine::{Flight, Next};
-use turnpike_policy::{LimitKind, Unit, Window};
+use turnpike_policy::{LimitKind, LogRequests, Unit, Window};
 
 use crate::policy::budget;
 use crate::streams::{DONE, ROLE, STOP, TOKEN, USAGE};
@@ -412,6 +412,123 @@ fn places_are_taken_until_the_last_byte() {
             let answer = world.send(&Request::get("/petstore/v2/pets/7").by("places"));
             assert_ne!(answer.status, 429, "{}", answer.text());
         }
+    }
+}
+
+/// What gives a place back is told apart from what says what was used: it waits for the answer's last byte.
+#[test]
+fn only_what_gives_a_place_back_waits_for_the_last_byte() {
+    for (consumer, place) in [("places", true), ("money", false)] {
+        let mut world = World::new();
+        let request = ask("priced").by(consumer);
+        let waiting = until_asked(&mut world, &request);
+        let next = world.resume(
+            waiting,
+            Event::Answered(Ok(AnswerHead {
+                status: 200,
+                headers: [Some("application/json"), None, None, None],
+            })),
+        );
+        let Does::Answers { pieces, .. } = usage(1, 1, 0) else {
+            return;
+        };
+        let next = world.resume(next.flight, Event::Answer(Ok(&pieces[0].1)));
+        let Step::Finish(finish) = next.step else {
+            panic!("{:?}", next.step)
+        };
+        let places: Vec<bool> = finish.settle.iter().map(|told| told.place).collect();
+        assert_eq!(places, [place], "{consumer}");
+    }
+}
+
+/// It would not pass later either: nobody is asked, and nobody is told when to come again.
+#[test]
+fn a_call_that_may_use_more_than_a_whole_budget_is_told_so() {
+    let count = 100_000;
+    let with = |member: &Value| {
+        let mut body = json!({ "model": "priced", "messages": [{ "role": "user", "content": "hi" }] });
+        body.as_object_mut()
+            .unwrap()
+            .extend(member.as_object().unwrap().clone());
+        chat(&body).by("money")
+    };
+    for giant in [
+        json!({ "n": 1_000 }),
+        json!({ "n": u32::MAX, "max_tokens": u64::MAX }),
+    ] {
+        let mut world = World::new();
+        let answer = world.send(&with(&giant));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (429, "budget_exceeded"),
+            "{giant}"
+        );
+        assert!(
+            answer.text().contains("more than the whole budget"),
+            "{}",
+            answer.text()
+        );
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        assert_eq!(
+            (answer.header("retry-after"), answer.header("retry-after-ms")),
+            (None, None)
+        );
+        assert!(!answer.steps.contains(&"meter"), "{:?}", answer.steps);
+        assert_eq!(tokens_left(&mut world), count);
+    }
+    // What fits into it when it is whole is told when that is.
+    let mut world = World::new();
+    world.expect("alpha", [usage(90_000, 0, 0)]);
+    world.send(&with(&json!({})));
+    let answer = world.send(&with(&json!({ "n": 20 })));
+    assert_eq!(answer.code(), "budget_exceeded");
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[test]
+fn what_a_provider_counts_beyond_the_bound_is_reported() {
+    for (consumer, prompt, completion, beyond) in [
+        ("money", 100, 50, false),
+        ("money", 100, 1_001, true),
+        ("money", 5_000, 50, true),
+        // Nothing was reserved, so nothing was exceeded.
+        ("demo", 5_000, 1_200, false),
+    ] {
+        let mut world = World::with(|compiled| compiled.gateway.log = LogRequests::Failures);
+        world.expect("alpha", [usage(prompt, completion, 0)]);
+        let answer = world.send(&ask("priced").by(consumer));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let said = answer
+            .log
+            .as_ref()
+            .map(|log| log["usage"]["beyond_bound"].clone());
+        assert_eq!(
+            said,
+            beyond.then_some(json!(true)),
+            "{consumer} {prompt} {completion}"
+        );
+    }
+}
+
+/// A dearer service tier has another price than the one that is known.
+#[test]
+fn a_service_tier_without_a_price_is_not_called_for_money() {
+    let with = |tier: Value, consumer| {
+        let body = json!({ "model": "priced", "messages": [{ "role": "user", "content": "hi" }], "service_tier": tier });
+        World::new().send(&chat(&body).by(consumer))
+    };
+    for usual in [json!(null), json!("auto"), json!("default"), json!("flex")] {
+        assert_eq!(with(usual.clone(), "money").status, 200, "{usual}");
+    }
+    for dear in [json!("priority"), json!("scale"), json!(1)] {
+        let answer = with(dear.clone(), "money");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "invalid_request"),
+            "{dear}"
+        );
+        assert!(answer.text().contains("service_tier"), "{}", answer.text());
+        assert_eq!(with(dear, "demo").status, 200);
     }
 }
 

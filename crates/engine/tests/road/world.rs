@@ -888,7 +888,7 @@ impl World {
 
     /// Tells an object what was used.
     pub(crate) fn settle(&mut self, settled: &[Settled]) {
-        for Settled { object, settle } in settled {
+        for Settled { object, settle, .. } in settled {
             self.settled += 1;
             if self.loses_settlements {
                 continue;

@@ -1,5 +1,5 @@
-//! What the messages say: the last one of the user, by which a mock chooses its answer, and how many parts
-//! are something else than text.
+//! What the messages say: the last one of the user, by which a mock chooses its answer, and what a call may come to
+//! that its bytes do not show.
 
 use std::fmt;
 
@@ -37,12 +37,29 @@ pub fn last_message(body: &[u8]) -> Option<LastMessage> {
     })
 }
 
-/// How many parts of all messages are not text (images, sound, files): what they come to in tokens does not
-/// show in their bytes. None, where the messages cannot be read.
-pub fn media_parts(body: &[u8]) -> Option<u32> {
+/// What a call may come to that its bytes do not show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// How many parts of all messages are not text (images, sound, files, an answer that was spoken): what they come
+    /// to in tokens.
+    pub media: u32,
+    /// It asks for a service tier that may cost more than the usual one.
+    pub tier: bool,
+}
+
+/// The service tiers that cost no more than the usual one, or what whoever pays has chosen.
+const USUAL: [&str; 3] = ["auto", "default", "flex"];
+
+/// What a call may come to that its bytes do not show. None, where the messages cannot be read.
+pub fn unseen(body: &[u8]) -> Option<Unseen> {
+    let is_given = |value: &&RawValue| value.get() != "null";
     let request: Request<'_> = serde_json::from_slice(body).ok()?;
     let messages: Vec<Message<'_>> = serde_json::from_str(request.messages?.get()).ok()?;
-    let mut count = 0_u32;
+    let spoken = messages
+        .iter()
+        .filter_map(|message| message.audio)
+        .filter(is_given);
+    let mut count = u32::try_from(spoken.count()).unwrap_or(u32::MAX);
     for content in messages.iter().filter_map(|message| message.content) {
         if !content.get().starts_with('[') {
             continue;
@@ -54,7 +71,11 @@ pub fn media_parts(body: &[u8]) -> Option<u32> {
         });
         count = count.saturating_add(u32::try_from(media.count()).unwrap_or(u32::MAX));
     }
-    Some(count)
+    let tier = request.service_tier.filter(is_given);
+    Some(Unseen {
+        media: count,
+        tier: tier.is_some_and(|tier| USUAL.iter().all(|usual| !json::is_text(tier, usual))),
+    })
 }
 
 #[derive(Deserialize)]
@@ -65,6 +86,8 @@ struct Request<'a> {
     tools: Option<&'a RawValue>,
     #[serde(borrow)]
     functions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +96,8 @@ struct Message<'a> {
     role: Option<&'a RawValue>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    audio: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +124,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Conversation<'a> {
             }
             fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let (mut user, mut last) = (None, None);
-                while let Some(Message { role, content }) = seq.next_element::<Message<'a>>()? {
+                while let Some(Message { role, content, .. }) = seq.next_element::<Message<'a>>()? {
                     last = role.filter(|role| role.get().starts_with('"'));
                     let role = last.ok_or_else(|| A::Error::missing_field("role"))?;
                     if json::is_text(role, "user") {
