@@ -86,7 +86,7 @@ impl Engine {
             identities: identify::Store::new(&policy, &bundle.hash, secret),
             shield: shield::Shield::new(policy.gateway.shield, seed),
             memory: admit::Memory {
-                local: meter::local::Local::for_plans(seed),
+                local: meter::local::Local::new(seed),
                 leases: meter::lease::Leases::default(),
                 spread: admit::Spread::new(seed),
             },

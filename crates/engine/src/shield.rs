@@ -27,7 +27,7 @@ impl Shield {
     /// With the gateway's rate ([`turnpike_policy::Gateway::shield`]) and a random, secret seed.
     pub fn new(rate: Rate, seed: [u8; 16]) -> Self {
         Self {
-            local: Local::for_one_rate(seed),
+            local: Local::new(seed),
             rate,
         }
     }

@@ -168,7 +168,7 @@ impl Isolate {
     pub(crate) fn alone(&mut self, key: &str, limits: &Limits, now: u64, seed: u64) -> bool {
         let local = self
             .local
-            .get_or_insert_with(|| Local::for_plans(u128::from(seed).to_le_bytes()));
+            .get_or_insert_with(|| Local::new(u128::from(seed).to_le_bytes()));
         local.decide(key, &limits.asked(), 1, now).outcome == Outcome::Admitted
     }
 }

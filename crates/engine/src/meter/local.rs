@@ -11,15 +11,14 @@
 //! which owe little, and not an offender, who owes most.
 //!
 //! To drive out an entry that still owes something would nevertheless grant its key a fresh
-//! allowance. Where all keys have one rate ([`Local::for_one_rate`], the shield), each set therefore
-//! remembers the latest instant up to which an entry that was driven out still owed, and a key that
-//! is not in the table is taken to owe up to that instant. The law then holds for every key under
-//! any flood; what a flood costs is that newcomers of its set wait a little. That instant is no
-//! later than the smallest debt in a full set, and becomes noticeable only when a set sees new
-//! addresses faster than its eight entries are paid off (for 100 a second: 800 a second in one set
-//! of 1,024). Where laws differ ([`Local::for_plans`]), one subject's daily limit must not hold back
-//! another's limit by the second, and the keys (consumers and limits) are not for strangers to
-//! choose: there, nothing is remembered.
+//! allowance. Each set therefore remembers, of the [`LAWS`] laws that this happened under last, the latest
+//! instant up to which such an entry still owed, and a key of that law that is not in the table is taken to
+//! owe up to that instant. The law then holds for every key under any flood, be it of addresses that are
+//! counted under another law; what a flood costs is that newcomers of its set wait a little. They wait no longer
+//! than [`CARRIED`]: who owes for a day and is driven out is forgotten by then. Where all have one
+//! law (the shield) that instant is no later than the smallest debt in a full set, and becomes noticeable only
+//! when a set sees new addresses faster than its eight entries are paid off (for 100 a second: 800 a second in
+//! one set of 1,024).
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -33,25 +32,33 @@ use super::{Answer, Asked, Clock, Held, Outcome, judge, window_number};
 const WAYS: usize = 8;
 /// Sets of a table.
 const SETS: usize = 1_024;
+/// Of how many laws a set remembers what those owed that it drove out.
+const LAWS: usize = 2;
+/// For how long what was driven out is held against others at the most, in milliseconds.
+const CARRIED: Millis = 60_000;
 /// The most entries of a table.
 pub const CAPACITY: usize = SETS * WAYS;
 
-/// A limiter in memory. It takes 272 KiB, from the first.
+/// A limiter in memory. It takes 288 KiB, from the first.
 #[derive(Clone, Debug)]
 pub struct Local {
     seed: [u8; 16],
     clock: Clock,
     sets: Vec<Set>,
-    /// Whether those who are not in the table are taken to owe what the evicted owed.
-    carry: bool,
 }
 
 /// Eight keys, and what those that had to go still owed.
 #[derive(Clone, Debug, Default)]
 struct Set {
     slots: [Slot; WAYS],
-    /// The latest instant up to which an evicted entry owed.
-    evicted: Timestamp,
+    evicted: [Evicted; LAWS],
+}
+
+/// The latest instant up to which an entry that was driven out still owed, under one law.
+#[derive(Clone, Copy, Debug, Default)]
+struct Evicted {
+    law: u32,
+    until: Timestamp,
 }
 
 /// One key.
@@ -61,28 +68,21 @@ struct Slot {
     key: u64,
     /// From when on nothing is owed; 0: the slot is free.
     paid: Timestamp,
-    /// A TAT, or the start of a window and what was used in it.
+    /// A TAT and above it its law, or the start of a window and what was used in it.
     held: u128,
 }
 
 impl Local {
-    /// For keys that all have the same rate. `seed` must be random and secret: with it, one could
-    /// choose keys that share a set.
-    pub fn for_one_rate(seed: [u8; 16]) -> Self {
-        Self::new(seed, SETS, true)
+    /// `seed` must be random and secret: with it, one could choose keys that share a set.
+    pub fn new(seed: [u8; 16]) -> Self {
+        Self::of(seed, SETS)
     }
 
-    /// For the limits of consumers (`precision: local`), whatever their kinds. `seed` as above.
-    pub fn for_plans(seed: [u8; 16]) -> Self {
-        Self::new(seed, SETS, false)
-    }
-
-    fn new(seed: [u8; 16], sets: usize, carry: bool) -> Self {
+    fn of(seed: [u8; 16], sets: usize) -> Self {
         Self {
             seed,
             clock: Clock::default(),
             sets: vec![Set::default(); sets],
-            carry,
         }
     }
 
@@ -183,24 +183,30 @@ impl Local {
         };
         let slot = set.slots.iter().find(|slot| slot.paid > 0 && slot.key == hash);
         match (kind, slot) {
-            (LimitKind::Rate(_), Some(slot)) => Held::Rate(Tat::from_bits(slot.held)),
+            (LimitKind::Rate(_), Some(slot)) => Held::Rate(Tat::from_bits(slot.held & OF_TAT)),
             (LimitKind::Quota { .. } | LimitKind::Budget { .. }, Some(slot)) => {
                 Held::Quota(unpack(slot.held))
             }
-            (LimitKind::Rate(rate), None) if self.carry => Held::Rate(Tat::until(rate, set.evicted)),
+            (LimitKind::Rate(rate), None) => {
+                let law = law_of(rate);
+                let evicted = set.evicted.iter().find(|evicted| evicted.law == law);
+                Held::Rate(evicted.map_or(Tat::IDLE, |evicted| Tat::until(rate, evicted.until)))
+            }
             (LimitKind::Concurrency { .. }, _) | (_, None) => Held::idle(kind),
         }
     }
 
     /// Keeps what is known under a key.
     fn put(&mut self, hash: u64, kind: &LimitKind, held: Held, now: Timestamp) {
-        let carry = self.carry;
         let index = self.set_of(hash);
         let Some(set) = self.sets.get_mut(index) else {
             return;
         };
         let (held, paid) = match (kind, held) {
-            (LimitKind::Rate(rate), Held::Rate(tat)) => (tat.to_bits(), tat.paid_at(rate)),
+            (LimitKind::Rate(rate), Held::Rate(tat)) => {
+                let law = u128::from(law_of(rate)) << OF_TAT.count_ones();
+                (law | tat.to_bits().min(OF_TAT), tat.paid_at(rate))
+            }
             (LimitKind::Quota { window, .. } | LimitKind::Budget { window, .. }, Held::Quota(used)) => {
                 (pack(used), span(*window, used.start).end)
             }
@@ -217,8 +223,8 @@ impl Local {
             None => set.slots.iter_mut().min_by_key(|slot| slot.paid),
         };
         if let Some(slot) = slot {
-            if carry && mine.is_none() && slot.paid > now {
-                set.evicted = set.evicted.max(slot.paid);
+            if mine.is_none() && slot.paid > now {
+                remember(&mut set.evicted, slot, now);
             }
             *slot = Slot {
                 key: hash,
@@ -226,6 +232,39 @@ impl Local {
                 held,
             };
         }
+    }
+}
+
+/// The bits of a TAT in what is held: those of any time, by any count.
+const OF_TAT: u128 = (1 << 96) - 1;
+
+/// What tells a law from others: a hash of its numbers.
+fn law_of(rate: &Rate) -> u32 {
+    let mix = |hash: u64, number: u64| {
+        (hash ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(31)
+    };
+    let hash = [rate.count.into(), rate.period, rate.burst.into()]
+        .into_iter()
+        .fold(1, mix);
+    u32::try_from(hash >> 32).unwrap_or(0)
+}
+
+/// Remembers what an entry owes that is driven out: in place of what is over first, where it is of another law.
+fn remember(evicted: &mut [Evicted; LAWS], slot: &Slot, now: Timestamp) {
+    let law = u32::try_from(slot.held >> OF_TAT.count_ones()).unwrap_or(0);
+    let known = evicted.iter().position(|evicted| evicted.law == law);
+    let place = match known {
+        Some(place) => evicted.get_mut(place),
+        None => evicted.iter_mut().min_by_key(|evicted| evicted.until),
+    };
+    if let Some(place) = place {
+        let until = if known.is_some() { place.until } else { 0 };
+        *place = Evicted {
+            law,
+            until: until.max(slot.paid.min(now.saturating_add(CARRIED))),
+        };
     }
 }
 
@@ -258,7 +297,7 @@ mod tests {
 
     #[test]
     fn exactly_the_burst_for_each_key() {
-        let mut local = Local::for_one_rate([7; 16]);
+        let mut local = Local::new([7; 16]);
         let rate = law(100, 60_000, 100);
         for key in 0_u32..20 {
             let passed = (0..1_022)
@@ -277,7 +316,7 @@ mod tests {
     #[test]
     fn a_flood_does_not_free_an_offender() {
         let rate = law(100, 1_000, 200);
-        let mut local = Local::for_one_rate([9; 16]);
+        let mut local = Local::new([9; 16]);
         let offender = b"offender";
         while local.take(offender, &rate, NOW).is_ok() {}
         // A million addresses at one instant, more than the table holds, over a second.
@@ -292,9 +331,27 @@ mod tests {
         assert!(passed <= 100, "{passed}");
     }
 
+    /// Addresses that owe for a day drive out whoever owes for a second, and grant it nothing.
+    #[test]
+    fn a_flood_under_one_law_does_not_free_who_is_counted_under_another() {
+        let mut local = Local::new([4; 16]);
+        let (own, strangers) = (law(5, 1_000, 5), law(1, 86_400_000, 1));
+        let mut passed = Vec::new();
+        for n in 0_u32..200_000 {
+            let now = NOW + u64::from(n / 100);
+            let _ = local.take(&n.to_be_bytes(), &strangers, now);
+            if local.take(b"offender", &own, now).is_ok() {
+                passed.push(now);
+            }
+        }
+        // Two seconds: five at once, and ten besides.
+        assert!(passed.len() <= 15, "{}", passed.len());
+        assert!(passed.len() >= 5, "{}", passed.len());
+    }
+
     #[test]
     fn limits_of_a_plan_are_all_or_none() {
-        let mut local = Local::for_plans([1; 16]);
+        let mut local = Local::new([1; 16]);
         let limits = [
             Asked {
                 id: "rate",
@@ -335,13 +392,13 @@ mod tests {
 
     #[test]
     fn parts_of_a_key_do_not_run_together() {
-        let local = Local::for_plans([1; 16]);
+        let local = Local::new([1; 16]);
         let kind = LimitKind::Rate(Rate::default());
         assert_ne!(
             local.hash(&[b"ab", b"c"], &kind),
             local.hash(&[b"a", b"bc"], &kind)
         );
-        let other = Local::for_plans([2; 16]);
+        let other = Local::new([2; 16]);
         assert_ne!(
             local.hash(&[b"ab", b"c"], &kind),
             other.hash(&[b"ab", b"c"], &kind)
@@ -354,7 +411,7 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a measurement")]
         let clock = std::time::Instant::now;
         let rate = Rate::default();
-        let mut local = Local::for_one_rate([3; 16]);
+        let mut local = Local::new([3; 16]);
         let start = clock();
         let calls = 4_000_000_u32;
         let mut passed = 0;
@@ -372,7 +429,7 @@ mod tests {
             steps in prop::collection::vec((0_u64..60, 0_u8..40), 1..400),
         ) {
             let rate = law(count, period, burst);
-            let mut local = Local::new(seed, 2, true);
+            let mut local = Local::of(seed, 2);
             let mut now = NOW;
             let mut passed = vec![Vec::new(); 40];
             for (step, key) in steps {
