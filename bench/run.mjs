@@ -22,7 +22,8 @@ const say = (text) => console.error(`bench: ${text}`);
 
 async function main() {
   if (process.platform !== "linux") throw new Trouble("CPU time is read from /proc: this needs Linux");
-  const groups = { identity: CASES.filter(({ group }) => group === "identity").map(({ name }) => name) };
+  const grouped = (of) => CASES.filter(({ group }) => group === of).map(({ name }) => name);
+  const groups = { identity: grouped("identity"), leases: grouped("leases") };
   const settings = readSettings(CASES.map((entry) => entry.name), SYSTEMS.map((system) => system.name), groups);
   const folder = mkdtempSync(join(tmpdir(), "turnpike-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -75,7 +76,7 @@ async function main() {
   function requestOf(entry, contender) {
     const token = tokens.get(contender.repeated ?? contender.consumer);
     const ask = gateways.get(contender.system).request(entry.kind, { model: MODEL, token });
-    const request = { ...ask, kind: entry.kind, paced: entry.paced, usage: entry.usage, method: entry.method, body: entry.body(ask.model) };
+    const request = { ...ask, kind: entry.kind, paced: entry.paced, counts: entry.counts, usage: entry.usage, method: entry.method, body: entry.body(ask.model) };
     if (contender.ring === undefined) return request;
     const { authorization, ...headers } = ask.headers;
     return { ...request, headers, ring: join(folder, ringName(contender.ring)), refused: entry.refused };

@@ -6,6 +6,23 @@ import { FIRST_TOKEN, MODEL, PETS, TOKENS, chatBody, longChatBody } from "./payl
 const STREAM = { stream: true };
 const STREAM_WITH_USAGE = { stream: true, stream_options: { include_usage: true } };
 
+// How requests of one consumer come whose isolates take portions: so many a second, at once, over so many isolates.
+const LOADS = [
+  { pace: 10, burst: 1, isolates: 1 },
+  { pace: 100, burst: 1, isolates: 1 },
+  { pace: 1000, burst: 1, isolates: 1 },
+  { pace: 100, burst: 16, isolates: 1 },
+  { pace: 100, burst: 1, isolates: 8 },
+  { pace: 1000, burst: 1, isolates: 8 },
+  { pace: 100, burst: 16, isolates: 8 },
+];
+const leases = ({ pace, burst, isolates }) => ({
+  name: `leases-${pace}-${burst}-${isolates}`, group: "leases", kind: "api", paced: { pace, burst, isolates }, counts: true,
+  title: `(g) API call under a leased limit, ${pace} a second ${burst > 1 ? `in bursts of ${burst}` : "one by one"}, ` +
+    (isolates > 1 ? `over ${isolates} isolates` : "in one isolate"),
+  method: "GET", body: () => null, right: (text) => text === PETS,
+});
+
 export const CASES = [
   { name: "api", title: "(a) API call", kind: "api", method: "GET", body: () => null, right: (text) => text === PETS },
   { name: "chat", title: "(b) chat, 0.3 KB", kind: "chat", method: "POST", body: (model) => chatBody(model), right: isCompletion },
@@ -14,8 +31,9 @@ export const CASES = [
     method: "POST", body: (model) => chatBody(model, STREAM_WITH_USAGE) },
   { name: "stream", title: "(c) stream of 200 chunks, usage not asked for", kind: "stream", usage: false,
     method: "POST", body: (model) => chatBody(model, STREAM) },
-  { name: "paced", title: "(f) API call, so many a second whatever is answered", kind: "api", paced: true, method: "GET", body: () => null,
+  { name: "paced", title: "(f) API call, so many a second whatever is answered", kind: "api", paced: {}, method: "GET", body: () => null,
     right: (text) => text === PETS },
+  ...LOADS.map(leases),
   // The floor of these rows answers what the upstream does, the object what it decided.
   { name: "object", title: "(d) one object of the limiter, asked directly", kind: "api", method: "GET", body: () => null,
     right: (text) => text === "admitted" || text === PETS },
@@ -27,7 +45,7 @@ export const CASES = [
 
 // One line of the table: a system, perhaps with the token of a certain consumer, and its cases.
 export const CONTENDERS = [
-  { label: "bare", system: "bare", cases: CASES.map((entry) => entry.name) },
+  { label: "bare", system: "bare", cases: CASES.filter(({ counts }) => !counts).map(({ name }) => name) },
   // The same duties towards the platform as Turnpike's, and no decision.
   { label: "floor", system: "floor", cases: ["api", "paced", "chat", "chat-19k"] },
   { label: "turnpike, no limit", system: "turnpike", consumer: "bench-none", cases: ["api", "paced"] },
@@ -36,6 +54,8 @@ export const CONTENDERS = [
   { label: "turnpike, exact limit", system: "turnpike", consumer: "bench-exact", cases: ["api", "paced"] },
   { label: "turnpike, exact, written", system: "turnpike", consumer: "bench-written", cases: ["api", "paced"] },
   { label: "turnpike, exact, 8 objects", system: "turnpike", consumer: "bench-split", cases: ["api", "paced"] },
+  { label: "turnpike, leased limit", system: "portions", consumer: "bench-leased",
+    cases: CASES.filter(({ counts }) => counts).map(({ name }) => name) },
   { label: "object, in memory", system: "object", consumer: "bench-exact", cases: ["object"] },
   { label: "object, written", system: "object", consumer: "bench-written", cases: ["object"] },
   { label: "turnpike", system: "turnpike", consumer: "bench-local", cases: ["chat", "chat-19k", "stream-usage", "stream"] },

@@ -32,6 +32,8 @@ async function runWrk(request, { wrk, seconds, connections, folder }) {
 
 // `pid` is null when there is no gateway, as when the upstream is asked directly.
 export async function measure(request, pid, conditions) {
+  const calls = async () => (request.counts ? (await fetch(new URL("/__calls", request.url))).json() : 0);
+  await calls();
   const before = pid === null ? null : readCpu(pid);
   const client = request.kind === "stream" ? runStreams : request.paced ? runPaced : runWrk;
   const seen = await client(request, conditions);
@@ -39,6 +41,7 @@ export async function measure(request, pid, conditions) {
   const { requests, seconds, p50_ms, p99_ms, ttfb_ms, ttft_ms, faults } = seen;
   if (requests === 0) faults.push("nothing was answered");
   return {
+    ...(request.counts ? { round_trips: (await calls()) * 1000 / requests } : {}),
     rps: requests / seconds,
     cpu_us: cpu / requests,
     p50_ms, p99_ms,

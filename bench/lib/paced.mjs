@@ -7,11 +7,11 @@ import { percentile } from "./streams.mjs";
 
 const LONGEST_MS = 10_000;
 
-function once(ask, agent) {
+function once(ask, headers, agent) {
   return new Promise((resolve) => {
     const sent = performance.now();
     const end = (fault) => resolve({ ms: performance.now() - sent, fault });
-    const request = send(ask.url, { method: ask.method, headers: ask.headers, agent, timeout: LONGEST_MS }, (response) => {
+    const request = send(ask.url, { method: ask.method, headers, agent, timeout: LONGEST_MS }, (response) => {
       response.on("error", (error) => end(error.message));
       response.on("end", () => end(response.statusCode === 200 ? null : `status ${response.statusCode}`));
       response.resume();
@@ -22,14 +22,17 @@ function once(ask, agent) {
   });
 }
 
-export async function runPaced(ask, { seconds, pace }) {
+// In bursts, so many are sent at once and so much seldomer; over several isolates, each is sent to the next one.
+export async function runPaced(ask, { seconds, pace: usual }) {
+  const { pace = usual, burst = 1, isolates = 1 } = ask.paced;
   const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
   const began = performance.now();
   const sent = [];
   for (let i = 0; i < seconds * pace; i++) {
-    const early = began + (i * 1000) / pace - performance.now();
+    const early = began + ((i - (i % burst)) * 1000) / pace - performance.now();
     if (early > 0) await sleep(early);
-    sent.push(once(ask, agent));
+    const headers = isolates > 1 ? { ...ask.headers, "x-bench-isolate": String(i % isolates) } : ask.headers;
+    sent.push(once(ask, headers, agent));
   }
   const seen = await Promise.all(sent);
   const took = (performance.now() - began) / 1000;

@@ -2,7 +2,7 @@
 
 import { ROUNDS_FOR_A_VERDICT } from "./settings.mjs";
 
-const FIGURES = ["rps", "cpu_us", "p50_ms", "p99_ms", "ttfb_ms", "ttft_ms"];
+const FIGURES = ["rps", "cpu_us", "p50_ms", "p99_ms", "ttfb_ms", "ttft_ms", "round_trips"];
 
 function median(values) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
@@ -79,7 +79,7 @@ const show = (value, digits) => (value === null || value === undefined ? "-" : v
 
 export function printReport({ rows, goals, conditions, versions }, cases) {
   const out = [];
-  const heads = ["", "req/s", "CPU us", "p50 ms", "p99 ms", "added ms", "1st chunk ms", "req/s ratio", "CPU ratio", "1st ratio"];
+  const heads = ["", "req/s", "CPU us", "p50 ms", "p99 ms", "added ms", "1st chunk ms", "req/s ratio", "CPU ratio", "1st ratio", "calls/1000"];
   const cells = [];
   for (const entry of cases) {
     const mine = rows.filter((row) => row.case === entry.name);
@@ -89,7 +89,7 @@ export function printReport({ rows, goals, conditions, versions }, cases) {
       cells.push([
         `  ${row.system}${row.faults.length > 0 ? " !" : ""}`,
         show(row.rps, row.rps < 100 ? 1 : 0), show(row.cpu_us, 0), show(row.p50_ms, 2), show(row.p99_ms, 2), show(row.added_ms, 2),
-        show(row.ttfb_ms, 2), show(row.ratio_rps, 2), show(row.ratio_cpu, 2), show(row.ratio_ttfb, 2),
+        show(row.ttfb_ms, 2), show(row.ratio_rps, 2), show(row.ratio_cpu, 2), show(row.ratio_ttfb, 2), show(row.round_trips, 1),
       ]);
     }
   }

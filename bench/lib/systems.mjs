@@ -80,22 +80,28 @@ export const turnpike = {
   request: workerRequest,
 };
 
-// The object of Turnpike's limiter alone.
-export const object = {
-  name: "object",
+// Turnpike's modules behind another entry.
+const entered = (name) => ({
+  name,
   ports: ["plain", "stream"],
   async prepare({ folder }) {
-    cpSync(join(BENCH, "object.js"), join(folder, "object.js"));
-    this.modules = [{ name: "object.js", kind: "esModule", file: "object.js" }, ...(await turnpikeModules(folder))];
+    const file = `${name}.js`;
+    cpSync(join(BENCH, file), join(folder, file));
+    this.modules = [{ name: file, kind: "esModule", file }, ...(await turnpikeModules(folder))];
   },
   async start({ workerd, folder, ports, upstreams }) {
     return startWorker({
-      name: "object", modules: this.modules, bindings: secrets(), workerd, folder, ports, upstreams,
+      name, modules: this.modules, bindings: secrets(), workerd, folder, ports, upstreams,
       object: { binding: "METER", className: "Meter", storage: objectStorage(folder) },
     });
   },
   request: workerRequest,
-};
+});
+
+// The object of Turnpike's limiter alone.
+export const object = entered("object");
+// Several isolates, whose calls of objects are counted.
+export const portions = entered("portions");
 
 export const portkey = {
   name: "portkey",
@@ -159,4 +165,4 @@ ${model("fast", upstreams.plain)}${model("fast-stream", upstreams.stream)}litell
   }),
 };
 
-export const SYSTEMS = [bare, floor, portkey, litellm, turnpike, object];
+export const SYSTEMS = [bare, floor, portkey, litellm, turnpike, object, portions];
