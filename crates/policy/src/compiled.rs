@@ -423,6 +423,40 @@ pub struct Price {
     pub cached_input: u64,
     /// Of the input that was written to the provider's cache.
     pub cache_write: u64,
+    /// What they cost instead in a call that reads many.
+    pub long: Option<LongPrice>,
+}
+
+/// What the tokens of a call cost that reads more than so many, each in nano-USD for a million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongPrice {
+    /// How many tokens of input a call reads that still costs the usual price.
+    pub over: u64,
+    /// As [`Price::input`].
+    pub input: u64,
+    /// As [`Price::output`].
+    pub output: u64,
+    /// As [`Price::cached_input`].
+    pub cached_input: u64,
+    /// As [`Price::cache_write`].
+    pub cache_write: u64,
+}
+
+impl Price {
+    /// What a call costs that reads so many tokens.
+    #[must_use]
+    pub fn reading(&self, tokens: u64) -> Self {
+        match self.long {
+            Some(long) if tokens > long.over => Self {
+                input: long.input,
+                output: long.output,
+                cached_input: long.cached_input,
+                cache_write: long.cache_write,
+                long: None,
+            },
+            _ => *self,
+        }
+    }
 }
 
 /// A rate with its burst.

@@ -262,13 +262,19 @@ fn price(price: Option<&Price>) -> String {
         || "none".to_owned(),
         |price| {
             let usd = words::usd;
-            format!(
-                "{}/{}/{}/{} USD",
-                usd(price.input),
-                usd(price.cached_input),
-                usd(price.cache_write),
-                usd(price.output)
-            )
+            let said = |price: Price| {
+                format!(
+                    "{}/{}/{}/{} USD",
+                    usd(price.input),
+                    usd(price.cached_input),
+                    usd(price.cache_write),
+                    usd(price.output)
+                )
+            };
+            let long = price.long.map_or_else(String::new, |long| {
+                format!(", over {} tokens {}", long.over, said(price.reading(u64::MAX)))
+            });
+            said(*price) + &long
         },
     )
 }

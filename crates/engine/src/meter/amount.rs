@@ -49,10 +49,16 @@ pub fn at_most(bound: Bound, unit: Unit, price: Option<&Price>) -> u64 {
         written: 0,
         output: bound.output.unwrap_or(u64::MAX),
     };
-    // Whichever price of input is the highest one.
-    let dear = price.map(|price| Price {
-        input: price.input.max(price.cached_input).max(price.cache_write),
-        ..*price
+    // Whichever price of input is the highest one, and of those that a call of so many or less may cost.
+    let dear = price.map(|price| {
+        let long = price.reading(bound.input);
+        let highest = |price: &Price| price.input.max(price.cached_input).max(price.cache_write);
+        Price {
+            input: highest(price).max(highest(&long)),
+            output: price.output.max(long.output),
+            long: None,
+            ..*price
+        }
     });
     used(tokens, unit, dear.as_ref())
 }
@@ -70,6 +76,7 @@ pub fn used(tokens: Tokens, unit: Unit, price: Option<&Price>) -> u64 {
         // Not of tokens: see `account::first`.
         Unit::Bytes => 0,
         Unit::NanoUsd => price.map_or(0, |price| {
+            let price = price.reading(read);
             let part = |count: u64, price: u64| u128::from(count) * u128::from(price);
             let millionths = part(tokens.input, price.input)
                 .saturating_add(part(tokens.cached, price.cached_input))
@@ -82,6 +89,8 @@ pub fn used(tokens: Tokens, unit: Unit, price: Option<&Price>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use turnpike_policy::LongPrice;
+
     use super::*;
 
     const PRICE: Price = Price {
@@ -89,6 +98,18 @@ mod tests {
         output: 10_000_000_000,
         cached_input: 125_000_000,
         cache_write: 1_500_000_000,
+        long: None,
+    };
+    /// The same, and twice that in calls that read more than a hundred.
+    const LONG: Price = Price {
+        long: Some(LongPrice {
+            over: 100,
+            input: 2_500_000_000,
+            output: 20_000_000_000,
+            cached_input: 250_000_000,
+            cache_write: 3_000_000_000,
+        }),
+        ..PRICE
     };
 
     fn usage(prompt: u64, completion: u64, cached: u64) -> Settlement {
@@ -156,6 +177,7 @@ mod tests {
             output: 1,
             cached_input: 1,
             cache_write: 1,
+            long: None,
         };
         assert_eq!(settled(usage(1, 1, 0), Unit::NanoUsd, Some(&cheap)), 1);
         assert_eq!(
@@ -164,17 +186,61 @@ mod tests {
         );
     }
 
+    /// All tokens of a call that reads more than `over` cost more, those up to it too.
+    #[test]
+    fn a_long_call_is_dearer_as_a_whole() {
+        for (prompt, completion, cached, expected) in [
+            (100, 50, 40, 580_000),
+            // 61 * 2500 + 40 * 250 + 50 * 20000
+            (101, 50, 40, 1_162_500),
+        ] {
+            let usage = usage(prompt, completion, cached);
+            assert_eq!(settled(usage, Unit::NanoUsd, Some(&LONG)), expected);
+            assert_eq!(settled(usage, Unit::Tokens, Some(&LONG)), prompt + completion);
+        }
+        for (input, expected) in [(100, 650_000), (101, 101 * 3_000 + 50 * 20_000)] {
+            let bound = Bound {
+                input,
+                output: Some(50),
+            };
+            assert_eq!(at_most(bound, Unit::NanoUsd, Some(&LONG)), expected);
+        }
+    }
+
     #[test]
     fn a_bound_covers_whatever_is_counted_within_it() {
         let dear_cache = Price {
             cached_input: 9_000_000_000,
             ..PRICE
         };
-        for price in [PRICE, dear_cache] {
-            for (prompt, completion, cached) in [(0, 0, 0), (100, 50, 0), (100, 50, 100), (99, 1, 7)] {
+        // Of which short calls are the dear ones.
+        let cheap_long = Price {
+            long: Some(LongPrice {
+                over: 99,
+                input: 1,
+                output: 1,
+                cached_input: 1,
+                cache_write: 1,
+            }),
+            ..PRICE
+        };
+        for (price, input) in [
+            (PRICE, 100),
+            (dear_cache, 100),
+            (LONG, 100),
+            (LONG, 101),
+            (cheap_long, 101),
+        ] {
+            for (prompt, completion, cached) in [
+                (0, 0, 0),
+                (input, 50, 0),
+                (input, 50, input),
+                (99, 1, 7),
+                (99, 50, 0),
+            ] {
                 for unit in [Unit::Tokens, Unit::InputTokens, Unit::OutputTokens, Unit::NanoUsd] {
                     let bound = Bound {
-                        input: 100,
+                        input,
                         output: Some(50),
                     };
                     let most = at_most(bound, unit, Some(&price));

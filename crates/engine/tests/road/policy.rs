@@ -251,6 +251,7 @@ fn priced(provider: u32, model: &str, input: u64, output: u64) -> Target {
             output: output * DOLLAR,
             cached_input: input * DOLLAR / 10,
             cache_write: input * DOLLAR,
+            long: None,
         }),
         ..target(provider, model, 1)
     }

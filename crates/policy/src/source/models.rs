@@ -13,7 +13,7 @@ use super::scalars::{Duration, Name, Number, Size, Text, TokenPrice};
 use super::secrets::quote;
 use super::templates::With;
 use super::yaml::{Node, Value};
-use crate::{Commit, Lifecycle, Millis, Price, Reason, Retry, State, Target, Timeouts};
+use crate::{Commit, Lifecycle, LongPrice, Millis, Price, Reason, Retry, State, Target, Timeouts};
 
 record! {
     /// A model as clients name it, and how it is routed.
@@ -77,6 +77,24 @@ record! {
         cached_input: optional TokenPrice,
         /// Of input that the provider wrote to its cache, where it bills that dearer; left out: as other input.
         cache_write: optional TokenPrice,
+        /// What all of them cost instead in a call that reads many, where the provider bills that dearer.
+        long: optional LongPriceFields,
+    }
+}
+
+record! {
+    /// What the tokens of a call cost that reads more of them than so many.
+    LongPriceFields = "long price" {
+        /// How many tokens of input a call reads that still costs the usual price.
+        over: required Number<1, 1_000_000_000>,
+        /// Of input.
+        input: required TokenPrice,
+        /// Of output, reasoning included.
+        output: required TokenPrice,
+        /// Of input that the provider read from its cache; left out: as other input.
+        cached_input: optional TokenPrice,
+        /// Of input that the provider wrote to its cache, where it bills that dearer; left out: as other input.
+        cache_write: optional TokenPrice,
     }
 }
 
@@ -84,6 +102,20 @@ impl PriceFields {
     fn compile(&self) -> Option<Price> {
         let input = self.input.as_ref()?.0;
         Some(Price {
+            input,
+            output: self.output.as_ref()?.0,
+            cached_input: self.cached_input.as_ref().map_or(input, |price| price.0),
+            cache_write: self.cache_write.as_ref().map_or(input, |price| price.0),
+            long: self.long.as_ref().and_then(|long| long.compile()),
+        })
+    }
+}
+
+impl LongPriceFields {
+    fn compile(&self) -> Option<LongPrice> {
+        let input = self.input.as_ref()?.0;
+        Some(LongPrice {
+            over: self.over.as_ref()?.0.into(),
             input,
             output: self.output.as_ref()?.0,
             cached_input: self.cached_input.as_ref().map_or(input, |price| price.0),

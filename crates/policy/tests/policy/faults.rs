@@ -242,6 +242,7 @@ const CASES: &[Case] = &[
     case!("plans/gold.yaml" = "plan: gold\nlimits: [{ rate: 1/s }, { rate: 2/s }, { rate: 3/s }, { rate: 4/s }, { rate: 5/s }, { rate: 6/s }, { rate: 7/s }, { rate: 8/s }, { rate: 9/s }, { rate: 10/s }, { rate: 11/s }, { rate: 12/s }, { rate: 13/s }, { rate: 14/s }, { rate: 15/s }, { rate: 16/s }, { rate: 17/s }]"; "plans/gold.yaml:2:"),
     case!("plans/gold.yaml": "rate: 10/s" => "spend: 5 EUR/day"; "plans/gold.yaml:3:12: error[P0205]"),
     case!("models/chat.yaml": "to: openai/gpt" => "{ to: openai/gpt, price: { input: 1 USD/Mtok } }"; "models/chat.yaml:4:"),
+    case!("models/chat.yaml": "to: openai/gpt" => "{ to: openai/gpt, price: { input: 1 USD/Mtok, output: 1 USD/Mtok, long: { over: 200_000, input: 2 USD/Mtok } } }"; "models/chat.yaml:4:"),
 
     // What is kept with every request.
     case!("plans/gold.yaml": "rate: 10/s" => "rate: 10/s\n  - { rate: 10/s, id: l0, subject: [consumer, { claim: c0a }, { claim: c0b }, { claim: c0c }] }\n  - { rate: 10/s, id: l1, subject: [consumer, { claim: c1a }, { claim: c1b }, { claim: c1c }] }\n  - { rate: 10/s, id: l2, subject: [consumer, { claim: c2a }, { claim: c2b }, { claim: c2c }] }\n  - { rate: 10/s, id: l3, subject: [consumer, { claim: c3a }, { claim: c3b }, { claim: c3c }] }\n  - { rate: 10/s, id: l4, subject: [consumer, { claim: c4a }, { claim: c4b }, { claim: c4c }] }\n  - { rate: 10/s, id: l5, subject: [consumer, { claim: c5a }, { claim: c5b }, { claim: c5c }] }"; "gateway.yaml:1:1: error[P0206]: the tree looks at 18 claims, more than 16"),

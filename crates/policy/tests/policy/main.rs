@@ -33,6 +33,7 @@ mod inherited;
 mod mutations;
 #[cfg(test)]
 mod overlays;
+mod prices;
 #[cfg(test)]
 mod relations;
 #[cfg(test)]
