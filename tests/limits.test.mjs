@@ -76,6 +76,22 @@ describe("with the clock held", () => {
     assert.deepEqual([left["shared:quota-day"], left["shared:rate-60s-address"]], [0, 40]);
   });
 
+  test("a caller that changes its address inside its network, or how it is written, is one caller", async () => {
+    await gateway.clock(nextDay());
+    const from = (addresses) => Promise.all(addresses.map(async (address) => {
+      const [answer] = await send(gateway, "shared", 1, { init: { headers: { "cf-connecting-ip": address } } });
+      return answer;
+    }));
+    const network = Array.from({ length: 60 }, (_, i) => `2001:db8:7:8:${i.toString(16)}::${(i * 977).toString(16)}`);
+    assert.equal(passed(await from(network)), 40, "40 a minute for each address, and a network of 64 bits is one");
+    assert.equal(passed(await from(["2001:0DB8:0007:0008::1", "2001:db8:7:8::192.0.2.1"])), 0);
+    const written = ["192.0.2.7", "::ffff:192.0.2.7", "::FFFF:c000:207"];
+    assert.equal(passed(await from(Array.from({ length: 30 }, (_, i) => written[i % 3]))), 30);
+    const [{ body }] = await send(gateway, "shared", 1, { path: "/_turnpike/limits", init: { headers: { "cf-connecting-ip": "192.0.2.7" } } });
+    const left = Object.fromEntries(body.limits.map(({ name, remaining }) => [name, remaining]));
+    assert.deepEqual([left["shared:quota-day"], left["shared:rate-60s-address"]], [0, 10]);
+  });
+
   test("a limit in the shadow is in the log, and holds nobody back", async () => {
     await gateway.clock(nextDay());
     const answers = await send(gateway, "shared", 8);
