@@ -40,7 +40,7 @@ test: ## Run every test, natively, in Wasm and end to end, and check the size
 test-native: ## Only the tests that need no Wasm: cargo test --workspace
 	cargo test --workspace
 
-test-books: ## The meter against its books, 3,000,000 operations (cargo test runs 150,000)
+test-books: ## The meter against its books, 4,000,000 operations (cargo test runs 200,000)
 	BOOKS=$${BOOKS:-1000000} cargo test --package turnpike-engine --profile cli --test books -- --nocapture
 
 test-policies: ## Only the tests of the policies (policies/tests), as `turnpike test` runs them

@@ -294,8 +294,10 @@ struct Told {
 
 /// Whom to tell what was used.
 fn settle(reader: &mut Reader<'_>, told: &mut Told) -> Option<()> {
-    if let Some(object) = reader.optional_text()?.map(str::to_owned) {
+    while let Some(object) = reader.optional_text()?.map(str::to_owned) {
         told.settle = Some((object, reader.bytes()?.to_vec()));
+        // Whether a place goes back with it.
+        reader.flag()?;
     }
     Some(())
 }
