@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use turnpike_policy::source::folder;
 use turnpike_policy::{Api, Consumer, Model, Operation};
 
 use crate::outline::{Kind, Node, outline};
@@ -23,6 +24,8 @@ pub(crate) struct Lines {
 }
 
 struct File {
+    /// The folder of the policies, as the bundle names it.
+    folder: String,
     /// Below the folder of the policies.
     name: String,
     text: String,
@@ -216,7 +219,13 @@ impl Lines {
             let text = fs::read_to_string(self.root.join(name)).ok()?;
             let node = outline(&text)?;
             let name = name.to_owned();
-            Some(Rc::new(File { name, text, node }))
+            let folder = folder(&self.root);
+            Some(Rc::new(File {
+                folder,
+                name,
+                text,
+                node,
+            }))
         });
         read.clone()
     }
@@ -234,7 +243,12 @@ impl File {
     /// Where a node begins, as the bundle names places.
     fn line(&self, node: &Node) -> String {
         let before = self.text.get(..node.bytes.start).unwrap_or_default();
-        format!("policies/{}:{}", self.name, before.matches('\n').count() + 1)
+        format!(
+            "{}/{}:{}",
+            self.folder,
+            self.name,
+            before.matches('\n').count() + 1
+        )
     }
 
     fn field(&self, path: &[&str]) -> Option<String> {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
-use turnpike_policy::source::{Diagnostic, RULES};
+use turnpike_policy::source::{Diagnostic, RULES, folder};
 use turnpike_policy::{Compiled, Handler, ProviderKind};
 
 use crate::effective::{self, Fact};
@@ -237,7 +237,7 @@ impl Record<'_> {
         let root = self.root.to_string_lossy();
         let root = root.strip_prefix("./").unwrap_or(&root).trim_end_matches('/');
         let below = file.strip_prefix(root).unwrap_or(file);
-        format!("policies/{}:{line}", below.trim_start_matches('/'))
+        format!("{}/{}:{line}", folder(self.root), below.trim_start_matches('/'))
     }
 
     fn since(&self, origin: &str) -> Option<Commit> {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use turnpike_policy::source::folder;
+
 use crate::lines::holds;
 use crate::outline::{Kind, Node, outline};
 
@@ -30,7 +32,8 @@ pub(super) fn written(root: &Path, environment: &str) -> (Vec<Exception>, Vec<(S
     };
     let origin = |node: &Node| {
         let before = text.get(..node.bytes.start).unwrap_or_default();
-        format!("policies/{name}:{}", before.matches('\n').count() + 1)
+        let folder = folder(root);
+        format!("{folder}/{name}:{}", before.matches('\n').count() + 1)
     };
     let mut exceptions = Vec::new();
     if let Some(Kind::List { items, .. }) = field(&node, "exceptions").map(|list| &list.kind) {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value as Json;
-use turnpike_policy::source::{RULES, Severity, parse_date};
+use turnpike_policy::source::{RULES, Severity, folder as top, parse_date};
 
 use super::change::{Changes, Class};
 use super::side::Side;
@@ -170,6 +170,7 @@ fn rank(level: &str) -> u8 {
 /// All that governs a tree in an environment, by name.
 fn facts(root: &Path, environment: &str) -> BTreeMap<String, Fact> {
     let mut facts = BTreeMap::new();
+    let top = top(root);
     for (folder, what, means) in [
         ("templates", "the template", Means::Template),
         ("governance", "the rule", Means::Demand),
@@ -182,7 +183,7 @@ fn facts(root: &Path, environment: &str) -> BTreeMap<String, Fact> {
             let text = fs::read_to_string(&path).unwrap_or_default();
             // What it says, whatever it looks like; of what cannot be read, how it looks.
             let says = serde_saphyr::from_str::<Json>(&text).map_or(text, |says| says.to_string());
-            let origin = format!("policies/{folder}/{}:1", entry.file_name().to_string_lossy());
+            let origin = format!("{top}/{folder}/{}:1", entry.file_name().to_string_lossy());
             facts.insert(format!("{what} `{name}`"), Fact { says, means, origin });
         }
     }
@@ -195,7 +196,7 @@ fn facts(root: &Path, environment: &str) -> BTreeMap<String, Fact> {
     {
         let origin = |node: &Node| {
             let before = text.get(..node.bytes.start).unwrap_or_default();
-            format!("policies/{name}:{}", before.matches('\n').count() + 1)
+            format!("{top}/{name}:{}", before.matches('\n').count() + 1)
         };
         of_gateway(&node, environment, &origin, &mut facts);
     }

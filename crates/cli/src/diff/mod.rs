@@ -17,6 +17,8 @@ mod schema;
 mod shown;
 mod side;
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use change::{Changes, Class};
@@ -171,7 +173,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             );
         }
     }
-    let all = changes.finish();
+    let mut all = changes.finish();
+    // As paths from here, where the folder lies here: bundles know no more than its name.
+    let here = arguments
+        .new
+        .as_ref()
+        .map(PathBuf::from)
+        .filter(|new| new.is_dir());
+    if let Some(here) = here.or_else(|| arguments.policies.root().ok()) {
+        for change in all.iter_mut().filter(|change| !change.origin.is_empty()) {
+            change.origin = tree::place(&here, &change.origin);
+        }
+    }
     let names = (old.name.as_str(), new.name.as_str());
     match arguments.format {
         Format::Text => say::out(&shown::text(&all, names, &environments))?,

@@ -341,6 +341,56 @@ fn what_a_parameter_of_a_path_is_called_breaks_nobody() {
     assert!(!out.contains("breaking"), "{out}");
 }
 
+/// Wherever the policies lie, and whatever their folder is called, an annotation names the file from here.
+#[test]
+fn places_are_paths_from_here() {
+    let tree = Tree::new();
+    let here = tree.folder.path();
+    copy(&tree.path(""), &here.join("old"));
+    copy(&tree.path(""), &here.join("infra/gate"));
+    let changed = |file: &str, from: &str, to: &str| {
+        let path = here.join("infra/gate").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        fs::write(&path, text.replace(from, to)).unwrap();
+    };
+    changed("plans/gold.yaml", "burst: 50", "burst: 60");
+    changed(
+        "gateway.yaml",
+        "algorithms: [RS256]",
+        "algorithms: [RS256, ES256]",
+    );
+    changed(
+        "gateway.yaml",
+        "dev: { mocks",
+        "dev: { http_upstreams: allowed, mocks",
+    );
+    let out = tree.good(&["diff", "old", "--policies", "infra/gate", "--format", "github"]);
+    for place in [
+        "file=infra/gate/plans/gold.yaml,line=3,",
+        "file=infra/gate/gateway.yaml,line=7,",
+        "file=infra/gate/gateway.yaml,line=19,",
+    ] {
+        assert!(out.contains(place), "{place}\n{out}");
+    }
+    assert_eq!(
+        out.matches("file=").count(),
+        out.matches("file=infra/gate/").count(),
+        "{out}"
+    );
+    // Named otherwise than `policies`, every line is named as the bundle names it.
+    let out = tree.good(&[
+        "show",
+        "effective",
+        "pets/v1#listPets",
+        "--policies",
+        "infra/gate",
+    ]);
+    assert!(!out.contains("[policies/") && out.contains("[gate/"), "{out}");
+    let out = tree.good(&["show", "compliance", "--policies", "infra/gate"]);
+    assert!(!out.contains("policies/") && out.contains("gate/"), "{out}");
+}
+
 /// Each change is told at the line that a reviewer sees changed.
 #[test]
 fn a_change_is_told_at_its_own_line() {

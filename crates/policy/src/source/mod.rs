@@ -219,7 +219,7 @@ pub fn show_instant(at: Timestamp) -> String {
 
 /// The name of the tree's folder, which origins in the bundle begin with: the same wherever the tree
 /// lies.
-fn folder(root: &Path) -> String {
+pub fn folder(root: &Path) -> String {
     let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_else(|| "policies".to_owned())
 }
