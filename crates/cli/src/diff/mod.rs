@@ -87,17 +87,8 @@ fn hash(compiled: &Compiled) -> Option<[u8; 32]> {
     Bundle::hash(compiled).ok()
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let root = arguments.policies.root();
-    let now = match &arguments.as_of {
-        Some(date) => date.at,
-        None => tree::now()?,
-    };
-    let old = Side::open(&arguments.old, root.as_deref().ok())?;
-    let new = match &arguments.new {
-        Some(new) => Side::open(new, root.as_deref().ok())?,
-        None => Side::folder(root?),
-    };
+/// Which environments are compared: the one that was asked for, else those that there are on both sides, or on one.
+fn environments(arguments: &Arguments, old: &Side, new: &Side) -> Result<Vec<String>, Failure> {
     let mut environments = match &arguments.env {
         Some(name) => vec![name.clone()],
         None => new.environments(),
@@ -122,6 +113,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             .collect();
         environments.extend(more);
     }
+    Ok(environments)
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = arguments.policies.root();
+    let now = match &arguments.as_of {
+        Some(date) => date.at,
+        None => tree::now()?,
+    };
+    let old = Side::open(&arguments.old, root.as_deref().ok())?;
+    let new = match &arguments.new {
+        Some(new) => Side::open(new, root.as_deref().ok())?,
+        None => Side::folder(root?),
+    };
+    let environments = environments(arguments, &old, &new)?;
     let mut changes = Changes::default();
     for environment in &environments {
         let is = |side: &Side| side.has(environment);
