@@ -269,7 +269,7 @@ pub fn line(record: &Record<'_>) -> Option<String> {
             ms: attempt.took,
             status: (attempt.status != 0).then_some(attempt.status),
             failed: attempt.failed.map(AttemptFailure::name),
-            usage: usage(attempt.used),
+            usage: usage(attempt.used, false),
         })
         .collect();
     let line = Line {
