@@ -103,7 +103,7 @@ pub enum Phase {
         /// The right that is asked for.
         permit: Permit,
         /// What was asked.
-        asked: Asked,
+        asked: Box<Asked>,
     },
     /// The order of an operator is being read.
     ReadingOrder(identify::Principal),

@@ -155,7 +155,7 @@ impl Engine {
             (Phase::Admitting { permit, asked }, Event::Metered(answer)) => {
                 let asks = asks(&base, at);
                 let admission =
-                    admit::metered(&self.policy, permit, asked, asks, answer, &mut self.memory, now);
+                    admit::metered(&self.policy, permit, *asked, asks, answer, &mut self.memory, now);
                 match admission {
                     Ok(admission) => self.admission(admission, &mut base, at),
                     Err(Unmetered { refusal, accounts }) => {
@@ -476,7 +476,10 @@ impl Engine {
                 ask,
                 permit,
                 asked,
-            } => Ok((Step::Meter { object, ask }, Phase::Admitting { permit, asked })),
+            } => {
+                let asked = Box::new(asked);
+                Ok((Step::Meter { object, ask }, Phase::Admitting { permit, asked }))
+            }
         }
     }
 
