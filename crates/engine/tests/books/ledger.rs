@@ -354,9 +354,8 @@ impl Subject {
         for (name, amount) in &called.question {
             match *name {
                 name if is_rate(name) => {
-                    if !tries {
-                        self.passed[usize::from(name == "slow")].extend((0..called.cost).map(|_| real));
-                    }
+                    let passed = if tries { 0 } else { called.cost };
+                    self.passed[usize::from(name == "slow")].extend((0..passed).map(|_| real));
                 }
                 "places" => hold.places = called.cost,
                 name if is_quota(name) => {

@@ -76,6 +76,19 @@ impl Flight {
             Mode::Try
         }
     }
+
+    /// What it asks at a stop.
+    fn called(&self, place: usize) -> Called {
+        let stop = &self.stops[place];
+        Called {
+            request: self.request.clone(),
+            part: 0,
+            cost: self.cost,
+            mode: self.mode(place),
+            question: stop.question.clone(),
+            lease: stop.lease.filter(|lease| lease.life > 0),
+        }
+    }
 }
 
 /// A request that was admitted.
@@ -303,18 +316,6 @@ impl World {
         }
     }
 
-    fn called(&self, flight: &Flight, place: usize) -> Called {
-        let stop = &flight.stops[place];
-        Called {
-            request: flight.request.clone(),
-            part: 0,
-            cost: flight.cost,
-            mode: flight.mode(place),
-            question: stop.question.clone(),
-            lease: stop.lease.filter(|lease| lease.life > 0),
-        }
-    }
-
     fn send(&self, flight: &mut Flight) {
         let clock = self.clock(flight.isolate);
         flight.sent = Some(Sent {
@@ -337,7 +338,7 @@ impl World {
         };
         let decided = sent.answer.is_some();
         if self.now > sent.left + PATIENCE || self.random.one_in(40) {
-            return self.give_up(flight);
+            return self.give_up(&flight);
         }
         // What was decided is asked again, as its answer was lost.
         if decided && !self.random.one_in(12) {
@@ -345,7 +346,7 @@ impl World {
         }
         self.counts.again += u64::from(decided);
         let object = flight.stops[flight.place()].object;
-        let called = self.called(&flight, flight.place());
+        let called = flight.called(flight.place());
         let answer = self.deliver(object, &called);
         if let Some(sent) = &mut flight.sent {
             sent.answer = Some(answer);
@@ -428,18 +429,18 @@ impl World {
     }
 
     /// Nobody waits for the answer any more: the request is refused.
-    fn give_up(&mut self, flight: Flight) {
+    fn give_up(&mut self, flight: &Flight) {
         self.counts.lost += 1;
         if let Some(sent) = &flight.sent {
-            self.grant(&flight, sent.clock, None);
+            self.grant(flight, sent.clock, None);
         }
         let upto = if flight.reserves() {
             flight.place() + 1
         } else {
             flight.stops.len()
         };
-        self.leave_behind(&flight);
-        self.end(&flight, upto);
+        self.leave_behind(flight);
+        self.end(flight, upto);
     }
 
     /// An ask that was sent may still come.
@@ -448,7 +449,7 @@ impl World {
         if let Some(sent) = undecided
             && self.random.one_in(2)
         {
-            let called = self.called(flight, flight.place());
+            let called = flight.called(flight.place());
             self.strays.push(Stray {
                 object: flight.stops[flight.place()].object,
                 called,
@@ -474,7 +475,7 @@ impl World {
             if flight.mode(place) == Mode::Try {
                 self.subjects[object].settle(&flight.request, Vec::new(), self.now);
             } else if place < flight.reserved || flight.sent.is_some() {
-                let called = self.called(flight, place);
+                let called = flight.called(place);
                 self.counts.taken_back += 1;
                 self.subjects[object].take_back(&called, self.now);
                 if self.random.one_in(10) {
