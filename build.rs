@@ -18,7 +18,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use turnpike_policy::source::{self, Options, Severity, development};
-use turnpike_policy::{Bundle, Compiled, Stamp, State};
+use turnpike_policy::{Binding, Bundle, Compiled, DPOP_ALGORITHMS, Stamp, State};
 
 /// The commit of the policies, where Git shall not be asked.
 const COMMIT: &str = "TURNPIKE_COMMIT";
@@ -254,6 +254,17 @@ fn resources(text: &mut String, compiled: &Compiled) -> std::fmt::Result {
     writeln!(
         text,
         "/// Whom clients may ask for a token.\npub const ISSUERS: &[&str] = &{issuers:?};"
+    )?;
+    let public = || compiled.issuers.iter().filter(|issuer| issuer.is_public());
+    let dpop = public().any(|issuer| issuer.dpop != Binding::Refused);
+    let algorithms: Vec<&str> = DPOP_ALGORITHMS.split(' ').filter(|_| dpop).collect();
+    let required = dpop && public().all(|issuer| issuer.dpop == Binding::Required);
+    let certificate = public().any(|issuer| issuer.certificate_bound != Binding::Refused);
+    writeln!(
+        text,
+        "/// How proofs may be signed that bind tokens to a key; whether all tokens are bound so; whether they may be bound to\n\
+         /// a client certificate.\n\
+         pub const BOUND: (&[&str], bool, bool) = (&{algorithms:?}, {required}, {certificate});"
     )
 }
 

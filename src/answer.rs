@@ -203,6 +203,12 @@ struct ProtectedResource<'a> {
     scopes_supported: &'a [&'a str],
     bearer_methods_supported: [&'static str; 1],
     resource_name: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dpop_signing_alg_values_supported: &'a [&'a str],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dpop_bound_access_tokens_required: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
 }
 
 /// Where the metadata of protected resources are (RFC 9728, 3.1).
@@ -219,6 +225,9 @@ pub(crate) struct Resources<'a> {
     /// Title, base path, when it ends, scopes.
     pub(crate) list: &'a [(&'a str, &'a str, Option<u64>, &'a [&'a str])],
     pub(crate) issuers: &'a [&'a str],
+    /// How proofs may be signed that bind tokens to a key (empty: none are), whether all are bound so, and whether
+    /// tokens may be bound to a client certificate.
+    pub(crate) bound: (&'a [&'a str], bool, bool),
 }
 
 impl Resources<'_> {
@@ -236,6 +245,9 @@ impl Resources<'_> {
             scopes_supported: scopes,
             bearer_methods_supported: ["header"],
             resource_name: title,
+            dpop_signing_alg_values_supported: self.bound.0,
+            dpop_bound_access_tokens_required: self.bound.1,
+            tls_client_certificate_bound_access_tokens: self.bound.2,
         };
         Some(Answer {
             status: 200,
@@ -379,6 +391,7 @@ mod tests {
                 ("Pet store v2", "/petstore/v2", None, &["pets:write"]),
             ],
             issuers: &["https://login.acme.dev/"],
+            bound: (&[], false, false),
         };
         let at = |path: &str, now| resources.metadata("https://api.acme.dev", path, now);
         let answer = at("/.well-known/oauth-protected-resource/petstore/v2", 9).expect("there is one");
@@ -399,6 +412,20 @@ mod tests {
         for path in ["/", "/petstore", "/petstore/v2/", "s", "/petstore/v2/pets"] {
             assert_eq!(at(&format!("{RESOURCE}{path}"), 0), None, "{path}");
         }
+        let bound = Resources {
+            bound: (&["ES256", "EdDSA"], true, true),
+            ..resources
+        };
+        let bound = bound
+            .metadata("https://api.acme.dev", RESOURCE, 0)
+            .expect("there is one");
+        let bound = body(&bound);
+        assert_eq!(
+            bound["dpop_signing_alg_values_supported"],
+            json!(["ES256", "EdDSA"])
+        );
+        assert_eq!(bound["dpop_bound_access_tokens_required"], true);
+        assert_eq!(bound["tls_client_certificate_bound_access_tokens"], true);
         let nobody = Resources {
             issuers: &[],
             ..resources

@@ -7,6 +7,11 @@ import { ASK, CREDENTIAL, TELL, WIRE, createWire, room } from "./wire.js";
 // A call of the core that trapped, or that it could not answer.
 export class Fault extends Error {}
 
+// What the platform says of a client's certificate, in the order in which it is handed in.
+const CERTIFICATE = [
+  "certPresented", "certVerified", "certRevoked", "certRFC9440", "certSubjectDNRFC2253", "certIssuerDNRFC2253",
+];
+
 const POOL = 4096;
 const RANDOM = 48;
 
@@ -78,6 +83,7 @@ export function createCore(module, { now, fill, report }) {
         copied: new Set(wire.readTexts()),
         secrets: wire.readTexts(),
         country: wire.readU8() === 1,
+        certificate: wire.readU8() === 1,
       };
       facts.ofBody = facts.head.map((name) => name.startsWith("content-"));
       facts.noted = new Set([...facts.answer, ...facts.copied, "content-encoding"]);
@@ -167,6 +173,8 @@ export function createCore(module, { now, fill, report }) {
       // The platform's word, never a header: a client could send that.
       const country = facts.country ? (request.cf?.country ?? null) : null;
       if (facts.country) size += room(country);
+      const certificate = facts.certificate ? certificateOf(request) : null;
+      if (certificate !== null) for (const word of certificate) size += room(word);
       wire.write(size, ASK.BEGIN);
       wire.ms(now());
       wire.raw(random(RANDOM));
@@ -175,6 +183,7 @@ export function createCore(module, { now, fill, report }) {
       wire.text(url);
       for (const value of values) wire.text(value);
       if (facts.country) wire.text(country);
+      if (certificate !== null) for (const word of certificate) wire.text(word);
       return next();
     },
 
@@ -328,6 +337,12 @@ export function createCore(module, { now, fill, report }) {
       return wire.readMs();
     },
   };
+}
+
+// Those words as they are; null, where there is none.
+function certificateOf({ cf }) {
+  const said = cf?.tlsClientAuth;
+  return CERTIFICATE.map((name) => (typeof said?.[name] === "string" ? said[name] : null));
 }
 
 // Reads what is to be done beside a request: a fetch of keys.

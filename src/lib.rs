@@ -84,6 +84,7 @@ async fn decide(method: &str, url: &Location<'_>, env: &Env, id: &str) -> Answer
             let resources = Resources {
                 list: facts::RESOURCES,
                 issuers: facts::ISSUERS,
+                bound: facts::BOUND,
             };
             let found = resources.metadata(url.origin, url.path, Date::now().as_millis());
             found.unwrap_or_else(|| answer::problem(Problem::NotFound, id, &[]))

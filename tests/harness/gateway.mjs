@@ -13,6 +13,7 @@
 //   });
 //   gateway.url                    // http://127.0.0.1:PORT, without a trailing slash
 //   gateway.fetch(path, init)      // Node's fetch under that URL
+//   gateway.fetchAs(cf, path, init)  // the same, of a client of whom the platform says `cf`; not over HTTP
 //   gateway.logs                   // what the Worker logged: parsed JSON lines, or { text }
 //   gateway.line(requestId)        // waits for the log line of one request (x-request-id)
 //   gateway.clock(ms)              // holds the clock at `ms`, or frees it: only with entry-held-clock.js
@@ -159,6 +160,7 @@ export async function startGateway({
     logs,
     line,
     fetch: (path, init = {}) => fetch(url + path, { redirect: "manual", ...init }),
+    fetchAs: (as, path, init = {}) => runtime.dispatchFetch(url + path, { redirect: "manual", cf: as, ...init }),
     async clock(ms) {
       const answer = await fetch(`${url}/__clock${ms === undefined ? "" : `?ms=${ms}`}`);
       if (answer.status !== 204) throw new Error("this gateway's clock cannot be held: use entry-held-clock.js");

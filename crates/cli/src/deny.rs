@@ -17,6 +17,8 @@ pub(crate) const PATH: &str = "/_turnpike/denials";
 pub(crate) enum Deny {
     /// An API key, by its id: of `tpk_<id>_<secret>`, the `<id>`
     Key(What),
+    /// A client certificate, by what the policies name: its `spki_sha256`, or its `subject`
+    Certificate(What),
     /// A subject (`sub`) of an issuer's tokens
     Subject(Subject),
     /// A consumer, by its name
@@ -132,6 +134,7 @@ fn until(written: &str) -> Result<Until, String> {
 pub(crate) fn run(what: &Deny) -> Result<(), Failure> {
     match what {
         Deny::Key(what) => deny("key", &what.value, None, &what.order),
+        Deny::Certificate(what) => deny("certificate", &what.value, None, &what.order),
         Deny::Subject(what) => deny("subject", &what.value, Some(&what.issuer), &what.order),
         Deny::Consumer(what) => deny("consumer", &what.value, None, &what.order),
         Deny::Operation(what) => match what.value.strip_prefix("models/") {

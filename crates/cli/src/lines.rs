@@ -32,6 +32,17 @@ struct File {
     node: Node,
 }
 
+/// By what a consumer is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown<'a> {
+    /// Its token of the issuer of this name.
+    Token(&'a str),
+    /// Its first key.
+    Key,
+    /// Its first certificate.
+    Certificate,
+}
+
 impl Lines {
     pub(crate) fn new(root: &Path, environment: &str) -> Self {
         Self {
@@ -153,14 +164,15 @@ impl Lines {
         items.find_map(|item| granting(item).map(|key| file.line(key)))
     }
 
-    /// The line of a consumer's credential: its token of an issuer, or its first key.
-    pub(crate) fn credential(&self, consumer: &Consumer, issuer: Option<&str>) -> Option<String> {
+    /// The line of a consumer's credential.
+    pub(crate) fn credential(&self, consumer: &Consumer, by: Shown<'_>) -> Option<String> {
         let file = self.of(&consumer.origin)?;
         let mut items = self.items(&file.node, "credentials");
         items.find_map(|item| {
-            let key = match issuer {
-                None => entry(item, "key")?.0,
-                Some(issuer) => {
+            let key = match by {
+                Shown::Key => entry(item, "key")?.0,
+                Shown::Certificate => entry(item, "certificate")?.0,
+                Shown::Token(issuer) => {
                     let (key, jwt) = entry(item, "jwt")?;
                     (text(jwt, "issuer") == Some(issuer)).then_some(key)?
                 }

@@ -5,7 +5,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use clap::Args;
 use serde_json::{Map, Value};
 use turnpike_policy::source::development::DevelopmentKey;
-use turnpike_policy::{Compiled, Consumer, Issuer, Keys};
+use turnpike_policy::{Binding, Compiled, Consumer, Issuer, Keys};
 
 use crate::{Failure, say, tree};
 
@@ -88,6 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let key = tree::key()?;
     let (issuer, value) = identity(&compiled, &key, arguments)?;
 
+    bound(issuer, arguments)?;
     let lifetime = lifetime(issuer, arguments.expires)?;
     let claims = claims(issuer, value, arguments, tree::now()? / 1000, lifetime)?;
     say::result(&sign(&key, claims))
@@ -136,6 +137,34 @@ fn identity<'a>(
             origin = origin.unwrap_or("its file"),
         ))
     })
+}
+
+/// Refuses a token that no gateway would take: one that is bound to nothing, of an issuer that must bind them.
+fn bound(issuer: &Issuer, arguments: &Arguments) -> Result<(), Failure> {
+    let said = arguments
+        .claim
+        .iter()
+        .find(|(name, _)| name == "cnf")
+        .map(|(_, cnf)| cnf);
+    for (rule, binding, member, what) in [
+        ("dpop", issuer.dpop, "jkt", "a key"),
+        (
+            "certificate_bound",
+            issuer.certificate_bound,
+            "x5t#S256",
+            "a certificate",
+        ),
+    ] {
+        let there = said.is_some_and(|cnf| cnf.get(member).is_some());
+        if binding == Binding::Required && !there {
+            return Err(Failure::refused(format!(
+                "the issuer `{}` has `{rule}: required`: its tokens are bound to {what}\n\
+                 say to which: --claim 'cnf:={{\"{member}\":\"<thumbprint>\"}}'",
+                issuer.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether an issuer's keys are this one.

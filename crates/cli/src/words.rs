@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
 use turnpike_policy::{
-    Allowance, Compiled, Consumer, CredentialValue, Creditable, Handler, Lazy, Limit, LimitKind, Millis,
-    ProviderKind, Rate, Reason, State, SubjectPart, Target, Unit, Window,
+    Allowance, Binding, CertificateName, Compiled, Consumer, CredentialValue, Creditable, Handler, Lazy,
+    Limit, LimitKind, Millis, ProviderKind, Rate, Reason, State, SubjectPart, Target, Unit, Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -204,7 +204,43 @@ pub(crate) fn credentials(compiled: &Compiled, index: u32) -> Vec<String> {
                 |expires| format!("key until {}", date(expires)),
             )
         });
-    tokens.chain(keys).collect()
+    let certificates = compiled
+        .certificates
+        .iter()
+        .filter(|certificate| certificate.consumer == index)
+        .map(|certificate| {
+            let name = certificate_name(&certificate.by);
+            certificate.expires.map_or_else(
+                || format!("certificate {name}"),
+                |expires| format!("certificate {name} until {}", date(expires)),
+            )
+        });
+    tokens.chain(keys).chain(certificates).collect()
+}
+
+/// How a client certificate is known: by the beginning of its key's hash, or by its subject.
+pub(crate) fn certificate_name(by: &CertificateName) -> String {
+    match by {
+        CertificateName::Key(hash) => format!("{}…", short(hash)),
+        CertificateName::Subject(_, subject) => subject.clone(),
+    }
+}
+
+/// The beginning of a hash.
+pub(crate) fn short(hash: &[u8; 32]) -> String {
+    hash.iter().take(4).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Which tokens of an issuer that are bound to something are taken.
+pub(crate) const fn binding(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Refused => "refused",
+        Binding::Accepted => "accepted",
+        Binding::Required => "required",
+    }
 }
 
 /// The operations that a consumer may call.

@@ -226,6 +226,31 @@ fn the_policies_are_found_by_option_and_variable() {
 }
 
 #[test]
+fn a_token_that_must_be_bound_is_bound_or_not_made() {
+    let tree = Tree::new();
+    let gateway = tree.path("gateway.yaml");
+    let text = std::fs::read_to_string(&gateway).unwrap();
+    let bound = text.replace("jwks: development", "jwks: development\n    dpop: required");
+    assert_ne!(text, bound);
+    std::fs::write(&gateway, bound).unwrap();
+    let output = tree.run(&["token", "--consumer", "mobile-app"]);
+    assert_eq!((output.code, output.out.as_str()), (2, ""));
+    assert!(
+        output
+            .err
+            .contains("`dpop: required`: its tokens are bound to a key"),
+        "{}",
+        output.err
+    );
+    let cnf = r#"cnf:={"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#;
+    let (_, claims) = token(&tree, &["--claim", cnf]);
+    assert_eq!(
+        claims["cnf"]["jkt"],
+        "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+    );
+}
+
+#[test]
 fn why_there_is_no_token() {
     let tree = Tree::new();
     for (arguments, said) in [

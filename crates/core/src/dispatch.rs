@@ -4,8 +4,9 @@ use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, Carried, CommitOn, Ending, Event, Failure, HEAD_NAMES,
-    Head, Outgoing, Relay, Reply, Step, StreamEnd, Undecided, Upstream, Value, key_names,
+    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, Carried, ClientCertificate, CommitOn, Ending, Event,
+    Failure, HEAD_NAMES, Head, Outgoing, PROOF_NAME, Relay, Reply, Step, StreamEnd, Undecided, Upstream,
+    Value, key_names,
 };
 use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
@@ -13,7 +14,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 11;
+pub const WIRE: u32 = 12;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -141,19 +142,27 @@ fn read(bundle: &[u8]) -> Result<Bundle, Trouble> {
 }
 
 /// FACTS: what the shell must know before it can start the engine. Answers [`WIRE`], the names of the head's
-/// headers (those that the engine reads, then those that the policy names), of the answer's headers, the answer
-/// headers that may be copied, the secrets that the engine needs, and whether it wants to know countries.
+/// headers (those that the engine reads, then those that the policy names, then that of proofs where there may be
+/// any), of the answer's headers, the answer headers that may be copied, the secrets that the engine needs, and
+/// whether it wants to know countries and client certificates.
 fn facts(bundle: &Bundle, out: &mut Writer) {
     out.u8(tell::DATA);
     out.u32(WIRE);
     let named = bundle.compiled.headers.iter().map(String::as_str);
     let keys = key_names(&bundle.compiled);
-    let head: Vec<&str> = HEAD_NAMES.into_iter().chain(named).chain(keys).collect();
+    let proof = bundle.compiled.dpop.then_some(PROOF_NAME);
+    let head: Vec<&str> = HEAD_NAMES
+        .into_iter()
+        .chain(named)
+        .chain(keys)
+        .chain(proof)
+        .collect();
     out.texts(head.iter());
     out.texts(ANSWER_NAMES.iter());
     out.texts(bundle.compiled.gateway.answer_headers.iter());
     out.texts(Engine::own_secrets(&bundle.compiled).iter());
     out.flag(bundle.compiled.country);
+    out.flag(bundle.compiled.client_certificates);
 }
 
 /// START: 16 random bytes, then name and value of each secret that FACTS named and that is there.
@@ -326,7 +335,7 @@ impl Started {
     }
 
     /// BEGIN: the time, randomness, whether there is a body, method, URL, the head's headers, and, where FACTS
-    /// asked for it, the country. The time comes with what is next.
+    /// asked for them, the country and six words about the client's certificate. The time comes with what is next.
     fn begin(&mut self, reader: &mut Reader<'_>) -> Option<(Next, u64)> {
         let now = reader.ms()?;
         let random = random(reader)?;
@@ -349,8 +358,21 @@ impl Started {
             .collect();
         let keys = keys?;
         head.keys = &keys;
+        if self.engine.policy().dpop {
+            head.proof = reader.optional_text()?;
+        }
         if self.engine.policy().country {
             head.country = reader.optional_text()?;
+        }
+        if self.engine.policy().client_certificates {
+            head.certificate = Some(ClientCertificate {
+                presented: reader.optional_text()?,
+                verified: reader.optional_text()?,
+                revoked: reader.optional_text()?,
+                whole: reader.optional_text()?,
+                subject: reader.optional_text()?,
+                issuer: reader.optional_text()?,
+            });
         }
         #[cfg(feature = "faults")]
         fault(head.url.contains("fault=begin"), "begin");

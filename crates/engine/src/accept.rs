@@ -192,8 +192,13 @@ pub(crate) fn server_of(url: &str) -> Option<String> {
     (plain && matches!(scheme, "http" | "https")).then(|| format!("{scheme}://{authority}"))
 }
 
-/// Host without port, path, query.
-fn split_url(url: &str) -> Option<(&str, &str, &str)> {
+/// Host with its port, and path, without query and fragment.
+pub(crate) fn place_of(url: &str) -> Option<(&str, &str)> {
+    cut(url).map(|(authority, path, _)| (authority, path))
+}
+
+/// Host with its port, path, query.
+fn cut(url: &str) -> Option<(&str, &str, &str)> {
     let (_, rest) = url.split_once("://")?;
     let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -201,6 +206,12 @@ fn split_url(url: &str) -> Option<(&str, &str, &str)> {
         Some(at) => before.split_at_checked(at)?,
         None => (before, "/"),
     };
+    Some((authority, path, query))
+}
+
+/// Host without port, path, query.
+fn split_url(url: &str) -> Option<(&str, &str, &str)> {
+    let (authority, path, query) = cut(url)?;
     // An IPv6 address stands in brackets, and its colons are not a port's.
     let host = match authority.rfind(']') {
         Some(end) => authority.get(..=end)?,
@@ -213,7 +224,8 @@ fn split_url(url: &str) -> Option<(&str, &str, &str)> {
     }
 }
 
-fn canonical_path(path: &str) -> Result<String, Refusal> {
+/// A path in its one form.
+pub(crate) fn canonical_path(path: &str) -> Result<String, Refusal> {
     let refuse = |detail: &'static str| Err(Refusal::new(Code::AmbiguousPath, detail));
     let mut segments = 0;
     for segment in path.split('/').skip(1) {

@@ -29,8 +29,22 @@ pub(crate) fn from_http_date(text: &str) -> Option<u64> {
     let mut clock = parts.next()?.split(':').map(|part| number(part, 2));
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
     let right = parts.next() == Some("GMT") && clock.next().is_none() && parts.next().is_none();
-    let within = (1..=31).contains(&day) && year >= 1970 && hour < 24 && minute < 60 && second < 61;
-    (right && within).then(|| (((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+    instant(year, [month, day, hour, minute, second]).filter(|_| right && year >= 1970)
+}
+
+/// The time in Unix milliseconds of a year, and of a month (from 1), day, hour, minute and second; 0 for what lies
+/// before 1970. A day that its month does not have counts on into the next one.
+pub(crate) fn instant(year: u64, [month, day, hour, minute, second]: [u64; 5]) -> Option<u64> {
+    let within = (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && year >= 1
+        && hour < 24
+        && minute < 60
+        && second < 61;
+    if !within || year < 1970 {
+        return within.then_some(0);
+    }
+    Some((((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000)
 }
 
 /// A number of exactly so many digits.

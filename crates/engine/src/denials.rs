@@ -42,6 +42,7 @@ pub(crate) struct Denials {
     /// How many denials are known.
     count: usize,
     keys: BTreeMap<String, Mark>,
+    certificates: BTreeMap<String, Mark>,
     /// By the issuer's index.
     subjects: BTreeMap<u32, BTreeMap<String, Mark>>,
     consumers: BTreeMap<u32, Mark>,
@@ -142,6 +143,7 @@ impl Denials {
     fn add(&mut self, policy: &Compiled, target: &Target, mark: &Mark) {
         match target {
             Target::Key(id) => put(&mut self.keys, id.clone(), mark),
+            Target::Certificate(name) => put(&mut self.certificates, name.clone(), mark),
             Target::Subject(issuer, subject) => {
                 for index in places(&policy.issuers, |known| known.issuer == *issuer) {
                     put(self.subjects.entry(index).or_default(), subject.clone(), mark);
@@ -179,6 +181,7 @@ impl Denials {
         let caller = caller.and_then(|caller| {
             let credential = match (caller.credential, caller.issuer) {
                 (CredentialKind::Key, _) => self.keys.get(&caller.subject),
+                (CredentialKind::Certificate, _) => self.certificates.get(&caller.subject),
                 (CredentialKind::Token, issuer) => {
                     issuer.and_then(|issuer| self.subjects.get(&issuer)?.get(&caller.subject))
                 }

@@ -4,8 +4,9 @@
 //! away what a denial added and nothing else, so every operator that may deny may lift any of them.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Millis, Timestamp};
+use turnpike_policy::{CertificateCredential, CertificateName, Compiled, Millis, Timestamp};
 
+use crate::accept::hex;
 use crate::denials::{self, BOUND};
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
@@ -164,6 +165,16 @@ fn target(policy: &Compiled, what: &str, value: &str, issuer: Option<&str>) -> R
             }
             Ok(Target::Key(value.to_owned()))
         }
+        "certificate" => {
+            let named = |known: &CertificateCredential| match &known.by {
+                CertificateName::Key(key) => hex(key) == value,
+                CertificateName::Subject(_, subject) => subject == value,
+            };
+            let known = policy.certificates.iter().any(named);
+            known
+                .then(|| Target::Certificate(value.to_owned()))
+                .ok_or_else(|| unknown("certificate"))
+        }
         "subject" => {
             let named = issuer.unwrap_or_default();
             let issuer = policy
@@ -190,7 +201,7 @@ fn target(policy: &Compiled, what: &str, value: &str, issuer: Option<&str>) -> R
                 .ok_or_else(|| unknown("model"))
         }
         _ => Err(invalid(
-            "`deny` is `key`, `subject`, `consumer`, `operation` or `model`.",
+            "`deny` is `key`, `certificate`, `subject`, `consumer`, `operation` or `model`.",
             "deny",
         )),
     }
@@ -274,6 +285,7 @@ fn words(target: &Target) -> (&'static str, &str, Option<&str>) {
         Target::Consumer(name) => ("consumer", name, None),
         Target::Operation(name) => ("operation", name, None),
         Target::Model(name) => ("model", name, None),
+        Target::Certificate(name) => ("certificate", name, None),
     }
 }
 

@@ -46,6 +46,8 @@ codes! {
     CredentialAmbiguous = "credential_ambiguous", 400, "More than one credential was sent";
     CredentialInvalid = "credential_invalid", 401, "The credential is not valid";
     CredentialExpired = "credential_expired", 401, "The credential has expired";
+    DpopProofInvalid = "dpop_proof_invalid", 401, "The DPoP proof is not valid";
+    DpopUnavailable = "dpop_unavailable", 503, "Whether the DPoP proof is new cannot be found out";
     KeysUnavailable = "keys_unavailable", 503, "The issuer's keys cannot be had";
     SecretMissing = "secret_missing", 503, "The gateway is not ready for this call";
     BodyUnexpected = "body_unexpected", 400, "A body was sent that nothing asks for";

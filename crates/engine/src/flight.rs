@@ -57,8 +57,10 @@ impl Flight {
 /// Where a request is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Phase {
-    /// Its signature is being verified.
+    /// Its signature, or that of its proof, is being verified.
     Verifying(identify::Pending),
+    /// Whether its proof is new is being asked.
+    Proving(Box<identify::Proven>),
     /// The keys of its issuer are being fetched.
     FetchingKeys {
         /// The issuer (index into the policy's list).
@@ -139,11 +141,32 @@ pub struct Presented {
     x_goog_api_key: Option<String>,
     other: Option<String>,
     several: bool,
+    dpop: bool,
+    /// Proof, method, URL.
+    proof: Option<Box<[String; 3]>>,
+    /// The members of [`identify::ClientCertificate`], in their order.
+    certificate: Option<Box<[Option<String>; 6]>>,
 }
 
 impl Presented {
     /// As the phase identify takes it.
     pub fn borrow(&self) -> identify::Presented<'_> {
+        let [proof, method, url] = match &self.proof {
+            Some(bound) => bound.each_ref().map(String::as_str),
+            None => [""; 3],
+        };
+        let certificate = self.certificate.as_ref().map(|words| {
+            let [presented, verified, revoked, whole, subject, issuer] =
+                words.each_ref().map(Option::as_deref);
+            identify::ClientCertificate {
+                presented,
+                verified,
+                revoked,
+                whole,
+                subject,
+                issuer,
+            }
+        });
         identify::Presented {
             authorization: self.authorization.as_deref(),
             x_api_key: self.x_api_key.as_deref(),
@@ -151,12 +174,31 @@ impl Presented {
             x_goog_api_key: self.x_goog_api_key.as_deref(),
             other: self.other.as_deref(),
             several: self.several,
+            certificate,
+            proof: self.proof.as_ref().map(|_| proof),
+            method,
+            url,
+            dpop: self.dpop,
         }
     }
 }
 
 impl From<&identify::Presented<'_>> for Presented {
     fn from(presented: &identify::Presented<'_>) -> Self {
+        let proof = presented
+            .proof
+            .map(|proof| Box::new([proof, presented.method, presented.url].map(str::to_owned)));
+        let certificate = presented.certificate.map(|shown| {
+            let words = [
+                shown.presented,
+                shown.verified,
+                shown.revoked,
+                shown.whole,
+                shown.subject,
+                shown.issuer,
+            ];
+            Box::new(words.map(|word| word.map(str::to_owned)))
+        });
         Self {
             authorization: presented.authorization.map(str::to_owned),
             x_api_key: presented.x_api_key.map(str::to_owned),
@@ -164,6 +206,9 @@ impl From<&identify::Presented<'_>> for Presented {
             x_goog_api_key: presented.x_goog_api_key.map(str::to_owned),
             other: presented.other.map(str::to_owned),
             several: presented.several,
+            dpop: presented.dpop,
+            proof,
+            certificate,
         }
     }
 }
@@ -200,6 +245,8 @@ pub struct Base {
     pub model_client: bool,
     /// The page that calls, if a browser said so.
     pub origin: Option<String>,
+    /// Whether its token came with the scheme `DPoP`.
+    pub dpop: bool,
     /// What its head says of its body.
     pub announced: Announced,
     /// How the body reaches the upstream of an operation.

@@ -130,7 +130,7 @@ impl Engine {
                 }
             }
         };
-        let own = |name: &&str| !matches!(*name, "traceparent" | "tracestate" | "authorization");
+        let own = |name: &&str| !matches!(*name, "traceparent" | "tracestate" | "authorization" | "dpop");
         names.iter().map(String::as_str).filter(own).collect()
     }
 }

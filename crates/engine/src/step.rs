@@ -12,6 +12,7 @@ use turnpike_llm::chat::Edit;
 use turnpike_policy::{Algorithm, Compiled, GrantedToken, Reason};
 
 use crate::account::Settled;
+pub use crate::identify::ClientCertificate;
 
 /// The request headers that the engine reads, in the order in which their values are handed in. Those
 /// of a body (`content-...`) are asked for only where there is one.
@@ -49,7 +50,15 @@ pub struct Head<'a> {
     /// The country that the request comes from, as the platform tells it: handed in where
     /// [`turnpike_policy::Compiled::country`] asks for it, and never what a client said.
     pub country: Option<&'a str>,
+    /// What the platform says of the client's certificate: handed in where
+    /// [`turnpike_policy::Compiled::client_certificates`] asks for it, and never what a client said.
+    pub certificate: Option<ClientCertificate<'a>>,
+    /// `DPoP`, where [`turnpike_policy::Compiled::dpop`] asks for it, joined as the others.
+    pub proof: Option<&'a str>,
 }
+
+/// The request header that carries a proof (RFC 9449, 4.1).
+pub const PROOF_NAME: &str = "dpop";
 
 /// The request headers that may carry an API key because a policy says so, and that are not among
 /// [`HEAD_NAMES`].

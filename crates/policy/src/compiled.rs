@@ -30,6 +30,8 @@ pub struct Compiled {
     pub keys: Vec<KeyCredential>,
     /// Token identities, sorted by issuer index, then by the value of its consumer claim.
     pub identities: Vec<Identity>,
+    /// Client certificates, sorted by [`CertificateCredential::by`].
+    pub certificates: Vec<CertificateCredential>,
     /// Published APIs, one entry for each version, sorted by name, then version.
     pub apis: Vec<Api>,
     /// Every operation of every API.
@@ -54,6 +56,10 @@ pub struct Compiled {
     pub points: Vec<DecisionPoint>,
     /// Whether a rule asks for the country that a request comes from, so that it must be known.
     pub country: bool,
+    /// Whether client certificates prove anything here, so that they must be known.
+    pub client_certificates: bool,
+    /// Whether tokens may be bound to a key by DPoP here, so that proofs must be known.
+    pub dpop: bool,
 }
 
 /// Rules for the gateway as a whole.
@@ -146,9 +152,28 @@ pub struct Issuer {
     pub max_lifetime: Option<u32>,
     /// Whether tokens must say that they are access tokens (`typ: at+jwt`, RFC 9068).
     pub access_tokens: bool,
+    /// Tokens that are bound to a key of the client's (`cnf.jkt`, RFC 9449).
+    pub dpop: Binding,
+    /// Tokens that are bound to a certificate of the client's (`cnf.x5t#S256`, RFC 8705).
+    pub certificate_bound: Binding,
     /// Where the keys come from.
     pub keys: Keys,
 }
+
+/// Whether tokens that are bound to something of the client's are taken (RFC 7800).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Binding {
+    /// They are refused.
+    #[default]
+    Refused,
+    /// They are taken, with the proof; others too.
+    Accepted,
+    /// Only they are taken.
+    Required,
+}
+
+/// The algorithms that DPoP proofs may be signed with, by their names: all that are built, but for those of shared keys.
+pub const DPOP_ALGORITHMS: &str = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA";
 
 impl Issuer {
     /// Whether clients are told to ask it for a token: it has a URL, and keys that anybody may check.
@@ -672,6 +697,28 @@ pub struct Identity {
     pub client: Option<String>,
     /// Index into [`Compiled::consumers`].
     pub consumer: u32,
+}
+
+/// A client certificate that the platform has verified, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateCredential {
+    /// How it is known.
+    pub by: CertificateName,
+    /// Index into [`Compiled::consumers`].
+    pub consumer: u32,
+    /// From this instant on it is refused, whatever it says itself.
+    pub expires: Option<Timestamp>,
+    /// Scopes that it carries, sorted.
+    pub scopes: Vec<String>,
+}
+
+/// How a client certificate is known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CertificateName {
+    /// By the SHA-256 of its public key (`SubjectPublicKeyInfo` in DER, RFC 5280, 4.1).
+    Key([u8; 32]),
+    /// By its issuer and its subject, as the platform writes them (RFC 2253).
+    Subject(String, String),
 }
 
 /// One version of a published API.

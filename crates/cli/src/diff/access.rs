@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use turnpike_policy::{Compiled, Consumer};
+use turnpike_policy::{CertificateCredential, Compiled, Consumer};
 
 use super::change::{Changes, Class};
 use super::gateway::pairs;
@@ -180,31 +180,57 @@ fn credentials((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consu
         compiled.keys.iter().filter(mine).cloned().collect()
     };
     for (hash, old, new) in pairs(&keys(was, &old.name), &keys(is, &new.name), |key| key.sha256) {
-        let short = hash.iter().take(4).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        match (old, new) {
-            (None, Some(_)) => changes.add(Class::Loosening, origin, format!("the key {short}… is added")),
-            (Some(_), None) => changes.add(Class::Tightening, origin, format!("the key {short}… is removed")),
-            (Some(old), Some(new)) => {
-                let until = |key: &turnpike_policy::KeyCredential| key.expires.unwrap_or(u64::MAX);
-                changes.bound(
-                    origin,
-                    &format!("the key {short}… ends"),
-                    (until(old), until(new)),
-                    |at| {
-                        if at == u64::MAX {
-                            "never".to_owned()
-                        } else {
-                            words::date(at)
-                        }
-                    },
-                );
-                let what = format!("scope of the key {short}…");
-                changes.list(origin, &what, (&old.scopes, &new.scopes), both);
-            }
-            (None, None) => {}
+        let what = format!("the key {}…", words::short(&hash));
+        let part = |key: &'_ turnpike_policy::KeyCredential| (key.expires, key.scopes.clone());
+        credential(origin, &what, old.map(part), new.map(part), changes);
+    }
+    let certificates = |compiled: &Compiled, name: &str| -> Vec<CertificateCredential> {
+        let mine = |certificate: &&CertificateCredential| {
+            at(&compiled.consumers, certificate.consumer).is_some_and(|of| of.name == name)
+        };
+        compiled.certificates.iter().filter(mine).cloned().collect()
+    };
+    let (was, is) = (certificates(was, &old.name), certificates(is, &new.name));
+    for (by, old, new) in pairs(&was, &is, |certificate| certificate.by.clone()) {
+        let what = format!("the certificate {}", words::certificate_name(&by));
+        let part = |one: &'_ CertificateCredential| (one.expires, one.scopes.clone());
+        credential(origin, &what, old.map(part), new.map(part), changes);
+    }
+}
+
+/// A credential with an end and scopes, before and after.
+fn credential(
+    origin: &str,
+    what: &str,
+    was: Option<(Option<u64>, Vec<String>)>,
+    is: Option<(Option<u64>, Vec<String>)>,
+    changes: &mut Changes,
+) {
+    match (was, is) {
+        (None, Some(_)) => changes.add(Class::Loosening, origin, format!("{what} is added")),
+        (Some(_), None) => changes.add(Class::Tightening, origin, format!("{what} is removed")),
+        (Some((was_until, was_scopes)), Some((is_until, is_scopes))) => {
+            let until = |end: Option<u64>| end.unwrap_or(u64::MAX);
+            changes.bound(
+                origin,
+                &format!("{what} ends"),
+                (until(was_until), until(is_until)),
+                |at| {
+                    if at == u64::MAX {
+                        "never".to_owned()
+                    } else {
+                        words::date(at)
+                    }
+                },
+            );
+            let both = (Class::Loosening, Class::Tightening);
+            changes.list(
+                origin,
+                &format!("scope of {what}"),
+                (&was_scopes, &is_scopes),
+                both,
+            );
         }
+        (None, None) => {}
     }
 }

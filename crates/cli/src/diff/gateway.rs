@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use turnpike_policy::{
-    ApiKeys, Claim, Compiled, Cors, DecisionPoint, Issuer, Keys, Limit, LimitKind, OnError, Plan, PointKind,
-    Precision, Rate, SubjectPart, claim_name,
+    ApiKeys, Binding, Claim, Compiled, Cors, DecisionPoint, Issuer, Keys, Limit, LimitKind, OnError, Plan,
+    PointKind, Precision, Rate, SubjectPart, claim_name,
 };
 
 use super::change::{Changes, Class};
@@ -325,6 +325,21 @@ fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut Changes) {
                 show(is.access_tokens)
             ),
         );
+    }
+    for (name, was, is) in [
+        ("dpop", was.dpop, is.dpop),
+        ("certificate_bound", was.certificate_bound, is.certificate_bound),
+    ] {
+        if was == is {
+            continue;
+        }
+        // Where it is no longer required, stolen tokens are good again; where it is accepted, tokens that were refused.
+        let class = match (was, is) {
+            (_, Binding::Required) | (Binding::Accepted, Binding::Refused) => Class::Tightening,
+            _ => Class::Loosening,
+        };
+        let (was, is) = (words::binding(was), words::binding(is));
+        changes.add(class, "", format!("{name}: {was} → {is}"));
     }
     if was.keys != is.keys {
         let show = |keys: &Keys| match keys {

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use turnpike_engine::error::Code;
 use turnpike_policy::{Api, Compiled, Consumer, Handler, Model, Operation};
 
-use crate::lines::Lines;
+use crate::lines::{Lines, Shown};
 use crate::play::{Answer, Request};
 use crate::words;
 
@@ -51,6 +51,8 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::CredentialAmbiguous
         | C::CredentialInvalid
         | C::CredentialExpired
+        | C::DpopProofInvalid
+        | C::DpopUnavailable
         | C::KeysUnavailable
         | C::SecretMissing => "identify",
         C::BodyUnexpected
@@ -270,8 +272,13 @@ impl<'a> Passed<'a> {
         let mut identities = self.compiled.identities.iter();
         let identity = identities.find(|identity| identity.consumer == index);
         let issuer = identity.and_then(|identity| words::at(&self.compiled.issuers, identity.issuer));
-        self.lines
-            .credential(consumer, issuer.map(|issuer| issuer.name.as_str()))
+        let keys = self.compiled.keys.iter().any(|key| key.consumer == index);
+        let by = match issuer {
+            Some(issuer) => Shown::Token(&issuer.name),
+            None if keys => Shown::Key,
+            None => Shown::Certificate,
+        };
+        self.lines.credential(consumer, by)
     }
 
     /// The exception that opens an API to everybody.

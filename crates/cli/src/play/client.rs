@@ -9,7 +9,11 @@ use turnpike_policy::source::Caller;
 use turnpike_policy::{Compiled, Timestamp};
 
 use super::Mint;
+use super::certificate::Certificate;
 use super::outside::Does;
+
+/// Headers, lower case, and their values.
+type Headers = Vec<(String, String)>;
 
 /// A request of a client.
 #[derive(Clone, Debug, Default)]
@@ -33,28 +37,36 @@ impl Request {
             .map(|(_, value)| value.clone())
     }
 
-    /// The headers as they are sent: with the credential, and with what HTTP adds for a body.
+    /// The headers as they are sent, with the credential and with what HTTP adds for a body; and the certificate of
+    /// the connection.
     pub(super) fn sent_headers(
         &self,
         mint: &mut Mint,
         policy: &Compiled,
         now: Timestamp,
-    ) -> Result<Vec<(String, String)>, String> {
+    ) -> Result<(Headers, Option<Certificate>), String> {
         let mut headers = self.headers.clone();
+        let mut certificate = None;
         let mut add = |name: &str, value: String| {
             if !headers.iter().any(|(known, _)| known == name) {
                 headers.push((name.to_owned(), value));
             }
         };
         if let Some(caller) = &self.caller {
-            let credential = mint.credential(policy, caller, now)?;
-            add("authorization", format!("Bearer {credential}"));
+            let credential = mint.credential(policy, (caller, &self.method, &self.url), now)?;
+            if let Some((scheme, value)) = credential.authorization {
+                add("authorization", format!("{scheme} {value}"));
+            }
+            if let Some(proof) = credential.proof {
+                add("dpop", proof);
+            }
+            certificate = credential.certificate;
         }
         if let Some(body) = &self.body {
             add("content-length", body.len().to_string());
         }
         add("cf-connecting-ip", "192.0.2.1".to_owned());
-        Ok(headers)
+        Ok((headers, certificate))
     }
 }
 

@@ -6,7 +6,7 @@
 //! one is right; here [`Mint`] does, and holds right what it has signed itself. An HMAC issuer's
 //! secret, and a consumer's API key, are replaced by ones that were made up for this run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -14,7 +14,11 @@ use hmac::Hmac;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use turnpike_policy::source::Caller;
-use turnpike_policy::{Algorithm, Compiled, Identity, Issuer, KeyKind, Keys, Timestamp};
+use turnpike_policy::{
+    Algorithm, Binding, CertificateName, Compiled, Identity, Issuer, KeyKind, Keys, Timestamp,
+};
+
+use super::certificate::Certificate;
 
 /// How long a token lives, in seconds, unless its issuer allows less.
 const LIFETIME: u64 = 300;
@@ -25,6 +29,28 @@ pub(crate) struct Mint {
     random: [u8; 32],
     /// The key of each consumer that has one, by its index.
     keys: BTreeMap<u32, String>,
+    /// How many proofs were made.
+    proofs: u64,
+}
+
+/// What a consumer calls with.
+pub(super) struct Credential {
+    /// The scheme of `Authorization`, and what follows it; none: the certificate is all.
+    pub(super) authorization: Option<(&'static str, String)>,
+    /// What is sent as `DPoP`.
+    pub(super) proof: Option<String>,
+    /// The certificate of its connection.
+    pub(super) certificate: Option<Certificate>,
+}
+
+impl Credential {
+    fn bearer(value: String) -> Self {
+        Self {
+            authorization: Some(("Bearer", value)),
+            proof: None,
+            certificate: None,
+        }
+    }
 }
 
 impl Mint {
@@ -34,6 +60,7 @@ impl Mint {
         let mut mint = Self {
             random,
             keys: BTreeMap::new(),
+            proofs: 0,
         };
         for key in &compiled.keys {
             if !mint.keys.contains_key(&key.consumer) {
@@ -57,6 +84,34 @@ impl Mint {
             }
         }
         compiled.keys.sort_by_key(|key| key.sha256);
+        let mut done = BTreeSet::new();
+        for known in &mut compiled.certificates {
+            if let CertificateName::Key(hash) = &mut known.by
+                && done.insert(known.consumer)
+            {
+                *hash = self.certificate(known.consumer, "", "").key_hash();
+            }
+        }
+        compiled.certificates.sort_by(|a, b| a.by.cmp(&b.by));
+    }
+
+    /// A made-up certificate of a consumer.
+    fn certificate(&self, consumer: u32, subject: &str, issuer: &str) -> Certificate {
+        let key = self.tag(&[b"certificate", &consumer.to_be_bytes()], 32);
+        Certificate::new(&key, subject, issuer)
+    }
+
+    /// The certificate of a consumer that is known by one.
+    fn own_certificate(&self, policy: &Compiled, consumer: u32) -> Option<Certificate> {
+        let mine = self.certificate(consumer, "", "").key_hash();
+        let mut listed = policy
+            .certificates
+            .iter()
+            .filter(|known| known.consumer == consumer);
+        listed.find_map(|known| match &known.by {
+            CertificateName::Key(hash) => (*hash == mine).then(|| self.certificate(consumer, "", "")),
+            CertificateName::Subject(issuer, subject) => Some(self.certificate(consumer, subject, issuer)),
+        })
     }
 
     /// The made-up value of a Worker secret.
@@ -119,9 +174,9 @@ impl Mint {
     pub(super) fn credential(
         &mut self,
         policy: &Compiled,
-        caller: &Caller,
+        (caller, method, url): (&Caller, &str, &str),
         now: Timestamp,
-    ) -> Result<String, String> {
+    ) -> Result<Credential, String> {
         let name = &caller.consumer;
         let index = policy
             .consumers
@@ -134,15 +189,26 @@ impl Mint {
             let wanted = caller.with.as_ref().is_none_or(|with| *with == issuer.name);
             (identity.consumer == index && wanted).then_some((issuer, identity))
         });
-        let by_key = caller.with.as_deref().is_none_or(|with| with == "key");
-        match (token, self.keys.get(&index)) {
-            (Some((issuer, identity)), _) => self.token(issuer, identity, caller, now),
-            (None, Some(_)) if by_key && !(caller.scopes.is_empty() && caller.claims.is_empty()) => {
-                Err(format!(
-                    "`{name}` calls with an API key, which has no scopes and claims but those of its policy"
-                ))
-            }
-            (None, Some(key)) if by_key => Ok(key.clone()),
+        let by = |kind: &str| caller.with.as_deref().is_none_or(|with| with == kind);
+        if let Some((issuer, identity)) = token {
+            return self.bound(issuer, identity, (caller, method, url), now);
+        }
+        let key = self.keys.get(&index).filter(|_| by("key"));
+        let certificate = self.own_certificate(policy, index).filter(|_| by("certificate"));
+        let bare = caller.scopes.is_empty() && caller.claims.is_empty();
+        match (key, certificate) {
+            (Some(key), _) if bare => Ok(Credential::bearer(key.clone())),
+            (None, Some(certificate)) if bare => Ok(Credential {
+                authorization: None,
+                proof: None,
+                certificate: Some(certificate),
+            }),
+            (Some(_), _) => Err(format!(
+                "`{name}` calls with an API key, which has no scopes and claims but those of its policy"
+            )),
+            (None, Some(_)) => Err(format!(
+                "`{name}` calls with a certificate, which has no scopes and claims but those of its policy"
+            )),
             _ => Err(match &caller.with {
                 Some(with) => format!("the consumer `{name}` has no credential `{with}` here"),
                 None => format!("the consumer `{name}` has no credential here and can never call"),
@@ -150,11 +216,53 @@ impl Mint {
         }
     }
 
+    /// A token, with the proof and the certificate that its issuer's rules want beside it.
+    fn bound(
+        &mut self,
+        issuer: &Issuer,
+        identity: &Identity,
+        (caller, method, url): (&Caller, &str, &str),
+        now: Timestamp,
+    ) -> Result<Credential, String> {
+        let mut cnf = Map::new();
+        let x = Base64UrlUnpadded::encode_string(&self.tag(&[b"proof"], 32));
+        let key = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+        let text = |hash: [u8; 32]| Json::from(Base64UrlUnpadded::encode_string(&hash));
+        let by_key = issuer.dpop == Binding::Required;
+        if by_key {
+            cnf.insert("jkt".to_owned(), text(Sha256::digest(&key).into()));
+        }
+        let certificate = (issuer.certificate_bound == Binding::Required)
+            .then(|| self.certificate(identity.consumer, "", ""));
+        if let Some(certificate) = &certificate {
+            cnf.insert("x5t#S256".to_owned(), text(certificate.thumbprint()));
+        }
+        let token = self.token(issuer, identity, (caller, cnf), now)?;
+        let proof = by_key.then(|| {
+            self.proofs += 1;
+            let header = format!(r#"{{"alg":"EdDSA","jwk":{key},"typ":"dpop+jwt"}}"#);
+            let claims = json!({
+                "htm": method, "htu": url.split(['?', '#']).next(), "iat": now / 1000, "jti": self.proofs.to_string(),
+                "ath": text(Sha256::digest(&token).into()),
+            });
+            let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+            let input = format!("{}.{}", part(&header), part(&claims.to_string()));
+            let signature = self.tag(&[b"signature", b"EdDSA", input.as_bytes()], 64);
+            format!("{input}.{}", Base64UrlUnpadded::encode_string(&signature))
+        });
+        let scheme = if by_key { "DPoP" } else { "Bearer" };
+        Ok(Credential {
+            authorization: Some((scheme, token)),
+            proof,
+            certificate,
+        })
+    }
+
     fn token(
         &self,
         issuer: &Issuer,
         identity: &Identity,
-        caller: &Caller,
+        (caller, cnf): (&Caller, Map<String, Json>),
         now: Timestamp,
     ) -> Result<String, String> {
         let (value, client) = (identity.value.as_str(), identity.client.as_deref());
@@ -173,6 +281,9 @@ impl Mint {
         claims.insert(issuer.consumer_claim.clone(), value.into());
         if !caller.scopes.is_empty() {
             claims.insert("scope".to_owned(), caller.scopes.join(" ").into());
+        }
+        if !cnf.is_empty() {
+            claims.insert("cnf".to_owned(), cnf.into());
         }
         // A test may say anything, wrong things too.
         claims.extend(caller.claims.iter().cloned());

@@ -5,6 +5,7 @@
 //! go on. So requests of one instant meet the limits at one instant, as they would on the network.
 //! What is played is what the shell does (`src/gateway.js`); the engine cannot tell.
 
+mod certificate;
 mod client;
 mod credential;
 mod outside;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, BodyFailure, Event, HEAD_NAMES, Head, Step, StreamEnd, key_names,
+    ANSWER_NAMES, AnswerHead, BodyFailure, Event, HEAD_NAMES, Head, PROOF_NAME, Step, StreamEnd, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_policy::source::ScriptedAnswer;
@@ -139,7 +140,7 @@ impl World {
     fn step(&mut self, one: &mut Running, request: &Request, now: Timestamp) -> Result<Next, String> {
         let pending = std::mem::replace(&mut one.pending, Pending::Paused);
         if matches!(pending, Pending::Begin) {
-            let headers = request.sent_headers(&mut self.mint, self.engine.policy(), now)?;
+            let (headers, certificate) = request.sent_headers(&mut self.mint, self.engine.policy(), now)?;
             let mut head = Head {
                 method: &request.method,
                 url: &request.url,
@@ -156,6 +157,8 @@ impl World {
             let keys: Vec<Option<&str>> = keys.map(|name| value_of(&headers, name)).collect();
             head.keys = &keys;
             head.country = request.country.as_deref();
+            head.certificate = certificate.as_ref().map(certificate::Certificate::shown);
+            head.proof = value_of(&headers, PROOF_NAME);
             let random = self.randoms();
             let next = self.engine.begin(&head, now, &random);
             one.answer.request_headers = headers;

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking; a table is as long as it is"
 )]
 
+mod bound;
 mod check;
 mod ci;
 mod common;

@@ -15,11 +15,13 @@ use turnpike_policy::{Compiled, Consumer, Limit, LimitKind, Precision, Split, Su
 use crate::accept::hex;
 use crate::authorize::{Permitted, Seen};
 use crate::error::Refusal;
-use crate::identify::Principal;
+use crate::identify::{CredentialKind, Principal};
 use crate::{look, shield};
 
 /// The longest that tells counts apart inside an object as it is, in bytes; what is longer is hashed.
 const MAX_NAME: usize = 30;
+/// What stands for the issuer of a client certificate: no issuer of tokens has such a name.
+const CERTIFICATES: &str = "client certificate";
 
 /// Who asks for what, as far as limits are concerned.
 #[derive(Clone, Copy, Debug)]
@@ -187,9 +189,10 @@ impl<'a> Call<'a, '_> {
             (SubjectPart::Consumer, Some((consumer, _))) => format!("consumer:{}", consumer.name),
             (SubjectPart::Credential, Some((_, principal))) => {
                 // Names of objects are for operators to see, and subjects of tokens may be names of people.
-                let issuer = match principal.issuer {
-                    Some(issuer) => look::issuer(self.called.policy, issuer)?.issuer.as_str(),
-                    None => "",
+                let issuer = match (principal.issuer, principal.credential) {
+                    (Some(issuer), _) => look::issuer(self.called.policy, issuer)?.issuer.as_str(),
+                    (None, CredentialKind::Certificate) => CERTIFICATES,
+                    (None, _) => "",
                 };
                 format!("credential:{}", digest(&[issuer, &principal.subject]))
             }

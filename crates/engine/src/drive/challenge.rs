@@ -1,7 +1,7 @@
 //! What a client is told that could not be identified or lacks a scope, and where it may learn how to be
-//! (RFC 6750, RFC 9728).
+//! (RFC 6750, RFC 9449, RFC 9728).
 
-use turnpike_policy::{Compiled, Route};
+use turnpike_policy::{Compiled, DPOP_ALGORITHMS, Route};
 
 use crate::error::{Code, Refusal};
 use crate::flight::Base;
@@ -32,6 +32,11 @@ pub(super) fn unidentified(refusal: &identify::Refusal) -> Refusal {
             "The credential has expired.",
             Some(invalid),
         ),
+        Why::Proof(_) => (
+            Code::DpopProofInvalid,
+            "The DPoP proof is not valid for this request.",
+            Some("Bearer error=\"invalid_dpop_proof\""),
+        ),
         Why::KeysUnavailable { .. } => (
             Code::KeysUnavailable,
             "The issuer's keys cannot be had at the moment.",
@@ -58,14 +63,29 @@ pub(super) fn unidentified(refusal: &identify::Refusal) -> Refusal {
     refused
 }
 
+/// Says in a challenge that tokens may come with a proof, and how that may be signed (RFC 9449, 7.1). To a client
+/// that has sent one, the challenge is about that.
+fn offer_dpop(sent: bool, challenge: &mut String) {
+    const SCHEME: &str = "Bearer";
+    let algorithms = DPOP_ALGORITHMS;
+    *challenge = match challenge.strip_prefix(SCHEME).filter(|_| sent) {
+        Some("") => format!("DPoP algs=\"{algorithms}\""),
+        Some(said) => format!("DPoP{said}, algs=\"{algorithms}\""),
+        None => format!("{challenge}, DPoP algs=\"{algorithms}\""),
+    };
+}
+
 /// Adds to a challenge where the metadata of what was asked for are, if they name anybody to ask for a
 /// token.
 pub(super) fn point(policy: &Compiled, base: &Base, refusal: &mut Refusal) {
-    let Some(server) = &base.server else { return };
     let named = |(name, _): &&mut (_, _)| name == "www-authenticate";
     let Some((_, challenge)) = refusal.headers.iter_mut().find(named) else {
         return;
     };
+    if policy.dpop {
+        offer_dpop(base.dpop, challenge);
+    }
+    let Some(server) = &base.server else { return };
     let path = match base.to {
         Some(Destination::Route(Route::Operation(index))) => {
             let api = look::operation(policy, index).and_then(|operation| look::api(policy, operation.api));

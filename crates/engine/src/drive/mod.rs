@@ -8,6 +8,7 @@ mod challenge;
 mod denying;
 mod operating;
 mod presented;
+mod proving;
 
 use turnpike_policy::{Compiled, Handler, Issuer, Model, Route, Surface};
 
@@ -110,11 +111,10 @@ impl Engine {
         };
         let outgoing = match (phase, event) {
             (Phase::Verifying(pending), Event::Verified(right)) => {
-                match identify::verified(&mut self.identities, pending, right, now) {
-                    Ok(principal) => self.undenied(Some(principal), &mut base, at),
-                    Err(refusal) => Err(unidentified(&refusal)),
-                }
+                let outcome = identify::verified(&mut self.identities, pending, right, now);
+                self.identity(outcome, &Presented::default(), 0, &mut base, at)
             }
+            (Phase::Proving(proven), Event::Metered(answer)) => self.proved(*proven, answer, &mut base, at),
             (
                 Phase::FetchingKeys {
                     issuer,
@@ -294,6 +294,7 @@ impl Engine {
 
     fn identify_caller(&mut self, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
         let presented = presented::of(&self.policy, head, at.time);
+        base.dpop = presented.is_dpop();
         let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
         self.identity(outcome, &presented, 0, base, at)
     }
@@ -315,6 +316,7 @@ impl Engine {
                 },
             )),
             identify::Outcome::Known(principal) => self.undenied(Some(principal), base, at),
+            identify::Outcome::Proven(proven) => proving::ask(proven, base),
             identify::Outcome::Refused(refusal) => Err(unidentified(&refusal)),
             identify::Outcome::Verify(ask) => Ok((
                 Step::Verify {

@@ -21,6 +21,11 @@ pub(super) fn of<'a>(policy: &Compiled, head: &Head<'a>, now: u64) -> Presented<
         x_goog_api_key: listed("x-goog-api-key"),
         other: None,
         several: false,
+        certificate: head.certificate.filter(|_| policy.client_certificates),
+        proof: head.proof.filter(|_| policy.dpop),
+        method: head.method,
+        url: head.url,
+        dpop: policy.dpop,
     };
     // With its exception a parameter ends as a credential; it is kept from upstreams and logs all the same.
     let names = if now < places.query_until {

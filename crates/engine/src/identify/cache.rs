@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::Timestamp;
 
+use super::bound::Bound;
 use super::claims::Window;
 use super::keys::Generation;
 use super::{ClaimValue, Principal};
@@ -36,6 +37,8 @@ pub(super) struct Entry {
     pub(super) issuer: u32,
     /// Which keys verified it.
     pub(super) generation: Generation,
+    /// What its caller must have beside it.
+    pub(super) bound: Bound,
 }
 
 struct Slot {

@@ -9,6 +9,8 @@ use jwt_compact::Claims;
 use serde_json::Value;
 use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 
+use super::bound::Bound;
+use super::dpop::Proof;
 use super::encoding::Members;
 use super::token::Unverified;
 use super::work::{Work, note};
@@ -60,6 +62,10 @@ pub(super) struct Claimed {
     pub(super) issuer: u32,
     /// From when until when.
     pub(super) window: Window,
+    /// What its caller must have beside it.
+    pub(super) bound: Bound,
+    /// The proof of it, once it is checked.
+    pub(super) proof: Option<Box<Proof>>,
 }
 
 /// Why the policy knows nobody for a token that is right in all else.
@@ -73,6 +79,8 @@ pub(super) enum Stranger {
     ClientId,
     /// `azp` does.
     Azp,
+    /// The client certificate beside it is that of another consumer.
+    Certificate,
 }
 
 impl Stranger {
@@ -84,6 +92,7 @@ impl Stranger {
             Self::NoClient => Refusal::claim("client_id", "is missing, and so is `azp`"),
             Self::ClientId => Refusal::claim("client_id", OTHER),
             Self::Azp => Refusal::claim("azp", OTHER),
+            Self::Certificate => Refusal::Ambiguous,
         }
     }
 }
@@ -123,10 +132,7 @@ pub(super) fn check(
     }
     let (window, expires) = times(claims, rules)?;
     window.check(now)?;
-    // RFC 7800: whoever presents it must show a key or a certificate as well, and nobody here would look at it.
-    if claims.custom.get("cnf").is_some() {
-        return Err(Refusal::claim("cnf", "asks for a proof of possession"));
-    }
+    let bound = Bound::of(&claims.custom, rules)?;
 
     let name = rules.consumer_claim.as_str();
     let value = text(&claims.custom, name)?.ok_or_else(|| Refusal::claim(name.to_owned(), "is missing"))?;
@@ -159,6 +165,8 @@ pub(super) fn check(
         who,
         issuer: index,
         window,
+        bound,
+        proof: None,
     })
 }
 

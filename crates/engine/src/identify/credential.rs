@@ -1,7 +1,7 @@
 //! Picks exactly one credential from the head of a request: an API key or a token, wherever the SDKs of models put
 //! what they call a key.
 
-use super::Refusal;
+use super::{ClientCertificate, Refusal};
 
 /// The most bytes that a credential may have.
 pub(super) const MAX_TOKEN: usize = 8 * 1024;
@@ -27,6 +27,27 @@ pub struct Presented<'a> {
     pub other: Option<&'a str>,
     /// More than one value stands there.
     pub several: bool,
+    /// What the platform says of the client's certificate, where the policy asks for it.
+    pub certificate: Option<ClientCertificate<'a>>,
+    /// `DPoP`, where the policy takes tokens that are bound to a key.
+    pub proof: Option<&'a str>,
+    /// The method of the request, for what a proof says of it.
+    pub method: &'a str,
+    /// Its URL, for the same.
+    pub url: &'a str,
+    /// Whether `Authorization: DPoP` may carry a token.
+    pub dpop: bool,
+}
+
+impl Presented<'_> {
+    /// Whether `Authorization` says that its token comes with a proof (RFC 9449, 7.1).
+    pub(crate) fn is_dpop(&self) -> bool {
+        let scheme = |value: &str| {
+            let scheme = value.split_once(' ');
+            scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("dpop"))
+        };
+        self.dpop && self.authorization.is_some_and(scheme)
+    }
 }
 
 /// A credential, by its form.
@@ -56,7 +77,8 @@ pub(super) fn pick<'a>(presented: &Presented<'a>, schemes: &[String]) -> Result<
         presented.other,
     ];
     let sent = keys.iter().flatten().count() + usize::from(presented.authorization.is_some());
-    let bearer = |value| bearer(value, schemes);
+    let dpop = presented.is_dpop();
+    let bearer = |value| bearer(value, schemes, dpop);
     let unreadable = |value| bearer(value).is_err();
     if presented.several || sent > 1 && presented.authorization.is_some_and(unreadable) {
         return Err(Refusal::Ambiguous);
@@ -81,6 +103,9 @@ pub(super) fn pick<'a>(presented: &Presented<'a>, schemes: &[String]) -> Result<
         return Err(Refusal::Malformed("the credential is longer than 8 KiB"));
     }
     if let Some(rest) = value.strip_prefix(KEY_PREFIX) {
+        if dpop {
+            return Err(Refusal::Malformed("the scheme `DPoP` is for tokens"));
+        }
         return api_key(value, rest);
     }
     if bearer.is_none() && !is_b64token(value) {
@@ -98,15 +123,15 @@ fn several(value: &str, why: &'static str) -> Refusal {
     }
 }
 
-/// What stands behind `Bearer` (RFC 6750, 2.1), or behind another scheme of the policy's.
-fn bearer<'a>(value: &'a str, schemes: &[String]) -> Result<&'a str, Refusal> {
+/// What stands behind `Bearer` (RFC 6750, 2.1), `DPoP`, or behind another scheme of the policy's.
+fn bearer<'a>(value: &'a str, schemes: &[String], dpop: bool) -> Result<&'a str, Refusal> {
     let Some((scheme, rest)) = value.split_once(' ') else {
         return Err(Refusal::Malformed(
             "`Authorization` is not `Bearer` and a credential",
         ));
     };
     let token = rest.trim_start_matches(' ');
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    if !dpop && !scheme.eq_ignore_ascii_case("bearer") {
         if !schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(Refusal::Malformed(
                 "the scheme of `Authorization` is not `Bearer`",

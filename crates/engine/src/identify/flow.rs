@@ -5,9 +5,12 @@ use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{Algorithm, Compiled, KeyKind, Keys, Timestamp};
 
+use super::bound::Bound;
 use super::cache::{self, Digest, Entry, TokenCache};
+use super::certificate::Leaf;
 use super::claims::{self, Claimed, Stranger};
 use super::credential::{Credential, pick};
+use super::dpop::Proof;
 use super::jwk::Key;
 use super::key_store::{Access, CLAIM, KeyStore, May, Part, Refetch};
 use super::keys::{Choice, Generation, KeySet, MAX_SET};
@@ -53,6 +56,8 @@ impl Store {
 pub enum Outcome {
     /// It proves this.
     Known(Principal),
+    /// It proves this, if its proof was not used before: whoever asks must find out.
+    Proven(Box<Proven>),
     /// It proves nothing.
     Refused(Refusal),
     /// Its signature must be verified; continue with [`verified`].
@@ -79,14 +84,38 @@ pub struct VerifyAsk {
     pub pending: Pending,
 }
 
-/// A token of which everything has been checked but the signature.
+/// Whose signature is being verified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pending {
+pub enum Pending {
+    /// That of a token.
+    Token(Box<PendingToken>),
+    /// That of a proof, beside a token that is right.
+    Proof(Box<Proven>),
+}
+
+/// A token of which everything has been checked but the signature, and so of its proof.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingToken {
     who: Result<Principal, Stranger>,
     window: claims::Window,
     issuer: u32,
     generation: Generation,
     digest: Digest,
+    bound: Bound,
+    proof: Option<Box<Proof>>,
+}
+
+/// What is proved by a token and a proof that is right, if that is new.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proven {
+    /// Who calls.
+    pub principal: Principal,
+    /// What the proof is known by: no other one of the same key has it.
+    pub proof: [u8; 32],
+    /// The thumbprint of its key.
+    pub key: [u8; 32],
+    /// Until when it must be remembered.
+    pub until: Timestamp,
 }
 
 /// A key set to fetch.
@@ -183,22 +212,32 @@ pub fn refreshed(
     None
 }
 
-/// Ends after [`Outcome::Verify`]: whether the signature is right.
-pub fn verified(
+/// Continues after [`Outcome::Verify`]: whether the signature is right. Asks again only for that of a proof.
+pub fn verified(store: &mut Store, pending: Pending, right: bool, now: Timestamp) -> Outcome {
+    match pending {
+        Pending::Token(token) => token_verified(store, *token, right, now).unwrap_or_else(Outcome::Refused),
+        Pending::Proof(proven) if right => Outcome::Proven(proven),
+        Pending::Proof(_) => Outcome::Refused(Refusal::Proof("the proof's signature is wrong")),
+    }
+}
+
+fn token_verified(
     store: &mut Store,
-    pending: Pending,
+    pending: PendingToken,
     right: bool,
     now: Timestamp,
-) -> Result<Principal, Refusal> {
+) -> Result<Outcome, Refusal> {
     if !right {
         return Err(Refusal::SignatureInvalid);
     }
-    let Pending {
+    let PendingToken {
         who,
         window,
         issuer,
         generation,
         digest,
+        bound,
+        proof,
     } = pending;
     window.check(now)?;
     let principal = who.map_err(Stranger::refusal)?;
@@ -209,10 +248,31 @@ pub fn verified(
             window,
             issuer,
             generation,
+            bound,
         };
         store.cache.insert(digest, entry);
     }
-    Ok(principal)
+    Ok(proved(principal, proof))
+}
+
+/// What comes of a token that is right, and of the proof that it needs.
+fn proved(principal: Principal, proof: Option<Box<Proof>>) -> Outcome {
+    let Some(proof) = proof else {
+        return Outcome::Known(principal);
+    };
+    let proven = Proven {
+        principal,
+        proof: proof.id,
+        key: proof.thumbprint,
+        until: proof.until,
+    };
+    Outcome::Verify(Box::new(VerifyAsk {
+        algorithm: proof.algorithm,
+        key: proof.key,
+        signing_input: proof.input,
+        signature: proof.signature,
+        pending: Pending::Proof(Box::new(proven)),
+    }))
 }
 
 fn proceed(
@@ -222,28 +282,63 @@ fn proceed(
     now: Timestamp,
     may: May,
 ) -> Result<Outcome, Refusal> {
-    let text = match pick(presented, &policy.gateway.api_keys.schemes)? {
-        Credential::Key { key, id } => {
-            return api_key::find(policy, key, id, now).map(Outcome::Known);
-        }
-        Credential::Token(text) => text,
+    let leaf = match &presented.certificate {
+        Some(shown) => Leaf::of(shown, now),
+        None => Ok(None),
     };
+    // A certificate beside another credential must not be somebody else's. One that is nobody's says nothing.
+    let is_of_another = |consumer| {
+        let leaf = leaf.as_ref().ok().and_then(Option::as_ref);
+        leaf.is_some_and(|leaf| leaf.is_of_another(policy, consumer, now))
+    };
+    let text = match pick(presented, &policy.gateway.api_keys.schemes) {
+        Ok(Credential::Key { key, id }) => {
+            let principal = api_key::find(policy, key, id, now)?;
+            if is_of_another(principal.consumer) {
+                return Err(Refusal::Ambiguous);
+            }
+            return Ok(Outcome::Known(principal));
+        }
+        Ok(Credential::Token(text)) => text,
+        Err(Refusal::Missing) => {
+            let leaf = leaf?.ok_or(Refusal::Missing)?;
+            return leaf.owner(policy, now).map(Outcome::Known);
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    let leaf = leaf.as_ref().map(Option::as_ref);
     let digest = store.cache.digest(text);
     if let Some(hit) = store.cache.get(&digest, now)
         && store.keys.stands(hit.issuer, hit.generation, now)
     {
-        let (principal, issuer) = (hit.principal.clone(), hit.issuer);
+        let (principal, issuer, bound) = (hit.principal.clone(), hit.issuer, hit.bound);
         store.cache.keep(text, digest);
         refresh(store, issuer, now);
-        return Ok(Outcome::Known(principal));
+        if is_of_another(principal.consumer) {
+            return Err(Refusal::Ambiguous);
+        }
+        let proof = bound.check(text, presented, leaf, (skew(policy, issuer), now))?;
+        return Ok(proved(principal, proof));
     }
     let token = token::parse(text)?;
-    let claimed = claims::check(policy, &token, &token.claims()?, now)?;
+    let mut claimed = claims::check(policy, &token, &token.claims()?, now)?;
+    claimed.proof = claimed
+        .bound
+        .check(text, presented, leaf, (skew(policy, claimed.issuer), now))?;
+    // Told once the signature is right, as all that is known of whom it names.
+    if claimed.who.as_ref().is_ok_and(|who| is_of_another(who.consumer)) {
+        claimed.who = Err(Stranger::Certificate);
+    }
     if token.algorithm.is_hmac() {
-        by_secret(policy, store, &token, claimed, digest).map(Outcome::Known)
+        by_secret(policy, store, &token, claimed, digest)
     } else {
         by_key(policy, store, &token, claimed, digest, now, may)
     }
+}
+
+/// By how much clocks may differ from an issuer's, in milliseconds.
+fn skew(policy: &Compiled, issuer: u32) -> u64 {
+    rules(policy, issuer).map_or(0, |rules| u64::from(rules.clock_skew) * 1000)
 }
 
 /// Notes that an issuer's keys are to be fetched anew beside the request at hand, if it is time.
@@ -263,7 +358,13 @@ fn by_key(
     now: Timestamp,
     may: May,
 ) -> Result<Outcome, Refusal> {
-    let Claimed { who, issuer, window } = claimed;
+    let Claimed {
+        who,
+        issuer,
+        window,
+        bound,
+        proof,
+    } = claimed;
     refresh(store, issuer, now);
     let set = match store.keys.access(issuer, now, may) {
         Access::Use(set) => set,
@@ -281,7 +382,9 @@ fn by_key(
     if let Some(hit) = store.cache.get(&digest, now)
         && (hit.issuer, hit.generation) == (issuer, generation)
     {
-        return who.map(Outcome::Known).map_err(Stranger::refusal);
+        return who
+            .map(|principal| proved(principal, proof))
+            .map_err(Stranger::refusal);
     }
     let Some(key) = choose(set, token)? else {
         return match store.keys.refetch(issuer, now, may) {
@@ -295,13 +398,15 @@ fn by_key(
         key: key.json.clone(),
         signing_input: token.input.as_bytes().to_vec(),
         signature: token.signature().to_vec(),
-        pending: Pending {
+        pending: Pending::Token(Box::new(PendingToken {
             who,
             window,
             issuer,
             generation,
             digest,
-        },
+            bound,
+            proof,
+        })),
     })))
 }
 
@@ -323,16 +428,21 @@ pub(super) fn choose<'a>(set: &'a KeySet, token: &Unverified<'_>) -> Result<Opti
             ));
         }
     };
-    let signature = token.signature();
+    if has_form(key, token.signature()) {
+        Ok(Some(key))
+    } else {
+        Err(Refusal::SignatureInvalid)
+    }
+}
+
+/// Whether a signature could be one of a key's.
+pub(super) fn has_form(key: &Key, signature: &[u8]) -> bool {
     // ECDSA: with a zero for `r` or `s` a signature is right for any message, if only its verifier
     // forgets to look (CVE-2022-21449).
     let zero = |number: &[u8]| number.iter().all(|byte| *byte == 0);
     let ecdsa = matches!(key.kind, KeyKind::P256 | KeyKind::P384);
     let null = ecdsa && signature.chunks(key.signature_len / 2).any(zero);
-    if signature.len() != key.signature_len || null {
-        return Err(Refusal::SignatureInvalid);
-    }
-    Ok(Some(key))
+    signature.len() == key.signature_len && !null
 }
 
 fn rules(policy: &Compiled, issuer: u32) -> Option<&turnpike_policy::Issuer> {
@@ -364,8 +474,14 @@ fn by_secret(
     token: &Unverified<'_>,
     claimed: Claimed,
     digest: Digest,
-) -> Result<Principal, Refusal> {
-    let Claimed { who, issuer, window } = claimed;
+) -> Result<Outcome, Refusal> {
+    let Claimed {
+        who,
+        issuer,
+        window,
+        bound,
+        proof,
+    } = claimed;
     let place = usize::try_from(issuer).ok();
     let secret = place.and_then(|place| store.secrets.get(place));
     let missing = |why| {
@@ -394,10 +510,11 @@ fn by_secret(
             window,
             issuer,
             generation,
+            bound,
         };
         store.cache.insert(digest, entry);
     }
-    Ok(principal)
+    Ok(proved(principal, proof))
 }
 
 /// Whether a secret is a key of the kind that is given away, whatever stands before it: with a public key for a

@@ -1,7 +1,7 @@
 //! Phase 4, identify: from a credential to a [`Principal`].
 //!
-//! A credential is an API key, known by its SHA-256 alone, or a signed token (JWT, RFC 7519) of an
-//! issuer that the policy names. Nothing here does I/O or knows a clock: [`begin`] answers at once
+//! A credential is an API key, known by its SHA-256 alone, a signed token (JWT, RFC 7519) of an
+//! issuer that the policy names, or a client certificate that the platform has verified. Nothing here does I/O or knows a clock: [`begin`] answers at once
 //! where it can, and otherwise says what it needs (a signature verified, a key set fetched, a while to pass)
 //! and is continued by [`verified`], [`keys_fetched`] or [`waited`]. What is to be done beside a request, which
 //! does not wait for it, [`due`] says.
@@ -13,10 +13,13 @@
 //! Times are Unix milliseconds throughout.
 
 mod api_key;
+mod bound;
 mod cache;
+mod certificate;
 mod claim_value;
 mod claims;
 mod credential;
+mod dpop;
 mod encoding;
 mod flow;
 mod jwk;
@@ -33,10 +36,12 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{ClaimKind, Compiled, Timestamp};
 
+pub use certificate::ClientCertificate;
 pub use claim_value::ClaimValue;
 pub use credential::Presented;
 pub use flow::{
-    KeysAsk, Outcome, Pending, Store, VerifyAsk, begin, due, keys_fetched, refreshed, verified, waited,
+    KeysAsk, Outcome, Pending, Proven, Store, VerifyAsk, begin, due, keys_fetched, refreshed, verified,
+    waited,
 };
 pub use key_store::Part;
 pub use keys::MAX_SET;
@@ -47,14 +52,14 @@ pub use refusal::Refusal;
 pub struct Principal {
     /// Index into [`turnpike_policy::Compiled::consumers`].
     pub consumer: u32,
-    /// Index into [`turnpike_policy::Compiled::issuers`]; none for an API key.
+    /// Index into [`turnpike_policy::Compiled::issuers`]; none for an API key or a certificate.
     pub issuer: Option<u32>,
-    /// A token's `sub` (its consumer claim if it has none), or the public part of an API key;
-    /// at most 255 bytes, unique only within its issuer.
+    /// A token's `sub` (its consumer claim if it has none), the public part of an API key, or the name by which the
+    /// policy knows a certificate; at most 255 bytes, unique only within its issuer and kind.
     pub subject: String,
     /// What the credential was given for (OAuth scopes), sorted, each once.
     pub scopes: Vec<String>,
-    /// What its token says of [`turnpike_policy::Compiled::claims`], in that order. An API key says nothing,
+    /// What its token says of [`turnpike_policy::Compiled::claims`], in that order. Others say nothing,
     /// and this may then be empty.
     pub claims: Vec<Option<ClaimValue>>,
     /// Which kind of credential it was.
@@ -89,4 +94,6 @@ pub enum CredentialKind {
     Token,
     /// An API key.
     Key,
+    /// A client certificate.
+    Certificate,
 }

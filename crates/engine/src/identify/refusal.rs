@@ -43,6 +43,10 @@ pub enum Refusal {
     KeyRevokedOrUnknown,
     /// The API key's date has passed.
     KeyExpired,
+    /// The client certificate is nobody's, or not the one that the token is bound to.
+    Certificate(&'static str),
+    /// The token is bound to a key, and the proof of it is missing, wrong, or was used before.
+    Proof(&'static str),
     /// The issuer's keys cannot be had: the gateway's failure, not the caller's.
     KeysUnavailable {
         /// The issuer's name in the policy.
@@ -70,9 +74,11 @@ impl Refusal {
         match self {
             Self::Missing => "no credential".into(),
             Self::Ambiguous => "more than one credential".into(),
-            Self::Malformed(why) | Self::AlgorithmNotAllowed(why) | Self::KeyUnknown(why) => {
-                Cow::Borrowed(why)
-            }
+            Self::Malformed(why)
+            | Self::AlgorithmNotAllowed(why)
+            | Self::KeyUnknown(why)
+            | Self::Certificate(why)
+            | Self::Proof(why) => Cow::Borrowed(why),
             Self::UnknownIssuer(issuer) => format!("no issuer is `{issuer}`").into(),
             Self::SignatureInvalid => "the signature is wrong".into(),
             Self::Expired => "the token has expired".into(),

@@ -43,6 +43,8 @@ pub enum Target {
     Operation(String),
     /// A model, by its name.
     Model(String),
+    /// A client certificate, by the name that the policy knows it by: the hash of its key, or its subject.
+    Certificate(String),
 }
 
 /// One denial.
@@ -83,9 +85,11 @@ impl Denial {
 
     fn is_bounded(&self) -> bool {
         let names: &[&String] = match &self.target {
-            Target::Key(name) | Target::Consumer(name) | Target::Operation(name) | Target::Model(name) => {
-                &[name]
-            }
+            Target::Key(name)
+            | Target::Consumer(name)
+            | Target::Operation(name)
+            | Target::Model(name)
+            | Target::Certificate(name) => &[name],
             Target::Subject(issuer, subject) => &[issuer, subject],
         };
         names

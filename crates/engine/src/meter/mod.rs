@@ -24,6 +24,7 @@ pub mod headers;
 pub mod lease;
 pub mod local;
 pub mod object;
+pub mod proofs;
 pub mod quota;
 pub mod rolling;
 pub mod shards;

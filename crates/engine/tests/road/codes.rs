@@ -5,6 +5,7 @@ use turnpike_engine::error::Code;
 use turnpike_engine::step::{BodyFailure, Ending, Failure, Undecided};
 use turnpike_policy::{Comparison, Condition, Method, Operand, Rate, Route, Rule};
 
+use crate::bound;
 use crate::decisions;
 use crate::operators::credit;
 use crate::policy::REMOTE;
@@ -107,6 +108,18 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
         Code::CredentialAmbiguous => both(&|request| request.header("x-api-key", "tpk_other_1")),
         Code::CredentialInvalid => both(&|request| request.header("authorization", "Bearer tpk_no_such")),
         Code::CredentialExpired => both(&|request| request.by("dated")),
+        Code::DpopProofInvalid => {
+            let unproved = |request: Request| Some(bound::gateway().send(&bound::with_proof(request, "")));
+            (unproved(pets()), unproved(ask("fast")))
+        }
+        Code::DpopUnavailable => {
+            let down = |request: Request| {
+                let mut world = bound::gateway();
+                world.meter_down = true;
+                Some(world.send(&bound::proved(request, "a")))
+            };
+            (down(pets()), down(ask("fast")))
+        }
         Code::KeysUnavailable => {
             both(&|request| request.header("authorization", &format!("Bearer {}", token(REMOTE, |_| {}))))
         }

@@ -11,7 +11,13 @@ const PETS: &str = "/petstore/v2/pets";
 
 /// A gateway of one isolate, whose operator `works` may deny for a week.
 pub(crate) fn denying() -> World {
+    denying_with(|_| ())
+}
+
+/// The same, with another change of its policy.
+pub(crate) fn denying_with(change: impl FnOnce(&mut turnpike_policy::Compiled)) -> World {
     let mut world = World::with(|policy| {
+        change(policy);
         for consumer in policy.consumers.iter_mut() {
             if let Some(operator) = consumer.operator.as_mut().filter(|_| consumer.name == "works") {
                 operator.deny = Some(7 * DAY);

@@ -11,6 +11,7 @@
 
 mod advisories;
 mod apis;
+mod bound;
 mod budgets;
 mod codes;
 mod conditions;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::{
-    Algorithm, Allowance, Api, ApiKeys, Bundle, Commit, Compiled, Consumer, Cors, CredentialValue,
+    Algorithm, Allowance, Api, ApiKeys, Binding, Bundle, Commit, Compiled, Consumer, Cors, CredentialValue,
     Creditable, Gateway, Grant, Handler, Identity, Issuer, KeyCredential, Keys, Lifecycle, Limit, LimitKind,
     LogRequests, Method, Mock, MockAnswer, MockEnd, MockResponse, MockRule, MockToolCall, Model, OnError,
     Operation, Operator, OutputCap, Plan, Precision, Price, Provider, ProviderKind, Rate, Reason, Retry,
@@ -214,6 +214,8 @@ fn issuers() -> Vec<Issuer> {
         clock_skew: 30,
         max_lifetime: Some(3600),
         access_tokens: false,
+        dpop: Binding::Refused,
+        certificate_bound: Binding::Refused,
         keys,
     };
     vec![
@@ -714,6 +716,9 @@ fn made() -> Compiled {
         zones: Vec::new(),
         claims: Vec::new(),
         country: false,
+        certificates: Vec::new(),
+        client_certificates: false,
+        dpop: false,
         headers: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)

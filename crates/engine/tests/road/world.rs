@@ -10,9 +10,9 @@ use turnpike_engine::accept::Random;
 use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
-    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, CommitOn, Decide, Ending, Event, Failure, Finish,
-    HEAD_NAMES, Head, Outgoing, Relay, Reply, Step, StreamEnd, Undecided, Upstream, Value as Carries,
-    key_names,
+    ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, ClientCertificate, CommitOn, Decide, Ending, Event,
+    Failure, Finish, HEAD_NAMES, Head, Outgoing, PROOF_NAME, Relay, Reply, Step, StreamEnd, Undecided,
+    Upstream, Value as Carries, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) body: Option<Vec<u8>>,
     /// The country that it comes from, as the platform tells it.
     pub(crate) country: Option<String>,
+    /// What the platform tells of its client's certificate.
+    pub(crate) certificate: Option<ClientCertificate<'static>>,
     /// Reading the body fails so.
     pub(crate) broken: Option<BodyFailure>,
     /// The client leaves after so many milliseconds.
@@ -412,6 +414,8 @@ impl World {
             .collect();
         head.keys = &keys;
         head.country = request.country.as_deref();
+        head.certificate = request.certificate;
+        head.proof = request.value(PROOF_NAME);
         let random = self.randoms();
         let next = self.engine.begin(&head, self.now, &random);
         self.refreshed += aside(&mut self.engine, self.keys.as_deref(), self.now);
@@ -952,6 +956,19 @@ pub(crate) fn token(issuer: &str, change: impl FnOnce(&mut Value)) -> String {
     token_as(issuer, change, |claims| claims)
 }
 
+/// Signs a header and claims with [`PRIVATE`].
+pub(crate) fn signed(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| base64url(value.to_string().as_bytes());
+    let input = format!("{}.{}", part(header), part(claims));
+    format!("{input}.{}", base64url(&by_private(&input)))
+}
+
+fn by_private(input: &str) -> Vec<u8> {
+    let jwk: JsonWebKey<'_> = serde_json::from_str(PRIVATE).unwrap();
+    let key = <Ed25519 as Verifier>::SigningKey::try_from(&jwk).unwrap();
+    jwt_compact::AlgorithmSignature::as_bytes(&Ed25519.sign(&key, input.as_bytes())).into_owned()
+}
+
 /// The same, with its claims written as `write` has them.
 pub(crate) fn token_as(
     issuer: &str,
@@ -981,14 +998,12 @@ pub(crate) fn token_as(
             .as_bytes()
             .into_owned()
     } else {
-        let jwk: JsonWebKey<'_> = serde_json::from_str(PRIVATE).unwrap();
-        let key = <Ed25519 as Verifier>::SigningKey::try_from(&jwk).unwrap();
-        jwt_compact::AlgorithmSignature::as_bytes(&Ed25519.sign(&key, input.as_bytes())).into_owned()
+        by_private(&input)
     };
     format!("{input}.{}", base64url(&signature))
 }
 
-fn base64url(bytes: &[u8]) -> String {
+pub(crate) fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {

@@ -210,6 +210,7 @@ codes! {
     Inexact "P1607" "A plan is counted by each isolate for itself."
     TwinPlans "P1608" "Two plans have the same limits."
     IdleLimit "P1609" "A limit is never reached, because another one is."
+    SubjectCertificate "P1610" "A consumer is known by the subject of a client certificate."
 
     NoSunset "P1701" "A deprecated version does not say when it ends."
     NoSuccessor "P1702" "A deprecated version names no successor."

@@ -31,7 +31,7 @@ use super::templates::{TemplateFile, Templates};
 use super::tighten::{self, InheritedLimits};
 use super::unused;
 use super::yaml::{Node, Value};
-use crate::{Compiled, Operand, Timestamp};
+use crate::{Binding, Compiled, Operand, Timestamp};
 
 /// What checks share: the reader, the files, and what things are compared with.
 #[derive(Debug)]
@@ -265,6 +265,13 @@ fn name_what_is_needed(compiled: &mut Compiled, file: Option<&Spanned<GatewayFil
             .operands(&mut |operand| country |= *operand == Operand::Country);
     }
     compiled.country = country;
+    let bound = |binding: fn(&crate::Issuer) -> Binding| {
+        let mut issuers = compiled.issuers.iter();
+        issuers.any(|issuer| binding(issuer) != Binding::Refused)
+    };
+    compiled.dpop = bound(|issuer| issuer.dpop);
+    compiled.client_certificates =
+        !compiled.certificates.is_empty() || bound(|issuer| issuer.certificate_bound);
 }
 
 #[expect(
@@ -360,8 +367,9 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         .collect();
     let callers = consumers::compile(&consumers.here, &known, checker);
     compiled.consumers = callers.list.into();
-    compiled.keys = callers.keys;
-    compiled.identities = callers.identities;
+    compiled.keys = callers.credentials.keys;
+    compiled.identities = callers.credentials.identities;
+    compiled.certificates = callers.credentials.certificates;
     name_what_is_needed(&mut compiled, file, checker);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);
 

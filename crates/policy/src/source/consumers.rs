@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::compile::{Checker, Known};
 use super::containers::{AllOr, List};
-use super::credentials::{CredentialFields, Ledger};
+use super::credentials::{CredentialFields, Credentials, Ledger};
 use super::declare::{choice, record};
 use super::diagnostic::Code;
 use super::reader::Spanned;
 use super::scalars::{BytesPerWindow, Duration, MoneyPerWindow, Name, PerWindow, Text, Token};
 use super::secrets::quote;
-use crate::{Allowance, Creditable, Grant, Identity, KeyCredential, MAX_DENIAL, Operator};
+use crate::{Allowance, Creditable, Grant, MAX_DENIAL, Operator};
 
 record! {
     /// Who calls: credentials, a plan, and what they may use. What is not granted is refused.
@@ -37,8 +37,8 @@ record! {
     OperatorFields = "operator" {
         /// Up to how much it may give back.
         credit: optional CreditFields,
-        /// For how long at most it may deny a key, a subject, a consumer, an operation or a model (`turnpike
-        /// deny`), and that it may lift denials. 30 days at the most; without it, it may not.
+        /// For how long at most it may deny a key, a certificate, a subject, a consumer, an operation or a model
+        /// (`turnpike deny`), and that it may lift denials. 30 days at the most; without it, it may not.
         deny: optional Duration,
     }
 }
@@ -125,8 +125,7 @@ choice!(All: "all" => Self);
 #[derive(Debug, Default)]
 pub(crate) struct Consumers {
     pub(crate) list: Vec<crate::Consumer>,
-    pub(crate) keys: Vec<KeyCredential>,
-    pub(crate) identities: Vec<Identity>,
+    pub(crate) credentials: Credentials,
 }
 
 /// Checks every consumer.
@@ -160,7 +159,9 @@ pub(crate) fn compile(
                         quote(name)
                     ),
                 )
-                .help("give it a `jwt` or a `key`, or limit the consumer with `environments`");
+                .help(
+                    "give it a `jwt`, a `key` or a `certificate`, or limit the consumer with `environments`",
+                );
         }
         let (operations, models) = grants(consumer, known, checker);
         // A refused grant is explained by what was granted; without a list, by the file.
@@ -183,7 +184,7 @@ pub(crate) fn compile(
             origin,
         });
     }
-    (compiled.keys, compiled.identities) = ledger.finish();
+    compiled.credentials = ledger.finish();
     compiled
 }
 

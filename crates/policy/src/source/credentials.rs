@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::certificates::{self, CertificateFields};
 use super::compile::{Checker, Known};
 use super::containers::List;
 use super::declare::record;
@@ -9,17 +10,18 @@ use super::diagnostic::{Code, Span};
 use super::reader::Spanned;
 use super::scalars::{Date, Name, Scope, Sha256, Token};
 use super::secrets::quote;
-use crate::{Identity, KeyCredential};
+use crate::{CertificateCredential, CertificateName, Identity, KeyCredential};
 
 record! {
-    /// One credential: a `jwt` or a `key`.
+    /// One credential: a `jwt`, a `key` or a `certificate`.
     CredentialFields = "credential" {
         /// A token of an issuer.
         jwt: optional JwtFields,
         /// An API key.
         key: optional KeyFields,
+        /// A client certificate (mTLS).
+        certificate: optional CertificateFields,
     }
-    later { mtls }
 }
 
 record! {
@@ -54,8 +56,18 @@ record! {
 pub(crate) struct Ledger {
     keys: Vec<KeyCredential>,
     identities: Vec<Identity>,
+    certificates: Vec<CertificateCredential>,
     keys_at: BTreeMap<[u8; 32], (String, Span)>,
     tokens_at: BTreeMap<(String, String), (String, Span)>,
+    certificates_at: BTreeMap<CertificateName, (String, Span)>,
+}
+
+/// The credentials of a tree, each list in the order of its look-up.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    pub(crate) keys: Vec<KeyCredential>,
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) certificates: Vec<CertificateCredential>,
 }
 
 impl Ledger {
@@ -68,32 +80,67 @@ impl Ledger {
         known: &Known<'_>,
         checker: &mut Checker,
     ) {
-        match (&credential.jwt, &credential.key) {
-            (Some(jwt), None) => self.add_jwt(name, consumer, jwt, known, checker),
-            (None, Some(key)) => self.add_key(name, consumer, key, checker),
-            (Some(jwt), Some(key)) => {
+        let named = [
+            credential.jwt.as_ref().map(|jwt| jwt.span),
+            credential.key.as_ref().map(|key| key.span),
+            credential
+                .certificate
+                .as_ref()
+                .map(|certificate| certificate.span),
+        ];
+        let mut named = named.into_iter().flatten();
+        match (named.next(), named.next()) {
+            (Some(first), Some(second)) => {
                 checker
                     .report()
                     .error(
                         Code::Conflict,
-                        key.span,
-                        "one credential is a `jwt` or a `key`, not both",
+                        second,
+                        "one credential is a `jwt`, a `key` or a `certificate`",
                     )
-                    .label(jwt.span, "the jwt is here")
+                    .label(first, "it is this already")
                     .help("make it two items: any one of them is enough to be known");
+                return;
             }
-            (None, None) if !checker.reader.reported_within(credential.span) => {
+            (None, _) if !checker.reader.reported_within(credential.span) => {
                 checker
                     .report()
                     .error(
                         Code::MissingField,
                         credential.span,
-                        "a credential has a `jwt` or a `key`",
+                        "a credential has a `jwt`, a `key` or a `certificate`",
                     )
                     .help("write for example `jwt: { issuer: acme, is: mobile-app }`");
             }
-            (None, None) => {}
+            _ => {}
         }
+        if let Some(jwt) = &credential.jwt {
+            self.add_jwt(name, consumer, jwt, known, checker);
+        }
+        if let Some(key) = &credential.key {
+            self.add_key(name, consumer, key, checker);
+        }
+        if let Some(certificate) = &credential.certificate {
+            self.add_certificate(name, consumer, certificate, checker);
+        }
+    }
+
+    fn add_certificate(
+        &mut self,
+        name: &str,
+        consumer: u32,
+        certificate: &Spanned<CertificateFields>,
+        checker: &mut Checker,
+    ) {
+        let Some(found) = certificates::compile(certificate, consumer, checker) else {
+            return;
+        };
+        if let Some(twin) = self.certificates_at.get(&found.by) {
+            return report_twin(name, found.span, twin, checker);
+        }
+        self.certificates_at
+            .insert(found.by.clone(), (name.to_owned(), found.span));
+        self.certificates.push(found.value);
     }
 
     fn add_jwt(
@@ -148,11 +195,16 @@ impl Ledger {
     }
 
     /// The credentials, in the order of their look-up.
-    pub(crate) fn finish(mut self) -> (Vec<KeyCredential>, Vec<Identity>) {
+    pub(crate) fn finish(mut self) -> Credentials {
         self.keys.sort_by_key(|key| key.sha256);
         self.identities
             .sort_by(|a, b| (a.issuer, &a.value).cmp(&(b.issuer, &b.value)));
-        (self.keys, self.identities)
+        self.certificates.sort_by(|a, b| a.by.cmp(&b.by));
+        Credentials {
+            keys: self.keys,
+            identities: self.identities,
+            certificates: self.certificates,
+        }
     }
 }
 

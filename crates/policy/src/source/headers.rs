@@ -13,6 +13,7 @@ pub(crate) fn never_forwarded(name: &str) -> Option<&'static str> {
             Some("the gateway makes its own")
         }
         "forwarded" | "x-real-ip" | "true-client-ip" | "via" => Some("a client could forge it"),
+        name if tells_certificate(name) => Some("a client could forge it"),
         name if name.starts_with("x-forwarded-") => Some("a client could forge it"),
         name if internal(name) => Some("it belongs to the platform or the gateway"),
         name if hop_by_hop(name) => Some("it belongs to one connection"),
@@ -41,7 +42,14 @@ fn carries_credential(name: &str) -> bool {
             | "api-key"
             | "x-goog-api-key"
             | "x-auth-token"
+            | "dpop"
     )
+}
+
+/// Whether some server takes a header for the certificate of its client (RFC 9440, and what proxies write).
+fn tells_certificate(name: &str) -> bool {
+    let name = name.strip_prefix("x-").unwrap_or(name);
+    name.starts_with("client-cert") || name.starts_with("ssl-client") || name.starts_with("tls-client")
 }
 
 /// Why an answer's header never reaches a client, if that is so.

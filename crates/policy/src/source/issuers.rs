@@ -15,7 +15,7 @@ use super::reader::{Fault, Scalar, Spanned};
 use super::scalars::{Duration, FilePath, Origin, SecretName, Token, Url};
 use super::secrets::quote;
 use super::yaml::{self, Node};
-use crate::{Algorithm, KeyKind, Keys};
+use crate::{Algorithm, Binding, KeyKind, Keys};
 
 record! {
     /// Who may issue tokens, and what a token of theirs must be.
@@ -46,6 +46,12 @@ record! {
         /// `any`, or `at+jwt`: only tokens whose `typ` says that they are access tokens (RFC 9068), so
         /// that an ID token opens nothing.
         token_type: default "any" TokenType,
+        /// Tokens that are bound to a key of the client's (`cnf.jkt`), which must come with a proof of it (DPoP, RFC
+        /// 9449): `refused`, `accepted` (others may come as before), or `required` (others are refused).
+        dpop: default "refused" Binding,
+        /// Tokens that are bound to a client certificate (`cnf.x5t#S256`, RFC 8705), which must come over a connection
+        /// with that certificate, verified by the platform: `refused`, `accepted` or `required`, as `dpop`.
+        certificate_bound: default "refused" Binding,
         /// What its tokens say, beside `iss` and `sub`: claims, each a `string`, a `number`, a `boolean` or a
         /// `list of strings`, or a map of what is in an object. Conditions and upstreams see what is declared, and
         /// a claim of another type is as if it were not there.
@@ -79,6 +85,8 @@ pub(crate) enum TokenType {
     Access,
 }
 choice!(TokenType: "any" => Self::Any, "at+jwt" => Self::Access);
+
+choice!(Binding: "refused" => Self::Refused, "accepted" => Self::Accepted, "required" => Self::Required);
 
 impl Scalar for KeySource {
     const EXPECTS: &'static str = "the URL of a JWKS, a `.json` file in the tree, or `development`";
@@ -213,6 +221,16 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
             consumer_claim: issuer.consumer.as_ref()?.0.clone(),
             clock_skew: clock_skew?,
             max_lifetime,
+            dpop: issuer
+                .dpop
+                .as_ref()
+                .map(|binding| binding.value)
+                .unwrap_or_default(),
+            certificate_bound: issuer
+                .certificate_bound
+                .as_ref()
+                .map(|binding| binding.value)
+                .unwrap_or_default(),
             access_tokens: issuer
                 .token_type
                 .as_ref()

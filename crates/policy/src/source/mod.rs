@@ -11,6 +11,7 @@ mod budgets;
 mod canonical_tests;
 mod cases;
 mod catalogue;
+mod certificates;
 mod claims;
 mod codes;
 mod compile;

@@ -184,6 +184,27 @@ const CASES: &[Case] = &[
     case!("consumers/two.yaml" = "consumer: two\nowner: x\nplan: gold"; "consumers/two.yaml:1:1: warning[P0410]"),
     case!("gateway.yaml": "issuers:" => "issuers:\n  twin: { issuer: 'https://login.acme.example/', audience: [a], algorithms: [RS256], jwks: 'https://a.example/' }"; "gateway.yaml:5:13: error[P0412]"),
 
+    // Certificates and bindings.
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: {}"; "consumers/app.yaml:5:18: error[P0202]: which certificate is meant is not said"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { spki_sha256: abc }"; "consumers/app.yaml:5:33: error[P0217]: `abc` is not the SHA-256 of a public key"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { spki_sha265: 0000000000000000000000000000000000000000000000000000000000000000 }"; "consumers/app.yaml:5:20: error[P0201]"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { subject: 'CN=a' }"; "consumers/app.yaml:5:29: error[P0202]: whose subject this is, is not said"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { issuer: 'CN=a' }"; "consumers/app.yaml:5:28: error[P0210]: `issuer` needs a `subject` beside it"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { subject: '/O=Acme/CN=a', issuer: 'CN=b' }"; "consumers/app.yaml:5:29: error[P0219]"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { subject: 'CN=a, O=Acme', issuer: 'CN=b' }"; "consumers/app.yaml:5:29: error[P0219]"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { subject: app, issuer: 'CN=b' }"; "consumers/app.yaml:5:29: error[P0219]"),
+    case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "certificate: { spki_sha256: 0000000000000000000000000000000000000000000000000000000000000000, subject: 'CN=a', issuer: 'CN=b' }"; "consumers/app.yaml:5:108: error[P0210]"),
+    case!("consumers/app.yaml": "is: app }" => "is: app }\n    certificate: { subject: 'CN=a', issuer: 'CN=b' }"; "consumers/app.yaml:6:18: error[P0210]: one credential is a `jwt`, a `key` or a `certificate`"),
+    case!("consumers/app.yaml": "is: app }" => "is: app }\n  - certificate: { subject: 'CN=a', issuer: 'CN=b' }\n  - certificate: { subject: 'CN=a', issuer: 'CN=b' }"; "consumers/app.yaml:7:29: error[P0409]"),
+    case!("consumers/app.yaml": "is: app }" => "is: app }\n  - certificate: { subject: 'CN=a', issuer: 'CN=b', expires: 2026-11-22 }"; "consumers/app.yaml:6:62: error[P0501]: this certificate ended"),
+    case!("consumers/app.yaml": "is: app }" => "is: app }\n  - mtls: {}"; "consumers/app.yaml:6:5: error[P0201]"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    dpop: require"; "gateway.yaml:8:11: error[P0204]"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    certificate_bound: yes"; "gateway.yaml:8:24: error[P0204]"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    certificates_bound: accepted"; "gateway.yaml:8:5: error[P0201]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [client-cert] }"; "gateway.yaml:2:28: error[P0214]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [x-ssl-client-verify] }"; "gateway.yaml:2:28: error[P0214]"),
+    case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [dpop] }"; "gateway.yaml:2:28: error[P0214]"),
+
     // Dates.
     case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "key: { sha256: 0000000000000000000000000000000000000000000000000000000000000000, expires: 2026-11-22 }"; "consumers/app.yaml:5:95: error[P0501]"),
     case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "key: { sha256: 0000000000000000000000000000000000000000000000000000000000000000, expires: 2026-12-20 }"; "consumers/app.yaml:5:95: warning[P0502]"),

@@ -1,3 +1,4 @@
+use super::super::bound::Bound;
 use super::super::cache::{Entry, TokenCache};
 use super::super::claims::Window;
 use super::super::{CredentialKind, Principal};
@@ -17,6 +18,7 @@ fn entry(subject: &str) -> Entry {
         window: Window::new(NOW, NOW + 1000),
         issuer: 0,
         generation: 1,
+        bound: Bound::default(),
     }
 }
 

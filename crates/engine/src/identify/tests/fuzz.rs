@@ -1,5 +1,5 @@
-//! What strangers send, damaged at random: tokens, key sets and metadata. There is always an answer; no damaged
-//! token passes; a key set lets only its own keys pass; metadata lead nowhere that the policy does not name.
+//! What strangers send, damaged at random: tokens, key sets, metadata, proofs and certificates. There is always an
+//! answer; no damaged token or proof passes; a key set lets only its own keys pass; metadata lead nowhere that the policy does not name.
 //!
 //! `cargo test` plays a second of each from a fixed seed; `make fuzz MINUTES=10` plays as long as it is told to, from
 //! a seed that it names. A failure names its case, and `FUZZ_CASE` plays that one again.
@@ -145,16 +145,16 @@ fn damaged(tokens: &[String], random: &mut Random) -> Vec<u8> {
 /// Runs a credential to its end, whatever it asks for; keys are answered with `set`.
 fn run(policy: &Compiled, store: &mut Store, head: &Presented<'_>, set: &str, now: u64) -> bool {
     let mut outcome = begin(policy, store, head, now);
-    for _ in 0..3 {
+    for _ in 0..4 {
         outcome = match outcome {
-            Outcome::Known(_) => return true,
+            Outcome::Known(_) | Outcome::Proven(_) => return true,
             Outcome::Refused(refusal) => {
                 assert!(!refusal.reason().is_empty());
                 return false;
             }
             Outcome::Verify(ask) => {
                 let right = native::verify(&ask);
-                return verified(store, ask.pending, right, now).is_ok();
+                verified(store, ask.pending, right, now)
             }
             Outcome::FetchKeys(ask) => {
                 assert_eq!(ask.url, KEYS_URL);
@@ -318,4 +318,80 @@ fn metadata() {
         }
     });
     println!("{believed} of them were believed, as what matters was not damaged");
+}
+
+#[test]
+fn proofs() {
+    let policy = dpop::policy();
+    let token = dpop::bound(ES256_PUBLIC);
+    let right = [
+        dpop::proof(ES256, &token),
+        dpop::proof(EdDSA, &token),
+        dpop::proof(ES256, "another token"),
+        sign(ES256, &good(INLINE)),
+    ];
+    let authorization = format!("DPoP {token}");
+    let mut store = store(&policy);
+    let mut passed = 0;
+    play_on("proofs", |random| {
+        let text = damaged(&right, random);
+        let text = String::from_utf8_lossy(&text);
+        let head = Presented {
+            authorization: Some(&authorization),
+            proof: Some(&text),
+            method: "GET",
+            url: "https://api.example/pets/v1/pets",
+            dpop: true,
+            ..Presented::default()
+        };
+        let known = run(&policy, &mut store, &head, "", NOW);
+        // What is signed is the text of two parts: of a damaged one nobody has a signature.
+        assert!(!known || text == right[0], "this passed: {text}");
+        passed += u32::from(known);
+    });
+    println!("{passed} of them passed, as they were not changed after all");
+}
+
+#[test]
+fn certificates() {
+    use turnpike_policy::CertificateName;
+
+    let policy = certificate::policy();
+    let mut key = certificate::EC.trim_matches(':').trim_end_matches('=').to_owned();
+    key = key.replace('+', "-").replace('/', "_");
+    let right = from_base64url(&key).unwrap();
+    let listed = |found: &Principal| {
+        policy
+            .certificates
+            .iter()
+            .any(|known| known.consumer == found.consumer && matches!(&known.by, CertificateName::Key(_)))
+    };
+    let mut store = store(&policy);
+    let mut passed = 0;
+    play_on("certificates", |random| {
+        let mut der = right.clone();
+        damage(&mut der, random);
+        let mut text = certificate::text_of(&der);
+        if random.below(4) == 0 {
+            let mut bytes = text.into_bytes();
+            damage(&mut bytes, random);
+            text = String::from_utf8_lossy(&bytes).into_owned();
+        }
+        let mut shown = certificate::shown(certificate::EC, "CN=nobody");
+        shown.whole = Some(&text);
+        let head = Presented {
+            certificate: Some(shown),
+            ..Presented::default()
+        };
+        match begin(&policy, &mut store, &head, NOW) {
+            // Its key is whole, or it would be nobody's: what else it says is the platform's to verify.
+            Outcome::Known(found) => {
+                assert!(listed(&found));
+                passed += 1;
+            }
+            Outcome::Refused(refusal) => assert!(!refusal.reason().is_empty()),
+            other => panic!("{other:?}"),
+        }
+    });
+    println!("{passed} of them were read, their keys whole");
 }

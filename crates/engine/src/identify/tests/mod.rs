@@ -3,9 +3,11 @@
 
 mod advisories;
 mod cache;
+mod certificate;
 mod claims;
 mod credential;
 mod discovery;
+mod dpop;
 mod flow;
 mod fuzz;
 mod keys;
@@ -22,7 +24,7 @@ use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{Algorithm as _, AlgorithmSignature as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use turnpike_policy::{Algorithm, Compiled, Identity, Issuer, KeyCredential, Keys};
+use turnpike_policy::{Algorithm, Binding, Compiled, Identity, Issuer, KeyCredential, Keys};
 
 use super::{Outcome, Presented, Principal, Refusal, Store, begin, verified};
 
@@ -61,6 +63,8 @@ fn issuer(index: u32, algorithms: &[Algorithm], keys: Keys) -> Issuer {
         clock_skew: 30,
         max_lifetime: Some(3600),
         access_tokens: false,
+        dpop: Binding::Refused,
+        certificate_bound: Binding::Refused,
         keys,
     }
 }
@@ -204,8 +208,11 @@ fn finish(store: &mut Store, outcome: Outcome, now: u64) -> Result<Principal, Re
         Outcome::Verify(ask) => {
             let right = native::verify(&ask);
             let bytes = postcard::to_allocvec(&ask.pending).unwrap();
-            verified(store, postcard::from_bytes(&bytes).unwrap(), right, now)
+            let outcome = verified(store, postcard::from_bytes(&bytes).unwrap(), right, now);
+            finish(store, outcome, now)
         }
+        // Whether it is new is not asked here.
+        Outcome::Proven(proven) => Ok(proven.principal),
         Outcome::FetchKeys(ask) => panic!("asked for keys: {ask:?}"),
         Outcome::Wait(_) => panic!("nobody else fetches keys"),
     }

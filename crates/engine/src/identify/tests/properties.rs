@@ -21,6 +21,7 @@ proptest! {
         let (a, x, k) = (authorization.as_deref(), x_api_key.as_deref(), api_key.as_deref());
         let head = Presented {
             authorization: a, x_api_key: x, api_key: k, x_goog_api_key: x, other: k, several: false,
+            proof: k, method: "GET", url: "https://api.example/", dpop: x.is_some(), ..Presented::default()
         };
         let outcome = begin(&POLICY, &mut store(&POLICY), &head, NOW);
         prop_assert!(matches!(outcome, Outcome::Refused(_)));

@@ -20,6 +20,7 @@ fn bill(policy: &Compiled, head: &Presented<'_>) -> (Bill, Outcome) {
     let asks = match &outcome {
         Outcome::Known(_) | Outcome::Refused(_) => "nothing",
         Outcome::Verify(_) => "a signature",
+        Outcome::Proven(_) => "whether a proof is new",
         Outcome::FetchKeys(_) => "keys",
         Outcome::Wait(_) => "to wait",
     };
@@ -158,9 +159,9 @@ fn a_client_that_is_another_is_told_only_by_the_issuer() {
             panic!("refused before its signature was looked at")
         };
         let forged = verified(&mut store, ask.pending.clone(), false, NOW);
-        assert_eq!(forged, Err(Refusal::SignatureInvalid));
+        assert_eq!(forged, Outcome::Refused(Refusal::SignatureInvalid));
         let signed = verified(&mut store, ask.pending, true, NOW);
-        assert_eq!(signed, Err(Refusal::claim("client_id", why)));
+        assert_eq!(signed, Outcome::Refused(Refusal::claim("client_id", why)));
         assert_eq!(store.cache.size().0, 0);
     }
 }

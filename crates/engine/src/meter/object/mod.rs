@@ -39,7 +39,7 @@ use super::{
     is_shadowed, judge, lease,
 };
 use crate::meter::correction::{Credited, Order};
-use crate::meter::denials;
+use crate::meter::{denials, proofs};
 use holds::Hold;
 pub use holds::MAX_HELD;
 use law::Law;
@@ -120,13 +120,17 @@ pub fn resume(persisted: &[u8]) -> Result<Vec<u8>, MeterError> {
     if denials::is_list(persisted) {
         return denials::resume(persisted);
     }
+    if proofs::is_list(persisted) {
+        return proofs::resume(persisted);
+    }
     seal(MEMORY, &open(STORED, persisted)?)
 }
 
 /// Decides one ask or takes one back, or takes a settlement or an operator's order. `state` is what is in memory; none: nothing is, and nothing is
 /// stored either.
 pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
-    if let Some(decided) = denials::decide(state, ask, now) {
+    let other = denials::decide(state, ask, now).or_else(|| proofs::decide(state, ask, now));
+    if let Some(decided) = other {
         return decided;
     }
     let mut state = match state {
@@ -374,6 +378,9 @@ pub fn on_stored_alarm(persisted: &[u8], now: Timestamp) -> Alarm {
 pub fn on_alarm(state: &[u8], now: Timestamp) -> Result<Alarm, MeterError> {
     if denials::is_list(state) {
         return denials::on_alarm(state, now);
+    }
+    if proofs::is_list(state) {
+        return proofs::on_alarm(state, now);
     }
     let state = open(MEMORY, state)?;
     let at = over(&state).max(state.seen).saturating_add(LINGER);

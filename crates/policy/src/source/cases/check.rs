@@ -246,15 +246,15 @@ fn caller(field: &Spanned<CallerField>, against: &Against<'_>, checker: &mut Che
             .filter(|scopes| !scopes.0.is_empty())
             .map(|field| field.key_span);
         let own = own.or(claims.map(|field| field.key_span));
-        if let Some(span) = own.filter(|_| with.0 == "key") {
+        if let Some(span) = own.filter(|_| ["key", "certificate"].contains(&with.0.as_str())) {
             checker
                 .report()
                 .error(
                     Code::Conflict,
                     span,
-                    "a key has no scopes or claims but those of its policy",
+                    format!("a {} has no scopes or claims but those of its policy", with.0),
                 )
-                .label(with.span, "it calls with a key");
+                .label(with.span, format!("it calls with a {}", with.0));
         }
     }
     let claims = match claims.map(|claims| (&claims.value.0, claims.span)) {
@@ -294,6 +294,7 @@ fn credential(
         identities,
         issuers,
         keys,
+        certificates,
         ..
     } = against.compiled;
     let mut known: Vec<&str> = identities
@@ -304,6 +305,12 @@ fn credential(
         .collect();
     if keys.iter().any(|key| key.consumer == index) {
         known.push("key");
+    }
+    if certificates
+        .iter()
+        .any(|certificate| certificate.consumer == index)
+    {
+        known.push("certificate");
     }
     // What is broken elsewhere may well be what is meant here.
     if known.contains(&with.0.as_str()) || checker.report().failed() {

@@ -98,10 +98,10 @@ record! {
     CallerFields = "as" {
         /// The consumer.
         consumer: required Name,
-        /// Scopes of its token (a key has those that its policy gives it).
+        /// Scopes of its token (a key or a certificate has those that its policy gives it).
         scopes: default "[]" List<Scope>,
-        /// By which of its credentials: the name of an issuer, or `key`. Left out: the first token it
-        /// has, else its first key.
+        /// By which of its credentials: the name of an issuer, `key`, or `certificate`. Left out: the first
+        /// token it has, else its first key, else its first certificate.
         with: optional Name,
         /// Further claims of its token.
         claims: optional Anything,

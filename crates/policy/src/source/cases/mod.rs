@@ -75,7 +75,7 @@ pub struct Caller {
     pub consumer: String,
     /// Scopes of its token.
     pub scopes: Vec<String>,
-    /// By which of its credentials: an issuer's name, or `key`; none: whichever it has.
+    /// By which of its credentials: an issuer's name, `key` or `certificate`; none: whichever it has.
     pub with: Option<String>,
     /// Further claims of its token.
     pub claims: Vec<(String, Json)>,

@@ -85,6 +85,17 @@ fn grants(name: &str, consumer: &Spanned<ConsumerFile>, judge: &mut Judge<'_>) {
 
 fn credentials(name: &str, consumer: &ConsumerFile, judge: &mut Judge<'_>) {
     let list = || consumer.credentials.iter().flat_map(|list| &list.0);
+    for certificate in list().filter_map(|credential| credential.certificate.as_ref()) {
+        if let Some(subject) = &certificate.subject {
+            judge
+                .say(
+                    Code::SubjectCertificate,
+                    subject.span,
+                    format!("{} is known by the subject of a certificate", quote(name)),
+                )
+                .help("name the key as `spki_sha256`; two of them overlap while one replaces the other");
+        }
+    }
     for key in list().filter_map(|credential| credential.key.as_ref()) {
         match &key.expires {
             None => {
@@ -109,7 +120,8 @@ fn credentials(name: &str, consumer: &ConsumerFile, judge: &mut Judge<'_>) {
         }
     }
     let keys = list().find_map(|credential| credential.key.as_ref());
-    if let Some(key) = keys.filter(|_| list().all(|credential| credential.jwt.is_none())) {
+    let only = list().all(|credential| credential.jwt.is_none() && credential.certificate.is_none());
+    if let Some(key) = keys.filter(|_| only) {
         judge
             .say(
                 Code::KeysOnly,

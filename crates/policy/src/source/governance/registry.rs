@@ -125,6 +125,7 @@ rules! {
     Inexact Note "With as many isolates, many times the limit pass."
     TwinPlans Note "One of them will be changed where both were meant."
     IdleLimit Warning "It looks like a bound and is none."
+    SubjectCertificate Note "Whoever the authority gives a certificate of that name to is let in; the hash of a key stands for one key (RFC 9700, 2.6)."
 
     NoSunset Warning "Without a date nobody moves."
     NoSuccessor Warning "Who is told to leave must be told where to go."

@@ -20,8 +20,9 @@ const PLACEHOLDERS: [&str; 8] = [
 /// Fields in which a person says something.
 const SAID: [&str; 6] = ["owner", "title", "reason", "description", "summary", "message"];
 /// Fields whose values look like secrets and are none: hashes, public keys, and what names things.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 9] = [
     "sha256",
+    "spki_sha256",
     "$ref",
     "operationId",
     "pattern",

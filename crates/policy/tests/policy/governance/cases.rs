@@ -323,6 +323,8 @@ pub(super) const CASES: &[Case] = &[
         &["plans/gold.yaml:1:7: note[P1608]"]),
     Case(&[(PLAN, "rate: 10/s", "rate: 10/s\n  - rate: 20/s\n  - quota: 100_000_000/day")],
         &["plans/gold.yaml:4:5: warning[P1609]", "plans/gold.yaml:5:5: warning[P1609]"]),
+    Case(&[(APP, "  - jwt:", "  - certificate: { subject: 'CN=app,O=Acme', issuer: 'CN=CA,O=Acme' }\n  - jwt:")],
+        &["consumers/app.yaml:5:29: note[P1610]"]),
     Case(&[(API, "state: active", "state: deprecated\n    deprecated: 2026-01-01\n    successor: v2"), (API, "authorize:", "  v2: { openapi: v2.yaml, state: active, upstream: https://pets2.acme.test, upstream_credential: { secret: PETS }, timeouts: { first_byte: 5s } }\nauthorize:"), ("apis/pets/v2.yaml", WHOLE, "openapi: 3.1.0\ninfo: { title: Two, version: '2', description: More. }\npaths:\n  /more:\n    get: { operationId: more2, summary: More., responses: { '204': { description: ok }, default: { description: What went wrong. } } }\n")],
         &["apis/pets/api.yaml:8:12: warning[P1701]"]),
     Case(&[(API, "state: active", "state: deprecated\n    deprecated: 2026-01-01\n    sunset: 2027-06-01"), (API, "authorize:", "  v2: { openapi: v2.yaml, state: active, upstream: https://pets2.acme.test, upstream_credential: { secret: PETS }, timeouts: { first_byte: 5s } }\nauthorize:"), ("apis/pets/v2.yaml", WHOLE, "openapi: 3.1.0\ninfo: { title: Two, version: '2', description: More. }\npaths:\n  /more:\n    get: { operationId: more2, summary: More., responses: { '204': { description: ok }, default: { description: What went wrong. } } }\n")],

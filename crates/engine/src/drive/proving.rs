@@ -1,0 +1,48 @@
+//! DPoP proofs on the road: each is good for one request, and an object knows which were used.
+//!
+//! It is asked once all else of the proof is right, so that nobody uses up another's. Where it cannot be asked, nobody
+//! passes: what it does not know may be a replay.
+
+use super::challenge::unidentified;
+use super::{Now, Outgoing};
+use crate::Engine;
+use crate::error::{Code, Refusal};
+use crate::flight::{Base, Phase};
+use crate::identify::{self, Proven};
+use crate::meter::proofs::{self, Outcome};
+use crate::step::Step;
+
+/// Asks whether a proof is new.
+pub(super) fn ask(proven: Box<Proven>, base: &Base) -> Outgoing {
+    let question = proofs::question(&proven.key, &proven.proof, &base.id, proven.until);
+    let (object, ask) = question.map_err(|_| unavailable("its question could not be written"))?;
+    Ok((Step::Meter { object, ask }, Phase::Proving(proven)))
+}
+
+impl Engine {
+    /// Goes on with a request whose proof is new.
+    pub(super) fn proved(
+        &mut self,
+        proven: Proven,
+        answer: Option<&[u8]>,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let outcome = answer.and_then(|answer| proofs::answered(answer).ok());
+        match outcome {
+            Some(Outcome::New) => self.undenied(Some(proven.principal), base, at),
+            Some(Outcome::Used) => Err(unidentified(&identify::Refusal::Proof(
+                "the proof was used before",
+            ))),
+            Some(Outcome::Full) => Err(unavailable("as many proofs of this key are remembered as may be")),
+            None => Err(unavailable("the object could not be asked")),
+        }
+    }
+}
+
+fn unavailable(reason: &'static str) -> Refusal {
+    let detail = "Whether the proof is new cannot be found out at the moment.";
+    Refusal::new(Code::DpopUnavailable, detail)
+        .because(reason)
+        .header("retry-after", "5")
+}
