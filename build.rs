@@ -226,7 +226,10 @@ fn resources(text: &mut String, compiled: &Compiled) -> std::fmt::Result {
             .map(String::as_str)
             .collect()
     };
-    let whole = (gateway.name.clone(), String::new(), None, scopes_of(None));
+    let mut all = scopes_of(None);
+    let models = compiled.models.iter().flat_map(|model| &model.scopes);
+    all.extend(models.map(String::as_str));
+    let whole = (gateway.name.clone(), String::new(), None, all);
     let each = (0..)
         .zip(apis)
         .filter(|(_, api)| api.lifecycle.state != State::Retired);

@@ -129,3 +129,46 @@ test("an upstream is told what the token says, whatever the client sends", async
   assert.deepEqual(await ask(await as({ sub: "tom", level: "9", realm_access: { roles: [] } })), { "x-user": ["tom"] });
   assert.deepEqual(await ask({ "x-api-key": key("wide") }), {}, "of a key nothing is known that could be told");
 });
+
+const ROLES = { realm_access: { roles: ["clerk"] } };
+const GOOD = { scope: "models:use", department: "stores", ...ROLES };
+
+test("a model asks for scopes and conditions as an operation does, in the SDK's own shape", async () => {
+  const call = async (more) => {
+    const headers = { "content-type": "application/json", ...(await as(more)) };
+    const body = JSON.stringify({ model: "asking", messages: [{ role: "user", content: "hi" }] });
+    const answer = await gateway.fetch("/v1/chat/completions", { method: "POST", headers, body });
+    return { status: answer.status, challenge: answer.headers.get("www-authenticate"), body: await answer.json() };
+  };
+  for (let times = 0; times < 2; times++) {
+    const { status, body } = await call(GOOD);
+    assert.equal(status, 200, "also of a token that is known already");
+    assert.equal(body.object, "chat.completion");
+  }
+  for (const more of [
+    { ...GOOD, department: "hq" },
+    { ...GOOD, department: ["stores"] },
+    { scope: "models:use", ...ROLES },
+    { scope: "models:use", department: "stores" },
+    { ...GOOD, realm_access: { roles: ["visitor"] } },
+    { ...GOOD, realm_access: ["clerk"] },
+  ]) {
+    const { status, body } = await call(more);
+    assert.deepEqual([status, body.error.code, body.error.type], [403, "condition_not_met", "permission_error"], JSON.stringify(more));
+    assert.doesNotMatch(body.error.message, /department|stores|visitor/);
+    assert.match(body.error.policy, /models\/asking\.yaml:6$/);
+  }
+  const { status, challenge, body } = await call({ ...GOOD, scope: "models" });
+  assert.deepEqual([status, body.error.code], [403, "insufficient_scope"]);
+  assert.match(challenge, /^Bearer error="insufficient_scope", scope="models:use"/);
+});
+
+test("the list of models shows what its caller may call now", async () => {
+  const listed = async (more) => {
+    const answer = await gateway.fetch("/v1/models", { headers: await as(more) });
+    return (await answer.json()).data.some((model) => model.id === "asking");
+  };
+  assert.equal(await listed(GOOD), true);
+  assert.equal(await listed({ ...GOOD, department: "hq" }), false);
+  assert.equal(await listed({ ...GOOD, scope: "pets:write" }), false);
+});

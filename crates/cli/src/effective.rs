@@ -3,7 +3,7 @@
 
 use serde_json::{Value as Json, json};
 use turnpike_policy::{
-    Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, SubjectPart, claim_name,
+    Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, Rule, SubjectPart, claim_name,
 };
 
 use crate::lines::Lines;
@@ -68,9 +68,10 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, 
     ];
     facts.extend(lifecycle(&api.lifecycle, |field| lines.version(api, field)));
     facts.push(authentication(operation, api, lines));
-    facts.extend(scopes(operation, api, lines));
-    let rules = operation.rules.iter();
-    facts.extend(rules.map(|rule| Fact::new("condition", rule.when.to_string(), &rule.origin)));
+    facts.extend(scopes((&operation.scopes, &operation.scopes_origin), |scope| {
+        lines.scope(api, operation, scope)
+    }));
+    facts.extend(conditions(&operation.rules));
     let relation = operation.relation.iter();
     facts.extend(relation.map(|asked| Fact::new("relation", asked.to_string(), &asked.origin)));
     facts.extend(granted(
@@ -85,12 +86,17 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, 
     facts
 }
 
-/// The scopes that an operation asks for, by the line that asks for them.
-fn scopes(operation: &Operation, api: &Api, lines: &Lines) -> Vec<Fact> {
+fn conditions(rules: &[Rule]) -> impl Iterator<Item = Fact> {
+    rules
+        .iter()
+        .map(|rule| Fact::new("condition", rule.when.to_string(), &rule.origin))
+}
+
+/// The scopes that are asked for, by the line that asks for them.
+fn scopes((scopes, origin): (&[String], &str), line: impl Fn(&str) -> Option<String>) -> Vec<Fact> {
     let mut by_line: Vec<(String, Vec<&str>)> = Vec::new();
-    for scope in &operation.scopes {
-        let line = lines.scope(api, operation, scope);
-        let line = line.unwrap_or_else(|| operation.scopes_origin.clone());
+    for scope in scopes {
+        let line = line(scope).unwrap_or_else(|| origin.to_owned());
         match by_line.iter_mut().find(|(known, _)| *known == line) {
             Some((_, scopes)) => scopes.push(scope),
             None => by_line.push((line, vec![scope])),
@@ -286,6 +292,10 @@ pub(crate) fn model(compiled: &Compiled, index: u32, consumer: Option<u32>, line
         "required",
         lines.gateway(&["floor", "authentication"]),
     ));
+    facts.extend(scopes((&model.scopes, &model.scopes_origin), |scope| {
+        lines.scope_of_model(model, scope)
+    }));
+    facts.extend(conditions(&model.rules));
     facts.extend(granted(
         compiled,
         |consumer| consumer.models.allows(index),

@@ -112,8 +112,20 @@ impl Lines {
 
     /// The line that asks callers of an operation for a scope.
     pub(crate) fn scope(&self, api: &Api, operation: &Operation, scope: &str) -> Option<String> {
-        let own = self.of(&api.origin).map(|file| (file, None));
-        let template = self.template(&api.origin).map(|file| (file, Some("api")));
+        self.asks(&api.origin, "api", scope, |item| {
+            names(item, "operations", &operation.id)
+        })
+    }
+
+    /// The line that asks callers of a model for a scope.
+    pub(crate) fn scope_of_model(&self, model: &Model, scope: &str) -> Option<String> {
+        self.asks(&model.origin, "model", scope, |_| true)
+    }
+
+    /// The line of an item of `authorize`, of a file or of its template, that asks for a scope.
+    fn asks(&self, origin: &str, kind: &str, scope: &str, meant: impl Fn(&Node) -> bool) -> Option<String> {
+        let own = self.of(origin).map(|file| (file, None));
+        let template = self.template(origin).map(|file| (file, Some(kind)));
         let mut places = Vec::new();
         for (file, part) in own.into_iter().chain(template) {
             let rules = match part {
@@ -122,7 +134,7 @@ impl Lines {
             };
             for item in rules.into_iter().flat_map(|rules| self.items(rules, "authorize")) {
                 if let Some((key, scopes)) = entry(item, "scopes")
-                    && names(item, "operations", &operation.id)
+                    && meant(item)
                 {
                     let texts = list(scopes).iter().filter_map(Node::text);
                     // What a variable stands for is not known here: that it may be meant counts less.

@@ -197,7 +197,7 @@ fn routes(compiled: &Compiled) -> Shown {
             "/v1/chat/completions".to_owned(),
             format!("model {}", model.name),
             "required".to_owned(),
-            "none".to_owned(),
+            or_none(model.scopes.join(" ")),
             words::state(model.lifecycle.state).to_owned(),
             targets.join(", "),
         ]);
@@ -206,7 +206,7 @@ fn routes(compiled: &Compiled) -> Shown {
             "path": "/v1/chat/completions",
             "model": model.name,
             "authentication": "required",
-            "scopes": [],
+            "scopes": model.scopes,
             "state": words::state(model.lifecycle.state),
             "answered_by": targets.join(", "),
             "origin": model.origin,

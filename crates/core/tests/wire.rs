@@ -169,6 +169,9 @@ fn compiled() -> Compiled {
             max_output_tokens: None,
             max_media_tokens: 50_000,
             limits: Vec::new(),
+            scopes: Vec::new(),
+            scopes_origin: String::new(),
+            rules: Vec::new(),
             origin: String::new(),
         }],
         providers: vec![Provider {

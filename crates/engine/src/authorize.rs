@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Peek;
-use turnpike_policy::{Compiled, Consumer, Grant, Operation};
+use turnpike_policy::{Compiled, Consumer, Grant, Method, Model, Operation};
 
 use crate::conditions::Facts;
 use crate::decide::{self, Question, Yes};
@@ -114,14 +114,7 @@ pub fn for_operation(
         let detail = format!("`{}` may not call `{}`.", consumer.name, wanted.id);
         return Err(Refusal::new(Code::OperationNotAllowed, detail).by(&consumer.origin));
     }
-    if let Some(missing) = wanted.scopes.iter().find(|scope| !caller.scopes.contains(scope)) {
-        let detail = format!("`{}` needs the scope `{missing}`.", wanted.id);
-        let scopes = wanted.scopes.join(" ");
-        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
-        return Err(Refusal::new(Code::InsufficientScope, detail)
-            .by(&wanted.scopes_origin)
-            .header("www-authenticate", challenge));
-    }
+    scoped(&caller, (&wanted.scopes, &wanted.scopes_origin), &wanted.id)?;
     let api = look::api(policy, wanted.api)?;
     let path = request.path.strip_prefix(api.base.as_str());
     let facts = Facts {
@@ -152,6 +145,19 @@ pub fn for_operation(
     })
 }
 
+/// Refuses a caller that does not have all of these scopes, which this line asks for.
+fn scoped(caller: &Principal, (scopes, origin): (&[String], &str), what: &str) -> Result<(), Refusal> {
+    let Some(missing) = scopes.iter().find(|scope| !caller.scopes.contains(scope)) else {
+        return Ok(());
+    };
+    let detail = format!("`{what}` needs the scope `{missing}`.");
+    let scopes = scopes.join(" ");
+    let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
+    Err(Refusal::new(Code::InsufficientScope, detail)
+        .by(origin)
+        .header("www-authenticate", challenge))
+}
+
 /// Refuses a caller that no model is granted to, before its body is read.
 pub fn any_model(policy: &Compiled, caller: &Principal) -> Result<(), Refusal> {
     let consumer = consumer(policy, caller.consumer)?;
@@ -163,8 +169,13 @@ pub fn any_model(policy: &Compiled, caller: &Principal) -> Result<(), Refusal> {
 }
 
 /// The right to call the model that a request names.
-pub fn for_model(policy: &Compiled, caller: Principal, peek: Peek) -> Result<Permit, Refusal> {
-    let index = granted(policy, &caller, &peek.model)?;
+pub fn for_model(
+    policy: &Compiled,
+    caller: Principal,
+    peek: Peek,
+    request: Requested<'_>,
+) -> Result<Permit, Refusal> {
+    let index = granted(policy, &caller, &peek.model, request)?;
     Ok(Permit {
         caller: Some(caller),
         to: Permitted::Model(index, Box::new(peek)),
@@ -173,8 +184,13 @@ pub fn for_model(policy: &Compiled, caller: Principal, peek: Peek) -> Result<Per
 }
 
 /// The right to see the description of a model.
-pub fn for_model_card(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
-    let index = granted(policy, &caller, name)?;
+pub fn for_model_card(
+    policy: &Compiled,
+    caller: Principal,
+    name: &str,
+    request: Requested<'_>,
+) -> Result<Permit, Refusal> {
+    let index = granted(policy, &caller, name, request)?;
     Ok(Permit {
         caller: Some(caller),
         to: Permitted::ModelCard(index),
@@ -197,8 +213,13 @@ pub fn for_standing(caller: Principal) -> Permit {
 }
 
 /// The right to see what one may still do with a model, which everybody has who may call it.
-pub fn for_standing_of_model(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
-    let index = granted(policy, &caller, name)?;
+pub fn for_standing_of_model(
+    policy: &Compiled,
+    caller: Principal,
+    name: &str,
+    request: Requested<'_>,
+) -> Result<Permit, Refusal> {
+    let index = granted(policy, &caller, name, request)?;
     Ok(looking(caller, Some(Seen::Model(index))))
 }
 
@@ -250,19 +271,51 @@ fn looking(caller: Principal, at: Option<Seen>) -> Permit {
     }
 }
 
-/// The names and owners of the models that a consumer may call.
+/// The models that a caller may call now.
 pub fn granted_models<'a>(
     policy: &'a Compiled,
     consumer: &'a Consumer,
-) -> impl Iterator<Item = &'a turnpike_policy::Model> {
+    caller: &'a Principal,
+    request: Requested<'a>,
+) -> impl Iterator<Item = &'a Model> {
     (0u32..)
         .zip(&policy.models)
         .filter(|(index, _)| consumer.models.allows(*index))
-        .map(|(_, m)| m)
+        .map(|(_, model)| model)
+        .filter(move |model| demanded(policy, caller, model, request).is_ok())
 }
 
-/// The index of a model that exists and is granted to the caller.
-fn granted(policy: &Compiled, caller: &Principal, name: &str) -> Result<u32, Refusal> {
+/// Refuses a caller that does not have what a model demands beside a grant.
+fn demanded(
+    policy: &Compiled,
+    caller: &Principal,
+    model: &Model,
+    request: Requested<'_>,
+) -> Result<(), Refusal> {
+    scoped(caller, (&model.scopes, &model.scopes_origin), &model.name)?;
+    if model.rules.is_empty() {
+        return Ok(());
+    }
+    // Its conditions ask for no method and no path: the build sees to that.
+    let facts = Facts {
+        policy,
+        caller,
+        method: Method::Post,
+        template: "",
+        path: "",
+        country: request.country,
+        now: request.now,
+    };
+    facts.check(&model.rules, &model.name)
+}
+
+/// The index of a model that exists, is granted to the caller, and demands nothing that the caller does not have.
+fn granted(
+    policy: &Compiled,
+    caller: &Principal,
+    name: &str,
+    request: Requested<'_>,
+) -> Result<u32, Refusal> {
     let consumer = consumer(policy, caller.consumer)?;
     let found = policy
         .models
@@ -280,7 +333,7 @@ fn granted(policy: &Compiled, caller: &Principal, name: &str) -> Result<u32, Ref
         return Err(refusal.by(&consumer.origin));
     }
     // A grant beyond the list of models would be the compiler's fault; it is no permit.
-    model(policy, index)?;
+    demanded(policy, caller, model(policy, index)?, request).map_err(|refusal| refusal.about("model"))?;
     Ok(index)
 }
 

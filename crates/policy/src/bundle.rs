@@ -124,7 +124,11 @@ fn without_origins(mut compiled: Compiled) -> Compiled {
         operation.origin.clear();
         operation.scopes_origin.clear();
         operation.rules.iter_mut().for_each(|rule| rule.origin.clear());
+        if let Some(relation) = &mut operation.relation {
+            relation.origin.clear();
+        }
     });
+    compiled.points.iter_mut().for_each(|point| point.origin.clear());
     compiled
         .providers
         .iter_mut()
@@ -135,6 +139,8 @@ fn without_origins(mut compiled: Compiled) -> Compiled {
     }
     for model in &mut compiled.models {
         model.origin.clear();
+        model.scopes_origin.clear();
+        model.rules.iter_mut().for_each(|rule| rule.origin.clear());
         clear(&mut model.limits);
     }
     compiled

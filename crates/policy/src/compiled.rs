@@ -62,6 +62,18 @@ pub struct Compiled {
     pub dpop: bool,
 }
 
+#[cfg(feature = "source")]
+impl Compiled {
+    /// Every condition of every operation and model.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let models = self.models.iter().flat_map(|model| &model.rules);
+        self.operations
+            .iter()
+            .flat_map(|operation| &operation.rules)
+            .chain(models)
+    }
+}
+
 /// Rules for the gateway as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
@@ -1033,6 +1045,12 @@ pub struct Model {
     pub max_media_tokens: u32,
     /// Limits of each consumer on this model, on top of its plan; sorted by id.
     pub limits: Vec<Limit>,
+    /// Scopes that a caller must have, sorted.
+    pub scopes: Vec<String>,
+    /// Where they were asked for.
+    pub scopes_origin: String,
+    /// What must hold beside that, all of it, in the order of what they say; none asks for a method or a path.
+    pub rules: Vec<Rule>,
     /// Where it was written.
     pub origin: String,
 }

@@ -23,13 +23,15 @@ use crate::{Failure, say, tree};
 use written::{Exception, written};
 
 /// What of an operation's or a model's facts is a rule that it is held to.
-const RULES_OF_ROUTES: [&str; 12] = [
+const RULES_OF_ROUTES: [&str; 14] = [
     "owner",
     "state",
     "deprecated",
     "sunset",
     "authentication",
     "scopes",
+    "condition",
+    "relation",
     "granted to",
     "limit",
     "body",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
+use turnpike_policy::Rule;
 
 /// How much a change matters, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -124,6 +125,43 @@ impl Changes {
         }
         for old in was.iter().filter(|item| !is.contains(item)) {
             self.add(removed, origin, format!("{what} `{old}` is removed"));
+        }
+    }
+
+    /// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.
+    pub(super) fn conditions(&mut self, what: &str, (was, is): (&[Rule], &[Rule])) {
+        let without = |these: &'_ [Rule], others: &[Rule]| -> Vec<(String, String)> {
+            let missing = |rule: &&Rule| !others.iter().any(|other| other.when == rule.when);
+            let shown = |rule: &Rule| (rule.when.to_string(), rule.origin.clone());
+            these.iter().filter(missing).map(shown).collect()
+        };
+        let gone = without(was, is);
+        let new = without(is, was);
+        for place in 0..gone.len().max(new.len()) {
+            match (gone.get(place), new.get(place)) {
+                (Some((old, _)), Some((new, origin))) => {
+                    self.add(
+                        Class::Risky,
+                        origin,
+                        format!("{what}the condition `{old}` → `{new}`"),
+                    );
+                }
+                (None, Some((new, origin))) => {
+                    self.add(
+                        Class::Tightening,
+                        origin,
+                        format!("{what}the condition `{new}` is added"),
+                    );
+                }
+                (Some((old, origin)), None) => {
+                    self.add(
+                        Class::Loosening,
+                        origin,
+                        format!("{what}the condition `{old}` is removed"),
+                    );
+                }
+                (None, None) => {}
+            }
         }
     }
 

@@ -152,6 +152,15 @@ fn model(
             }
         },
     );
+    for scope in new.scopes.iter().filter(|scope| !old.scopes.contains(scope)) {
+        let at = places.now(&new.scopes_origin, |lines| lines.scope_of_model(new, scope));
+        changes.add(Class::Tightening, &at, format!("the scope `{scope}` is added"));
+    }
+    for scope in old.scopes.iter().filter(|scope| !new.scopes.contains(scope)) {
+        let at = places.before(&old.scopes_origin, |lines| lines.scope_of_model(old, scope));
+        changes.add(Class::Loosening, &at, format!("the scope `{scope}` is removed"));
+    }
+    changes.conditions("", (&old.rules, &new.rules));
     limits(&old.limits, &new.limits, changes);
 }
 

@@ -1,6 +1,6 @@
 //! What the gateway does with an operation: by which rules, with which bounds, and who answers.
 
-use turnpike_policy::{Api, Handler, Operation, Rule};
+use turnpike_policy::{Api, Handler, Operation};
 
 use super::change::{Changes, Class};
 use super::place::Places;
@@ -51,7 +51,7 @@ pub(super) fn compare(
             format!("{id}: the scope `{scope}` is removed"),
         );
     }
-    rules(was, is, changes);
+    changes.conditions(&format!("{id}: "), (&was.rules, &is.rules));
     relation(was, is, changes);
     match (was.open_until, is.open_until) {
         (None, Some(until)) => changes.add(
@@ -119,44 +119,6 @@ pub(super) fn shape(path: &str) -> String {
         shape.push(character);
     }
     shape
-}
-
-/// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.
-fn rules(was: &Operation, is: &Operation, changes: &mut Changes) {
-    let without = |these: &'_ [Rule], others: &[Rule]| -> Vec<(String, String)> {
-        let missing = |rule: &&Rule| !others.iter().any(|other| other.when == rule.when);
-        let shown = |rule: &Rule| (rule.when.to_string(), rule.origin.clone());
-        these.iter().filter(missing).map(shown).collect()
-    };
-    let gone = without(&was.rules, &is.rules);
-    let new = without(&is.rules, &was.rules);
-    let id = &is.id;
-    for place in 0..gone.len().max(new.len()) {
-        match (gone.get(place), new.get(place)) {
-            (Some((old, _)), Some((new, origin))) => {
-                changes.add(
-                    Class::Risky,
-                    origin,
-                    format!("{id}: the condition `{old}` → `{new}`"),
-                );
-            }
-            (None, Some((new, origin))) => {
-                changes.add(
-                    Class::Tightening,
-                    origin,
-                    format!("{id}: the condition `{new}` is added"),
-                );
-            }
-            (Some((old, origin)), None) => {
-                changes.add(
-                    Class::Loosening,
-                    origin,
-                    format!("{id}: the condition `{old}` is removed"),
-                );
-            }
-            (None, None) => {}
-        }
-    }
 }
 
 /// What a decision point is asked.

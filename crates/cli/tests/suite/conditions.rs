@@ -157,3 +157,90 @@ fn a_change_of_a_condition_has_its_weight() {
         "{out}"
     );
 }
+
+/// The tree, where `chat` asks for a scope and a condition.
+fn asking() -> Tree {
+    let tree = tree();
+    tree.change(
+        "models/chat.yaml",
+        "owner: team-ai\n",
+        "owner: team-ai\nauthorize:\n  - { scopes: [models:use], when: \"claims.department == 'stores' && request.country == 'DE'\" }\n",
+    );
+    tree
+}
+
+#[test]
+fn what_a_model_asks_is_explained_and_shown() {
+    let tree = asking();
+    let body = "{\"model\": \"chat\", \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}";
+    let explain = |more: &[&str]| {
+        let always = ["explain", "POST", "/v1/chat/completions", "--as", "app", "--json", body];
+        tree.run(&[&always, more].concat()).out
+    };
+    let good = [
+        "--scope",
+        "models:use",
+        "--claim",
+        "department=stores",
+        "--country",
+        "DE",
+    ];
+    let out = explain(&good);
+    for part in [
+        "authorize  passed",
+        "condition       claims.department == 'stores' && request.country == 'DE'",
+        "scopes          models:use",
+        "[policies/models/chat.yaml:4]",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    for (more, refused) in [
+        (&good[2..], "403 insufficient_scope"),
+        (&good[..4], "403 condition_not_met"),
+        (&[&good[..2], &good[4..]].concat()[..], "403 condition_not_met"),
+    ] {
+        let out = explain(more);
+        for part in ["authorize  refused", refused, "[policies/models/chat.yaml:4]", "admit      -"] {
+            assert!(out.contains(part), "{more:?}: {part}\n{out}");
+        }
+    }
+    let out = tree.good(&["show", "routes"]);
+    let row = out.lines().find(|line| line.contains("model chat")).expect("a row");
+    assert!(row.contains("models:use"), "{row}");
+    let out = tree.good(&["show", "compliance"]);
+    assert!(out.contains("claims.department == 'stores'"), "{out}");
+}
+
+#[test]
+fn a_change_of_what_a_model_asks_has_its_weight() {
+    for (from, to, said) in [
+        (
+            ", when: \"claims.department == 'stores' && request.country == 'DE'\"",
+            "",
+            "loosening   the condition `claims.department == 'stores' && request.country == 'DE'` is removed",
+        ),
+        (
+            "scopes: [models:use]",
+            "scopes: [chat, models:use]",
+            "tightening  the scope `chat` is added",
+        ),
+        (
+            "scopes: [models:use], ",
+            "",
+            "loosening   the scope `models:use` is removed",
+        ),
+        (
+            "'stores'",
+            "'hq'",
+            "risky       the condition `claims.department == 'stores' && request.country == 'DE'` → \
+             `claims.department == 'hq' && request.country == 'DE'`",
+        ),
+        ("== 'stores'", "==   'stores'", "old and policies have the same rules"),
+    ] {
+        let tree = asking();
+        copy(&tree.path(""), &tree.folder.path().join("old"));
+        tree.change("models/chat.yaml", from, to);
+        let out = tree.good(&["diff", "old", "--as-of", "2026-01-01"]);
+        assert!(out.contains(said), "{said}\n{out}");
+    }
+}

@@ -714,7 +714,8 @@ impl Engine {
         let caller = reservation.permit().caller.as_ref();
         let caller = caller.ok_or_else(|| look::broken("nobody asks for models"))?;
         let consumer = look::consumer(&self.policy, caller.consumer)?;
-        let models = crate::authorize::granted_models(&self.policy, consumer)
+        let request = super::requested(base, at);
+        let models = crate::authorize::granted_models(&self.policy, consumer, caller, request)
             .filter(|model| !crate::matching::ended(&model.lifecycle, at.time));
         let body = turnpike_llm::models::list(models.map(|m| (m.name.as_str(), m.owner.as_str())));
         Ok(self.page(base, body, at))

@@ -347,12 +347,7 @@ impl Engine {
         base.subject.clone_from(&caller.subject);
         match base.to {
             Some(Destination::Route(Route::Operation(index))) => {
-                let request = authorize::Requested {
-                    path: &base.path,
-                    country: base.country.as_deref(),
-                    now: at.time,
-                };
-                match authorize::for_operation(&self.policy, caller, index, request)? {
+                match authorize::for_operation(&self.policy, caller, index, requested(base, at))? {
                     Granted::Permit(permit) => self.inspect_operation(permit, base, at),
                     Granted::Ask(unproven, question) => self.decide(unproven, question, base, at),
                 }
@@ -372,7 +367,7 @@ impl Engine {
                     .strip_prefix("/v1/models/")
                     .unwrap_or_default()
                     .to_owned();
-                let permit = authorize::for_model_card(&self.policy, caller, &name)?;
+                let permit = authorize::for_model_card(&self.policy, caller, &name, requested(base, at))?;
                 if let Permitted::ModelCard(index) = permit.to {
                     not_ended(look::model(&self.policy, index)?, at.time)?;
                 }
@@ -445,7 +440,7 @@ impl Engine {
         let body = body.map_err(|failure| inspect::unreadable(failure, max))?;
         let peek = inspect::chat(body)?;
         base.model = Some(peek.model.chars().filter(|c| !c.is_control()).take(128).collect());
-        let permit = authorize::for_model(&self.policy, caller, peek)?;
+        let permit = authorize::for_model(&self.policy, caller, peek, requested(base, at))?;
         if let Permitted::Model(index, peek) = &permit.to {
             let model = look::model(&self.policy, *index)?;
             inspect::model_fits(model, peek)?;
@@ -560,6 +555,15 @@ fn asks<'a>(base: &'a Base, at: Now<'a>) -> admit::Asks<'a> {
         body: at.body,
         announced: base.announced.length.unwrap_or(0),
         random: at.random,
+    }
+}
+
+/// What conditions may ask of a request.
+pub(crate) fn requested<'a>(base: &'a Base, at: Now<'_>) -> authorize::Requested<'a> {
+    authorize::Requested {
+        path: &base.path,
+        country: base.country.as_deref(),
+        now: at.time,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What operators ask for: to look takes one question, to give back two, the first of which charges the
 //! operator.
 
-use super::{Now, Outgoing};
+use super::{Now, Outgoing, requested};
 use crate::flight::{Base, Phase};
 use crate::identify::Principal;
 use crate::meter::correction::Report;
@@ -14,7 +14,9 @@ impl Engine {
     pub(super) fn look(&mut self, caller: Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
         let permit = match operate::seen(&base.query) {
             _ if base.query.is_empty() => authorize::for_standing(caller),
-            Some(Of::Model(name)) => authorize::for_standing_of_model(&self.policy, caller, &name)?,
+            Some(Of::Model(name)) => {
+                authorize::for_standing_of_model(&self.policy, caller, &name, requested(base, at))?
+            }
             Some(Of::Api(name)) => authorize::for_standing_of_api(&self.policy, caller, &name)?,
             None => return self.look_at_another(&caller, base, at),
         };

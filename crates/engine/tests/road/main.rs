@@ -21,6 +21,7 @@ mod denials;
 mod egress;
 mod identity;
 mod limits;
+mod model_conditions;
 mod models;
 mod operators;
 mod policy;

@@ -321,6 +321,9 @@ pub(crate) fn model(name: &str, targets: Vec<Target>) -> Model {
         max_output_tokens: None,
         max_media_tokens: 50_000,
         limits: Vec::new(),
+        scopes: Vec::new(),
+        scopes_origin: String::new(),
+        rules: Vec::new(),
         origin: format!("policies/models/{name}.yaml:1"),
     }
 }

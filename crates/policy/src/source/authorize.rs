@@ -1,18 +1,18 @@
-//! `authorize` of an API: what a caller must have for some operations, and what must hold.
+//! `authorize` of an API or a model: what a caller must have, and what must hold.
 
 use super::apis::{ApiOperations, Apis, Shared};
 use super::compile::Checker;
 use super::conditions::{Checked, ConditionText};
 use super::containers::{AllOr, List};
 use super::declare::record;
-use super::diagnostic::Code;
+use super::diagnostic::{Code, Span};
 use super::names;
 use super::narrowed;
 use super::reader::Spanned;
 use super::relations::{self, RelationFields};
 use super::scalars::{Scope, Token};
 use super::secrets::quote;
-use crate::{Operation, Rule};
+use crate::{Condition, Model, Operation, Rule};
 
 /// The most conditions for one operation.
 const MAX_RULES: usize = 16;
@@ -35,6 +35,19 @@ record! {
     later { claims, roles }
 }
 
+record! {
+    /// What a caller of a model must have, and what must hold. All items hold.
+    ModelAuthorizeFields = "model authorize" {
+        /// Scopes that it must all have.
+        scopes: optional List<Scope>,
+        /// A condition on the claims of its token, `request.country` and `request.hour`, in a part of CEL:
+        /// `claims.department == 'research' && request.hour < 18`. A claim that is missing makes it false,
+        /// also where it is negated.
+        when: optional ConditionText,
+    }
+    later { claims, relation, roles }
+}
+
 /// Adds what `authorize` demands to the operations that it names.
 pub(crate) fn authorize(
     shared: &Shared<'_>,
@@ -53,28 +66,11 @@ pub(crate) fn authorize(
                 .help("a caller that nobody knows has nothing: remove this, or `authentication: none`")
                 .label(at, "open to everybody here");
         }
-        if entry.scopes.is_none()
-            && entry.when.is_none()
-            && entry.relation.is_none()
-            && !checker.reader.reported_within(entry.span)
-        {
-            checker
-                .report()
-                .error(Code::MissingField, entry.span, "this asks for nothing")
-                .help("write `scopes: [pets:write]`, or `when: claims.department == 'stores'`");
+        if entry.scopes.is_none() && entry.when.is_none() && entry.relation.is_none() {
+            asks_for_nothing(entry.span, checker);
         }
-        let scopes = entry.scopes.as_ref().map(|list| {
-            if checker.lacks_items(list) {
-                checker
-                    .report()
-                    .error(Code::EmptyList, list.span, "no scope is asked for")
-                    .help("write for example `scopes: [pets:write]`, or remove the item");
-            }
-            checker.sorted(&list.0, |scope| scope.0.clone())
-        });
-        let declared = checker.declared.as_ref();
-        let when = entry.when.as_ref();
-        let when = when.map(|when| when.check(declared, &mut checker.reader.report));
+        let scopes = entry.scopes.as_ref().map(|list| scopes(list, checker));
+        let when = entry.when.as_ref().map(|when| checked(when, checker));
         let relation = entry.relation.as_ref();
         let asked = relation.and_then(|fields| relations::check(fields, checker));
         let Some(operations) = &entry.operations else {
@@ -88,9 +84,7 @@ pub(crate) fn authorize(
                 continue;
             };
             if let Some(scopes) = &scopes {
-                operation.scopes.extend(scopes.iter().cloned());
-                operation.scopes.sort();
-                operation.scopes.dedup();
+                add_scopes(&mut operation.scopes, scopes);
                 operation.scopes_origin.clone_from(&origin);
             }
             if let (Some(asked), true) = (&asked, unsaid) {
@@ -103,6 +97,67 @@ pub(crate) fn authorize(
             }
         }
     }
+}
+
+/// Adds what `authorize` demands to a model.
+pub(crate) fn model(list: Option<&Spanned<List<ModelAuthorizeFields>>>, model: &mut Model, checker: &mut Checker) {
+    for entry in list.into_iter().flat_map(|list| &list.0) {
+        if entry.scopes.is_none() && entry.when.is_none() {
+            asks_for_nothing(entry.span, checker);
+        }
+        let origin = checker.report().origin(entry.span);
+        if let Some(list) = &entry.scopes {
+            let scopes = scopes(list, checker);
+            add_scopes(&mut model.scopes, &scopes);
+            model.scopes_origin.clone_from(&origin);
+        }
+        let Some(when) = entry.when.as_ref().map(|when| checked(when, checker)) else {
+            continue;
+        };
+        let parameter = when.parameters.first().map(|(_, span)| ("parameter of its path", *span));
+        let method = when.method.map(|span| ("method that could differ", span));
+        if let Some((what, span)) = method.or(parameter) {
+            let message = format!("a model is called without a {what}");
+            checker
+                .report()
+                .error(Code::UnknownReference, span, message)
+                .help("what there is: `claims`, `request.country` and `request.hour`");
+            continue;
+        }
+        if let Some(condition) = &when.condition {
+            let name = quote(&model.name);
+            push_rule(&mut model.rules, condition, &origin, (&name, entry.span), checker);
+        }
+    }
+}
+
+fn asks_for_nothing(at: Span, checker: &mut Checker) {
+    if !checker.reader.reported_within(at) {
+        checker
+            .report()
+            .error(Code::MissingField, at, "this asks for nothing")
+            .help("write `scopes: [pets:write]`, or `when: claims.department == 'stores'`");
+    }
+}
+
+fn scopes(list: &Spanned<List<Scope>>, checker: &mut Checker) -> Vec<String> {
+    if checker.lacks_items(list) {
+        checker
+            .report()
+            .error(Code::EmptyList, list.span, "no scope is asked for")
+            .help("write for example `scopes: [pets:write]`, or remove the item");
+    }
+    checker.sorted(&list.0, |scope| scope.0.clone())
+}
+
+fn add_scopes(all: &mut Vec<String>, more: &[String]) {
+    all.extend(more.iter().cloned());
+    all.sort();
+    all.dedup();
+}
+
+fn checked(when: &ConditionText, checker: &mut Checker) -> Checked {
+    when.check(checker.declared.as_ref(), &mut checker.reader.report)
 }
 
 /// Adds a condition to an operation; false if it does not fit it, which was reported.
@@ -135,18 +190,30 @@ fn add_rule(
     let Some(condition) = &when.condition else {
         return false;
     };
-    operation.rules.push(Rule {
+    let id = quote(&operation.id);
+    push_rule(&mut operation.rules, condition, origin, (&id, entry.span), checker)
+}
+
+/// Adds a condition to those of something; false if there are too many, which was reported.
+fn push_rule(
+    rules: &mut Vec<Rule>,
+    condition: &Condition,
+    origin: &str,
+    (what, at): (&str, Span),
+    checker: &mut Checker,
+) -> bool {
+    rules.push(Rule {
         when: condition.clone(),
         origin: origin.to_owned(),
     });
     // In which order they are written means nothing, nor that one is written twice.
-    operation.rules.sort_by_cached_key(|rule| rule.when.to_string());
-    operation.rules.dedup_by(|one, other| one.when == other.when);
-    if operation.rules.len() > MAX_RULES {
-        let message = format!("{} has more than {MAX_RULES} conditions", quote(&operation.id));
+    rules.sort_by_cached_key(|rule| rule.when.to_string());
+    rules.dedup_by(|one, other| one.when == other.when);
+    if rules.len() > MAX_RULES {
+        let message = format!("{what} has more than {MAX_RULES} conditions");
         checker
             .report()
-            .error(Code::OutOfRange, entry.span, message)
+            .error(Code::OutOfRange, at, message)
             .help("put some of them together with `&&`");
         return false;
     }

@@ -197,7 +197,7 @@ pub(crate) fn used(
                 .unwrap_or_default(),
         });
     };
-    for rule in compiled.operations.iter().flat_map(|operation| &operation.rules) {
+    for rule in compiled.rules() {
         rule.when.operands(&mut |operand| {
             if let Operand::Claim(path) = operand {
                 look(path);

@@ -258,9 +258,8 @@ fn name_what_is_needed(compiled: &mut Compiled, file: Option<&Spanned<GatewayFil
     compiled.secrets = checker.secrets.iter().cloned().collect();
     let gateway = file.map(|file| file.span);
     (compiled.claims, compiled.headers) = claims::used(compiled, gateway, checker);
-    let rules = || compiled.operations.iter().flat_map(|operation| &operation.rules);
     let mut country = false;
-    for rule in rules() {
+    for rule in compiled.rules() {
         rule.when
             .operands(&mut |operand| country |= *operand == Operand::Country);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::authorize::{self, ModelAuthorizeFields};
 use super::compile::{Checker, Known};
 use super::containers::List;
 use super::declare::{choice, record};
@@ -44,12 +45,14 @@ record! {
         max_media_tokens: default "50_000" Number<1, 100_000_000>,
         /// Limits of each consumer on this model, on top of its plan.
         limits: default "[]" List<LimitFields>,
+        /// What its callers must have beside a grant, and what must hold.
+        authorize: default "[]" List<ModelAuthorizeFields>,
         /// The upper bound of a request body; left out: that of the floor.
         max_body: optional Size,
         /// Where it is in its life: `preview`, `active`, `deprecated` or `retired`.
         state: default "active" State,
     }
-    later { cache, deprecated, guardrails, health, prices, sticky, successor, sunset, versions, when }
+    later { cache, deprecated, guardrails, health, prices, sticky, successor, sunset, versions }
 }
 
 record! {
@@ -316,7 +319,7 @@ pub(crate) fn compile(
     let limits = checker.limits(model.limits.as_ref(), &format!("models/{name}"));
     let max_body = checker.max_body(model.max_body.as_ref());
     let origin = checker.report().origin(model.span);
-    Some(crate::Model {
+    let mut compiled = crate::Model {
         name: name.to_owned(),
         owner: model.owner.as_ref()?.0.clone(),
         lifecycle: Lifecycle {
@@ -334,8 +337,13 @@ pub(crate) fn compile(
         max_output_tokens: model.max_output_tokens.as_ref().map(|most| most.0),
         max_media_tokens: model.max_media_tokens.as_ref()?.0,
         limits,
+        scopes: Vec::new(),
+        scopes_origin: String::new(),
+        rules: Vec::new(),
         origin,
-    })
+    };
+    authorize::model(model.authorize.as_ref(), &mut compiled, checker);
+    Some(compiled)
 }
 
 /// Targets that are tried in their order, so that a weight means nothing.

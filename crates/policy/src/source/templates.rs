@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::apis::ApiTimeouts;
-use super::authorize::AuthorizeFields;
+use super::authorize::{AuthorizeFields, ModelAuthorizeFields};
 use super::catalogue::Catalogue;
 use super::compile::Checker;
 use super::containers::{List, Map};
@@ -76,6 +76,8 @@ record! {
     ModelRules = "model rules" {
         /// Limits of each consumer.
         limits: default "[]" List<LimitFields>,
+        /// What callers must have, and what must hold.
+        authorize: default "[]" List<ModelAuthorizeFields>,
         /// The upper bound of a request body.
         max_body: optional Size,
         /// The most tokens that an answer can have.

@@ -80,7 +80,7 @@ pub(crate) const INHERITED: &[Inherited] = &[
     ),
     inherited(
         "authorize",
-        "template; API",
+        "template; API, model",
         "Scopes and conditions are added, and all of them hold.",
     ),
     inherited(
@@ -222,6 +222,7 @@ pub(crate) fn model(
             checker,
         );
     }
+    prepend(&mut model.authorize, rules.authorize.as_ref());
     if let Some(limits) = &rules.limits {
         checker.inherited.insert(format!("models/{name}"), limits.clone());
     }

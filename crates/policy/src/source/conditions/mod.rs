@@ -57,6 +57,8 @@ struct Parsed {
     condition: Condition,
     /// The parameters of paths that it names, and where.
     parameters: Vec<(String, Range<usize>)>,
+    /// Where it first asks for the method.
+    method: Option<Range<usize>>,
     /// What is wrong with its types and names.
     wrong: Vec<Wrong>,
 }
@@ -139,6 +141,8 @@ pub(crate) struct Checked {
     pub(crate) condition: Option<Condition>,
     /// The parameters of paths that it names, and where.
     pub(crate) parameters: Vec<(String, Span)>,
+    /// Where it first asks for the method.
+    pub(crate) method: Option<Span>,
 }
 
 impl ConditionText {
@@ -147,6 +151,7 @@ impl ConditionText {
         let nothing = Checked {
             condition: None,
             parameters: Vec::new(),
+            method: None,
         };
         // What cannot be read was reported as it was.
         let Ok(parsed) = parser::parse(&self.text, declared) else {
@@ -161,6 +166,7 @@ impl ConditionText {
             parameters: parameters
                 .map(|(name, range)| (name, self.span(&range)))
                 .collect(),
+            method: parsed.method.map(|range| self.span(&range)),
         }
     }
 

@@ -80,6 +80,7 @@ struct Parser<'t, 'd> {
     nodes: u32,
     declared: Option<&'d Declared>,
     parameters: Vec<(String, Range<usize>)>,
+    method: Option<Range<usize>>,
     wrong: Vec<Wrong>,
 }
 
@@ -115,6 +116,7 @@ pub(super) fn parse(text: &str, declared: Option<&Declared>) -> Result<Parsed, W
     Ok(Parsed {
         condition,
         parameters: parser.parameters,
+        method: parser.method,
         wrong: parser.wrong,
     })
 }
@@ -135,6 +137,7 @@ impl<'t, 'd> Parser<'t, 'd> {
             nodes: 0,
             declared,
             parameters: Vec::new(),
+            method: None,
             wrong: Vec::new(),
         })
     }
@@ -511,7 +514,10 @@ impl<'t, 'd> Parser<'t, 'd> {
         };
         self.at += 1;
         Ok(match name {
-            "method" => (Operand::Method, Kind::Text),
+            "method" => {
+                self.method.get_or_insert(range);
+                (Operand::Method, Kind::Text)
+            }
             "country" => (Operand::Country, Kind::Text),
             "hour" => (Operand::Hour, Kind::Number),
             "params" => {
