@@ -392,6 +392,8 @@ function readStep(kind, wire) {
       step.url = wire.readText();
       step.body = wire.readText();
       step.secret = wire.readText();
+      step.client = wire.readText();
+      step.post = wire.readU8() === 1;
       step.max = wire.readU32();
       step.within = wire.readMs();
       break;

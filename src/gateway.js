@@ -4,7 +4,7 @@
 import { BODY, FAILURE, createHold, edited, readWhole } from "./bodies.js";
 import { Fault } from "./core.js";
 import { verify } from "./crypto.js";
-import { granted } from "./grant.js";
+import { basic, granted } from "./grant.js";
 import { play } from "./mock.js";
 import { relay } from "./relay.js";
 import { settle, settleNow } from "./settle.js";
@@ -404,17 +404,22 @@ export function createGateway(core, cold, log) {
     }
   }
 
-  // Asks a decision point. An answer of another status, or not in JSON, is not read.
+  // Asks a decision point, in JSON; or, as its client, the issuer of a token, by a form. An answer of another status,
+  // or not in JSON, is not read.
   async function askPoint(step, { env, watch }) {
     const none = (failure) => ({ status: 0, failure, bytes: null });
-    const headers = { accept: "application/json", "content-type": "application/json" };
+    const type = step.client === null ? "application/json" : "application/x-www-form-urlencoded";
+    const headers = { accept: "application/json", "content-type": type };
+    let { body } = step;
     if (step.secret !== null) {
       const secret = env[step.secret];
       if (typeof secret !== "string" || secret === "") {
         log(JSON.stringify({ event: "secret_missing", secret: step.secret }));
         return none(FAILURE.SECRET_MISSING);
       }
-      headers.authorization = `Bearer ${secret}`;
+      if (step.client === null) headers.authorization = `Bearer ${secret}`;
+      else if (step.post) body += `&${new URLSearchParams({ client_id: step.client, client_secret: secret })}`;
+      else headers.authorization = `Basic ${basic(step.client, secret)}`;
     }
     const hold = createHold();
     const controller = new AbortController();
@@ -426,7 +431,7 @@ export function createGateway(core, cold, log) {
     });
     try {
       const response = await globalThis.fetch(step.url, {
-        method: "POST", headers, body: step.body, redirect: "manual", cache: "no-store", signal: controller.signal,
+        method: "POST", headers, body, redirect: "manual", cache: "no-store", signal: controller.signal,
       });
       const { status } = response;
       const plain = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(response.headers.get("content-type") ?? "");

@@ -94,7 +94,7 @@ async function ask({ endpoint, clientId, post, form }, secret, now) {
 }
 
 // RFC 6749, 2.3.1: both are encoded as in a form before they are joined.
-function basic(id, secret) {
+export function basic(id, secret) {
   const form = (text) => new URLSearchParams([["", text]]).toString().slice(1);
   return btoa(`${form(id)}:${form(secret)}`);
 }

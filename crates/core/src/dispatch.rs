@@ -544,6 +544,9 @@ fn tell_next(next: &Next, out: &mut Writer) {
             out.text(&asked.url);
             out.text(&asked.body);
             out.optional_text(asked.secret.as_deref());
+            let client = asked.client.as_ref();
+            out.optional_text(client.map(|client| client.id.as_str()));
+            out.flag(client.is_some_and(|client| client.post));
             out.u32(asked.max);
             out.ms(asked.within);
         }

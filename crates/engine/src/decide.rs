@@ -5,7 +5,7 @@
 //! no yes; and a point that failed is left alone for a moment, so that requests do not pile up before it. No
 //! request waits for another's question: two that ask the same at once both ask.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,11 +14,10 @@ use turnpike_policy::{Compiled, DecisionPoint, Entity, PointKind, Relation, Time
 
 use crate::conditions::Facts;
 use crate::error::{Code, Refusal};
+use crate::known::Known;
 use crate::look;
 use crate::step::{Decide, Undecided};
 
-/// The most answers of each kind that are remembered.
-const MAX_KNOWN: usize = 4096;
 /// The most bytes of an answer, and of what names a subject or a resource.
 const MAX_ANSWER: u32 = 16 * 1024;
 const MAX_ID: usize = 256;
@@ -54,38 +53,6 @@ pub(crate) struct Decisions {
     denied: Known,
     /// Until when points are left alone, by their index.
     resting: BTreeMap<u32, Timestamp>,
-}
-
-/// Answers by their questions, and until when they are good. The oldest goes first.
-#[derive(Debug, Default)]
-struct Known {
-    until: BTreeMap<[u8; 32], Timestamp>,
-    order: VecDeque<[u8; 32]>,
-}
-
-impl Known {
-    fn holds(&self, key: &[u8; 32], now: Timestamp) -> bool {
-        self.until.get(key).is_some_and(|until| now < *until)
-    }
-
-    fn keep(&mut self, key: [u8; 32], until: Timestamp) {
-        if self.until.insert(key, until).is_some() {
-            return;
-        }
-        self.order.push_back(key);
-        if self.order.len() > MAX_KNOWN
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.until.remove(&oldest);
-        }
-    }
-
-    fn forget(&mut self, key: &[u8; 32]) {
-        // Its place in the order stays, and is good for one more entry of the same name.
-        if let Some(until) = self.until.get_mut(key) {
-            *until = 0;
-        }
-    }
 }
 
 /// The question of an operation about a request; refused where a part of it is not known, or would mean something
@@ -192,6 +159,7 @@ impl Decisions {
             url: point.endpoint.clone(),
             body: question.body.clone(),
             secret: point.secret.clone(),
+            client: None,
             max: MAX_ANSWER,
             within: point.timeout,
         }))

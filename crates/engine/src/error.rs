@@ -49,6 +49,7 @@ codes! {
     DpopProofInvalid = "dpop_proof_invalid", 401, "The DPoP proof is not valid";
     DpopUnavailable = "dpop_unavailable", 503, "Whether the DPoP proof is new cannot be found out";
     KeysUnavailable = "keys_unavailable", 503, "The issuer's keys cannot be had";
+    IntrospectionUnavailable = "introspection_unavailable", 503, "The issuer cannot be asked about the token";
     SecretMissing = "secret_missing", 503, "The gateway is not ready for this call";
     BodyUnexpected = "body_unexpected", 400, "A body was sent that nothing asks for";
     BodyTooLarge = "body_too_large", 413, "The body is too large";

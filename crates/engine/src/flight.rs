@@ -77,6 +77,8 @@ pub enum Phase {
         /// For how long, in milliseconds, this pause included.
         waited: u64,
     },
+    /// Its issuer is being asked about its opaque token.
+    Introspecting(identify::Asked),
     /// No request: the keys of an issuer are being fetched before they are too old.
     RefreshingKeys {
         /// The issuer (index into the policy's list).

@@ -35,6 +35,7 @@ pub mod error;
 pub mod flight;
 pub mod identify;
 pub mod inspect;
+mod known;
 mod look;
 pub mod matching;
 pub mod meter;

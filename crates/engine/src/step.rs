@@ -157,7 +157,7 @@ pub enum Failure {
     NoToken,
 }
 
-/// Why a decision point gave no answer.
+/// Why a service that decides gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecided {
     /// No connection, or it was lost.
@@ -252,7 +252,7 @@ pub enum Step {
     },
     /// Pass the upstream's stream on, following it, come back with [`Event::Streamed`].
     Relay(Relay),
-    /// Ask a decision point, come back with [`Event::Decided`].
+    /// Ask a service that decides, come back with [`Event::Decided`].
     Decide(Decide),
     /// Let time pass, come back with [`Event::Paused`].
     Pause {
@@ -285,19 +285,31 @@ impl Step {
     }
 }
 
-/// A question to a decision point: a POST of JSON. Redirects are not followed, and nothing is cached on the way.
+/// A question to a service that decides, a decision point or the issuer of an opaque token: a POST. Redirects are not
+/// followed, and nothing is cached on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decide {
     /// The URL.
     pub url: String,
-    /// The question, as JSON.
+    /// The question: JSON, or a form where there is a `client`.
     pub body: String,
-    /// The Worker secret that is sent as a bearer token, if any.
+    /// The Worker secret that is sent: as a bearer token, or as that of `client`.
     pub secret: Option<String>,
+    /// Who asks, where it is a client of an authorization server (RFC 6749, 2.3.1).
+    pub client: Option<Client>,
     /// Upper bound of the answer, in bytes.
     pub max: u32,
     /// How long the whole answer may take, in milliseconds.
     pub within: u64,
+}
+
+/// A client of an authorization server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its name there.
+    pub id: String,
+    /// Whether its secret is sent in the form; else by HTTP Basic.
+    pub post: bool,
 }
 
 /// One call of an upstream.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Lazy;
 use crate::decision::{DecisionPoint, Relation};
+use crate::introspection::Introspection;
 use crate::rule::{Claim, Rule, UpstreamHeader};
 
 /// Milliseconds.
@@ -154,7 +155,7 @@ pub struct Issuer {
     pub issuer: String,
     /// Any one of these must be in `aud`; never empty.
     pub audience: Vec<String>,
-    /// The algorithms that are accepted; never empty, never mixing HMAC with others.
+    /// The algorithms that are accepted, never mixing HMAC with others; empty only if its tokens are all opaque.
     pub algorithms: Vec<Algorithm>,
     /// The claim that names the consumer, for example `client_id` or `sub`.
     pub consumer_claim: String,
@@ -170,6 +171,8 @@ pub struct Issuer {
     pub certificate_bound: Binding,
     /// Where the keys come from.
     pub keys: Keys,
+    /// How it is asked about its opaque tokens; none: it has none.
+    pub introspection: Option<Introspection>,
 }
 
 /// Whether tokens that are bound to something of the client's are taken (RFC 7800).

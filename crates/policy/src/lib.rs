@@ -8,6 +8,7 @@
 mod bundle;
 mod compiled;
 mod decision;
+mod introspection;
 mod lazy;
 mod rule;
 #[cfg(feature = "source")]
@@ -16,5 +17,6 @@ pub mod source;
 pub use bundle::{Bundle, BundleError, FORMAT, Stamp};
 pub use compiled::*;
 pub use decision::*;
+pub use introspection::*;
 pub use lazy::{Iter, Lazy};
 pub use rule::*;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use turnpike_policy::{
-    ApiKeys, Binding, Claim, Compiled, Cors, DecisionPoint, Issuer, Keys, Limit, LimitKind, OnError, Plan,
-    PointKind, Precision, Rate, SubjectPart, claim_name,
+    ApiKeys, Binding, Claim, Compiled, Cors, DecisionPoint, Introspection, Issuer, Keys, Limit, LimitKind,
+    OnError, Plan, PointKind, Precision, Rate, SubjectPart, claim_name,
 };
 
 use super::change::{Changes, Class};
@@ -339,8 +339,14 @@ fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut Changes) {
             _ => Class::Loosening,
         };
         let (was, is) = (words::binding(was), words::binding(is));
-        changes.add(class, "", format!("{name}: {was} → {is}"));
+        changes.add(class, &line(name), format!("{name}: {was} → {is}"));
     }
+    introspection(
+        was.introspection.as_ref(),
+        is.introspection.as_ref(),
+        &line("introspection"),
+        changes,
+    );
     if was.keys != is.keys {
         let show = |keys: &Keys| match keys {
             Keys::Inline(keys) => words::count(keys.len(), "key in the tree").replace("trees", "tree"),
@@ -354,6 +360,60 @@ fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut Changes) {
             format!("keys: {} → {}", show(&was.keys), show(&is.keys)),
         );
     }
+}
+
+/// How an issuer is asked about its opaque tokens.
+fn introspection(was: Option<&Introspection>, is: Option<&Introspection>, at: &str, changes: &mut Changes) {
+    let (was, is) = match (was, is) {
+        (None, None) => return,
+        (None, Some(is)) => {
+            let text = format!("opaque tokens are asked about at {}", is.endpoint);
+            return changes.add(Class::Loosening, at, text);
+        }
+        (Some(_), None) => {
+            return changes.add(Class::Breaking, at, "opaque tokens are not asked about any more");
+        }
+        (Some(was), Some(is)) => (was, is),
+    };
+    let show = |asked: &Introspection| {
+        let auth = if asked.post {
+            "in the form"
+        } else {
+            "by HTTP Basic"
+        };
+        format!(
+            "{} as {} with {} {auth}",
+            asked.endpoint, asked.client_id, asked.secret
+        )
+    };
+    let (old, new) = (show(was), show(is));
+    changes.value(Class::Risky, at, "introspection", (&old, &new), Clone::clone);
+    let prefix = |asked: &Introspection| match asked.prefix.as_str() {
+        "" => "all".to_owned(),
+        prefix => format!("those with `{prefix}`"),
+    };
+    let (old, new) = (prefix(was), prefix(is));
+    changes.value(Class::Breaking, at, "opaque tokens", (&old, &new), Clone::clone);
+    let of = words::duration;
+    changes.value(
+        Class::Risky,
+        at,
+        "introspection timeout",
+        (&was.timeout, &is.timeout),
+        |ms| of(*ms),
+    );
+    changes.bound(at, "introspection cache", (was.active_for, is.active_for), of);
+    let inactive = (&was.inactive_for, &is.inactive_for);
+    changes.value(Class::Risky, at, "introspection cache_inactive", inactive, |ms| {
+        of(*ms)
+    });
+    changes.value(
+        Class::Risky,
+        at,
+        "introspection rate",
+        (&was.rate, &is.rate),
+        words::rate,
+    );
 }
 
 pub(super) fn plan(was: &Plan, is: &Plan, places: &Places, changes: &mut Changes) {

@@ -54,6 +54,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::DpopProofInvalid
         | C::DpopUnavailable
         | C::KeysUnavailable
+        | C::IntrospectionUnavailable
         | C::SecretMissing => "identify",
         C::BodyUnexpected
         | C::BodyTooLarge

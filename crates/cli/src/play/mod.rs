@@ -60,7 +60,7 @@ enum Pending {
     Answered,
     Answer(Result<Vec<u8>, turnpike_engine::step::Failure>),
     Paused,
-    Undecided,
+    Decided(Option<Vec<u8>>),
     Streamed {
         tracking: Vec<u8>,
         end: StreamEnd,
@@ -169,7 +169,10 @@ impl World {
         let random = self.rand();
         let event = match &pending {
             Pending::Begin | Pending::Paused => Event::Paused,
-            Pending::Undecided => Event::Decided(Err(turnpike_engine::step::Undecided::Unreachable)),
+            Pending::Decided(answer) => {
+                let none = turnpike_engine::step::Undecided::Unreachable;
+                Event::Decided(answer.as_deref().ok_or(none))
+            }
             Pending::Verified(right) => Event::Verified(*right),
             Pending::Keys(keys) => Event::Keys(Some(keys)),
             Pending::Body(body) => Event::Body(body.as_deref().map_err(|failure| *failure)),
@@ -244,8 +247,14 @@ impl World {
                 (now, Pending::Body(body))
             }
             Step::Meter { object, ask } => (now, Pending::Metered(self.decide(&object, &ask, now)?)),
-            // Nobody decides here, and that is a no.
-            Step::Decide(_) => (now, Pending::Undecided),
+            // An issuer knows the tokens that were made up for it. Nobody else decides here, and that is a no.
+            Step::Decide(asked) => {
+                let of_token = asked.client.is_some();
+                (
+                    now,
+                    Pending::Decided(of_token.then(|| self.mint.introspect(&asked.body))),
+                )
+            }
             Step::Pause { ms } => (now.saturating_add(ms), Pending::Paused),
             Step::Attempt(attempt) => {
                 let (takes, does) = self.attempt(&attempt, request, &mut one.answer, now);

@@ -174,7 +174,15 @@ fn what_a_model_asks_is_explained_and_shown() {
     let tree = asking();
     let body = "{\"model\": \"chat\", \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}";
     let explain = |more: &[&str]| {
-        let always = ["explain", "POST", "/v1/chat/completions", "--as", "app", "--json", body];
+        let always = [
+            "explain",
+            "POST",
+            "/v1/chat/completions",
+            "--as",
+            "app",
+            "--json",
+            body,
+        ];
         tree.run(&[&always, more].concat()).out
     };
     let good = [
@@ -200,12 +208,20 @@ fn what_a_model_asks_is_explained_and_shown() {
         (&[&good[..2], &good[4..]].concat()[..], "403 condition_not_met"),
     ] {
         let out = explain(more);
-        for part in ["authorize  refused", refused, "[policies/models/chat.yaml:4]", "admit      -"] {
+        for part in [
+            "authorize  refused",
+            refused,
+            "[policies/models/chat.yaml:4]",
+            "admit      -",
+        ] {
             assert!(out.contains(part), "{more:?}: {part}\n{out}");
         }
     }
     let out = tree.good(&["show", "routes"]);
-    let row = out.lines().find(|line| line.contains("model chat")).expect("a row");
+    let row = out
+        .lines()
+        .find(|line| line.contains("model chat"))
+        .expect("a row");
     assert!(row.contains("models:use"), "{row}");
     let out = tree.good(&["show", "compliance"]);
     assert!(out.contains("claims.department == 'stores'"), "{out}");
@@ -235,7 +251,11 @@ fn a_change_of_what_a_model_asks_has_its_weight() {
             "risky       the condition `claims.department == 'stores' && request.country == 'DE'` → \
              `claims.department == 'hq' && request.country == 'DE'`",
         ),
-        ("== 'stores'", "==   'stores'", "old and policies have the same rules"),
+        (
+            "== 'stores'",
+            "==   'stores'",
+            "old and policies have the same rules",
+        ),
     ] {
         let tree = asking();
         copy(&tree.path(""), &tree.folder.path().join("old"));

@@ -583,3 +583,35 @@ fn what_decision_points_are_asked_is_compared() {
         assert!(out.contains(part), "{part}\n{out}");
     }
 }
+
+#[test]
+fn how_an_issuer_is_asked_about_tokens_is_compared() {
+    let asked = "jwks: https://login.acme.example/jwks.json\n    introspection: { endpoint: https://login.acme.example/introspect, client_id: gateway, secret: ASKS, cache: 30s, rate: 20/s }";
+    let with = [(
+        "gateway.yaml",
+        "jwks: https://login.acme.example/jwks.json",
+        asked,
+    )];
+    let out = changed(&with).good(&["diff", "old"]);
+    let added = "loosening   opaque tokens are asked about at https://login.acme.example/introspect";
+    assert!(out.contains(added), "{out}");
+    let out = changed(&with).good(&["diff", "policies", "old"]);
+    assert!(
+        out.contains("breaking    opaque tokens are not asked about any more"),
+        "{out}"
+    );
+    let tree = changed(&with);
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change("gateway.yaml", "cache: 30s", "cache: 60s, prefix: acme_");
+    tree.change("gateway.yaml", "acme.example/introspect", "acme.example/ask");
+    tree.change("gateway.yaml", "rate: 20/s", "rate: 10/s");
+    let out = tree.good(&["diff", "old"]);
+    for part in [
+        "loosening   introspection cache: 30s → 1m",
+        "breaking    opaque tokens: all → those with `acme_`",
+        "risky       introspection: https://login.acme.example/introspect as gateway with ASKS by HTTP Basic → https://login.acme.example/ask",
+        "risky       introspection rate: 20/s",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}

@@ -518,3 +518,50 @@ fn what_came_of_tests_is_said_to_programs_too() {
     assert_eq!(place["artifactLocation"]["uri"], "policies/tests/formats.yaml");
     assert_eq!(place["region"]["startLine"], 2);
 }
+
+#[test]
+fn an_issuer_of_opaque_tokens_is_played() {
+    let tree = Tree::new();
+    let asked = "  opaque:\n    issuer: https://opaque.acme.example\n    audience: [acme]\n    introspection: { endpoint: https://opaque.acme.example/introspect, client_id: gateway, secret: ASKS, prefix: 'acme+' }\n";
+    let gateway = std::fs::read_to_string(tree.path("gateway.yaml")).expect("a file");
+    tree.write(
+        "gateway.yaml",
+        &gateway.replacen("issuers:\n", &format!("issuers:\n{asked}"), 1),
+    );
+    tree.change(
+        "consumers/app.yaml",
+        "credentials: [{",
+        "credentials: [{ jwt: { issuer: opaque, is: app-opaque } }, {",
+    );
+    let case = |name: &str, claims: &str, expect: &str| {
+        format!(
+            "- name: {name}\n  request: {{ get: /pets/v1/pets, as: {{ consumer: app, with: opaque{claims} }} }}\n  expect: {expect}\n"
+        )
+    };
+    let text = [
+        case(
+            "an active token opens what its consumer may",
+            "",
+            "{ status: 200 }",
+        ),
+        case(
+            "one that is not opens nothing",
+            ", claims: { active: false }",
+            "{ status: 401, code: credential_invalid }",
+        ),
+        case(
+            "nor one for others",
+            ", claims: { aud: elsewhere }",
+            "{ status: 401, code: credential_invalid }",
+        ),
+        case(
+            "nor one of which that is not said as it must be",
+            ", claims: { active: 'true' }",
+            "{ status: 503, code: introspection_unavailable }",
+        ),
+    ]
+    .concat();
+    tree.write("tests/opaque.yaml", &text);
+    let out = tree.good(&["test", "--env", "dev"]);
+    assert!(out.contains("4 passed, 0 failed"), "{out}");
+}

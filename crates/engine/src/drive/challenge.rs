@@ -42,6 +42,11 @@ pub(super) fn unidentified(refusal: &identify::Refusal) -> Refusal {
             "The issuer's keys cannot be had at the moment.",
             None,
         ),
+        Why::IntrospectionUnavailable { .. } => (
+            Code::IntrospectionUnavailable,
+            "Whether the token is good cannot be found out at the moment.",
+            None,
+        ),
         Why::SecretMissing { .. } => (
             Code::SecretMissing,
             "The gateway is not ready for this call.",

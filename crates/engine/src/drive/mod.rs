@@ -134,6 +134,13 @@ impl Engine {
                 let outcome = identify::waited(policy, store, &presented, waited, now);
                 self.identity(outcome, &presented, waited, &mut base, at)
             }
+            (Phase::Introspecting(asked), Event::Decided(answer)) => {
+                let (policy, store) = (&self.policy, &mut self.identities);
+                match identify::introspected(policy, store, &asked, answer, now) {
+                    Ok(principal) => self.undenied(Some(principal), &mut base, at),
+                    Err(refusal) => Err(unidentified(&refusal)),
+                }
+            }
             (Phase::RefreshingKeys { issuer, part }, Event::Keys(keys)) => {
                 let (policy, store) = (&self.policy, &mut self.identities);
                 return match identify::refreshed(policy, store, (issuer, part), keys, now) {
@@ -177,15 +184,7 @@ impl Engine {
                 self.denial_ordered(&order, began, answer, &mut base, at)
             }
             (Phase::Cold, Event::Answered(Ok(answer))) => {
-                let outcome = Outcome::passed(answer.status, Settlement::Nothing);
-                let Closing { log, settle } = self.close(&base, now, &outcome);
-                return done(Step::Finish(Finish {
-                    status: answer.status,
-                    set: base.answer_headers(self),
-                    log,
-                    settle,
-                    ..Finish::default()
-                }));
+                return self.coldly(&base, answer.status, now);
             }
             (Phase::Cold, Event::Answered(Err(_))) => {
                 Err(look::broken("the other half of the Worker failed"))
@@ -327,6 +326,9 @@ impl Engine {
                 },
                 Phase::Verifying(ask.pending),
             )),
+            identify::Outcome::Introspect(ask) => {
+                Ok((Step::Decide(ask.ask), Phase::Introspecting(ask.asked)))
+            }
             identify::Outcome::FetchKeys(ask) => Ok((
                 Step::FetchKeys {
                     url: ask.url,
@@ -530,6 +532,19 @@ impl Engine {
             refusal
         };
         done(self.refuse(base, now, &refusal))
+    }
+
+    /// The end of a request that the other half has answered.
+    fn coldly(&self, base: &Base, status: u16, now: u64) -> Next {
+        let outcome = Outcome::passed(status, Settlement::Nothing);
+        let Closing { log, settle } = self.close(base, now, &outcome);
+        done(Step::Finish(Finish {
+            status,
+            set: base.answer_headers(self),
+            log,
+            settle,
+            ..Finish::default()
+        }))
     }
 
     /// An answer of the gateway's own to a request that reached no route.

@@ -129,6 +129,14 @@ impl<'a> Leaf<'a> {
             .any(|known| known.consumer != consumer && known.expires.is_none_or(|end| now < end))
     }
 
+    /// The consumers that it proves (indices into the policy's list): one, or it is good for nothing.
+    pub(super) fn owners(&self, policy: &Compiled, now: Timestamp) -> Vec<u32> {
+        self.entries(policy)
+            .filter(|known| known.expires.is_none_or(|end| now < end))
+            .map(|known| known.consumer)
+            .collect()
+    }
+
     /// Where the policy names it: by its key, and by its names.
     fn entries<'p>(&self, policy: &'p Compiled) -> impl Iterator<Item = &'p CertificateCredential> + Clone {
         let name = CertificateName::Subject(self.issuer.to_owned(), self.subject.to_owned());

@@ -59,13 +59,35 @@ impl ClaimValue {
     }
 }
 
-/// What a token says of the claims that the policy names, in their order. `input` is its header and payload as
-/// they were sent.
-pub(super) fn kept(claims: &Members<Value>, input: &str, named: &[Claim]) -> Vec<Option<ClaimValue>> {
-    named.iter().map(|claim| value(claims, input, claim)).collect()
+/// Claims as they were sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Written<'a> {
+    /// The header and the payload of a JWT.
+    Jwt(&'a str),
+    /// JSON.
+    Json(&'a [u8]),
 }
 
-fn value(claims: &Members<Value>, input: &str, claim: &Claim) -> Option<ClaimValue> {
+impl Written<'_> {
+    fn json(self) -> Option<String> {
+        let bytes = match self {
+            Self::Jwt(input) => from_base64url(input.split_once('.')?.1)?,
+            Self::Json(bytes) => bytes.to_vec(),
+        };
+        String::from_utf8(bytes).ok()
+    }
+}
+
+/// What a token says of the claims that the policy names, in their order.
+pub(super) fn kept(
+    claims: &Members<Value>,
+    written: Written<'_>,
+    named: &[Claim],
+) -> Vec<Option<ClaimValue>> {
+    named.iter().map(|claim| value(claims, written, claim)).collect()
+}
+
+fn value(claims: &Members<Value>, written: Written<'_>, claim: &Claim) -> Option<ClaimValue> {
     let (first, rest) = claim.path.split_first()?;
     let found = rest
         .iter()
@@ -75,10 +97,10 @@ fn value(claims: &Members<Value>, input: &str, claim: &Claim) -> Option<ClaimVal
         // An integer beyond 64 bits or a fraction was read as a float, which has not the digits of all of them:
         // two accounts must not become one.
         Value::Number(number) if number.is_f64() => {
-            let written = literal(input, &claim.path)?;
-            let digits = written.bytes().filter(u8::is_ascii_digit).count();
+            let digits_of = literal(written, &claim.path)?;
+            let digits = digits_of.bytes().filter(u8::is_ascii_digit).count();
             Some(ClaimValue::Number(if digits > EXACT_DIGITS {
-                written
+                digits_of
             } else {
                 number.to_string()
             }))
@@ -94,10 +116,8 @@ fn value(claims: &Members<Value>, input: &str, claim: &Claim) -> Option<ClaimVal
 }
 
 /// A claim as it was written.
-fn literal(input: &str, path: &[String]) -> Option<String> {
-    let (_, payload) = input.split_once('.')?;
-    let payload = from_base64url(payload)?;
-    let mut text = String::from_utf8(payload).ok()?;
+fn literal(written: Written<'_>, path: &[String]) -> Option<String> {
+    let mut text = written.json()?;
     for step in path {
         let members: Members<Box<RawValue>> = serde_json::from_slice(text.as_bytes()).ok()?;
         members.get(step)?.get().clone_into(&mut text);

@@ -10,6 +10,7 @@ use serde_json::Value;
 use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 
 use super::bound::Bound;
+use super::claim_value::Written;
 use super::dpop::Proof;
 use super::encoding::Members;
 use super::token::Unverified;
@@ -127,6 +128,21 @@ pub(super) fn check(
     if rules.access_tokens && !token.access {
         return Err(Refusal::Malformed("the token's `typ` is not `at+jwt`"));
     }
+    if claims.expiration.is_none() {
+        return Err(Refusal::claim("exp", "is missing"));
+    }
+    claimed(policy, (index, rules), claims, Written::Jwt(token.input), now)
+}
+
+/// Checks what is claimed by a token of an issuer, whether it says so itself or its issuer does. `exp` must be there
+/// only where its issuer's tokens have a longest lifetime.
+pub(super) fn claimed(
+    policy: &Compiled,
+    (index, rules): (u32, &Issuer),
+    claims: &Claims<Members<Value>>,
+    written: Written<'_>,
+    now: Timestamp,
+) -> Result<Claimed, Refusal> {
     if !audience(&claims.custom, &rules.audience)? {
         return Err(Refusal::AudienceMismatch);
     }
@@ -151,7 +167,7 @@ pub(super) fn check(
         Ok(identity.consumer)
     });
     let scopes = scopes(&claims.custom)?;
-    let kept = claim_value::kept(&claims.custom, token.input, &policy.claims);
+    let kept = claim_value::kept(&claims.custom, written, &policy.claims);
     let who = known.map(|consumer| Principal {
         consumer,
         issuer: Some(index),
@@ -159,7 +175,7 @@ pub(super) fn check(
         scopes,
         claims: kept,
         credential: CredentialKind::Token,
-        expires: Some(expires),
+        expires,
     });
     Ok(Claimed {
         who,
@@ -170,23 +186,26 @@ pub(super) fn check(
     })
 }
 
-/// The window of a token, and its bare expiry. Fractions of a second were cut off by the decoder.
-fn times(claims: &Claims<Members<Value>>, rules: &Issuer) -> Result<(Window, Timestamp), Refusal> {
+/// The window of a token, and its bare expiry if it has one. Fractions of a second were cut off by the decoder.
+fn times(claims: &Claims<Members<Value>>, rules: &Issuer) -> Result<(Window, Option<Timestamp>), Refusal> {
     let skew = u64::from(rules.clock_skew) * 1000;
     let millis = |name: &'static str, seconds: Option<i64>| match seconds {
         None => Ok(None),
         Some(seconds @ 0..=LAST_SECOND) => Ok(Some(seconds.unsigned_abs() * 1000)),
         Some(_) => Err(Refusal::claim(name, "is out of range")),
     };
-    let expires = millis("exp", claims.expiration.map(|time| time.timestamp()))?
-        .ok_or(Refusal::claim("exp", "is missing"))?;
+    let expires = millis("exp", claims.expiration.map(|time| time.timestamp()))?;
     let not_before = millis("nbf", claims.not_before.map(|time| time.timestamp()))?;
     let issued = millis("iat", claims.issued_at.map(|time| time.timestamp()))?;
-    if issued.is_some_and(|issued| expires <= issued) {
+    if expires
+        .zip(issued)
+        .is_some_and(|(expires, issued)| expires <= issued)
+    {
         return Err(Refusal::claim("exp", "is not after `iat`"));
     }
     if let Some(longest) = rules.max_lifetime {
         let issued = issued.ok_or(Refusal::claim("iat", "is missing"))?;
+        let expires = expires.ok_or(Refusal::claim("exp", "is missing"))?;
         if expires - issued > u64::from(longest) * 1000 {
             return Err(Refusal::LifetimeTooLong);
         }
@@ -196,7 +215,8 @@ fn times(claims: &Claims<Members<Value>>, rules: &Issuer) -> Result<(Window, Tim
         .unwrap_or(0)
         .max(issued.unwrap_or(0))
         .saturating_sub(skew);
-    Ok((Window::new(from, expires.saturating_add(skew)), expires))
+    let until = expires.map_or(Timestamp::MAX, |expires| expires.saturating_add(skew));
+    Ok((Window::new(from, until), expires))
 }
 
 /// A claim that must be a non-empty string if it is there.

@@ -11,6 +11,7 @@ use super::certificate::Leaf;
 use super::claims::{self, Claimed, Stranger};
 use super::credential::{Credential, pick};
 use super::dpop::Proof;
+use super::introspection::{self, IntrospectAsk, Introspections};
 use super::jwk::Key;
 use super::key_store::{Access, CLAIM, KeyStore, May, Part, Refetch};
 use super::keys::{Choice, Generation, KeySet, MAX_SET};
@@ -25,6 +26,7 @@ pub struct Store {
     pub(super) cache: TokenCache,
     /// By issuer; the error says why there is none.
     secrets: Vec<Result<Vec<u8>, &'static str>>,
+    pub(super) opaque: Introspections,
     /// The issuer whose keys are to be fetched anew beside the request at hand.
     due: Option<u32>,
 }
@@ -46,6 +48,7 @@ impl Store {
             keys: KeyStore::new(policy),
             cache: TokenCache::new(policy_hash, cache::MAX_ENTRIES, cache::MAX_BYTES),
             secrets: secrets.collect(),
+            opaque: Introspections::new(policy),
             due: None,
         }
     }
@@ -64,8 +67,10 @@ pub enum Outcome {
     Verify(Box<VerifyAsk>),
     /// Its issuer's keys must be fetched; continue with [`keys_fetched`].
     FetchKeys(KeysAsk),
-    /// Its issuer's keys are being fetched by another request; continue with [`waited`] after so many
-    /// milliseconds.
+    /// Its issuer must be asked about it; continue with [`super::introspected`].
+    Introspect(Box<IntrospectAsk>),
+    /// Its issuer's keys are being fetched, or its issuer is being asked about it, by another request; continue
+    /// with [`waited`] after so many milliseconds.
     Wait(u64),
 }
 
@@ -306,6 +311,16 @@ fn proceed(
         }
         Err(refusal) => return Err(refusal),
     };
+    if let Some(issuer) = store.opaque.issuer(policy, text) {
+        if presented.is_dpop() {
+            return Err(Refusal::claim("cnf", "of an opaque token is not looked at"));
+        }
+        let owners = leaf
+            .ok()
+            .flatten()
+            .map_or_else(Vec::new, |leaf| leaf.owners(policy, now));
+        return introspection::begin(policy, store, (text, issuer), owners, now, may);
+    }
     let leaf = leaf.as_ref().map(Option::as_ref);
     let digest = store.cache.digest(text);
     if let Some(hit) = store.cache.get(&digest, now)

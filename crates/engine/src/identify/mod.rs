@@ -1,12 +1,13 @@
 //! Phase 4, identify: from a credential to a [`Principal`].
 //!
-//! A credential is an API key, known by its SHA-256 alone, a signed token (JWT, RFC 7519) of an
-//! issuer that the policy names, or a client certificate that the platform has verified. Nothing here does I/O or knows a clock: [`begin`] answers at once
+//! A credential is an API key, known by its SHA-256 alone, a client certificate that the platform has verified, or a
+//! token of an issuer that the policy names: a signed one (JWT, RFC 7519), or an opaque one that its issuer is asked
+//! about ([`introspection`]). Nothing here does I/O or knows a clock: [`begin`] answers at once
 //! where it can, and otherwise says what it needs (a signature verified, a key set fetched, a while to pass)
-//! and is continued by [`verified`], [`keys_fetched`] or [`waited`]. What is to be done beside a request, which
+//! and is continued by [`verified`], [`keys_fetched`], [`introspected`] or [`waited`]. What is to be done beside a request, which
 //! does not wait for it, [`due`] says.
 //!
-//! What a token says is believed only after its signature is verified with a key of the issuer that
+//! What a signed token says is believed only after its signature is verified with a key of the issuer that
 //! the *policy* names for it, by an algorithm that the *policy* lists and the *key* agrees to.
 //! Nothing in a token chooses a key by other means than its `kid`, and nothing in it is fetched.
 //!
@@ -22,6 +23,7 @@ mod credential;
 mod dpop;
 mod encoding;
 mod flow;
+mod introspection;
 mod jwk;
 mod key_store;
 mod keys;
@@ -43,6 +45,7 @@ pub use flow::{
     KeysAsk, Outcome, Pending, Proven, Store, VerifyAsk, begin, due, keys_fetched, refreshed, verified,
     waited,
 };
+pub use introspection::{Asked, IntrospectAsk, introspected};
 pub use key_store::Part;
 pub use keys::MAX_SET;
 pub use refusal::Refusal;
@@ -90,7 +93,7 @@ impl Principal {
 /// The kinds of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CredentialKind {
-    /// A signed token of an issuer.
+    /// A token of an issuer.
     Token,
     /// An API key.
     Key,

@@ -54,6 +54,15 @@ pub enum Refusal {
         /// What is known about it.
         why: &'static str,
     },
+    /// The token's issuer cannot be asked about it, or its answer makes no sense: the gateway's failure.
+    IntrospectionUnavailable {
+        /// The issuer's name in the policy.
+        issuer: String,
+        /// What is known about it.
+        why: Cow<'static, str>,
+    },
+    /// An opaque token that is no good.
+    Inactive(&'static str),
     /// The Worker secret of an HMAC issuer is absent or too short: the gateway's failure.
     SecretMissing {
         /// The secret's name.
@@ -66,7 +75,10 @@ pub enum Refusal {
 impl Refusal {
     /// Whether the gateway, and not the caller, is at fault.
     pub const fn is_fault(&self) -> bool {
-        matches!(self, Self::KeysUnavailable { .. } | Self::SecretMissing { .. })
+        matches!(
+            self,
+            Self::KeysUnavailable { .. } | Self::IntrospectionUnavailable { .. } | Self::SecretMissing { .. }
+        )
     }
 
     /// The reason in words, for the log. Never holds a token, a key or a secret.
@@ -78,7 +90,11 @@ impl Refusal {
             | Self::AlgorithmNotAllowed(why)
             | Self::KeyUnknown(why)
             | Self::Certificate(why)
-            | Self::Proof(why) => Cow::Borrowed(why),
+            | Self::Proof(why)
+            | Self::Inactive(why) => Cow::Borrowed(why),
+            Self::IntrospectionUnavailable { issuer, why } => {
+                format!("the issuer `{issuer}` cannot be asked about the token: {why}").into()
+            }
             Self::UnknownIssuer(issuer) => format!("no issuer is `{issuer}`").into(),
             Self::SignatureInvalid => "the signature is wrong".into(),
             Self::Expired => "the token has expired".into(),

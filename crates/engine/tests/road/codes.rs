@@ -7,6 +7,7 @@ use turnpike_policy::{Comparison, Condition, Method, Operand, Rate, Route, Rule}
 
 use crate::bound;
 use crate::decisions;
+use crate::introspection;
 use crate::operators::credit;
 use crate::policy::REMOTE;
 use crate::streams::{DONE, ROLE, TOKEN};
@@ -122,6 +123,13 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
         }
         Code::KeysUnavailable => {
             both(&|request| request.header("authorization", &format!("Bearer {}", token(REMOTE, |_| {}))))
+        }
+        Code::IntrospectionUnavailable => {
+            let asked = |request: Request| {
+                let request = request.header("authorization", "Bearer opaque");
+                Some(introspection::world().send(&request))
+            };
+            (asked(pets()), asked(ask("fast")))
         }
         Code::SecretMissing => {
             let lacking = |request: Request| Some(World::new().without_secrets().send(&request));
@@ -391,6 +399,7 @@ fn who_must_wait_is_told_how_long() {
     for code in [
         Code::TooManyRequests,
         Code::KeysUnavailable,
+        Code::IntrospectionUnavailable,
         Code::SecretMissing,
         Code::Overloaded,
         Code::RateLimited,

@@ -20,6 +20,7 @@ mod decisions;
 mod denials;
 mod egress;
 mod identity;
+mod introspection;
 mod limits;
 mod model_conditions;
 mod models;

@@ -22,7 +22,7 @@ fn world(scope: Option<&str>, conditions: &[&str]) -> World {
         let model = compiled.models.iter_mut().find(|model| model.name == "fast");
         let model = model.expect("a model");
         model.scopes = scope.map(str::to_owned).into_iter().collect();
-        model.scopes_origin = "policies/models/fast.yaml:9".to_owned();
+        "policies/models/fast.yaml:9".clone_into(&mut model.scopes_origin);
         model.rules = (20..)
             .zip(conditions)
             .map(|(line, text)| Rule {
@@ -71,7 +71,11 @@ fn a_condition_of_a_model_lets_pass_whom_it_is_true_for_and_nobody_else() {
         (stores, json!({}), false),
         // What is missing or of another type proves nothing, also where it is negated.
         ("!(claims.department == 'stores')", json!({}), false),
-        ("claims.department != 'stores'", json!({ "department": null }), false),
+        (
+            "claims.department != 'stores'",
+            json!({ "department": null }),
+            false,
+        ),
         ("!(claims.level > 3)", json!({ "level": "9" }), false),
         ("!(claims.level > 3)", json!({ "level": 2 }), true),
         ("!(request.country == 'DE')", json!({}), false),
@@ -79,10 +83,22 @@ fn a_condition_of_a_model_lets_pass_whom_it_is_true_for_and_nobody_else() {
     ] {
         let mut world = world(None, &[condition]);
         let request = by(ask("fast"), INLINE, &claims);
-        let expected = if passes { passed() } else { refused("condition_not_met") };
-        assert_eq!(outcome(&world.send(&request)), expected, "{condition} of {claims}");
+        let expected = if passes {
+            passed()
+        } else {
+            refused("condition_not_met")
+        };
+        assert_eq!(
+            outcome(&world.send(&request)),
+            expected,
+            "{condition} of {claims}"
+        );
         // The same of a token that is known already.
-        assert_eq!(outcome(&world.send(&request)), expected, "{condition} of {claims}, again");
+        assert_eq!(
+            outcome(&world.send(&request)),
+            expected,
+            "{condition} of {claims}, again"
+        );
         // Another model asks for nothing.
         let other = world.send(&by(Request::get("/v1/models/complete"), INLINE, &claims));
         assert_eq!(outcome(&other), passed());
@@ -149,9 +165,8 @@ fn scopes_of_a_model_come_on_top_of_its_grant() {
 
 #[test]
 fn the_list_the_card_and_the_limits_show_what_may_be_called_now() {
-    let condition = |hour: u32| {
-        format!("claims.level > 3 && request.country in ['DE'] && request.hour == {hour}")
-    };
+    let condition =
+        |hour: u32| format!("claims.level > 3 && request.country in ['DE'] && request.hour == {hour}");
     let hour = u32::try_from(World::new().now / 3_600_000 % 24).expect("an hour");
     let mut good_hour = world(Some("models:use"), &[&condition(hour)]);
     let mut other_hour = world(Some("models:use"), &[&condition((hour + 1) % 24)]);
@@ -181,9 +196,16 @@ fn the_list_the_card_and_the_limits_show_what_may_be_called_now() {
     let no = |code| (false, vec![refused(code); 3]);
     assert_eq!(see(&mut good_hour, &good, "FR"), no("condition_not_met"));
     assert_eq!(
-        see(&mut good_hour, &json!({ "scope": "models:use", "level": 3 }), "DE"),
+        see(
+            &mut good_hour,
+            &json!({ "scope": "models:use", "level": 3 }),
+            "DE"
+        ),
         no("condition_not_met")
     );
-    assert_eq!(see(&mut good_hour, &json!({ "level": 4 }), "DE"), no("insufficient_scope"));
+    assert_eq!(
+        see(&mut good_hour, &json!({ "level": 4 }), "DE"),
+        no("insufficient_scope")
+    );
     assert_eq!(see(&mut other_hour, &good, "DE"), no("condition_not_met"));
 }

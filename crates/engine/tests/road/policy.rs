@@ -217,6 +217,7 @@ fn issuers() -> Vec<Issuer> {
         dpop: Binding::Refused,
         certificate_bound: Binding::Refused,
         keys,
+        introspection: None,
     };
     vec![
         issuer(

@@ -100,7 +100,11 @@ pub(crate) fn authorize(
 }
 
 /// Adds what `authorize` demands to a model.
-pub(crate) fn model(list: Option<&Spanned<List<ModelAuthorizeFields>>>, model: &mut Model, checker: &mut Checker) {
+pub(crate) fn model(
+    list: Option<&Spanned<List<ModelAuthorizeFields>>>,
+    model: &mut Model,
+    checker: &mut Checker,
+) {
     for entry in list.into_iter().flat_map(|list| &list.0) {
         if entry.scopes.is_none() && entry.when.is_none() {
             asks_for_nothing(entry.span, checker);
@@ -114,7 +118,10 @@ pub(crate) fn model(list: Option<&Spanned<List<ModelAuthorizeFields>>>, model: &
         let Some(when) = entry.when.as_ref().map(|when| checked(when, checker)) else {
             continue;
         };
-        let parameter = when.parameters.first().map(|(_, span)| ("parameter of its path", *span));
+        let parameter = when
+            .parameters
+            .first()
+            .map(|(_, span)| ("parameter of its path", *span));
         let method = when.method.map(|span| ("method that could differ", span));
         if let Some((what, span)) = method.or(parameter) {
             let message = format!("a model is called without a {what}");
@@ -191,7 +198,13 @@ fn add_rule(
         return false;
     };
     let id = quote(&operation.id);
-    push_rule(&mut operation.rules, condition, origin, (&id, entry.span), checker)
+    push_rule(
+        &mut operation.rules,
+        condition,
+        origin,
+        (&id, entry.span),
+        checker,
+    )
 }
 
 /// Adds a condition to those of something; false if there are too many, which was reported.

@@ -9,6 +9,7 @@ use super::compile::Checker;
 use super::containers::{List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
+use super::introspection::{self, IntrospectionFields};
 use super::json;
 use super::names::nearest;
 use super::reader::{Fault, Scalar, Spanned};
@@ -25,8 +26,9 @@ record! {
         /// Any one of these must be in `aud`.
         audience: required List<Token>,
         /// The algorithms that are accepted: `HS256`, `HS384`, `HS512`; `RS256`, `RS384`, `RS512`,
-        /// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`. A key's own `alg` must agree.
-        algorithms: required List<Algorithm>,
+        /// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`. A key's own `alg` must agree. Left out, which
+        /// needs `introspection`: none, as all its tokens are opaque.
+        algorithms: optional List<Algorithm>,
         /// The claim that names the consumer.
         consumer: default "client_id" Token,
         /// How far clocks may differ; at most 60s.
@@ -58,6 +60,8 @@ record! {
         claims: default "{}" Claims,
         /// For HMAC: the name of the Worker secret that holds the key.
         secret: optional SecretName,
+        /// How it is asked about its opaque tokens (RFC 7662). Left out: they open nothing.
+        introspection: optional IntrospectionFields,
     }
     later { leeway, required_claims }
 }
@@ -176,6 +180,11 @@ pub(crate) fn compile(
         }
         compiled.push(one);
     }
+    let asked = compiled
+        .iter()
+        .map(|(issuer, _)| issuer)
+        .zip(places(map, &compiled));
+    introspection::check_apart(&asked.collect::<Vec<_>>(), checker);
     compiled.sort_by(|(a, _), (b, _)| a.issuer.cmp(&b.issuer));
     let index = compiled
         .iter()
@@ -183,6 +192,17 @@ pub(crate) fn compile(
         .map(|((issuer, _), at)| (issuer.name.clone(), at))
         .collect();
     (compiled.into_iter().map(|(issuer, _)| issuer).collect(), index)
+}
+
+/// Where each of these says how it is asked about its tokens; where it does not, its own place.
+fn places(map: &Map<Issuer>, compiled: &[(crate::Issuer, Span)]) -> Vec<Span> {
+    let written = |(issuer, span): &(crate::Issuer, Span)| {
+        let mut here = map.here.iter();
+        let fields = here.find(|(name, _)| name.value == issuer.name);
+        let asked = fields.and_then(|(_, fields)| fields.introspection.as_ref());
+        asked.map_or(*span, |asked| asked.span)
+    };
+    compiled.iter().map(written).collect()
 }
 
 fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> Option<(crate::Issuer, Span)> {
@@ -208,16 +228,26 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
         sorted.dedup();
         sorted
     });
+    let introspection = issuer
+        .introspection
+        .as_ref()
+        .map(|fields| introspection::compile(fields, checker));
     let clock_skew = issuer.clock_skew.as_ref().map(|skew| checker.seconds(skew, 60));
     let max_lifetime = lifetime(issuer, checker);
-    let keys = keys(name, issuer, algorithms.as_deref(), checker);
+    let keys = match (&issuer.algorithms, &issuer.introspection) {
+        (None, _) => without_algorithms(issuer, checker),
+        (Some(_), _) => keys(name, issuer, algorithms.as_deref(), checker),
+    };
     let id = issuer.issuer.as_ref()?;
     Some((
         crate::Issuer {
             name: name.to_owned(),
             issuer: id.0.clone(),
             audience: audience?,
-            algorithms: algorithms?,
+            algorithms: match &issuer.algorithms {
+                Some(_) => algorithms?,
+                None => Vec::new(),
+            },
             consumer_claim: issuer.consumer.as_ref()?.0.clone(),
             clock_skew: clock_skew?,
             max_lifetime,
@@ -236,9 +266,53 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
                 .as_ref()
                 .is_some_and(|kind| kind.value == TokenType::Access),
             keys: keys?,
+            introspection: match introspection {
+                Some(compiled) => Some(compiled?),
+                None => None,
+            },
         },
         id.span,
     ))
+}
+
+/// The keys of an issuer that signs no token: none. What is said of signed tokens has no meaning then.
+fn without_algorithms(issuer: &Spanned<Issuer>, checker: &mut Checker) -> Option<Keys> {
+    if issuer.introspection.is_none() {
+        if !checker.reader.reported_within(issuer.span) {
+            checker
+                .report()
+                .error(Code::MissingField, issuer.span, "`algorithms` is missing")
+                .help("write for example `algorithms: [RS256]`, or how it is asked about opaque tokens as `introspection`");
+        }
+        return None;
+    }
+    let origins = issuer.key_origins.as_ref().filter(|list| !list.0.is_empty());
+    let of_jwts = [
+        ("jwks", issuer.jwks.as_ref().map(|field| field.span)),
+        ("secret", issuer.secret.as_ref().map(|field| field.span)),
+        ("discovery", issuer.discovery.as_ref().map(|field| field.span)),
+        ("key_origins", origins.map(|field| field.span)),
+        (
+            "token_type",
+            issuer
+                .token_type
+                .as_ref()
+                .filter(|kind| kind.value == TokenType::Access)
+                .map(|field| field.span),
+        ),
+    ];
+    for (name, span) in of_jwts {
+        let Some(span) = span else { continue };
+        checker
+            .report()
+            .error(
+                Code::Conflict,
+                span,
+                format!("`{name}` is for signed tokens, and this issuer has none"),
+            )
+            .help("name their `algorithms`, or remove it");
+    }
+    Some(Keys::Inline(Vec::new()))
 }
 
 /// The tighter one of the issuer's and the environment's bounds.

@@ -28,6 +28,7 @@ mod files;
 mod gateway;
 mod governance;
 mod headers;
+mod introspection;
 mod issuers;
 mod json;
 mod limits;

@@ -30,6 +30,8 @@ mod hostile;
 #[cfg(test)]
 mod inherited;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod model_conditions;
 #[cfg(test)]
 mod mutations;

@@ -82,8 +82,14 @@ const WRONG: &[(&str, &str)] = &[
         "{ when: claims.sub == request.params.user }",
         "6:35: error[P0301]: a model is called without a parameter of its path",
     ),
-    ("{ when: request.hour < 24 }", "6:28: error[P0221]: request.hour is never `24`"),
-    ("{ operations: all, when: claims.level > 2 }", "6:7: error[P0201]: "),
+    (
+        "{ when: request.hour < 24 }",
+        "6:28: error[P0221]: request.hour is never `24`",
+    ),
+    (
+        "{ operations: all, when: claims.level > 2 }",
+        "6:7: error[P0201]: ",
+    ),
     (
         "{ relation: { at: a, subject: { type: user, id: claims.sub }, action: a, resource: { type: model, id: claims.sub } } }",
         "6:7: error[P0901]: `relation` is not built yet",
@@ -100,10 +106,15 @@ fn what_is_wrong_is_said_where_it_stands() {
             "{item}: {found:#?}"
         );
     }
-    let many: String = (0..17).map(|level| format!("  - when: claims.level > {level}\n")).collect();
+    let many: String = (0..17)
+        .map(|level| format!("  - when: claims.level > {level}\n"))
+        .collect();
     let found = lines(&build(&tree(&format!("authorize:\n{many}")), "dev"));
     assert_eq!(found.len(), 1, "{found:#?}");
-    assert!(found[0].contains("`chat` has more than 16 conditions"), "{found:#?}");
+    assert!(
+        found[0].contains("`chat` has more than 16 conditions"),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -124,13 +135,18 @@ fn a_template_asks_and_a_model_can_only_add() {
         assert_eq!(lines(&outcome), Vec::<String>::new(), "{own}");
         let model = &outcome.compiled.unwrap().models[0];
         assert!(model.scopes.contains(&"chat".to_owned()), "{own}");
-        let above = model.rules.iter().find(|rule| rule.origin.contains("templates/careful"));
+        let above = model
+            .rules
+            .iter()
+            .find(|rule| rule.origin.contains("templates/careful"));
         assert_eq!(
             above.map(|rule| rule.when.to_string()).as_deref(),
             Some("claims.department == 'research'"),
             "{own}"
         );
     }
-    let added = with("authorize: [{ when: claims.level > 2 }]\n").compiled.unwrap();
+    let added = with("authorize: [{ when: claims.level > 2 }]\n")
+        .compiled
+        .unwrap();
     assert_eq!(added.models[0].rules.len(), 2);
 }

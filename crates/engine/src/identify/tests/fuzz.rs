@@ -16,7 +16,7 @@ use turnpike_policy::Algorithm::{ES256, EdDSA, HS256, HS512};
 
 use super::super::encoding::from_base64url;
 use super::super::key_store::FRESH;
-use super::super::{Part, keys_fetched};
+use super::super::{Part, introspected, keys_fetched};
 use super::*;
 use random::Random;
 
@@ -167,6 +167,7 @@ fn run(policy: &Compiled, store: &mut Store, head: &Presented<'_>, set: &str, no
                     now,
                 )
             }
+            Outcome::Introspect(_) => panic!("nobody is asked about tokens"),
             Outcome::Wait(_) => panic!("nobody else fetches keys"),
         };
     }
@@ -394,4 +395,41 @@ fn certificates() {
         }
     });
     println!("{passed} of them were read, their keys whole");
+}
+
+#[test]
+fn introspection_answers() {
+    let mut policy = policy();
+    policy.issuers[INLINE as usize].introspection = Some(super::introspection::introspection(""));
+    policy.issuers[INLINE as usize].max_lifetime = None;
+    let authorization = "Bearer opaque";
+    let head = Presented {
+        authorization: Some(authorization),
+        ..Presented::default()
+    };
+    let mut believed = 0;
+    play_on("introspection_answers", |random| {
+        let mut said = good(INLINE);
+        said["active"] = (*random.pick(&[true, true, true, false])).into();
+        let mut bytes = said.to_string().into_bytes();
+        damage(&mut bytes, random);
+        let mut store = store(&policy);
+        let Outcome::Introspect(ask) = begin(&policy, &mut store, &head, NOW) else {
+            panic!("nobody is asked");
+        };
+        if let Ok(who) = introspected(&policy, &mut store, &ask.asked, Ok(&bytes), NOW) {
+            believed += 1;
+            // Whoever passes is whom the policy knows, by an answer that says so, once, to this audience.
+            assert_eq!((who.consumer, who.issuer), (10, Some(INLINE)));
+            let read: Value = serde_json::from_slice(&bytes).expect("JSON");
+            assert_eq!(read["active"], true);
+            assert_eq!(read["client_id"], "app");
+            assert!(read["aud"] == AUDIENCE || read["aud"] == "other", "{read}");
+            assert!(read.get("cnf").is_none(), "{read}");
+            if let Some(expires) = who.expires {
+                assert!(expires + 30_000 > NOW, "{read}");
+            }
+        }
+    });
+    println!("{believed} of them were believed, as what matters was not damaged");
 }

@@ -10,6 +10,7 @@ mod discovery;
 mod dpop;
 mod flow;
 mod fuzz;
+mod introspection;
 mod keys;
 mod many;
 mod native;
@@ -66,6 +67,7 @@ fn issuer(index: u32, algorithms: &[Algorithm], keys: Keys) -> Issuer {
         dpop: Binding::Refused,
         certificate_bound: Binding::Refused,
         keys,
+        introspection: None,
     }
 }
 
@@ -214,6 +216,7 @@ fn finish(store: &mut Store, outcome: Outcome, now: u64) -> Result<Principal, Re
         // Whether it is new is not asked here.
         Outcome::Proven(proven) => Ok(proven.principal),
         Outcome::FetchKeys(ask) => panic!("asked for keys: {ask:?}"),
+        Outcome::Introspect(ask) => panic!("asked about a token: {ask:?}"),
         Outcome::Wait(_) => panic!("nobody else fetches keys"),
     }
 }

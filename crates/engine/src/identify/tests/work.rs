@@ -22,6 +22,7 @@ fn bill(policy: &Compiled, head: &Presented<'_>) -> (Bill, Outcome) {
         Outcome::Verify(_) => "a signature",
         Outcome::Proven(_) => "whether a proof is new",
         Outcome::FetchKeys(_) => "keys",
+        Outcome::Introspect(_) => "to ask",
         Outcome::Wait(_) => "to wait",
     };
     let mut counts = BTreeMap::new();
