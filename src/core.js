@@ -122,7 +122,9 @@ export function createCore(module, { now, fill, report }) {
 
   function next() {
     const step = readStep(call(), wire);
-    step.errand = wire.readU8() === 1 ? readErrand(wire) : null;
+    const beside = wire.readU8();
+    step.errand = (beside & 1) === 0 ? null : readErrand(wire);
+    step.share = (beside & 2) !== 0;
     return step;
   }
 
@@ -193,9 +195,11 @@ export function createCore(module, { now, fill, report }) {
       return next();
     },
 
-    keys(flight, bytes) {
-      event(ASK.KEYS, flight, 4 + (bytes === null ? 0 : bytes.length));
+    // `age` is 0 for what an issuer answers now, else that of a copy.
+    keys(flight, { bytes, age }) {
+      event(ASK.KEYS, flight, 12 + (bytes === null ? 0 : bytes.length));
       wire.data(bytes);
+      wire.ms(age);
       return next();
     },
 
@@ -347,8 +351,18 @@ function certificateOf({ cf }) {
 
 // Reads what is to be done beside a request: a fetch of keys.
 function readErrand(wire) {
-  const [url, max, flight] = [wire.readText(), wire.readU32(), wire.readData()];
-  return { kind: TELL.FETCH_KEYS, url, max, flight, errand: null };
+  const step = { kind: TELL.FETCH_KEYS, errand: null };
+  readFetch(step, wire);
+  step.flight = wire.readData();
+  return step;
+}
+
+// What to fetch, and how old a copy may be: without asking, and where there is no answer.
+function readFetch(step, wire) {
+  step.url = wire.readText();
+  step.max = wire.readU32();
+  step.fresh = wire.readMs();
+  step.stale = wire.readMs();
 }
 
 // Reads a step, and what is in flight with it.
@@ -362,8 +376,7 @@ function readStep(kind, wire) {
       step.signature = wire.readData();
       break;
     case TELL.FETCH_KEYS:
-      step.url = wire.readText();
-      step.max = wire.readU32();
+      readFetch(step, wire);
       break;
     case TELL.READ_BODY:
       step.max = wire.readMs();

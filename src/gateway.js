@@ -4,6 +4,7 @@
 import { BODY, FAILURE, createHold, edited, readWhole } from "./bodies.js";
 import { Fault } from "./core.js";
 import { verify } from "./crypto.js";
+import { copyOf, share } from "./copies.js";
 import { basic, granted } from "./grant.js";
 import { play } from "./mock.js";
 import { relay } from "./relay.js";
@@ -140,8 +141,10 @@ export function createGateway(core, cold, log) {
           break;
         }
         case TELL.FETCH_KEYS: {
-          const keys = await fetchKeys(step, call.watch);
+          const { url } = step;
+          const keys = await keysOf(step, call.watch);
           step = resume(call).keys(step.flight, keys);
+          if (step.share) call.ctx.waitUntil(share(url, keys.bytes, keys.asked));
           break;
         }
         case TELL.DECIDE: {
@@ -366,15 +369,27 @@ export function createGateway(core, cold, log) {
     const watch = createWatch(() => false);
     try {
       for (let step = errand; step.kind === TELL.FETCH_KEYS;) {
-        const keys = await fetchKeys(step, watch);
+        const { url } = step;
+        const keys = await keysOf(step, watch);
         core.ready(env);
         step = core.keys(step.flight, keys);
+        if (step.share) await share(url, keys.bytes, keys.asked);
       }
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
     } finally {
       watch.stop();
     }
+  }
+
+  // What an issuer publishes: a copy that is new enough, or what it answers, or a copy that will do.
+  async function keysOf(step, watch) {
+    const copy = step.fresh + step.stale > 0 ? await copyOf(step.url, step.max, core.now) : null;
+    if (copy !== null && copy.age < step.fresh) return copy;
+    const asked = core.now();
+    const bytes = await fetchKeys(step, watch);
+    if (bytes === null && copy !== null && copy.age < step.stale) return copy;
+    return { bytes, age: 0, asked };
   }
 
   async function fetchKeys(step, watch) {

@@ -88,7 +88,7 @@ describe("an issuer", () => {
     // RFC 6749, 2.3.1: both parts are encoded as in a form.
     const [scheme, pair] = headers.authorization.split(" ");
     const [id, secret] = Buffer.from(pair, "base64").toString().split(":").map((part) => new URLSearchParams(`x=${part}`).get("x"));
-    assert.deepEqual([scheme, id, secret], ["Basic", "the gateway", SECRETS.INTROSPECTION_SECRET]);
+    assert.deepEqual([scheme, id, secret], ["Basic", "the+gateway", SECRETS.INTROSPECTION_SECRET]);
     assert.deepEqual(Object.fromEntries(new URLSearchParams(`${body}`)), { token: "opaque.a~b-c_d", token_type_hint: "access_token" });
     assert.equal(upstream.requests.at(-1).headers["x-user"], "mia%20lee");
     assert.equal(upstream.requests.at(-1).headers.authorization, undefined, "the token goes no further");
@@ -242,13 +242,13 @@ describe("oidc-provider", () => {
     provider = new Provider(ISSUER, {
       clients: [
         { client_id: "wide", client_secret: "s", grant_types: ["client_credentials"], redirect_uris: [], response_types: [] },
-        { client_id: "the gateway", client_secret: SECRETS.INTROSPECTION_SECRET, grant_types: [], redirect_uris: [], response_types: [] },
+        { client_id: "the+gateway", client_secret: SECRETS.INTROSPECTION_SECRET, grant_types: [], redirect_uris: [], response_types: [] },
       ],
       cookies: { keys: ["a-key-of-the-tests"] },
       extraTokenClaims: () => ({ department }),
       features: {
         clientCredentials: { enabled: true },
-        introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === "the gateway" },
+        introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === "the+gateway" },
         revocation: { enabled: true },
         resourceIndicators: {
           enabled: true,

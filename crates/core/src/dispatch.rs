@@ -5,8 +5,8 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, Carried, ClientCertificate, CommitOn, Ending, Event,
-    Failure, HEAD_NAMES, Head, Outgoing, PROOF_NAME, Relay, Reply, Step, StreamEnd, Undecided, Upstream,
-    Value, key_names,
+    Failure, FetchKeys, HEAD_NAMES, Head, Outgoing, PROOF_NAME, Relay, Reply, Step, StreamEnd, Undecided,
+    Upstream, Value, key_names,
 };
 use turnpike_engine::{Engine, Flight, Lost, Next, Settled};
 use turnpike_policy::Bundle;
@@ -260,7 +260,7 @@ impl Started {
             ask::BEGIN => {
                 let (next, now) = self.begin(reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
-                tell_errand(self.engine.errand(now).as_ref(), out);
+                tell_beside(&mut self.engine, now, out);
                 Ok(())
             }
             // NAMES: which list. Answers the names.
@@ -293,19 +293,19 @@ impl Started {
                     },
                     out,
                 );
-                tell_errand(None, out);
+                out.u8(0);
                 Ok(())
             }
             ask::WHOLE => {
                 let next = self.whole(reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
-                tell_errand(None, out);
+                out.u8(0);
                 Ok(())
             }
             _ => {
                 let (next, now) = self.resume(op, reader).ok_or(Trouble::Malformed)?;
                 tell_next(&next, out);
-                tell_errand(self.engine.errand(now).as_ref(), out);
+                tell_beside(&mut self.engine, now, out);
                 Ok(())
             }
         }
@@ -397,7 +397,11 @@ impl Started {
         }
         let event = match op {
             ask::VERIFIED => Event::Verified(reader.flag()?),
-            ask::KEYS => Event::Keys(reader.optional()?),
+            // What was had, or nothing; and its age, if it is a copy.
+            ask::KEYS => match (reader.optional()?, reader.ms()?) {
+                (Some(copy), age) if age > 0 => Event::Copied(copy, age),
+                (answer, _) => Event::Keys(answer),
+            },
             ask::BODY => Event::Body(match reader.u8()? {
                 0 => Ok(reader.bytes()?),
                 1 => Err(BodyFailure::TooLarge),
@@ -518,10 +522,9 @@ fn tell_next(next: &Next, out: &mut Writer) {
             out.bytes(input);
             out.bytes(signature);
         }
-        Step::FetchKeys { url, max } => {
+        Step::FetchKeys(fetch) => {
             out.u8(tell::FETCH_KEYS);
-            out.text(url);
-            out.u32(*max);
+            tell_fetch(fetch, out);
         }
         Step::ReadBody { max } => {
             out.u8(tell::READ_BODY);
@@ -589,18 +592,26 @@ fn tell_next(next: &Next, out: &mut Writer) {
     }
 }
 
-/// Writes what is to be done beside the request, if anything, after everything else: a fetch of keys as above.
-fn tell_errand(errand: Option<&Next>, out: &mut Writer) {
-    let fetch = errand.and_then(|next| match (&next.step, &next.flight) {
-        (Step::FetchKeys { url, max }, Some(flight)) => Some((url, *max, flight)),
+/// What is to be done beside what was told: 1, a fetch of keys that nobody waits for; 2, the answer that was handed in
+/// is worth sharing.
+fn tell_beside(engine: &mut Engine, now: u64, out: &mut Writer) {
+    let errand = engine.errand(now);
+    let fetch = errand.as_ref().and_then(|next| match (&next.step, &next.flight) {
+        (Step::FetchKeys(fetch), Some(flight)) => Some((fetch, flight)),
         _ => None,
     });
-    out.flag(fetch.is_some());
-    if let Some((url, max, flight)) = fetch {
-        out.text(url);
-        out.u32(max);
+    out.u8(u8::from(fetch.is_some()) + 2 * u8::from(engine.shares()));
+    if let Some((fetch, flight)) = fetch {
+        tell_fetch(fetch, out);
         out.filled(|buffer| append(buffer, flight));
     }
+}
+
+fn tell_fetch(fetch: &FetchKeys, out: &mut Writer) {
+    out.text(&fetch.url);
+    out.u32(fetch.max);
+    out.ms(fetch.copies.fresh);
+    out.ms(fetch.copies.stale);
 }
 
 fn tell_settled(settled: &[Settled], out: &mut Writer) {

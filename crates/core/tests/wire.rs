@@ -334,6 +334,8 @@ fn step(answer: &[u8]) -> Option<Told> {
         tell::FETCH_KEYS => {
             reader.text()?;
             reader.u32()?;
+            reader.ms()?;
+            reader.ms()?;
         }
         tell::READ_BODY | tell::PAUSE => {
             reader.ms()?;
@@ -425,9 +427,11 @@ fn step(answer: &[u8]) -> Option<Told> {
         told.flight = reader.bytes()?.to_vec();
     }
     // What is to be done beside the request.
-    if told.kind != tell::ERROR && reader.flag()? {
+    if told.kind != tell::ERROR && reader.u8()? & 1 != 0 {
         reader.text()?;
         reader.u32()?;
+        reader.ms()?;
+        reader.ms()?;
         reader.bytes()?;
     }
     // Nothing may be left over.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Edit;
-use turnpike_policy::{Algorithm, Compiled, GrantedToken, Reason};
+use turnpike_policy::{Algorithm, Compiled, GrantedToken, Millis, Reason};
 
 use crate::account::Settled;
 pub use crate::identify::ClientCertificate;
@@ -100,6 +100,8 @@ impl<'a> AnswerHead<'a> {
 pub enum Event<'a> {
     /// After [`Step::Verify`]: whether the signature is right.
     Verified(bool),
+    /// After [`Step::FetchKeys`]: a copy of a key set or of metadata that another isolate has shared, and its age.
+    Copied(&'a [u8], Millis),
     /// After [`Step::FetchKeys`]: the bytes of a key set or of metadata, or that there are none to be had.
     Keys(Option<&'a [u8]>),
     /// After [`Step::ReadBody`].
@@ -222,13 +224,8 @@ pub enum Step {
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Fetch a key set, come back with [`Event::Keys`].
-    FetchKeys {
-        /// Its URL; redirects are not followed.
-        url: String,
-        /// Upper bound of its size, in bytes.
-        max: u32,
-    },
+    /// Fetch a key set or metadata, come back with [`Event::Keys`] or [`Event::Copied`].
+    FetchKeys(FetchKeys),
     /// Read the client's body (or hand in again what was read), come back with [`Event::Body`].
     ReadBody {
         /// Upper bound of its size, in bytes.
@@ -283,6 +280,27 @@ impl Step {
             settle: Vec::new(),
         }
     }
+}
+
+/// A key set or metadata of an issuer to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchKeys {
+    /// Its URL; redirects are not followed.
+    pub url: String,
+    /// Upper bound of its size, in bytes.
+    pub max: u32,
+    /// Which copy will do.
+    pub copies: Copies,
+}
+
+/// How old a copy may be that isolates of one place share, from when the issuer was asked, in milliseconds; 0: none
+/// will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// In place of asking the issuer.
+    pub fresh: Millis,
+    /// Where it was asked, and has not answered.
+    pub stale: Millis,
 }
 
 /// A question to a service that decides, a decision point or the issuer of an opaque token: a POST. Redirects are not

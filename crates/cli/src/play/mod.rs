@@ -233,9 +233,10 @@ impl World {
                 now,
                 Pending::Verified(self.mint.verify(algorithm, &input, &signature)),
             ),
-            Step::FetchKeys { url, .. } => {
-                (now, Pending::Keys(self.mint.key_set(self.engine.policy(), &url)))
-            }
+            Step::FetchKeys(fetch) => (
+                now,
+                Pending::Keys(self.mint.key_set(self.engine.policy(), &fetch.url)),
+            ),
             Step::ReadBody { max } => {
                 let body = request.body.clone().unwrap_or_default();
                 let fits = u64::try_from(body.len()).is_ok_and(|length| length <= max);

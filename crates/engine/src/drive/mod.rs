@@ -6,6 +6,7 @@
 mod answering;
 mod challenge;
 mod denying;
+mod fetching;
 mod operating;
 mod presented;
 mod proving;
@@ -121,13 +122,8 @@ impl Engine {
                     part,
                     presented,
                 },
-                Event::Keys(keys),
-            ) => {
-                let presented = presented.borrow();
-                let (policy, store) = (&self.policy, &mut self.identities);
-                let outcome = identify::keys_fetched(policy, store, (issuer, part), keys, &presented, now);
-                self.identity(outcome, &presented, 0, &mut base, at)
-            }
+                event @ (Event::Keys(_) | Event::Copied(..)),
+            ) => self.keys_had((issuer, part), event, &presented, &mut base, at),
             (Phase::AwaitingKeys { presented, waited }, Event::Paused) => {
                 let presented = presented.borrow();
                 let (policy, store) = (&self.policy, &mut self.identities);
@@ -141,12 +137,8 @@ impl Engine {
                     Err(refusal) => Err(unidentified(&refusal)),
                 }
             }
-            (Phase::RefreshingKeys { issuer, part }, Event::Keys(keys)) => {
-                let (policy, store) = (&self.policy, &mut self.identities);
-                return match identify::refreshed(policy, store, (issuer, part), keys, now) {
-                    Some(ask) => refreshing(ask),
-                    None => done(Step::nothing()),
-                };
+            (Phase::RefreshingKeys { issuer, part }, event @ (Event::Keys(_) | Event::Copied(..))) => {
+                return self.keys_refreshed((issuer, part), event, now);
             }
             (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
                 self.chat(caller, body, max, &mut base, at)
@@ -201,12 +193,6 @@ impl Engine {
             _ => Err(look::broken("an event came that nothing waited for")),
         };
         self.next(base, outgoing, now)
-    }
-
-    /// What is to be done beside the request that was taken or carried on last, and does not wait for it: the
-    /// first step, to be carried out like a request's own, to its end. Nobody is answered by it.
-    pub fn errand(&mut self, now: u64) -> Option<Next> {
-        identify::due(&self.policy, &mut self.identities, now).map(refreshing)
     }
 
     /// What the client of a request gets whose handling was lost to a fault. `flight` is what was in
@@ -330,10 +316,7 @@ impl Engine {
                 Ok((Step::Decide(ask.ask), Phase::Introspecting(ask.asked)))
             }
             identify::Outcome::FetchKeys(ask) => Ok((
-                Step::FetchKeys {
-                    url: ask.url,
-                    max: ask.max,
-                },
+                fetching::step(&ask),
                 Phase::FetchingKeys {
                     issuer: ask.issuer,
                     part: ask.part,
@@ -635,23 +618,6 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
             .filter(|_| policy.gateway.mocks)
             .map(|prefer| bounded(prefer, 256)),
         ..Base::default()
-    }
-}
-
-/// A fetch of keys that no request waits for.
-fn refreshing(ask: identify::KeysAsk) -> Next {
-    Next {
-        step: Step::FetchKeys {
-            url: ask.url,
-            max: ask.max,
-        },
-        flight: Some(Flight {
-            base: Base::default(),
-            phase: Phase::RefreshingKeys {
-                issuer: ask.issuer,
-                part: ask.part,
-            },
-        }),
     }
 }
 

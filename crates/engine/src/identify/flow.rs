@@ -3,7 +3,7 @@
 use jwt_compact::AlgorithmSignature;
 use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Algorithm, Compiled, KeyKind, Keys, Timestamp};
+use turnpike_policy::{Algorithm, Compiled, KeyKind, Keys, Millis, Timestamp};
 
 use super::bound::Bound;
 use super::cache::{self, Digest, Entry, TokenCache};
@@ -18,6 +18,7 @@ use super::keys::{Choice, Generation, KeySet, MAX_SET};
 use super::token::{self, Unverified};
 use super::work::{Work, note};
 use super::{Presented, Principal, Refusal, api_key};
+use crate::step::Copies;
 
 /// What is kept between requests: keys of issuers, tokens that were verified, HMAC secrets. All of
 /// it may vanish at any time.
@@ -29,6 +30,8 @@ pub struct Store {
     pub(super) opaque: Introspections,
     /// The issuer whose keys are to be fetched anew beside the request at hand.
     due: Option<u32>,
+    /// Whether the answer that was handed in last is worth sharing.
+    share: bool,
 }
 
 impl Store {
@@ -50,6 +53,7 @@ impl Store {
             secrets: secrets.collect(),
             opaque: Introspections::new(policy),
             due: None,
+            share: false,
         }
     }
 }
@@ -135,6 +139,8 @@ pub struct KeysAsk {
     pub url: String,
     /// Upper bound of its size, in bytes.
     pub max: u32,
+    /// Which copy will do, that another isolate has shared.
+    pub copies: Copies,
 }
 
 /// How long the first look again is waited for, in milliseconds, and the longest that one is.
@@ -205,16 +211,66 @@ pub fn refreshed(
     now: Timestamp,
 ) -> Option<KeysAsk> {
     match part {
-        Part::Keys => store.keys.fetched(issuer, answer, now),
+        Part::Keys => {
+            store.share = store.keys.fetched(issuer, answer, now);
+            None
+        }
         Part::Metadata => {
-            let known =
-                rules(policy, issuer).is_some_and(|rules| store.keys.discovered(issuer, rules, answer, now));
-            if known {
-                return ask(policy, store, issuer, now);
+            let rules = rules(policy, issuer)?;
+            store.share = store.keys.discovered(issuer, rules, (answer, 0), now);
+            if store.share {
+                ask(policy, store, issuer, now)
+            } else {
+                None
             }
         }
     }
-    None
+}
+
+/// The same as [`refreshed`] for a copy of this age, that another isolate has shared. One that cannot be used is
+/// answered by asking the issuer itself.
+pub fn copied(
+    policy: &Compiled,
+    store: &mut Store,
+    (issuer, part): (u32, Part),
+    (copy, age): (&[u8], Millis),
+    now: Timestamp,
+) -> Option<KeysAsk> {
+    match part {
+        Part::Keys if store.keys.copied(issuer, copy, age, now) => return None,
+        Part::Keys => {}
+        Part::Metadata => {
+            store
+                .keys
+                .discovered(issuer, rules(policy, issuer)?, (Some(copy), age), now);
+        }
+    }
+    ask(policy, store, issuer, now)
+}
+
+/// The same as [`keys_fetched`] for a copy of this age, that another isolate has shared. Nobody was asked: a key
+/// that it lacks is still asked for.
+pub fn keys_copied(
+    policy: &Compiled,
+    store: &mut Store,
+    fetched: (u32, Part),
+    copy: (&[u8], Millis),
+    presented: &Presented<'_>,
+    now: Timestamp,
+) -> Outcome {
+    let may = May {
+        fetch: true,
+        wait: false,
+    };
+    match copied(policy, store, fetched, copy, now) {
+        Some(ask) => Outcome::FetchKeys(ask),
+        None => proceed(policy, store, presented, now, may).unwrap_or_else(Outcome::Refused),
+    }
+}
+
+/// Whether the answer that was handed in last is worth sharing with other isolates; said once.
+pub fn shares(store: &mut Store) -> bool {
+    std::mem::take(&mut store.share)
 }
 
 /// Continues after [`Outcome::Verify`]: whether the signature is right. Asks again only for that of a proof.
@@ -479,6 +535,7 @@ fn ask(policy: &Compiled, store: &Store, issuer: u32, now: Timestamp) -> Option<
         part,
         url,
         max: MAX_SET,
+        copies: store.keys.copies(issuer, part, now),
     })
 }
 

@@ -3,15 +3,20 @@
 //! A set from a URL is fresh for [`FRESH`] and may be used, should fetching fail, until [`STALE`]
 //! after it was fetched: a key that its issuer has withdrawn stops working by then.
 //!
+//! Isolates of one place share what they were answered ([`Copies`]). A copy counts as if this isolate had asked when
+//! the one that shared it did: it is fresh, and usable, no longer than it would be there. One that holds no key
+//! for a token, or that cannot be used, is answered by asking the issuer itself.
+//!
 //! A fetch is claimed *before* it is made, and one claim stands at a time: for [`CLAIM`], as whoever
 //! made it may never come back. Nobody waits for another's fetch itself, which may go with its request;
 //! those who have nothing to use wait for a while, look again, and may claim when the time is over.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
+use turnpike_policy::{Compiled, Issuer, Keys, Millis, Timestamp};
 
 use super::keys::{Generation, KeySet};
 use super::metadata;
+use crate::step::Copies;
 
 /// How long a set is used without asking again.
 pub(super) const FRESH: u64 = 10 * 60 * 1000;
@@ -25,6 +30,9 @@ pub(super) const RETRY: u64 = 5 * 1000;
 pub(super) const CLAIM: u64 = 6 * 1000;
 /// How long before a set is no longer fresh it is fetched anew beside a request, which does not wait.
 pub(super) const EARLY: u64 = 2 * 60 * 1000;
+
+/// How old a copy may be in place of asking the issuer: not so old that it would soon be asked anyway.
+pub(super) const SHARED: u64 = FRESH - EARLY;
 
 /// How long an issuer's word for where its keys are is taken without asking again.
 pub(super) const FOUND: u64 = 60 * 60 * 1000;
@@ -76,6 +84,8 @@ struct Remote {
     asked: Option<Timestamp>,
     /// When one last failed, and how.
     failed: Option<(Timestamp, &'static str)>,
+    /// Whether only the issuer itself will do: what copies say is not enough, or led nowhere.
+    direct: bool,
 }
 
 /// What a request may do about keys that it lacks.
@@ -148,6 +158,7 @@ impl KeyStore {
             return Refetch::No;
         };
         if may.fetch && remote.claim(now) {
+            remote.direct = true;
             Refetch::Fetch
         } else if may.wait && remote.is_claimed(now) {
             Refetch::Wait
@@ -186,13 +197,56 @@ impl KeyStore {
         }
     }
 
+    /// Which copy will do of what is fetched next.
+    pub(super) fn copies(&self, issuer: u32, part: Part, now: Timestamp) -> Copies {
+        let Some(Source::Remote(remote)) = self.source(issuer) else {
+            return Copies::default();
+        };
+        if remote.direct {
+            return Copies::default();
+        }
+        let none = remote.age(now).is_none_or(|age| age >= STALE);
+        Copies {
+            fresh: SHARED,
+            stale: if none && part == Part::Keys { STALE } else { 0 },
+        }
+    }
+
+    /// Takes a copy of an issuer's keys of this age; whether it can be used. If not, the issuer is to be asked
+    /// itself, by the same claim.
+    pub(super) fn copied(&mut self, issuer: u32, copy: &[u8], age: Millis, now: Timestamp) -> bool {
+        let Some(Source::Remote(remote)) = self.source_mut(issuer) else {
+            return false;
+        };
+        match KeySet::from_jwks(copy) {
+            Ok(set) if age < STALE => {
+                remote.ended(now);
+                remote.set = Some(set);
+                remote.fetched = now.saturating_sub(age);
+                if age < SHARED {
+                    // Nobody was asked now: a key that is not in it may be looked for as soon as elsewhere.
+                    remote.asked = Some(remote.fetched);
+                    remote.failed = None;
+                } else {
+                    remote.failed = Some((now, "they could not be fetched"));
+                }
+                true
+            }
+            _ => {
+                remote.doubt(now);
+                false
+            }
+        }
+    }
+
     /// Takes an issuer's metadata; whether they say where its keys are. If not, that counts as a
-    /// fetch of its keys that failed.
+    /// fetch of its keys that failed. `age` is that of a copy, or 0: one that cannot be used is to be
+    /// answered by asking the issuer itself, by the same claim.
     pub(super) fn discovered(
         &mut self,
         issuer: u32,
         rules: &Issuer,
-        answer: Option<&[u8]>,
+        (answer, age): (Option<&[u8]>, Millis),
         now: Timestamp,
     ) -> bool {
         let source = self.source_mut(issuer);
@@ -204,10 +258,14 @@ impl KeyStore {
             .and_then(|answer| metadata::keys_url(answer, &rules.issuer, url, origins));
         match found {
             Ok(keys) => {
-                remote.found = Some((now, keys));
+                remote.found = Some((now.saturating_sub(age), keys));
                 // The keys are fetched next, by the same request: it has as long again.
                 remote.claimed = Some(now);
                 true
+            }
+            Err(_) if age > 0 => {
+                remote.doubt(now);
+                false
             }
             Err(why) => {
                 remote.ended(now);
@@ -218,10 +276,10 @@ impl KeyStore {
     }
 
     /// Takes the answer to a fetch of keys. One that cannot be used changes nothing but the next
-    /// attempt, which asks the metadata again where the keys are.
-    pub(super) fn fetched(&mut self, issuer: u32, answer: Option<&[u8]>, now: Timestamp) {
+    /// attempt, which asks the metadata again where the keys are. Whether it can be used.
+    pub(super) fn fetched(&mut self, issuer: u32, answer: Option<&[u8]>, now: Timestamp) -> bool {
         let Some(Source::Remote(remote)) = self.source_mut(issuer) else {
-            return;
+            return false;
         };
         remote.ended(now);
         match answer
@@ -232,10 +290,14 @@ impl KeyStore {
                 remote.set = Some(set);
                 remote.fetched = now;
                 remote.failed = None;
+                remote.direct = false;
+                true
             }
             Err(why) => {
                 remote.failed = Some((now, why));
-                remote.found = None;
+                // What led here may be a copy of what the issuer said once.
+                remote.direct |= remote.found.take().is_some() || answer.is_some();
+                false
             }
         }
     }
@@ -302,6 +364,11 @@ impl Remote {
             self.take(now);
         }
         free
+    }
+
+    /// Notes that a copy cannot be used: the issuer itself is asked instead, and has as long.
+    fn doubt(&mut self, now: Timestamp) {
+        (self.direct, self.claimed) = (true, Some(now));
     }
 
     fn take(&mut self, now: Timestamp) {

@@ -42,8 +42,8 @@ pub use certificate::ClientCertificate;
 pub use claim_value::ClaimValue;
 pub use credential::Presented;
 pub use flow::{
-    KeysAsk, Outcome, Pending, Proven, Store, VerifyAsk, begin, due, keys_fetched, refreshed, verified,
-    waited,
+    KeysAsk, Outcome, Pending, Proven, Store, VerifyAsk, begin, copied, due, keys_copied, keys_fetched,
+    refreshed, shares, verified, waited,
 };
 pub use introspection::{Asked, IntrospectAsk, introspected};
 pub use key_store::Part;

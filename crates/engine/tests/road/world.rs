@@ -11,8 +11,8 @@ use turnpike_engine::meter::object;
 use turnpike_engine::relay::Tracking;
 use turnpike_engine::step::{
     ANSWER_NAMES, AnswerHead, Attempt, BodyFailure, ClientCertificate, CommitOn, Decide, Ending, Event,
-    Failure, Finish, HEAD_NAMES, Head, Outgoing, PROOF_NAME, Relay, Reply, Step, StreamEnd, Undecided,
-    Upstream, Value as Carries, key_names,
+    Failure, FetchKeys, Finish, HEAD_NAMES, Head, Outgoing, PROOF_NAME, Relay, Reply, Step, StreamEnd,
+    Undecided, Upstream, Value as Carries, key_names,
 };
 use turnpike_engine::{Engine, Flight, Next, Settled};
 use turnpike_llm::chat::apply;
@@ -479,7 +479,7 @@ impl World {
                     flight,
                     Event::Verified(verify(algorithm, &key, &input, &signature)),
                 ),
-                Step::FetchKeys { url, max } => {
+                Step::FetchKeys(FetchKeys { url, max, .. }) => {
                     assert_eq!(url, policy::KEYS_URL);
                     self.keys_fetched += 1;
                     let keys = self.keys.clone().filter(|keys| keys.len() <= max as usize);
@@ -929,7 +929,7 @@ pub(crate) fn engine(compiled: &Compiled, secrets: &[&'static str]) -> Engine {
 pub(crate) fn name(step: &Step) -> &'static str {
     match step {
         Step::Verify { .. } => "verify",
-        Step::FetchKeys { .. } => "keys",
+        Step::FetchKeys(_) => "keys",
         Step::Decide(_) => "decide",
         Step::ReadBody { .. } => "body",
         Step::Meter { .. } => "meter",
@@ -1020,7 +1020,7 @@ fn aside(engine: &mut Engine, keys: Option<&[u8]>, now: u64) -> usize {
     let mut fetched = 0;
     let mut next = engine.errand(now);
     while let Some(Next {
-        step: Step::FetchKeys { .. },
+        step: Step::FetchKeys(_),
         flight: Some(flight),
     }) = next
     {

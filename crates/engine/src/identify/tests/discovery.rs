@@ -150,7 +150,7 @@ fn useless_metadata_are_a_failed_fetch() {
         one.store.keys.discovered(
             REMOTE,
             &policy.issuers[2],
-            useless.as_deref().map(str::as_bytes),
+            (useless.as_deref().map(str::as_bytes), 0),
             known,
         );
         assert!(matches!(one.begin(known + FRESH - 1), Outcome::Verify(_)));
@@ -162,7 +162,7 @@ fn useless_metadata_are_a_failed_fetch() {
         assert!(
             !one.store
                 .keys
-                .discovered(issuer, rules, Some(own.as_bytes()), NOW)
+                .discovered(issuer, rules, (Some(own.as_bytes()), 0), NOW)
         );
     }
 }

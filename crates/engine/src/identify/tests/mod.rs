@@ -5,6 +5,7 @@ mod advisories;
 mod cache;
 mod certificate;
 mod claims;
+mod copies;
 mod credential;
 mod discovery;
 mod dpop;
