@@ -152,6 +152,12 @@ fn model(
             }
         },
     );
+    asked_for(old, new, places, changes);
+    limits(&old.limits, &new.limits, changes);
+}
+
+/// What a model asks of its callers beside their grants.
+fn asked_for(old: &Model, new: &Model, places: &Places, changes: &mut Changes) {
     for scope in new.scopes.iter().filter(|scope| !old.scopes.contains(scope)) {
         let at = places.now(&new.scopes_origin, |lines| lines.scope_of_model(new, scope));
         changes.add(Class::Tightening, &at, format!("the scope `{scope}` is added"));
@@ -161,7 +167,6 @@ fn model(
         changes.add(Class::Loosening, &at, format!("the scope `{scope}` is removed"));
     }
     changes.conditions("", (&old.rules, &new.rules));
-    limits(&old.limits, &new.limits, changes);
 }
 
 /// How a provider is reached.

@@ -232,6 +232,9 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
         .introspection
         .as_ref()
         .map(|fields| introspection::compile(fields, checker));
+    if issuer.introspection.is_some() {
+        check_bindings(issuer, checker);
+    }
     let clock_skew = issuer.clock_skew.as_ref().map(|skew| checker.seconds(skew, 60));
     let max_lifetime = lifetime(issuer, checker);
     let keys = match (&issuer.algorithms, &issuer.introspection) {
@@ -273,6 +276,32 @@ fn compile_one(name: &str, issuer: &Spanned<Issuer>, checker: &mut Checker) -> O
         },
         id.span,
     ))
+}
+
+/// An opaque token is bound to nothing here: where its issuer's must be, or has no others that could, it opens nothing.
+fn check_bindings(issuer: &Issuer, checker: &mut Checker) {
+    let bindings = [
+        ("dpop", &issuer.dpop),
+        ("certificate_bound", &issuer.certificate_bound),
+    ];
+    for (name, binding) in bindings {
+        let Some(binding) = binding else { continue };
+        let (why, help) = match binding.value {
+            Binding::Required => (
+                "would refuse each of its opaque tokens",
+                "remove `introspection`, or write `accepted`",
+            ),
+            Binding::Accepted if issuer.algorithms.is_none() => (
+                "is for signed tokens, and this issuer has none",
+                "name their `algorithms`, or remove it",
+            ),
+            Binding::Accepted | Binding::Refused => continue,
+        };
+        checker
+            .report()
+            .error(Code::Conflict, binding.span, format!("`{name}` {why}"))
+            .help(help);
+    }
 }
 
 /// The keys of an issuer that signs no token: none. What is said of signed tokens has no meaning then.

@@ -183,6 +183,18 @@ const WRONG: &[(&str, &str)] = &[
         "    discovery: oauth\n    introspection: { ASKED }\n",
         "`discovery` is for signed tokens",
     ),
+    (
+        "    dpop: accepted\n    introspection: { ASKED }\n",
+        "P0210]: `dpop` is for signed tokens",
+    ),
+    (
+        "    algorithms: [RS256]\n    jwks: https://login.acme.example/jwks\n    dpop: required\n    introspection: { ASKED }\n",
+        "P0210]: `dpop` would refuse each of its opaque tokens",
+    ),
+    (
+        "    certificate_bound: required\n    introspection: { ASKED }\n",
+        "P0210]: `certificate_bound` would refuse each of its opaque tokens",
+    ),
 ];
 
 #[test]

@@ -273,7 +273,7 @@ fn tokens_that_open_nothing_are_the_callers_fault_and_remembered() {
             vec![("cnf", json(json!({ "x5t#S256": "x" })))],
             "`cnf` asks for a proof",
         ),
-        (vec![("cnf", json(Value::Null))], "`cnf` asks for a proof"),
+        (vec![("cnf", json(Value::Null))], "`cnf` is not an object"),
         (
             vec![("token_type", json("DPoP".into()))],
             "`token_type` is not that",
@@ -314,6 +314,73 @@ fn tokens_that_open_nothing_are_the_callers_fault_and_remembered() {
             "{answer}"
         );
         asks(&policy, &mut store, TOKEN, NOW + INACTIVE_FOR);
+    }
+}
+
+#[test]
+fn an_opaque_token_is_no_bound_one() {
+    // Not by what is said of it, although signed ones of this issuer may be bound.
+    let mut policy = policy();
+    policy.dpop = true;
+    policy.issuers[0].dpop = turnpike_policy::Binding::Accepted;
+    let hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let bound = active(&[("cnf", Some(json!({ "jkt": hash })))]);
+    let refused = answered(&policy, &mut store(&policy), TOKEN, Ok(&bound), NOW).unwrap_err();
+    assert_eq!(
+        refused,
+        Refusal::claim("cnf", "of an opaque token is not looked at")
+    );
+    // And not by how it comes: nobody is asked.
+    let authorization = format!("DPoP {TOKEN}");
+    let head = Presented {
+        authorization: Some(&authorization),
+        proof: Some("a proof"),
+        dpop: true,
+        ..Presented::default()
+    };
+    let outcome = begin(&policy, &mut store(&policy), &head, NOW);
+    assert_eq!(outcome, Outcome::Refused(refused));
+}
+
+#[test]
+fn a_certificate_of_somebody_else_beside_an_opaque_token_is_refused_each_time() {
+    let mut policy = super::certificate::policy();
+    policy.issuers[0].introspection = Some(introspection(""));
+    policy.issuers[0].max_lifetime = None;
+    let authorization = format!("Bearer {TOKEN}");
+    let head = Presented {
+        authorization: Some(&authorization),
+        certificate: Some(super::certificate::shown(super::certificate::EC, "CN=nobody")),
+        ..Presented::default()
+    };
+    for (theirs, passes) in [(true, false), (false, true)] {
+        if !theirs {
+            // The certificate is now that of the consumer whom the token names.
+            for known in &mut policy.certificates {
+                known.consumer = 10;
+            }
+        }
+        let mut store = store(&policy);
+        let Outcome::Introspect(ask) = begin(&policy, &mut store, &head, NOW) else {
+            panic!("nobody is asked");
+        };
+        let asked = postcard::from_bytes(&postcard::to_allocvec(&ask.asked).unwrap()).unwrap();
+        let answer = active(&[]);
+        let first = introspected(&policy, &mut store, &asked, Ok(answer.as_bytes()), NOW);
+        assert_eq!(
+            first.map_err(|refusal| refusal == Refusal::Ambiguous).is_ok(),
+            passes
+        );
+        match begin(&policy, &mut store, &head, NOW) {
+            Outcome::Known(_) if passes => {}
+            Outcome::Refused(Refusal::Ambiguous) if !passes => {}
+            other => panic!("{other:?}"),
+        }
+        // Without a certificate it is good, and remembered.
+        assert!(matches!(
+            present(&policy, &mut store, TOKEN, NOW),
+            Outcome::Known(_)
+        ));
     }
 }
 
