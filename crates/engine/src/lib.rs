@@ -43,6 +43,7 @@ mod operate;
 pub mod relay;
 pub mod settle;
 pub mod shield;
+mod sorted;
 mod standing;
 pub mod step;
 mod told;

@@ -9,6 +9,7 @@ use turnpike_policy::{Compiled, Lifecycle, Method, Route, RouteNode, Routes, Sta
 
 use crate::accept::Accepted;
 use crate::error::{Code, Refusal};
+use crate::sorted;
 
 /// What answers a request. Only [`find`] makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ impl Methods {
         if all.contains(&Method::Get) {
             all.push(Method::Head);
         }
-        all.sort_unstable();
+        let mut all = sorted::by(all, Ord::cmp);
         all.dedup();
         let names: Vec<_> = all.into_iter().map(Method::name).collect();
         names.join(", ")

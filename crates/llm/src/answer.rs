@@ -114,7 +114,7 @@ pub fn scan(body: &[u8]) -> Result<Answer, AnswerError> {
     if !text.trim_start().starts_with('{') {
         return Err(AnswerError::Malformed { line: 1, column: 1 });
     }
-    let body: Body<'_> = serde_json::from_str(text).map_err(|error| AnswerError::Malformed {
+    let body: Body<'_> = serde_json::from_slice(text.as_bytes()).map_err(|error| AnswerError::Malformed {
         line: error.line().max(1),
         column: error.column().max(1),
     })?;

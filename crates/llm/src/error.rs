@@ -83,7 +83,7 @@ pub fn is_error(body: &[u8]) -> bool {
     }
     str::from_utf8(body).is_ok_and(|text| {
         text.trim_start().starts_with('{')
-            && serde_json::from_str::<Body<'_>>(text)
+            && serde_json::from_slice::<Body<'_>>(text.as_bytes())
                 .is_ok_and(|body| body.error.message.get().starts_with('"'))
     })
 }

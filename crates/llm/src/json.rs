@@ -48,7 +48,7 @@ pub(crate) fn is_text(value: &RawValue, expected: &str) -> bool {
         .and_then(|rest| rest.strip_suffix('"'));
     match inner {
         Some(inner) if inner.contains('\\') => {
-            serde_json::from_str::<String>(value.get()).is_ok_and(|text| text == expected)
+            serde_json::from_slice::<String>(value.get().as_bytes()).is_ok_and(|text| text == expected)
         }
         Some(inner) => inner == expected,
         None => false,

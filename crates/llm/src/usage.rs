@@ -46,7 +46,7 @@ impl Usage {
     /// Reads a `usage` object. None where it does not give both input and output: half a count
     /// would be settled as if the other half were free.
     pub(crate) fn read(value: &RawValue) -> Option<Self> {
-        let wire: Wire = serde_json::from_str(value.get()).ok()?;
+        let wire: Wire = serde_json::from_slice(value.get().as_bytes()).ok()?;
         let prompt = wire.prompt_tokens?.0;
         let stated = wire.completion_tokens?.0;
         let beyond = wire

@@ -6,7 +6,7 @@
 //! is not among it, since the name of a consumer does not tell where that lies; nor is what isolates keep alone.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use turnpike_policy::{Compiled, Consumer, Limit, Precision, Split, SubjectPart, Timestamp, Zone};
 
@@ -15,6 +15,7 @@ use super::subject::{Called, What, id_of};
 use crate::error::Refusal;
 use crate::look;
 use crate::meter::{Asked, MAX_LIMITS, Standing, zoned};
+use crate::sorted;
 
 /// The most asks of one look.
 const MAX_ASKS: usize = 80;
@@ -58,7 +59,7 @@ impl<'a> Kept<'a> {
         if let Some(only) = only {
             all.retain(|count| count.id == only || count.limit.id == only);
         }
-        all.sort_by_key(|count| count.limit.split);
+        let all = sorted::by(all, |a, b| a.limit.split.cmp(&b.limit.split));
         let mut kept = Self {
             counts: Vec::new(),
             more: 0,
@@ -160,7 +161,9 @@ fn counts<'a>(policy: &'a Compiled, consumer: &'a Consumer) -> Result<Vec<Count<
             continue;
         }
         let targets = model.targets.iter().chain(&model.fallback);
-        for provider in targets.map(|target| target.provider).collect::<BTreeSet<_>>() {
+        let mut providers = sorted::by(targets.map(|target| target.provider), Ord::cmp);
+        providers.dedup();
+        for provider in providers {
             let called = called(What::Model(index), Some(provider));
             found.add(called, &plan.limits)?;
             found.add(called, &model.limits)?;

@@ -16,7 +16,7 @@ use crate::accept::hex;
 use crate::authorize::{Permitted, Seen};
 use crate::error::Refusal;
 use crate::identify::{CredentialKind, Principal};
-use crate::{look, shield};
+use crate::{look, shield, sorted};
 
 /// The longest that tells counts apart inside an object as it is, in bytes; what is longer is hashed.
 const MAX_NAME: usize = 30;
@@ -157,7 +157,7 @@ impl<'a> Call<'a, '_> {
             }
         }
         if groups.len() > 1 {
-            groups.sort_by(|a, b| {
+            groups = sorted::by(groups, |a, b| {
                 let key = |group: &Group<'_>| (group.kept != Precision::Local, group.is_shared());
                 key(a)
                     .cmp(&key(b))

@@ -11,6 +11,7 @@ use crate::error::{About, Code, Refusal};
 use crate::look;
 use crate::meter::headers::{self, Retry};
 use crate::meter::{Answer, Outcome, Standing};
+use crate::sorted;
 
 /// Whether a plan lets pass what some limits cannot be checked for. The gateway keeps the date of an exception by
 /// itself; without one, quotas and budgets are not let pass, be they of what is called and not of the plan.
@@ -30,7 +31,7 @@ pub(super) fn unavailable() -> Refusal {
 
 /// How the limits stand of which something was said; those in the shadow are nobody's business.
 pub(super) fn headers(round: &Round<'_>, asked: &Asked) -> Vec<(Cow<'static, str>, String)> {
-    let mut known: Vec<(u32, &Limit, &Standing)> = asked
+    let known: Vec<(u32, &Limit, &Standing)> = asked
         .standings
         .iter()
         .filter_map(|(place, standing)| {
@@ -41,7 +42,7 @@ pub(super) fn headers(round: &Round<'_>, asked: &Asked) -> Vec<(Cow<'static, str
     if known.is_empty() {
         return Vec::new();
     }
-    known.sort_by_key(|(place, _, _)| *place);
+    let known = sorted::by(known, |a, b| a.0.cmp(&b.0));
     let policy = known
         .iter()
         .map(|(_, limit, standing)| (limit.id.as_str(), &limit.kind, *standing));

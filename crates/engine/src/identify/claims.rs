@@ -16,6 +16,7 @@ use super::encoding::Members;
 use super::token::Unverified;
 use super::work::{Work, note};
 use super::{CredentialKind, Principal, Refusal, claim_value};
+use crate::sorted;
 
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -281,7 +282,7 @@ fn scopes(claims: &Members<Value>) -> Result<Vec<String>, Refusal> {
             return Err(wrong());
         }
     }
-    scopes.sort_unstable();
+    let mut scopes = sorted::by(scopes, Ord::cmp);
     scopes.dedup();
     Ok(scopes.into_iter().map(str::to_owned).collect())
 }

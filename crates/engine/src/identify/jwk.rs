@@ -32,8 +32,8 @@ pub(super) struct Key {
 impl Key {
     /// Reads a key. The error says why it is not used.
     pub(super) fn from_json(json: &str) -> Result<Self, &'static str> {
-        let members: Members<Value> =
-            serde_json::from_str(json).map_err(|_| "it is not an object of members named once")?;
+        let members: Members<Value> = serde_json::from_slice(json.as_bytes())
+            .map_err(|_| "it is not an object of members named once")?;
         let members = &members;
         if text(members, "kty")? == Some("oct") {
             return Err("it is symmetric");

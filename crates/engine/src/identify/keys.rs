@@ -6,6 +6,7 @@ use turnpike_policy::Algorithm;
 
 use super::encoding::Members;
 use super::jwk::Key;
+use crate::sorted;
 
 /// The most bytes that a key set may have.
 pub const MAX_SET: u32 = 256 * 1024;
@@ -46,7 +47,7 @@ impl KeySet {
                 serde_json::from_slice(bytes).map_err(|_| "the answer is not a JSON object")?;
             let keys = set.get("keys").ok_or("the answer has no `keys`")?;
             let keys: Vec<&RawValue> =
-                serde_json::from_str(keys.get()).map_err(|_| "`keys` is not a list")?;
+                serde_json::from_slice(keys.get().as_bytes()).map_err(|_| "`keys` is not a list")?;
             Self::from_keys(keys.iter().map(|key| key.get()))
         } else {
             Err("the answer is larger than 256 KiB")
@@ -58,8 +59,7 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err("there are more than 100 keys");
         }
-        let mut keys: Vec<Key> = keys.filter_map(|key| Key::from_json(key).ok()).collect();
-        keys.sort_unstable();
+        let mut keys = sorted::by(keys.filter_map(|key| Key::from_json(key).ok()), Ord::cmp);
         // Sorted by name first: two of one name are neighbours, and neither of them is the one.
         let shared: Vec<String> = keys
             .windows(2)

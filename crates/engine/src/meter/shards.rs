@@ -20,6 +20,7 @@
 use turnpike_policy::{LimitKind, Rate, Split, Window};
 
 use super::Standing;
+use crate::sorted;
 
 /// The most parts that a limit is divided into.
 pub const MOST: u32 = Split::MOST as u32;
@@ -88,10 +89,8 @@ pub fn order(key: &[u8], shards: u32) -> Vec<u32> {
     let key = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let mut order: Vec<(u64, u32)> = (0..shards.min(MOST))
-        .map(|shard| (mix(key ^ mix(u64::from(shard) + 1)), shard))
-        .collect();
-    order.sort_unstable();
+    let hashed = (0..shards.min(MOST)).map(|shard| (mix(key ^ mix(u64::from(shard) + 1)), shard));
+    let order = sorted::by(hashed, Ord::cmp);
     order.into_iter().map(|(_, shard)| shard).collect()
 }
 

@@ -86,8 +86,11 @@ pub fn edits_capped(peek: &Peek, upstream_model: &str, cap: Option<OutputCap>) -
             insert: added,
         });
     }
-    edits.sort_by_key(|edit| edit.at);
-    edits
+    // In order. They are few: a sort of the standard library would be more of the Worker than the rest here.
+    edits.into_iter().fold(Vec::new(), |mut sorted: Vec<Edit>, edit| {
+        sorted.insert(sorted.partition_point(|known| known.at <= edit.at), edit);
+        sorted
+    })
 }
 
 /// Bounds the output in one member, and takes the number out of the other.

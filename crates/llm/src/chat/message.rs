@@ -28,7 +28,7 @@ pub struct LastMessage {
 /// array that holds something, and each is an object with a role.
 pub fn last_message(body: &[u8]) -> Option<LastMessage> {
     let request: Request<'_> = serde_json::from_slice(body).ok()?;
-    let Conversation { user, last } = serde_json::from_str(request.messages?.get()).ok()?;
+    let Conversation { user, last } = serde_json::from_slice(request.messages?.get().as_bytes()).ok()?;
     Some(LastMessage {
         user_text: user.map(content).unwrap_or_default(),
         tool_result: json::is_text(last, "tool") || json::is_text(last, "function"),
@@ -54,7 +54,7 @@ const USUAL: [&str; 3] = ["auto", "default", "flex"];
 pub fn unseen(body: &[u8]) -> Option<Unseen> {
     let is_given = |value: &&RawValue| value.get() != "null";
     let request: Request<'_> = serde_json::from_slice(body).ok()?;
-    let messages: Vec<Message<'_>> = serde_json::from_str(request.messages?.get()).ok()?;
+    let messages: Vec<Message<'_>> = serde_json::from_slice(request.messages?.get().as_bytes()).ok()?;
     let spoken = messages
         .iter()
         .filter_map(|message| message.audio)
@@ -64,7 +64,7 @@ pub fn unseen(body: &[u8]) -> Option<Unseen> {
         if !content.get().starts_with('[') {
             continue;
         }
-        let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).ok()?;
+        let parts: Vec<Part<'_>> = serde_json::from_slice(content.get().as_bytes()).ok()?;
         let media = parts.iter().filter(|part| {
             let is = |kind: &RawValue| json::is_text(kind, "text") || json::is_text(kind, "refusal");
             !part.kind.is_some_and(is)
@@ -142,9 +142,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Conversation<'a> {
 /// The text of a message's content: a string, or parts.
 fn content(value: &RawValue) -> String {
     if value.get().starts_with('"') {
-        return bounded(serde_json::from_str(value.get()).unwrap_or_default());
+        return bounded(serde_json::from_slice(value.get().as_bytes()).unwrap_or_default());
     }
-    let parts: Vec<Part<'_>> = serde_json::from_str(value.get()).unwrap_or_default();
+    let parts: Vec<Part<'_>> = serde_json::from_slice(value.get().as_bytes()).unwrap_or_default();
     let mut out = String::new();
     for part in parts {
         let Some(text) = part
@@ -156,7 +156,7 @@ fn content(value: &RawValue) -> String {
         if !out.is_empty() {
             out.push('\n');
         }
-        out.push_str(&serde_json::from_str::<String>(text.get()).unwrap_or_default());
+        out.push_str(&serde_json::from_slice::<String>(text.get().as_bytes()).unwrap_or_default());
         if out.len() >= LAST_MESSAGE_LIMIT {
             break;
         }

@@ -94,7 +94,7 @@ pub fn peek(body: &[u8]) -> Result<Peek, PeekError> {
 
 /// The error of a body that does not open an object.
 fn not_object(body: &[u8], text: &str, open: usize) -> PeekError {
-    match serde_json::from_str::<IgnoredAny>(text) {
+    match serde_json::from_slice::<IgnoredAny>(text.as_bytes()) {
         Ok(_) => at(body, open, PeekErrorKind::NotObject),
         Err(error) => syntax(text, &error),
     }
@@ -155,7 +155,7 @@ const STEERING: [&str; 18] = [
 impl<'a> Members<'a> {
     /// Takes note of the members that count in `text`, an object.
     fn read(text: &'a str) -> Result<Self, PeekError> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let mut deserializer = serde_json::Deserializer::from_slice(text.as_bytes());
         deserializer
             .deserialize_map(Collect(text))
             .and_then(|members| deserializer.end().map(|()| members))
@@ -187,7 +187,8 @@ impl<'a> Members<'a> {
         let raw = self
             .model
             .ok_or_else(|| at(text.as_bytes(), text.len(), PeekErrorKind::Missing("model")))?;
-        let model = serde_json::from_str::<String>(raw.get()).map_err(|_| fail(raw, "model", "a string"))?;
+        let model = serde_json::from_slice::<String>(raw.get().as_bytes())
+            .map_err(|_| fail(raw, "model", "a string"))?;
         if model.is_empty() || model.len() > MODEL_LIMIT {
             return Err(fail(raw, "model", "a name of 1 to 256 bytes"));
         }
@@ -270,7 +271,7 @@ fn options(text: &str, value: &RawValue) -> Result<(StreamOptions, bool), PeekEr
             member = Some(value);
         }
     });
-    let mut deserializer = serde_json::Deserializer::from_str(value.get());
+    let mut deserializer = serde_json::Deserializer::from_slice(value.get().as_bytes());
     deserializer
         .deserialize_map(visitor)
         .map_err(|error| syntax(text, &error))?;

@@ -137,7 +137,7 @@ impl<'a> Choices<'a> {
         }
         let call = delta
             .function_call
-            .and_then(|call| serde_json::from_str(call.get()).ok());
+            .and_then(|call| serde_json::from_slice(call.get().as_bytes()).ok());
         let functions = calls.into_iter().filter_map(|call| call.function).chain(call);
         let characters = functions.map(|function: Function<'_>| function.characters());
         self.characters = characters.fold(self.characters, u64::saturating_add);
@@ -217,5 +217,5 @@ pub(crate) fn call_characters(value: &RawValue) -> u64 {
 
 /// The calls in `tool_calls`; none where it is something else.
 fn calls_in(value: &RawValue) -> Vec<Call<'_>> {
-    serde_json::from_str(value.get()).unwrap_or_default()
+    serde_json::from_slice(value.get().as_bytes()).unwrap_or_default()
 }

@@ -78,7 +78,8 @@ impl Progress {
         let text = str::from_utf8(data)
             .ok()
             .filter(|text| text.trim_start().starts_with('{'));
-        let chunk = text.and_then(|text| Some((text, serde_json::from_str::<Chunk<'_>>(text).ok()?)));
+        let chunk =
+            text.and_then(|text| Some((text, serde_json::from_slice::<Chunk<'_>>(text.as_bytes()).ok()?)));
         let Some((text, chunk)) = chunk else {
             self.fail(Failure::Malformed);
             // What comes after the terminator is nobody's concern.
@@ -155,13 +156,13 @@ pub(crate) fn code(error: &RawValue) -> String {
         #[serde(borrow, rename = "type")]
         kind: Option<&'a RawValue>,
     }
-    let Ok(error) = serde_json::from_str::<Error<'_>>(error.get()) else {
+    let Ok(error) = serde_json::from_slice::<Error<'_>>(error.get().as_bytes()) else {
         return String::new();
     };
     let Some(value) = error.code.or(error.kind) else {
         return String::new();
     };
-    let text = serde_json::from_str::<String>(value.get());
+    let text = serde_json::from_slice::<String>(value.get().as_bytes());
     let text = text.unwrap_or_else(|_| value.get().to_owned());
     json::bounded(&text, 64).to_owned()
 }
