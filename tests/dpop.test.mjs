@@ -221,7 +221,7 @@ test("keys and plain tokens go on as before, and challenges and metadata offer p
   assert.equal((await gateway.fetch("/pets/v1/7", put)).status, 200);
   const asked = await gateway.fetch("/pets/v1/7");
   assert.equal(asked.status, 401);
-  assert.match(asked.headers.get("www-authenticate"), /^Bearer, DPoP algs="[^"]*ES256[^"]*", resource_metadata="/);
+  assert.match(asked.headers.get("www-authenticate"), /^Bearer resource_metadata="[^"]+", DPoP algs="[^"]*ES256[^"]*"$/);
   const metadata = await (await gateway.fetch("/.well-known/oauth-protected-resource")).json();
   assert.ok(metadata.dpop_signing_alg_values_supported.includes("ES256"));
   assert.equal(metadata.dpop_bound_access_tokens_required, undefined);

@@ -171,6 +171,7 @@ impl Denials {
     pub(crate) fn refuses(
         &self,
         caller: Option<&Principal>,
+        certificate: &[String],
         operation: Option<u32>,
         model: Option<u32>,
         now: Timestamp,
@@ -181,7 +182,8 @@ impl Denials {
         let caller = caller.and_then(|caller| {
             let credential = match (caller.credential, caller.issuer) {
                 (CredentialKind::Key, _) => self.keys.get(&caller.subject),
-                (CredentialKind::Certificate, _) => self.certificates.get(&caller.subject),
+                // By all of its names, below.
+                (CredentialKind::Certificate, _) => None,
                 (CredentialKind::Token, issuer) => {
                     issuer.and_then(|issuer| self.subjects.get(&issuer)?.get(&caller.subject))
                 }
@@ -191,9 +193,12 @@ impl Denials {
                 .filter(stands)
                 .or_else(|| self.consumers.get(&caller.consumer).filter(stands))
         });
+        // Whatever else its caller has: a token that is bound to it, or a key beside it.
+        let mut shown = certificate.iter().filter_map(|name| self.certificates.get(name));
+        let certificate = shown.find(|mark| now < mark.until);
         let operation = operation.and_then(|index| self.operations.get(&index));
         let model = model.and_then(|index| self.models.get(&index));
-        [caller, operation, model]
+        [caller, certificate, operation, model]
             .into_iter()
             .flatten()
             .find(|mark| now < mark.until)

@@ -228,6 +228,8 @@ pub struct Base {
     pub address: String,
     /// The country that it comes from, where a rule asks for it and it is known.
     pub country: Option<String>,
+    /// What the client certificate of its connection may be denied by.
+    pub certificate: Vec<String>,
     /// Scheme, host and port that it was sent to; none where no answer says them.
     pub server: Option<String>,
     /// What stands for the values of the headers that limits count by, in the order of

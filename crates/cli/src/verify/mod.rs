@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
-use turnpike_policy::Compiled;
+use turnpike_policy::{CertificateName, Compiled};
 
 use crate::check::machine::annotation;
 use crate::play::Request;
@@ -177,6 +177,10 @@ fn said(compiled: &Compiled, denial: &Json) -> bool {
                 .iter()
                 .any(|known| name(known).as_deref() == Some(value))
         }
+        "certificate" => !compiled.certificates.iter().any(|known| match &known.by {
+            CertificateName::Key(key) => hex(key) == value,
+            CertificateName::Subject(_, subject) => subject == value,
+        }),
         _ => false,
     }
 }

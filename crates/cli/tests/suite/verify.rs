@@ -254,12 +254,14 @@ fn what_is_denied_beside_the_policies_is_drift() {
     };
     *gateway.denials.lock().unwrap() = json!({ "denials": [
         denial("key", "7f3a", true), denial("consumer", "gone", true), denial("consumer", "oncall", false),
+        denial("certificate", "CN=gone,O=Acme", true),
     ] });
     let output = verify("an-operator");
     assert_eq!(output.code, 1);
     for part in [
         "FAIL  key 7f3a is denied until 2027-01-15T08:01:00Z, by oncall: INC-1; the policies do not say so",
         "ok    consumer gone is denied, and these policies have it no more",
+        "ok    certificate CN=gone,O=Acme is denied, and these policies have it no more",
         "1 disagreement",
     ] {
         assert!(output.out.contains(part), "{part}\n{}", output.out);

@@ -87,17 +87,27 @@ pub(super) fn point(policy: &Compiled, base: &Base, refusal: &mut Refusal) {
     let Some((_, challenge)) = refusal.headers.iter_mut().find(named) else {
         return;
     };
-    if policy.dpop {
-        offer_dpop(base.dpop, challenge);
+    if policy.dpop && base.dpop {
+        offer_dpop(true, challenge);
     }
-    let Some(server) = &base.server else { return };
-    let path = match base.to {
+    if let Some(server) = &base.server {
+        let separator = if challenge.contains('=') { "," } else { "" };
+        let path = metadata_path(policy, base);
+        *challenge = format!("{challenge}{separator} resource_metadata=\"{server}{METADATA}{path}\"");
+    }
+    // After all that is said of the scheme before it (RFC 9110, 11.6.1).
+    if policy.dpop && !base.dpop {
+        offer_dpop(false, challenge);
+    }
+}
+
+/// What stands behind the path of the metadata of what was asked for.
+fn metadata_path<'a>(policy: &'a Compiled, base: &Base) -> &'a str {
+    match base.to {
         Some(Destination::Route(Route::Operation(index))) => {
             let api = look::operation(policy, index).and_then(|operation| look::api(policy, operation.api));
             api.map_or("", |api| api.base.as_str())
         }
         _ => "",
-    };
-    let separator = if challenge.contains('=') { "," } else { "" };
-    *challenge = format!("{challenge}{separator} resource_metadata=\"{server}{METADATA}{path}\"");
+    }
 }

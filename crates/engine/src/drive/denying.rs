@@ -75,7 +75,7 @@ impl Engine {
             return Ok(());
         };
         base.denials_stale |= denials.is_stale(at.time);
-        match denials.refuses(caller, operation, model, at.time) {
+        match denials.refuses(caller, &base.certificate, operation, model, at.time) {
             None => Ok(()),
             Some(id) => {
                 base.denied = Some(id.to_owned());

@@ -279,6 +279,9 @@ impl Engine {
 
     fn identify_caller(&mut self, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
         let presented = presented::of(&self.policy, head, at.time);
+        if let Some(shown) = &presented.certificate {
+            base.certificate = identify::certificate_names(shown, at.time);
+        }
         base.dpop = presented.is_dpop();
         let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
         self.identity(outcome, &presented, 0, base, at)

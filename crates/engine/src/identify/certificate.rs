@@ -88,6 +88,11 @@ impl<'a> Leaf<'a> {
         }))
     }
 
+    /// What it may be denied by: the SHA-256 of its key, and its subject.
+    pub(super) fn names(&self) -> Vec<String> {
+        vec![hex(&self.key), self.subject.to_owned()]
+    }
+
     /// Its thumbprint (RFC 8705, 3.1).
     pub(super) fn thumbprint(&self) -> [u8; 32] {
         Sha256::digest(&self.der).into()
@@ -143,6 +148,12 @@ impl<'a> Leaf<'a> {
         let found = [CertificateName::Key(self.key), name].map(|name| find(policy, &name));
         found.into_iter().flatten()
     }
+}
+
+/// What a certificate may be denied by that is shown and counts; nothing, if none does.
+pub fn names(shown: &ClientCertificate<'_>, now: Timestamp) -> Vec<String> {
+    let leaf = Leaf::of(shown, now).ok().flatten();
+    leaf.map_or_else(Vec::new, |leaf| leaf.names())
 }
 
 fn find<'a>(policy: &'a Compiled, name: &CertificateName) -> Option<&'a CertificateCredential> {

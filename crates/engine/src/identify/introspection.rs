@@ -61,6 +61,8 @@ pub struct IntrospectAsk {
 pub struct Asked {
     issuer: u32,
     digest: Digest,
+    /// Until when its question is believed to be under way.
+    until: Timestamp,
     /// The consumers that the certificate beside it proves (indices into the policy's list).
     owners: Vec<u32>,
 }
@@ -110,15 +112,19 @@ impl Introspections {
         digest: Digest,
         now: Timestamp,
         may: May,
-    ) -> Result<(), Instead> {
+    ) -> Result<Timestamp, Instead> {
         let under_way = self.under_way.get(&digest).is_some_and(|until| now < *until);
-        if under_way && may.wait {
-            return Err(Instead::Wait);
+        if under_way {
+            return Err(if may.wait {
+                Instead::Wait
+            } else {
+                Instead::Unavailable("it is being asked about the token, and has not answered")
+            });
         }
         if self.under_way.len() >= MAX_ASKED {
             self.under_way.retain(|_, until| now < *until);
         }
-        if self.under_way.len() >= MAX_ASKED && !under_way {
+        if self.under_way.len() >= MAX_ASKED {
             return Err(if may.wait {
                 Instead::Wait
             } else {
@@ -131,7 +137,7 @@ impl Introspections {
             .map_err(|_| Instead::Unavailable("too many tokens that were no good were asked about"))?;
         let until = now.saturating_add(introspection.timeout).saturating_add(GRACE);
         self.under_way.insert(digest, until);
-        Ok(())
+        Ok(until)
     }
 }
 
@@ -173,11 +179,11 @@ pub(super) fn begin(
     if opaque.refused.holds(&digest, now) {
         return Err(Refusal::Inactive("it was no good a moment ago"));
     }
-    match opaque.claim((index, introspection), digest, now, may) {
-        Ok(()) => {}
+    let until = match opaque.claim((index, introspection), digest, now, may) {
+        Ok(until) => until,
         Err(Instead::Wait) => return Ok(Outcome::Wait(0)),
         Err(Instead::Unavailable(why)) => return Err(unavailable(issuer, why)),
-    }
+    };
     Ok(Outcome::Introspect(Box::new(IntrospectAsk {
         ask: Decide {
             url: introspection.endpoint.clone(),
@@ -193,6 +199,7 @@ pub(super) fn begin(
         asked: Asked {
             issuer: index,
             digest,
+            until,
             owners,
         },
     })))
@@ -234,7 +241,10 @@ pub fn introspected(
     let (issuer, introspection) =
         asked_of(policy, index).ok_or(Refusal::Malformed("nobody is asked about this token"))?;
     let opaque = &mut store.opaque;
-    opaque.under_way.remove(&digest);
+    // Another request may ask by now, if this answer comes late.
+    if opaque.under_way.get(&digest) == Some(&asked.until) {
+        opaque.under_way.remove(&digest);
+    }
     let read = answer
         .map_err(|failure| unavailable(issuer, failure.why()))
         .and_then(|answer| read(policy, (index, issuer), answer, now));

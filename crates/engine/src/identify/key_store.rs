@@ -219,6 +219,8 @@ impl KeyStore {
             return false;
         };
         match KeySet::from_jwks(copy) {
+            // Fetched by another request meanwhile: what its issuer has withdrawn since must not come back.
+            Ok(_) if remote.set.is_some() && now.saturating_sub(age) <= remote.fetched => true,
             Ok(set) if age < STALE => {
                 remote.ended(now);
                 remote.set = Some(set);

@@ -38,7 +38,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{ClaimKind, Compiled, Timestamp};
 
-pub use certificate::ClientCertificate;
+pub use certificate::{ClientCertificate, names as certificate_names};
 pub use claim_value::ClaimValue;
 pub use credential::Presented;
 pub use flow::{

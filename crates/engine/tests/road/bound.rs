@@ -293,15 +293,16 @@ fn a_bound_token_alone_opens_nothing_and_challenges_offer_proofs() {
     assert_eq!(answer.code(), "credential_invalid");
     let said = challenge(&answer);
     assert!(
-        said.starts_with("Bearer error=\"invalid_token\", DPoP algs=\""),
+        said.starts_with("Bearer error=\"invalid_token\", resource_metadata=\"")
+            && said.contains("\", DPoP algs=\""),
         "{said}"
     );
     let answer = world.send(&Request::get(PETS));
     let said = challenge(&answer);
     assert!(
-        said.starts_with(
-            "Bearer, DPoP algs=\"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA\", resource_metadata="
-        ),
+        // Each parameter belongs to the scheme before it (RFC 9110, 11.6.1).
+        said.starts_with("Bearer resource_metadata=\"https://")
+            && said.ends_with("\", DPoP algs=\"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA\""),
         "{said}"
     );
     // An API key goes on as before, and an upstream sees neither token nor proof.
@@ -350,4 +351,39 @@ fn a_lacking_scope_is_told_in_the_scheme_of_the_request() {
         said.starts_with("DPoP error=\"insufficient_scope\", scope=\"pets:write\", algs=\""),
         "{said}"
     );
+}
+
+#[test]
+fn a_denied_certificate_opens_nothing_by_any_of_its_names_and_beside_no_credential() {
+    let key = "1195bb3d691a8c496d78fbb28cf63eccd1ba1a1ccd2f7547d200f8da8434126e";
+    // The policy names it twice, by its key and by its subject.
+    let twice = |policy: &mut turnpike_policy::Compiled| {
+        certificates(policy);
+        let digits: Vec<u32> = key.chars().map(|digit| digit.to_digit(16).unwrap()).collect();
+        let pairs = digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]);
+        let bytes: Vec<u8> = pairs.map(|byte| u8::try_from(byte).unwrap()).collect();
+        policy.certificates.push(CertificateCredential {
+            by: CertificateName::Key(bytes.try_into().unwrap()),
+            ..policy.certificates[0].clone()
+        });
+        policy.certificates.sort_by(|a, b| a.by.cmp(&b.by));
+    };
+    for named in [SUBJECT, key] {
+        let mut world = denying_with(twice);
+        assert_eq!(world.send(&with_certificate(|_| ())).status, 200);
+        assert_eq!(world.send(&deny("certificate", named, "b")).status, 200);
+        for request in [with_certificate(|_| ()), with_certificate(|_| ()).by("demo")] {
+            let answer = world.send(&request);
+            assert_eq!(
+                (answer.status, answer.log()["denied"].as_str()),
+                (403, Some("b")),
+                "{named}"
+            );
+        }
+        assert_eq!(
+            world.send(&Request::get(PETS).by("demo")).status,
+            200,
+            "without it"
+        );
+    }
 }

@@ -503,3 +503,34 @@ fn the_reference_names_tests_that_are_there() {
         );
     }
 }
+
+/// Advisories of the same fault in other places, each under its own identifier.
+macro_rules! the_same {
+    ($($name:ident: $test:path,)+) => {
+        $(
+            #[test]
+            fn $name() {
+                $test();
+            }
+        )+
+    };
+}
+
+the_same! {
+    cve_2017_11424: cve_2024_37568_a_public_key_is_no_secret,
+    cve_2022_29217: cve_2024_37568_a_public_key_is_no_secret,
+    cve_2023_49092: rustsec_2023_0071_no_private_key_of_rsa_is_used,
+    cve_2024_33663: cve_2024_37568_a_public_key_is_no_secret,
+    cve_2024_5037: cve_2024_53861_an_issuer_is_equal_or_it_is_not,
+    cve_2024_5798: cve_2023_22482_an_audience_must_be_there,
+    cve_2025_22149: super::flow::a_withdrawn_key_takes_its_tokens_along,
+    cve_2025_27144: cve_2025_30204_dots_cost_nothing,
+    cve_2025_63811: cve_2024_28180_nothing_is_unpacked,
+    cve_2026_23993: cve_2026_39999_the_header_does_not_choose_the_algorithm,
+    cve_2026_30223: cve_2023_22482_an_audience_must_be_there,
+    cve_2026_32597: cve_2025_59420_an_extension_that_must_be_understood_is_refused,
+    cve_2026_33322: cve_2024_37568_a_public_key_is_no_secret,
+    cve_2026_34986: cve_2024_28180_nothing_is_unpacked,
+    cve_2026_49998: super::flow::keys_of_one_issuer_serve_no_other,
+    cve_2026_55669: cve_2023_22482_an_audience_must_be_there,
+}

@@ -1,5 +1,5 @@
 use super::super::bound::Bound;
-use super::super::cache::{Entry, TokenCache};
+use super::super::cache::{Entry, MAX_BYTES, MAX_ENTRIES, TokenCache};
 use super::super::claims::Window;
 use super::super::{CredentialKind, Principal};
 use super::NOW;
@@ -106,4 +106,57 @@ fn bytes_are_bounded() {
     let mut none = TokenCache::new(&[1; 32], 0, 20_000);
     put(&mut none, "a");
     assert_eq!(none.size(), (0, 0));
+}
+
+/// The share of requests that find their token remembered, in thousandths, after as many again that warmed the cache
+/// up; and what it takes. `pick` says who calls, of a random number.
+fn hits(pick: impl Fn(u64) -> u64) -> (u64, usize, usize) {
+    const REQUESTS: u64 = 40_000;
+    let mut cache = TokenCache::new(&[1; 32], MAX_ENTRIES, MAX_BYTES);
+    let (mut state, mut hits) = (7_u64, 0);
+    for request in 0..2 * REQUESTS {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let token = format!("token-of-{}", pick(state >> 33));
+        if has(&mut cache, &token) {
+            hits += u64::from(request >= REQUESTS);
+        } else {
+            put(&mut cache, &token);
+        }
+    }
+    let (entries, bytes) = cache.size();
+    (hits * 1000 / REQUESTS, entries, bytes)
+}
+
+#[test]
+fn so_many_callers_are_remembered() {
+    // The n-th caller calls as often as 1/n says: the inverse of the harmonic sum, by halves.
+    let harmonic: Vec<f64> = (1..=100_000_u32)
+        .scan(0.0, |sum, n| {
+            *sum += 1.0 / f64::from(n);
+            Some(*sum)
+        })
+        .collect();
+    let most = harmonic[harmonic.len() - 1];
+    let zipf = |random: u64| {
+        let wanted = f64::from(u32::try_from(random).unwrap()) / f64::from(1_u32 << 31) * most;
+        harmonic.partition_point(|sum| *sum < wanted) as u64
+    };
+    let mut rows = Vec::new();
+    for (callers, least, hits) in [
+        ("4,000, all alike", 995, hits(|random| random % 4_000)),
+        ("8,000, all alike", 450, hits(|random| random % 8_000)),
+        ("100,000, as 1/n", 650, hits(zipf)),
+    ] {
+        let (share, entries, bytes) = hits;
+        rows.push(format!(
+            "{callers}: {share} of 1,000 remembered; {entries} tokens, {bytes} bytes"
+        ));
+        assert!(
+            share >= least && entries <= MAX_ENTRIES && bytes <= MAX_BYTES,
+            "{rows:#?}"
+        );
+    }
+    println!("{rows:#?}");
 }

@@ -324,6 +324,21 @@ fn metadata_that_lead_nowhere_any_more_are_asked_for_again() {
 }
 
 #[test]
+fn an_older_copy_takes_no_newer_keys_away() {
+    let mut isolate = cold(policy());
+    let _ = isolate.asks(NOW);
+    // It is slow, and its claim is over. Another request fetches the keys, of which one was withdrawn.
+    let later = NOW + 6_000;
+    let _ = isolate.asks(later);
+    let _ = isolate.answer(Part::Keys, Some(&ed()), later + 10);
+    assert!(!isolate.verifies(later + 20));
+    let _ = isolate.copy(Part::Keys, &ec(), 59 * 60_000, later + 30);
+    assert!(!isolate.verifies(later + 40));
+    let _ = isolate.copy(Part::Keys, &ec(), 0, later + 50);
+    assert!(isolate.verifies(later + 60), "a newer one does");
+}
+
+#[test]
 fn keys_of_a_copy_are_those_of_its_issuer_alone() {
     let mut isolate = cold(policy());
     isolate.asks(NOW);

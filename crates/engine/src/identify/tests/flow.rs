@@ -189,7 +189,7 @@ fn the_public_key_is_no_hmac_secret() {
 }
 
 #[test]
-fn keys_of_one_issuer_serve_no_other() {
+pub(super) fn keys_of_one_issuer_serve_no_other() {
     // CVE-2026-49998: a cache by key name only.
     let policy = policy();
     let (mut store, _) = warm(&policy, NOW);
@@ -338,7 +338,7 @@ fn a_known_token_outlives_an_unchanged_set() {
 }
 
 #[test]
-fn a_withdrawn_key_takes_its_tokens_along() {
+pub(super) fn a_withdrawn_key_takes_its_tokens_along() {
     // CVE-2025-22149.
     let policy = policy();
     let (mut store, token) = warm(&policy, NOW);

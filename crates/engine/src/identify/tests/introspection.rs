@@ -591,9 +591,24 @@ fn one_request_asks_about_a_token_and_others_look_again() {
     // Whoever asks may never come back: its question is believed for a while, and no longer.
     let over = waited(&policy, &mut store, &head, 2_500, NOW + TIMEOUT + 500);
     assert!(matches!(over, Outcome::Introspect(_)), "{over:?}");
-    // Nor is anybody kept for ever by a clock that stands.
-    let patient = waited(&policy, &mut store, &head, 6_000, NOW + TIMEOUT + 500);
-    assert!(matches!(patient, Outcome::Introspect(_)), "{patient:?}");
+    // Nor is anybody kept for ever by a clock that stands; and of one token one is asked at a time, whoever waits.
+    for _ in 0..3 {
+        let patient = waited(&policy, &mut store, &head, 6_000, NOW + TIMEOUT + 500);
+        let Outcome::Refused(refused) = patient else {
+            panic!("{patient:?}");
+        };
+        assert!(
+            refused.is_fault() && refused.reason().contains("has not answered"),
+            "{refused:?}"
+        );
+    }
+    // The first one's answer comes late after all: it is no end of the second one's question.
+    let late = Err(Undecided::Late);
+    introspected(&policy, &mut store, &ask.asked, late, NOW + TIMEOUT + 510).unwrap_err();
+    assert_eq!(
+        waited(&policy, &mut store, &head, 20, NOW + TIMEOUT + 520),
+        Outcome::Wait(20)
+    );
     let good = active(&[]);
     introspected(&policy, &mut store, &ask.asked, Ok(good.as_bytes()), NOW).unwrap();
     let known = waited(&policy, &mut store, &head, 20, NOW + 20);
