@@ -258,6 +258,7 @@ pub fn line(record: &Record<'_>) -> Option<String> {
         && record.denial.is_none()
         && !record.denials_stale
         && !record.beyond_bound
+        && !record.unlimited
     {
         return None;
     }

@@ -264,7 +264,8 @@ impl Engine {
             line: self.line_ahead(base)?,
             failures_only: self.policy.gateway.log == LogRequests::Failures
                 && base.shadowed.is_empty()
-                && !base.denials_stale,
+                && !base.denials_stale
+                && !base.unlimited,
         })
     }
 

@@ -163,6 +163,23 @@ fn only_failures_are_logged_where_the_policy_wants_no_more() {
 }
 
 #[test]
+fn what_passed_for_want_of_a_limiter_is_logged_in_any_case() {
+    for request in [
+        ask("fast").by("open"),
+        Request::get("/petstore/v2/pets").by("open"),
+        Request::get("/petstore/v2/pets/latest").by("open"),
+    ] {
+        let mut world = World::with(|policy| policy.gateway.log = LogRequests::Failures);
+        world.expect("pets", [Does::status(200, "[]"), Does::status(200, "[]")]);
+        world.meter_down = true;
+        let answer = world.send(&request);
+        assert_eq!((answer.status, &answer.log()["unlimited"]), (200, &json!(true)));
+        world.meter_down = false;
+        assert_eq!(world.send(&request).log, None, "{request:?}");
+    }
+}
+
+#[test]
 fn every_request_has_a_trace_even_one_that_was_not_accepted() {
     for request in [
         Request::get("/a//b"),
