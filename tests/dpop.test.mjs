@@ -114,7 +114,7 @@ describe("a token of a provider", () => {
     const token = await granted(pair);
     const stolen = await send(token, undefined, { scheme: "Bearer" });
     assert.deepEqual([stolen.status, stolen.code], [401, "credential_invalid"]);
-    assert.match(stolen.challenge, /^Bearer error="invalid_token", DPoP algs="/);
+    assert.match(stolen.challenge, /^Bearer error="invalid_token", resource_metadata="[^"]+", DPoP algs="/);
     const copied = await send(token, await prove(pair, { token, url: URL_OF("/pets/v1/7") }), { scheme: "Bearer" });
     assert.equal(copied.status, 401);
     const response = await fetch(`${ISSUER}/token`, {
