@@ -11,23 +11,34 @@ import { join } from "node:path";
 const { subtle } = webcrypto;
 const encoder = new TextEncoder();
 
-export const ALGORITHMS = ["HS256", "RS256", "PS256", "ES256", "EdDSA"];
+// Every algorithm that the gateway takes.
+export const ALGORITHMS = [
+  "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
 // The cache holds 4,096.
 const RING = 6_000;
 const FLOOD = 10_000;
 const CONSUMER = "bench-none";
 const SECRET = "BENCH_HMAC_SECRET";
 const AUDIENCE = "turnpike";
+const isSecret = (alg) => alg.startsWith("HS");
 const keysOf = (name) => `https://${name}.turnpike.invalid/`;
 
-const rsa = (name) => ({ name, hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) });
-const KINDS = {
-  RS256: { key: rsa("RSASSA-PKCS1-v1_5"), sign: "RSASSA-PKCS1-v1_5" },
-  PS256: { key: rsa("RSA-PSS"), sign: { name: "RSA-PSS", saltLength: 32 } },
-  ES256: { key: { name: "ECDSA", namedCurve: "P-256" }, sign: { name: "ECDSA", hash: "SHA-256" } },
-  EdDSA: { key: { name: "Ed25519" }, sign: "Ed25519" },
-  HS256: { key: { name: "HMAC", hash: "SHA-256" }, sign: "HMAC" },
-};
+const KEYED = ALGORITHMS.filter((alg) => !isSecret(alg));
+const SECRETS = ALGORITHMS.filter(isSecret);
+
+// How WebCrypto makes a key of an algorithm, and signs with it (RFC 7518, section 3.1; RFC 8037).
+function kindOf(alg) {
+  if (alg === "EdDSA") return { key: { name: "Ed25519" }, sign: "Ed25519" };
+  const hash = `SHA-${alg.slice(2)}`;
+  const rsa = (name) => ({ name, hash, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) });
+  switch (alg.slice(0, 2)) {
+    case "HS": return { key: { name: "HMAC", hash }, sign: "HMAC" };
+    case "RS": return { key: rsa("RSASSA-PKCS1-v1_5"), sign: "RSASSA-PKCS1-v1_5" };
+    case "PS": return { key: rsa("RSA-PSS"), sign: { name: "RSA-PSS", saltLength: Number(alg.slice(2)) / 8 } };
+    default: return { key: { name: "ECDSA", namedCurve: `P-${alg.slice(2)}` }, sign: { name: "ECDSA", hash } };
+  }
+}
 
 let made = null;
 
@@ -39,18 +50,16 @@ export function issuers() {
 
 async function make() {
   const keys = {};
-  for (const alg of ALGORITHMS) {
-    const pair = await subtle.generateKey(KINDS[alg].key, true, ["sign", "verify"]);
-    keys[alg] = pair.privateKey ?? pair;
-  }
   const open = [];
-  for (const alg of ALGORITHMS.filter((name) => name !== "HS256")) {
-    const { kty, crv, x, y, n, e } = await subtle.exportKey("jwk", keys[alg]);
+  for (const alg of KEYED) {
+    const pair = await subtle.generateKey(kindOf(alg).key, true, ["sign", "verify"]);
+    keys[alg] = pair.privateKey;
+    const { kty, crv, x, y, n, e } = await subtle.exportKey("jwk", pair.publicKey);
     open.push({ kty, crv, x, y, n, e, alg, kid: alg, use: "sig" });
   }
   // A Worker secret is text, so the key is the text and not what it encodes.
-  const secret = Buffer.from(await subtle.exportKey("raw", keys.HS256)).toString("base64url");
-  keys.HS256 = await subtle.importKey("raw", encoder.encode(secret), KINDS.HS256.key, false, ["sign"]);
+  const secret = Buffer.from(webcrypto.getRandomValues(new Uint8Array(64))).toString("base64url");
+  for (const alg of SECRETS) keys[alg] = await subtle.importKey("raw", encoder.encode(secret), kindOf(alg).key, false, ["sign"]);
   return { keys, open, secret };
 }
 
@@ -62,12 +71,12 @@ export async function withIssuers(policies, into) {
   const issuer = (name, algorithms, keys) => `  ${name}:
     issuer: ${keysOf(name)}
     audience: [${AUDIENCE}]
-    algorithms: [${algorithms}]
+    algorithms: [${algorithms.join(", ")}]
     max_lifetime: 12h
     ${keys}
 `;
   add(join(into, "gateway.yaml"), "issuers:\n",
-    issuer("bench-keys", "RS256, PS256, ES256, EdDSA", "jwks: keys.json") + issuer("bench-secret", "HS256", `secret: ${SECRET}`));
+    issuer("bench-keys", KEYED, "jwks: keys.json") + issuer("bench-secret", SECRETS, `secret: ${SECRET}`));
   add(join(into, `consumers/${CONSUMER}.yaml`), "credentials:\n",
     ["bench-keys", "bench-secret"].map((name) => `  - jwt: { issuer: ${name}, is: ${CONSUMER} }\n`).join(""));
   return { [SECRET]: secret };
@@ -84,15 +93,15 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url")
 function claims(alg, number) {
   const now = Math.floor(Date.now() / 1000);
   return {
-    iss: keysOf(alg === "HS256" ? "bench-secret" : "bench-keys"), aud: AUDIENCE, client_id: CONSUMER, sub: `user-${number}`,
+    iss: keysOf(isSecret(alg) ? "bench-secret" : "bench-keys"), aud: AUDIENCE, client_id: CONSUMER, sub: `user-${number}`,
     iat: now - 5, exp: now + 6 * 3600, jti: `${alg}-${number}`,
   };
 }
 
 async function sign(alg, number, header = {}) {
   const { keys } = await issuers();
-  const input = `${part({ alg, kid: alg === "HS256" ? undefined : alg, typ: "at+jwt", ...header })}.${part(claims(alg, number))}`;
-  const signature = await subtle.sign(KINDS[alg].sign, keys[alg], encoder.encode(input));
+  const input = `${part({ alg, kid: isSecret(alg) ? undefined : alg, typ: "at+jwt", ...header })}.${part(claims(alg, number))}`;
+  const signature = await subtle.sign(kindOf(alg).sign, keys[alg], encoder.encode(input));
   return `${input}.${Buffer.from(signature).toString("base64url")}`;
 }
 
