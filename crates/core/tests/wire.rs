@@ -123,7 +123,8 @@ fn compiled() -> Compiled {
             limits: Vec::new(),
             upstream_headers: Vec::new(),
             origin: String::new(),
-        }],
+        }]
+        .into(),
         operations: vec![
             operation("ping", Some(u64::MAX), Handler::Mock(vec![example])),
             operation(

@@ -60,13 +60,7 @@ struct Mark {
 impl Denials {
     /// A list, where the policy lets anybody deny anything; elsewhere there is nothing to look at.
     pub(crate) fn of(policy: &Compiled) -> Option<Self> {
-        let denies = policy.consumers.iter().any(|consumer| {
-            consumer
-                .operator
-                .as_ref()
-                .is_some_and(|right| right.deny.is_some())
-        });
-        denies.then(Self::default)
+        policy.denials.then(Self::default)
     }
 
     /// Whether this request is to look before it goes on; if so, it has claimed it.

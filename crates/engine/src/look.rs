@@ -52,7 +52,7 @@ pub(crate) fn operation(policy: &Compiled, index: u32) -> Result<&Operation, Ref
 
 /// A version of an API.
 pub(crate) fn api(policy: &Compiled, index: u32) -> Result<&turnpike_policy::Api, Refusal> {
-    at(&policy.apis, index, "the bundle has no such API")
+    read(&policy.apis, index, "the bundle has no such API")
 }
 
 /// A model.

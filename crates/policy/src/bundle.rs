@@ -15,7 +15,7 @@ const HEADER: usize = 4 + 2 + 32;
 
 /// The version of the format that this build writes and reads. It changes with every change of
 /// [`Compiled`] that would make old bytes mean something else.
-pub const FORMAT: u16 = 17;
+pub const FORMAT: u16 = 18;
 
 /// Where a bundle comes from. The environment is in [`crate::Gateway::environment`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ fn without_origins(mut compiled: Compiled) -> Compiled {
         .providers
         .iter_mut()
         .for_each(|provider| provider.origin.clear());
-    for api in &mut compiled.apis {
+    for api in compiled.apis.iter_mut() {
         api.origin.clear();
         clear(&mut api.limits);
     }

@@ -34,7 +34,7 @@ pub struct Compiled {
     /// Client certificates, sorted by [`CertificateCredential::by`].
     pub certificates: Vec<CertificateCredential>,
     /// Published APIs, one entry for each version, sorted by name, then version.
-    pub apis: Vec<Api>,
+    pub apis: Lazy<Api>,
     /// Every operation of every API.
     pub operations: Lazy<Operation>,
     /// Method and path to operation or model surface.
@@ -61,6 +61,8 @@ pub struct Compiled {
     pub client_certificates: bool,
     /// Whether tokens may be bound to a key by DPoP here, so that proofs must be known.
     pub dpop: bool,
+    /// Whether an operator may deny somebody something here, so that the list of denials must be known.
+    pub denials: bool,
 }
 
 #[cfg(feature = "source")]
@@ -692,6 +694,7 @@ impl Grant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyCredential {
     /// SHA-256 of the whole key as it is sent.
+    #[serde(with = "crate::digest")]
     pub sha256: [u8; 32],
     /// Index into [`Compiled::consumers`].
     pub consumer: u32,
@@ -731,7 +734,7 @@ pub struct CertificateCredential {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CertificateName {
     /// By the SHA-256 of its public key (`SubjectPublicKeyInfo` in DER, RFC 5280, 4.1).
-    Key([u8; 32]),
+    Key(#[serde(with = "crate::digest")] [u8; 32]),
     /// By its issuer and its subject, as the platform writes them (RFC 2253).
     Subject(String, String),
 }

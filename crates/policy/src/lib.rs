@@ -8,6 +8,7 @@
 mod bundle;
 mod compiled;
 mod decision;
+pub mod digest;
 mod introspection;
 mod lazy;
 mod rule;

@@ -54,7 +54,7 @@ fn world(conditions: &[&str]) -> World {
         for operation in compiled.operations.iter_mut() {
             operation.rules.clone_from(&rules);
         }
-        for api in &mut compiled.apis {
+        for api in compiled.apis.iter_mut() {
             api.upstream_headers = [("x-level", "level"), ("x-roles", "roles"), ("x-user", "sub")]
                 .map(|(header, claim)| UpstreamHeader {
                     header: header.to_owned(),

@@ -18,6 +18,7 @@ pub(crate) fn denying() -> World {
 pub(crate) fn denying_with(change: impl FnOnce(&mut turnpike_policy::Compiled)) -> World {
     let mut world = World::with(|policy| {
         change(policy);
+        policy.denials = true;
         for consumer in policy.consumers.iter_mut() {
             if let Some(operator) = consumer.operator.as_mut().filter(|_| consumer.name == "works") {
                 operator.deny = Some(7 * DAY);

@@ -164,7 +164,7 @@ fn what_it_says_counts_as_the_claims_of_a_jwt() {
                 origin: "policies/apis/petstore/api.yaml:20".to_owned(),
             }];
         }
-        for api in &mut policy.apis {
+        for api in policy.apis.iter_mut() {
             api.upstream_headers = vec![UpstreamHeader {
                 header: "x-user".to_owned(),
                 claim: vec!["sub".to_owned()],

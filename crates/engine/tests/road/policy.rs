@@ -723,13 +723,14 @@ fn made() -> Compiled {
         certificates: Vec::new(),
         client_certificates: false,
         dpop: false,
+        denials: false,
         headers: Vec::new(),
         secrets: ["KEYED_SECRET", "MAC_KEY", "PETS_SECRET"]
             .map(str::to_owned)
             .to_vec(),
         mocks: mocks(),
         providers: providers(),
-        apis,
+        apis: apis.into(),
         operations: operations.into(),
         models,
         plans,

@@ -62,7 +62,7 @@ fn what_the_policy_lists_is_told_apart_inside_the_consumers_object() {
 fn a_subject_without_a_consumer_is_shared_by_all() {
     let shared = of("all", rate(3, 60_000), &[Api]);
     let mut world = World::with(|compiled| {
-        for api in &mut compiled.apis {
+        for api in compiled.apis.iter_mut() {
             api.limits = vec![shared.clone()];
         }
     });
@@ -96,7 +96,7 @@ fn counted_by(part: &SubjectPart) -> World {
             issuers: Vec::new(),
         }];
         compiled.headers = vec!["x-other".to_owned(), "x-tenant".to_owned()];
-        for api in &mut compiled.apis {
+        for api in compiled.apis.iter_mut() {
             api.limits = vec![of("each", rate(2, 60_000), std::slice::from_ref(part))];
         }
     })
@@ -253,7 +253,7 @@ fn what_is_the_callers_own_is_tried_before_what_all_share_is_charged() {
         for plan in compiled.plans.iter_mut().filter(|plan| plan.name == "minute") {
             plan.limits = vec![of("all", quota(9), &[Consumer])];
         }
-        for api in &mut compiled.apis {
+        for api in compiled.apis.iter_mut() {
             api.limits = vec![of("shared", quota(9), &[Api])];
         }
     });
@@ -270,7 +270,7 @@ fn a_caller_sees_how_it_stands_with_an_api_and_a_model() {
         for plan in compiled.plans.iter_mut().filter(|plan| plan.name == "minute") {
             plan.limits = vec![of("all", quota(9), &[Consumer])];
         }
-        for api in &mut compiled.apis {
+        for api in compiled.apis.iter_mut() {
             api.limits = vec![
                 of("api", quota(7), &[Consumer, Api]),
                 of("up", quota(5), &[Upstream]),

@@ -264,6 +264,11 @@ fn name_what_is_needed(compiled: &mut Compiled, file: Option<&Spanned<GatewayFil
             .operands(&mut |operand| country |= *operand == Operand::Country);
     }
     compiled.country = country;
+    let denies = |right: &crate::Operator| right.deny.is_some();
+    compiled.denials = compiled
+        .consumers
+        .iter()
+        .any(|consumer| consumer.operator.as_ref().is_some_and(denies));
     let bound = |binding: fn(&crate::Issuer) -> Binding| {
         let mut issuers = compiled.issuers.iter();
         issuers.any(|issuer| binding(issuer) != Binding::Refused)
@@ -323,7 +328,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
         routes.add_surfaces(checker.report());
     }
     let compiled_apis = apis::compile(&apis.here, &mut routes, checker);
-    compiled.apis = compiled_apis.apis;
+    compiled.apis = compiled_apis.apis.into();
     compiled.operations = compiled_apis.operations.into();
     compiled.routes = routes.finish();
 

@@ -187,3 +187,17 @@ fn the_date_decides_about_diagnostics_only() {
     );
     assert!(at("2027-01-10").bundle.is_none());
 }
+
+/// So that a start reads no consumer to know it: that of a tree of thousands would read them all.
+#[test]
+fn the_list_of_denials_is_needed_only_where_somebody_may_deny() {
+    let needed = |operator: &str| {
+        let mut files = base();
+        let consumer = files.get_mut("consumers/app.yaml").unwrap();
+        *consumer = consumer.replace("plan: gold\n", &format!("plan: gold\n{operator}"));
+        build(&files, "dev").compiled.unwrap().denials
+    };
+    assert!(!needed(""));
+    assert!(!needed("operator: { credit: { requests: 10/day } }\n"));
+    assert!(needed("operator: { deny: 1d }\n"));
+}
