@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use turnpike_policy::{Millis, Timestamp};
 
 /// How many are remembered.
@@ -18,7 +18,12 @@ const LENGTH: usize = 12;
 
 /// Fingerprints of asks that were admitted, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Recent<'a>(#[serde(borrow)] Cow<'a, [u8]>);
+pub(super) struct Recent<'a>(#[serde(borrow, serialize_with = "whole")] Cow<'a, [u8]>);
+
+/// Bytes in one piece: serde would write them one by one, and they are written with every ask.
+fn whole<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
+}
 
 impl Recent<'_> {
     /// Whether the same was asked a moment ago, and admitted.
