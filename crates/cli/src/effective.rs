@@ -1,12 +1,15 @@
 //! What holds for one operation or model in the end, with the lines that say so: everything from the
 //! gateway's floor to the limits of its own.
 
+use std::path::Path;
+
 use serde_json::{Value as Json, json};
 use turnpike_policy::{
     Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, Rule, SubjectPart, claim_name,
 };
 
 use crate::lines::Lines;
+use crate::tree;
 use crate::words::{self, at};
 
 /// How many consumers are named at an operation or a model.
@@ -48,6 +51,14 @@ impl Fact {
         }
         json
     }
+}
+
+/// Facts with their places as diagnostics name them, instead of as the bundle does.
+pub(crate) fn placed(mut facts: Vec<Fact>, root: &Path) -> Vec<Fact> {
+    for fact in &mut facts {
+        fact.origin = tree::place(root, &fact.origin);
+    }
+    facts
 }
 
 /// What holds for an operation; with a consumer, also what holds for its calls of it.

@@ -96,11 +96,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let compiled = tree::compiled(&root, &arguments.env, arguments.as_of.as_ref(), "then look again")?;
     let shown = match arguments.what {
-        What::Effective => return effective(arguments, &compiled, &Lines::new(&root, &arguments.env)),
+        What::Effective => return effective(arguments, &compiled, &root),
         What::Compliance => return Ok(()),
-        What::Routes => routes(&compiled),
-        What::Consumers => consumers(&compiled),
-        What::Limits => limits(&compiled),
+        What::Routes => routes(&compiled, &root),
+        What::Consumers => consumers(&compiled, &root),
+        What::Limits => limits(&compiled, &root),
         What::Inventory => inventory(&compiled, &root),
     };
     match arguments.format {
@@ -112,7 +112,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn effective(arguments: &Arguments, compiled: &Compiled, lines: &Lines) -> Result<(), Failure> {
+fn effective(arguments: &Arguments, compiled: &Compiled, root: &Path) -> Result<(), Failure> {
+    let lines = &Lines::new(root, &arguments.env);
     let place = format!("in the environment `{}`", arguments.env);
     let caller = match &arguments.consumer {
         None => None,
@@ -124,11 +125,13 @@ fn effective(arguments: &Arguments, compiled: &Compiled, lines: &Lines) -> Resul
     };
     let operations = indices(&compiled.operations).filter_map(|index| {
         let name = words::operation(compiled, index)?;
-        Some((name, effective::operation(compiled, index, caller, lines)))
+        let facts = effective::operation(compiled, index, caller, lines);
+        Some((name, effective::placed(facts, root)))
     });
     let models = indices(&compiled.models).filter_map(|index| {
         let name = at(&compiled.models, index)?.name.clone();
-        Some((name, effective::model(compiled, index, caller, lines)))
+        let facts = effective::model(compiled, index, caller, lines);
+        Some((name, effective::placed(facts, root)))
     });
     let mut all: Vec<_> = operations.chain(models).collect();
     if let Some(name) = &arguments.name {
@@ -150,7 +153,7 @@ fn effective(arguments: &Arguments, compiled: &Compiled, lines: &Lines) -> Resul
     say::out(&texts.join("\n"))
 }
 
-fn routes(compiled: &Compiled) -> Shown {
+fn routes(compiled: &Compiled, root: &Path) -> Shown {
     let mut shown = Shown::new(&[
         "METHOD",
         "PATH",
@@ -183,7 +186,7 @@ fn routes(compiled: &Compiled) -> Shown {
             "scopes": operation.scopes,
             "state": words::state(api.lifecycle.state),
             "answered_by": words::handler(&operation.handler),
-            "origin": operation.origin,
+            "origin": tree::place(root, &operation.origin),
         }));
     }
     for model in &compiled.models {
@@ -209,7 +212,7 @@ fn routes(compiled: &Compiled) -> Shown {
             "scopes": model.scopes,
             "state": words::state(model.lifecycle.state),
             "answered_by": targets.join(", "),
-            "origin": model.origin,
+            "origin": tree::place(root, &model.origin),
         }));
     }
     shown
@@ -223,7 +226,7 @@ fn authentication(operation: &Operation) -> &'static str {
     }
 }
 
-fn consumers(compiled: &Compiled) -> Shown {
+fn consumers(compiled: &Compiled, root: &Path) -> Shown {
     let mut shown = Shown::new(&["CONSUMER", "OWNER", "PLAN", "KNOWN BY", "OPERATIONS", "MODELS"]);
     for (index, consumer) in indices(&compiled.consumers).zip(&compiled.consumers) {
         let plan = at(&compiled.plans, consumer.plan).map_or("", |plan| plan.name.as_str());
@@ -254,19 +257,20 @@ fn consumers(compiled: &Compiled) -> Shown {
             "operations": operations,
             "models": models,
             "operator": words::operator(consumer),
-            "origin": consumer.origin,
+            "origin": tree::place(root, &consumer.origin),
         }));
     }
     shown
 }
 
-fn limits(compiled: &Compiled) -> Shown {
+fn limits(compiled: &Compiled, root: &Path) -> Shown {
     let mut shown = Shown::new(&["OF", "LIMIT", "FOR", "WRITTEN IN"]);
     let mut add = |of: String, limit: String, whose: &str, origin: &str| {
+        let origin = tree::place(root, origin);
         shown
             .json
             .push(json!({ "of": of, "limit": limit, "for": whose, "origin": origin }));
-        shown.table.row([of, limit, whose.to_owned(), origin.to_owned()]);
+        shown.table.row([of, limit, whose.to_owned(), origin]);
     };
     let shield = words::rate(&compiled.gateway.shield);
     add("gateway".to_owned(), shield, "each client address (shield)", "");

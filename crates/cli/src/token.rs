@@ -1,6 +1,8 @@
 //! `turnpike token`: a token of the development issuer, so that an operator can call the gateway
 //! as one of its consumers before there is a real issuer.
 
+use std::path::Path;
+
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use clap::Args;
 use serde_json::{Map, Value};
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let names = compiled.consumers.iter().map(|consumer| consumer.name.as_str());
     tree::find(&arguments.consumer, "consumer", names, &place)?;
     let key = tree::key()?;
-    let (issuer, value) = identity(&compiled, &key, arguments)?;
+    let (issuer, value) = identity((&root, &compiled), &key, arguments)?;
 
     bound(issuer, arguments)?;
     let lifetime = lifetime(issuer, arguments.expires)?;
@@ -97,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The issuer whose key this is, and what its tokens say of the consumer.
 fn identity<'a>(
-    compiled: &'a Compiled,
+    (root, compiled): (&Path, &'a Compiled),
     key: &DevelopmentKey,
     arguments: &Arguments,
 ) -> Result<(&'a Issuer, &'a str), Failure> {
@@ -129,12 +131,12 @@ fn identity<'a>(
         let origin = index
             .and_then(|at| compiled.consumers.get(at))
             .and_then(|Consumer { origin, .. }| origin.rsplit_once(':'))
-            .map(|(file, _)| file);
+            .map(|(file, _)| tree::place(root, file));
         Failure::refused(format!(
             "the consumer `{consumer}` has no token of the issuer `{issuer}` among its credentials\n\
              add this to them ({origin}):\n\n  - jwt: {{ issuer: {issuer}, is: {consumer} }}\n",
             issuer = first.name,
-            origin = origin.unwrap_or("its file"),
+            origin = origin.as_deref().unwrap_or("its file"),
         ))
     })
 }

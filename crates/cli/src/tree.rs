@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use turnpike_policy::Timestamp;
+pub(crate) use turnpike_policy::source::place;
 use turnpike_policy::source::{self, Loaded, Options, Outcome, development};
 
 use crate::{Failure, say, words};
@@ -161,14 +162,6 @@ pub(crate) fn compiled(
         ));
         Failure::Findings
     })
-}
-
-/// A place as the bundle knows it (`policies/plans/free.yaml:4`), as a path from here.
-pub(crate) fn place(root: &Path, origin: &str) -> String {
-    match origin.split_once('/') {
-        Some((_, below)) => format!("{}/{below}", root.to_string_lossy().trim_end_matches('/')),
-        None => origin.to_owned(),
-    }
 }
 
 /// This machine's development key, made if there is none yet.

@@ -208,12 +208,11 @@ impl Record<'_> {
     /// What the rules of governance say of the files below a place.
     fn governance(&self, place: &str) -> Vec<Row> {
         let shown = tree::place(self.root, place);
-        let shown = shown.strip_prefix("./").unwrap_or(&shown);
         let found: Vec<_> = self
             .findings
             .iter()
             .filter(|finding| {
-                finding.file == shown || (shown.ends_with('/') && finding.file.starts_with(shown))
+                finding.file == shown || (shown.ends_with('/') && finding.file.starts_with(&shown))
             })
             .collect();
         let mut broken: Vec<&str> = found.iter().map(|finding| finding.code.number()).collect();

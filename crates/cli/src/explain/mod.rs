@@ -168,10 +168,16 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
         .next()
         .ok_or_else(|| Failure::refused("the request has no answer"))?;
     let lines = Lines::new(&root, &arguments.env);
-    let road = road::road(&compiled, &request, &answer, &lines);
+    let mut road = road::road(&compiled, &request, &answer, &lines);
+    for phase in &mut road {
+        phase.origin = tree::place(&root, &phase.origin);
+    }
     let facts = holds(&compiled, &answer, arguments.consumer.as_deref(), &lines);
+    let facts = effective::placed(facts, &root);
     if arguments.format == tree::Format::Json {
-        return say::json(&as_json(&request, &answer, &road, &facts));
+        // The gateway names the line as its bundle does.
+        let line = answer.policy().map(|line| tree::place(&root, &line));
+        return say::json(&as_json(&request, &answer, line.as_deref(), &road, &facts));
     }
     say::out(&as_text(arguments, &request, &answer, &road, &facts))
 }
@@ -275,7 +281,13 @@ pub(crate) fn facts_table(facts: &[Fact]) -> Table {
     table
 }
 
-fn as_json(request: &Request, answer: &Answer, road: &[road::Phase], facts: &[Fact]) -> Json {
+fn as_json(
+    request: &Request,
+    answer: &Answer,
+    line: Option<&str>,
+    road: &[road::Phase],
+    facts: &[Fact],
+) -> Json {
     let phases: Vec<_> = road
         .iter()
         .map(|phase| {
@@ -301,7 +313,7 @@ fn as_json(request: &Request, answer: &Answer, road: &[road::Phase], facts: &[Fa
         "status": if answer.cold { Json::Null } else { answer.status.into() },
         "code": answer.code(),
         "detail": answer.detail(),
-        "policy": answer.policy(),
+        "policy": line,
         "phases": phases,
         "would_be_sent": sent,
         "effective": facts,

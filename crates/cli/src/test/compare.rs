@@ -48,7 +48,7 @@ pub(super) fn compare(expected: &[Expected], answers: &[Answer], root: &Path) ->
             tree::place(root, &nearest.origin),
             differences.join("; ")
         );
-        let _ = write!(text, "\n  answered: {}", told(answer));
+        let _ = write!(text, "\n  answered: {}", told(answer, root));
         wrong.push(text);
     }
     if strangers > TOLD {

@@ -257,7 +257,7 @@ fn request(case: &CaseRequest, base: &str) -> Request {
 }
 
 /// One line that says what an answer was.
-fn told(answer: &Answer) -> String {
+fn told(answer: &Answer, root: &std::path::Path) -> String {
     let mut text = answer.status.to_string();
     if let Some(code) = answer.code() {
         let _ = write!(text, " {code}");
@@ -266,7 +266,7 @@ fn told(answer: &Answer) -> String {
         let _ = write!(text, ": {detail}");
     }
     if let Some(policy) = answer.policy() {
-        let _ = write!(text, " ({policy})");
+        let _ = write!(text, " ({})", tree::place(root, &policy));
     }
     text
 }

@@ -378,7 +378,7 @@ fn places_are_paths_from_here() {
         out.matches("file=infra/gate/").count(),
         "{out}"
     );
-    // Named otherwise than `policies`, every line is named as the bundle names it.
+    // Named otherwise than `policies`, and from elsewhere: as diagnostics name them.
     let out = tree.good(&[
         "show",
         "effective",
@@ -386,9 +386,15 @@ fn places_are_paths_from_here() {
         "--policies",
         "infra/gate",
     ]);
-    assert!(!out.contains("[policies/") && out.contains("[gate/"), "{out}");
+    assert!(
+        !out.contains("[policies/") && !out.contains("[gate/") && out.contains("[infra/gate/"),
+        "{out}"
+    );
     let out = tree.good(&["show", "compliance", "--policies", "infra/gate"]);
-    assert!(!out.contains("policies/") && out.contains("gate/"), "{out}");
+    assert!(
+        !out.contains("policies/") && !out.contains("`gate/") && out.contains("`infra/gate/"),
+        "{out}"
+    );
 }
 
 /// Each change is told at the line that a reviewer sees changed.

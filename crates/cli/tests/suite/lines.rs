@@ -272,3 +272,89 @@ fn of_what_was_given_to_a_template() {
         );
     }
 }
+
+/// Every place that an answer for programs names.
+fn places<'v>(said: &'v Value, into: &mut Vec<&'v str>) {
+    match said {
+        Value::Array(all) => all.iter().for_each(|one| places(one, into)),
+        Value::Object(all) => {
+            for (name, one) in all {
+                match one.as_str() {
+                    Some("") => {}
+                    Some(place) if ["origin", "policy", "line", "file"].contains(&name.as_str()) => {
+                        into.push(place);
+                    }
+                    _ => places(one, into),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// From wherever the command is run, the places of all commands are paths from there, in one form.
+#[test]
+fn from_where_one_stands() {
+    let tree = Tree::new();
+    let elsewhere = tree.folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let absolute = tree.folder.path().join("policies");
+    for (from, root, start) in [
+        (elsewhere.as_path(), "../policies", "../policies/"),
+        (tree.folder.path(), "./policies/", "policies/"),
+        (absolute.as_path(), ".", "./"),
+        (
+            elsewhere.as_path(),
+            absolute.to_str().unwrap(),
+            absolute.to_str().unwrap(),
+        ),
+    ] {
+        for (arguments, least) in [
+            (&["check"][..], 1),
+            (&["explain", "GET", "/pets/v1/pets", "--as", "app"], 15),
+            (&["explain", "GET", "/pets/v1/pets/7", "--as", "trial"], 15),
+            (&["show", "routes"], 5),
+            (&["show", "consumers"], 3),
+            (&["show", "limits"], 5),
+            (&["show", "effective", "--as", "app"], 40),
+            (&["show", "compliance"], 40),
+        ] {
+            let output = finish(command(
+                from,
+                &[arguments, &["--policies", root, "--format", "json"]].concat(),
+            ));
+            assert_eq!(output.code, 0, "{arguments:?} {root}\n{}", output.err);
+            let said = parse(&output.out);
+            let mut named = Vec::new();
+            places(&said, &mut named);
+            assert!(named.len() >= least, "{arguments:?} {root}\n{}", output.out);
+            for place in named {
+                let (file, _) = place
+                    .rsplit_once(':')
+                    .filter(|(_, line)| line.parse::<u32>().is_ok())
+                    .unwrap_or((place, ""));
+                assert!(
+                    place.starts_with(start) && from.join(file).is_file(),
+                    "{arguments:?} {root}: {place}"
+                );
+            }
+        }
+        let text = finish(command(
+            from,
+            &[
+                "explain",
+                "GET",
+                "/pets/v1/pets",
+                "--as",
+                "app",
+                "--policies",
+                root,
+            ],
+        ));
+        assert!(
+            text.out.contains(&format!("granted to app [{start}")),
+            "{root}\n{}",
+            text.out
+        );
+    }
+}

@@ -226,6 +226,15 @@ pub fn folder(root: &Path) -> String {
     name.unwrap_or_else(|| "policies".to_owned())
 }
 
+/// A place as the bundle knows it (`policies/plans/free.yaml:4`), as diagnostics name it: as a path from where
+/// `root` begins.
+pub fn place(root: &Path, origin: &str) -> String {
+    match origin.split_once('/') {
+        Some((_, below)) => prefix(root) + below,
+        None => origin.to_owned(),
+    }
+}
+
 fn prefix(root: &Path) -> String {
     let shown = root.to_string_lossy();
     let shown = shown.strip_prefix("./").unwrap_or(&shown);
