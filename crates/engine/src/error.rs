@@ -270,6 +270,13 @@ mod tests {
         }
     }
 
+    /// Those that a test of policies can expect, so that a check finds a misspelt one.
+    #[test]
+    fn every_code_can_be_expected() {
+        let texts: Vec<_> = Code::ALL.iter().map(|code| code.text()).collect();
+        assert_eq!(texts, turnpike_policy::source::REFUSALS);
+    }
+
     #[test]
     fn codes_are_distinct_and_errors() {
         let mut texts: Vec<_> = Code::ALL.iter().map(|code| code.text()).collect();

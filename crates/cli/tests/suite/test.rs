@@ -133,9 +133,9 @@ const CASES: &[(&str, Option<&str>)] = &[
         Some("status is 200, expected 201\n          answered: 200"),
     ),
     (
-        "request: { get: /pets/v1/pets/7, as: trial }\n  expect: { code: rate_limitd }",
+        "request: { get: /pets/v1/pets/7, as: trial }\n  expect: { code: rate_limited }",
         Some(
-            "code is `operation_not_allowed`, expected `rate_limitd` (no code of the gateway's)\n          answered: 403 operation_not_allowed: `trial` may not call `getPet`. (policies/consumers/trial.yaml:6)",
+            "code is `operation_not_allowed`, expected `rate_limited`\n          answered: 403 operation_not_allowed: `trial` may not call `getPet`. (policies/consumers/trial.yaml:6)",
         ),
     ),
     (
@@ -272,6 +272,30 @@ fn what_a_test_may_not_say() {
         (
             "- { name: it, environments: [prod], request: { get: /a }, expect: { status: 200 } }",
             "P0008]: there is no environment `prod`",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: { code: rate_limitd } }",
+            "P0204]: the gateway refuses nothing with the code `rate_limitd`",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: [{ status: 200 }, { code: rate_limitd }] }",
+            "= help: did you mean `rate_limited`?",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: { code: out_of_stock } }",
+            "= help: docs/errors.md lists the codes",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: { policy: policies/consumers/trail.yaml:6 } }",
+            "P0006]: there is no file `consumers/trail.yaml` in the tree",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: { policy: policies/consumers/trail.yaml } }",
+            "= help: did you mean `policies/consumers/trial.yaml`?",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: { policy: consumers/trial.yaml } }",
+            "= help: did you mean `policies/consumers/trial.yaml`?",
         ),
         ("just text", "P0203]: expected a list of tests"),
     ] {

@@ -66,7 +66,7 @@ mod zones;
 use std::path::{Path, PathBuf};
 
 pub use cases::{
-    Caller, Case, CaseRequest, CaseStep, Expected, ExpectedCall, ExpectedCalls, ScriptedAnswer,
+    Caller, Case, CaseRequest, CaseStep, Expected, ExpectedCall, ExpectedCalls, REFUSALS, ScriptedAnswer,
     UpstreamFailure,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};

@@ -16,7 +16,7 @@ use crate::source::diagnostic::{Code, Span};
 use crate::source::files::Item;
 use crate::source::names;
 use crate::source::reader::Spanned;
-use crate::source::scalars::{Header, Name};
+use crate::source::scalars::{Header, Name, Text};
 use crate::source::secrets::quote;
 use serde_json::Value as Json;
 
@@ -419,6 +419,9 @@ fn expectation(fields: &Spanned<ExpectFields>, checker: &mut Checker) -> Expecte
             )
             .help("write for example `{ status: 200 }` or `{ code: rate_limited }`");
     }
+    if let Some(policy) = &fields.policy {
+        cited(policy, checker);
+    }
     Expected {
         origin: checker.report().origin(fields.span),
         times: 1,
@@ -434,6 +437,34 @@ fn expectation(fields: &Spanned<ExpectFields>, checker: &mut Checker) -> Expecte
             Reached::Call(call) => ExpectedCalls::Call(Box::new(sent(call))),
         }),
     }
+}
+
+/// Checks that the file of a line that is to decide is there. The folder of the tree may have any name.
+fn cited(policy: &Spanned<Text>, checker: &mut Checker) {
+    let text = policy.0.as_str();
+    let file = match text.rsplit_once(':') {
+        Some((file, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) => file,
+        _ => text,
+    };
+    let (folder, below) = file.split_once('/').unwrap_or(("", file));
+    let known = || checker.files.names();
+    if !folder.is_empty() && known().any(|known| known == below) {
+        return;
+    }
+    let whole = known().find(|known| *known == file);
+    let help = match whole.or_else(|| names::nearest(below, known())) {
+        Some(near) => format!("did you mean {}?", quote(&format!("policies/{near}"))),
+        None => "write it as answers name it, for example `policies/plans/free.yaml:4`, or the file alone"
+            .to_owned(),
+    };
+    checker
+        .report()
+        .error(
+            Code::MissingFile,
+            policy.span,
+            format!("there is no file {} in the tree", quote(below)),
+        )
+        .help(help);
 }
 
 fn sent(fields: &SentFields) -> ExpectedCall {

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::refusals::RefusalCode;
 use crate::source::containers::{List, Map};
 use crate::source::declare::{Shape, choice, record};
 use crate::source::diagnostic::Code;
@@ -134,7 +135,7 @@ record! {
         /// The status.
         status: optional Number<100, 599>,
         /// The stable code of a refusal, as in docs/errors.md; `none`: it must not be refused.
-        code: optional Token,
+        code: optional RefusalCode,
         /// Headers with exactly these values.
         headers: optional Map<HeaderText>,
         /// Headers that must not be there.

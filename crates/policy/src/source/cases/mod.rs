@@ -6,12 +6,14 @@
 
 mod check;
 mod fields;
+mod refusals;
 
 use serde_json::Value as Json;
 
 use crate::{Millis, Timestamp};
 
 pub use fields::UpstreamFailure;
+pub use refusals::REFUSALS;
 
 pub(crate) use check::compile;
 pub(crate) use fields::TestFile;

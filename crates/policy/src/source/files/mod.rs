@@ -399,6 +399,11 @@ impl Files {
         })
     }
 
+    /// Every file found, by its path below the root.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.found.keys().map(String::as_str)
+    }
+
     /// Reads a document that an item refers to: once, however often it is referred to.
     pub(crate) fn document(&mut self, path: &str, from: Span, report: &mut Report) -> Option<Arc<Node>> {
         if let Some(known) = self.documents.get(path) {
