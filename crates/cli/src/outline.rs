@@ -62,12 +62,33 @@ struct Open {
     children: Vec<Node>,
 }
 
+/// Why a text has no outline, and the byte where that begins.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) at: usize,
+    pub(crate) why: String,
+}
+
+impl Stop {
+    fn new(at: usize, why: impl Into<String>) -> Self {
+        Self { at, why: why.into() }
+    }
+}
+
 /// The outline of a text; none if it is not one plain document.
 pub(crate) fn outline(text: &str) -> Option<Node> {
+    outlined(text).ok()
+}
+
+/// As [`outline`], with what keeps a text from having one.
+pub(crate) fn outlined(text: &str) -> Result<Node, Stop> {
     let mut open: Vec<Open> = Vec::new();
     let mut root = None;
     for event in Parser::new_from_str(text) {
-        let (event, mark) = event.ok()?;
+        let (event, mark) = event.map_err(|error| {
+            let at = error.marker().byte_offset().unwrap_or(text.len());
+            Stop::new(at, format!("this is no YAML: {}", error.info()))
+        })?;
         let bytes = mark.byte_range().unwrap_or(0..0);
         let node = match event {
             Event::Scalar(value, style, ..) => {
@@ -104,12 +125,15 @@ pub(crate) fn outline(text: &str) -> Option<Node> {
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Open {
+                let Some(Open {
                     start,
                     flow,
                     map,
                     children,
-                } = open.pop()?;
+                }) = open.pop()
+                else {
+                    return Err(Stop::new(bytes.start, "nothing is open that could end here"));
+                };
                 let kind = if map {
                     let mut entries = Vec::new();
                     let mut children = children.into_iter();
@@ -128,8 +152,18 @@ pub(crate) fn outline(text: &str) -> Option<Node> {
                     kind,
                 }
             }
-            Event::Alias(_) => return None,
-            Event::DocumentStart(..) if root.is_some() => return None,
+            Event::Alias(_) => {
+                return Err(Stop::new(
+                    bytes.start,
+                    "an alias stands here: write out what it stands for",
+                ));
+            }
+            Event::DocumentStart(..) if root.is_some() => {
+                return Err(Stop::new(
+                    bytes.start,
+                    "another document begins here: make it a file of its own",
+                ));
+            }
             _ => continue,
         };
         match open.last_mut() {
@@ -137,5 +171,5 @@ pub(crate) fn outline(text: &str) -> Option<Node> {
             None => root = Some(node),
         }
     }
-    root
+    root.ok_or_else(|| Stop::new(0, "it says nothing"))
 }

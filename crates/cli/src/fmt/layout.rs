@@ -1,45 +1,106 @@
 //! Indentation, and the rest of the layout.
 
 use super::flow;
-use crate::outline::{Kind, Node, outline};
+use crate::outline::{Kind, Node, Stop, outlined};
 
 /// How much deeper each level is.
 const STEP: usize = 2;
-const UNKNOWN: &str = "it is not one plain YAML document (`turnpike check` says what is wrong with it)";
-const SHAPE: &str = "its shape is not plainly understood";
+/// Where more than blanks would change: a comma before a closing bracket, say.
+const MORE: &str =
+    "this would be spelt otherwise: write it as `{ a: 1, b: 2 }` or `[a, b]`, without a comma at the end";
+/// Where blanks are part of what is meant.
+const MEANT: &str = "its blanks are part of what this stands for: write it on one line, or as a block (`|`)";
+const NESTED: &str = "a list begins on the line of another one: begin it on a line of its own";
+const BELOW: &str = "this item begins below its dash: begin it behind the dash, on its line";
+const EXPLICIT: &str = "a key is written with `?`: write it as `key: value`";
+const MARKED: &str = "an anchor or a tag stands before this: take it away, or put it on the line above";
+const LEFT: &str = "this goes on what begins above, and stands further left: indent it";
+
+/// Why a text is left as it is, and where that stands in it, both from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) line: u32,
+    /// In characters.
+    pub(super) column: u32,
+    pub(super) why: String,
+}
+
+/// What stands at a byte of a text keeps it from being laid out.
+struct Fault {
+    at: usize,
+    why: &'static str,
+}
 
 /// The text, laid out; or why it is left as it is.
-pub(super) fn format(text: &str) -> Result<String, &'static str> {
+pub(super) fn format(text: &str) -> Result<String, Left> {
     let text = text
         .strip_prefix('\u{feff}')
         .unwrap_or(text)
         .replace("\r\n", "\n");
     if text.trim().is_empty() {
-        return Err("it says nothing");
+        return Err(left(&text, 0, "it says nothing"));
     }
-    let before = outline(&text).ok_or(UNKNOWN)?;
+    let before = outlined(&text).map_err(|Stop { at, why }| left(&text, at, why))?;
     let mut spelt = text.clone();
     for (range, new) in flow::edits(&before, &text).into_iter().rev() {
         if spelt.get(range.clone()).is_none() {
-            return Err(SHAPE);
+            return Err(left(&text, range.start, MORE));
         }
         spelt.replace_range(range, &new);
     }
-    let root = outline(&spelt).ok_or(SHAPE)?;
-    let mut layout = Layout::new(&spelt);
-    layout.node(&root, 0)?;
-    let new = layout.finish()?;
     // Nothing but blanks may change, and nothing of what it means.
-    let bare = |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
-    let after = outline(&new).ok_or(SHAPE)?;
-    if bare(&new) != bare(&text) || !same(&before, &after) {
-        return Err(SHAPE);
+    blanks_alone(&text, &spelt)?;
+    let in_spelt = |at, why| left(&text, counterpart(&spelt, at, &text), why);
+    let root = outlined(&spelt).map_err(|stop| in_spelt(stop.at, MORE))?;
+    let mut layout = Layout::new(&spelt);
+    layout
+        .node(&root, 0)
+        .map_err(|Fault { at, why }| in_spelt(at, why))?;
+    let new = layout.finish().map_err(|Fault { at, why }| in_spelt(at, why))?;
+    blanks_alone(&text, &new)?;
+    let after = outlined(&new).map_err(|stop| left(&text, counterpart(&new, stop.at, &text), MEANT))?;
+    match difference(&before, &after) {
+        None => Ok(new),
+        Some(at) => Err(left(&text, at, MEANT)),
     }
-    Ok(new)
 }
 
-/// Whether two outlines say the same.
-fn same(one: &Node, other: &Node) -> bool {
+fn left(text: &str, at: usize, why: impl Into<String>) -> Left {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+    Left {
+        line: number(before.matches('\n').count()),
+        column: number(line.chars().count()),
+        why: why.into(),
+    }
+}
+
+/// Everything but blanks, each with its byte.
+fn bare(text: &str) -> impl Iterator<Item = (usize, char)> {
+    text.char_indices().filter(|(_, c)| !c.is_whitespace())
+}
+
+/// What stands at a byte of one text, in another that differs from it by blanks only.
+fn counterpart(one: &str, at: usize, other: &str) -> usize {
+    let before = bare(one.get(..at).unwrap_or(one)).count();
+    bare(other).nth(before).map_or(other.len(), |(at, _)| at)
+}
+
+/// Fails where another text has more or less than other blanks.
+fn blanks_alone(text: &str, new: &str) -> Result<(), Left> {
+    let mut others = bare(new);
+    let here = bare(text).find(|(_, c)| others.next().is_none_or(|(_, other)| *c != other));
+    match here {
+        Some((at, _)) => Err(left(text, at, MORE)),
+        None if others.next().is_some() => Err(left(text, text.trim_end().len(), MORE)),
+        None => Ok(()),
+    }
+}
+
+/// Where an outline first says something else than another one.
+fn difference(one: &Node, other: &Node) -> Option<usize> {
+    let here = Some(one.bytes.start);
     match (&one.kind, &other.kind) {
         (
             Kind::Scalar { text, plain },
@@ -47,18 +108,33 @@ fn same(one: &Node, other: &Node) -> bool {
                 text: other,
                 plain: too,
             },
-        ) => text == other && plain == too,
+        ) if text == other && plain == too => None,
         (Kind::List { items, .. }, Kind::List { items: others, .. }) => {
-            items.len() == others.len() && items.iter().zip(others).all(|(one, other)| same(one, other))
+            let mut pairs = items.iter().zip(others);
+            let inside = pairs.find_map(|(one, other)| difference(one, other));
+            inside.or_else(|| here.filter(|_| items.len() != others.len()))
         }
         (Kind::Map { entries, .. }, Kind::Map { entries: others, .. }) => {
-            entries.len() == others.len()
-                && entries
-                    .iter()
-                    .zip(others)
-                    .all(|((key, value), (other, too))| same(key, other) && same(value, too))
+            let mut pairs = entries.iter().zip(others);
+            let inside = pairs.find_map(|((key, value), (other, too))| {
+                difference(key, other).or_else(|| difference(value, too))
+            });
+            inside.or_else(|| here.filter(|_| entries.len() != others.len()))
         }
-        _ => false,
+        _ => here,
+    }
+}
+
+/// Why something is not placed that has this before it on its line.
+fn why_not(before: &str) -> &'static str {
+    if before.is_empty() {
+        BELOW
+    } else if before.split_whitespace().all(|word| word == "-") {
+        NESTED
+    } else if before.contains('?') {
+        EXPLICIT
+    } else {
+        MARKED
     }
 }
 
@@ -119,7 +195,7 @@ impl<'t> Layout<'t> {
         }
     }
 
-    fn node(&mut self, node: &Node, indent: usize) -> Result<(), &'static str> {
+    fn node(&mut self, node: &Node, indent: usize) -> Result<(), Fault> {
         match &node.kind {
             Kind::Map { flow: false, entries } => entries.iter().try_for_each(|(key, value)| {
                 let line = self.line_of(key.bytes.start);
@@ -128,14 +204,17 @@ impl<'t> Layout<'t> {
                 if before.is_empty() {
                     self.place(line, indent);
                 } else if before != "-" {
-                    return Err(SHAPE);
+                    let (at, why) = (key.bytes.start, why_not(before));
+                    return Err(Fault { at, why });
                 }
                 self.value(value, line, indent + STEP)
             }),
             Kind::List { flow: false, items } => items.iter().try_for_each(|item| {
                 let line = self.line_of(item.bytes.start);
-                if self.before(item.bytes.start).trim() != "-" {
-                    return Err(SHAPE);
+                let before = self.before(item.bytes.start).trim();
+                if before != "-" {
+                    let (at, why) = (item.bytes.start, why_not(before));
+                    return Err(Fault { at, why });
                 }
                 self.place(line, indent);
                 self.value(item, line, indent + STEP)
@@ -149,7 +228,7 @@ impl<'t> Layout<'t> {
     }
 
     /// What a key or a dash on a line has.
-    fn value(&mut self, value: &Node, line: usize, indent: usize) -> Result<(), &'static str> {
+    fn value(&mut self, value: &Node, line: usize, indent: usize) -> Result<(), Fault> {
         match &value.kind {
             Kind::Map { flow: false, .. } | Kind::List { flow: false, .. } => self.node(value, indent),
             _ => {
@@ -168,7 +247,7 @@ impl<'t> Layout<'t> {
     }
 
     /// The text, each line where it belongs.
-    fn finish(self) -> Result<String, &'static str> {
+    fn finish(self) -> Result<String, Fault> {
         let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
         // How far lines are moved that have a place, by what they were.
         let moved = |index: usize| match (self.kinds.get(index), self.lines.get(index)) {
@@ -201,7 +280,10 @@ impl<'t> Layout<'t> {
                     // Blanks at the end may be part of the text.
                     let (was, is) = moved(first).unwrap_or_default();
                     if !line.trim().is_empty() {
-                        let its = (indent(line) + is).checked_sub(was).ok_or(SHAPE)?;
+                        let its = (indent(line) + is).checked_sub(was).ok_or_else(|| Fault {
+                            at: self.starts.get(index).map_or(0, |start| start + indent(line)),
+                            why: LEFT,
+                        })?;
                         text.extend(std::iter::repeat_n(' ', its));
                         text.push_str(line.trim_start_matches(' '));
                     }
@@ -273,15 +355,23 @@ mod tests {
 
     #[test]
     fn what_is_not_plain_is_left() {
-        for text in [
-            "",
-            "# nothing\n",
-            "a: &x 1\nb: *x\n",
-            "a: 1\n---\nb: 2\n",
-            "a: [1\n",
-            "- - a\n",
+        for (text, place, why) in [
+            ("", (1, 1), "it says nothing"),
+            ("# nothing\n", (1, 1), "it says nothing"),
+            ("a: &x 1\nb: *x\n", (2, 4), "an alias stands here"),
+            ("a: 1\n---\nb: 2\n", (2, 1), "another document begins here"),
+            ("a: [1\n", (1, 4), "this is no YAML: "),
+            ("a: 1\nb:\n  - - a\n", (3, 7), NESTED),
+            ("a: {b: 1}\n? {c: é,d: 2}\n: 3\n", (2, 3), EXPLICIT),
+            ("a:   1\n&x b: 2\n", (2, 4), MARKED),
+            ("a:\n  - &x\n    b: 1\n", (3, 5), BELOW),
+            ("a:\n  - &x b: 1\n", (2, 8), MARKED),
+            ("é: 1\na: {b: 1,}\n", (2, 9), MORE),
+            ("a:\r\n        b: [1,\r\n  2]\r\n", (3, 3), LEFT),
         ] {
-            assert!(format(text).is_err(), "{text}");
+            let left = format(text).unwrap_err();
+            assert_eq!((left.line, left.column), place, "{text}");
+            assert!(left.why.starts_with(why), "{text}: {}", left.why);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use self::layout::Left;
 use crate::check::machine::annotation;
 use crate::{Failure, new_key, sarif, say, tree, words};
 
@@ -29,9 +30,6 @@ const KINDS: [&str; 10] = [
     "templates",
     "tests",
 ];
-
-/// What is wrong with a file that cannot be read as what it is.
-const BROKEN: &str = "is no YAML that can be read: `turnpike check` says what is wrong with it";
 
 /// Lay out policy files in one way
 ///
@@ -76,8 +74,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 new_key::replace(file, &new)?;
                 State::LaidOut
             }
-            Err(_) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => State::Broken,
-            Err(why) => State::Left(why.to_string()),
+            Err(left) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => State::Broken(left),
+            Err(left) => State::Left(left),
         };
         let one = Found { file, state };
         if arguments.format == tree::Report::Text {
@@ -97,7 +95,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             say::json(&sarif::log(&[rule], &results))?;
         }
     }
-    let broken = found.iter().filter(|one| one.state == State::Broken).count();
+    let broken = found
+        .iter()
+        .filter(|one| matches!(one.state, State::Broken(_)))
+        .count();
     if broken > 0 {
         return Err(Failure::refused(format!(
             "{} could not be laid out",
@@ -120,9 +121,9 @@ enum State {
     Otherwise,
     LaidOut,
     /// It is right, and not plain enough to be laid out; why.
-    Left(String),
-    /// It is no YAML.
-    Broken,
+    Left(Left),
+    /// It is no YAML; why.
+    Broken(Left),
 }
 
 struct Found<'a> {
@@ -137,21 +138,47 @@ impl Found<'_> {
             State::Right => {}
             State::Otherwise => say::out(&format!("{file} is laid out otherwise\n"))?,
             State::LaidOut => say::out(&format!("laid out {file}\n"))?,
-            State::Left(why) => say::note(&format!("{file} is left as it is: {why}")),
-            State::Broken => say::error(&format!("{file} {BROKEN}")),
+            State::Left(left) => say::note(&format!("{file}:{}:{}: {}", left.line, left.column, self.why())),
+            State::Broken(left) => {
+                say::error(&format!("{file}:{}:{}: {}", left.line, left.column, self.why()));
+            }
         }
         Ok(())
     }
 
+    /// Where and why it was not laid out, if it was not.
+    fn left(&self) -> Option<&Left> {
+        match &self.state {
+            State::Left(left) | State::Broken(left) => Some(left),
+            State::Right | State::Otherwise | State::LaidOut => None,
+        }
+    }
+
+    /// What is to be said of a file that was not laid out.
+    fn why(&self) -> String {
+        match &self.state {
+            State::Left(left) => format!("the file is left as it is: {}", left.why),
+            State::Broken(left) => format!("the file cannot be read: {}", left.why),
+            State::Right | State::Otherwise | State::LaidOut => String::new(),
+        }
+    }
+
     fn json(&self) -> Json {
-        let (state, why) = match &self.state {
-            State::Right => ("right", None),
-            State::Otherwise => ("otherwise", None),
-            State::LaidOut => ("laid_out", None),
-            State::Left(why) => ("left", Some(why.as_str())),
-            State::Broken => ("broken", Some(BROKEN)),
+        let state = match &self.state {
+            State::Right => "right",
+            State::Otherwise => "otherwise",
+            State::LaidOut => "laid_out",
+            State::Left(_) => "left",
+            State::Broken(_) => "broken",
         };
-        json!({ "file": self.file.display().to_string(), "state": state, "why": why })
+        let left = self.left();
+        json!({
+            "file": self.file.display().to_string(),
+            "state": state,
+            "line": left.map(|left| left.line),
+            "column": left.map(|left| left.column),
+            "why": left.map(|left| left.why.as_str()),
+        })
     }
 
     /// What is to be said of it: how bad it is, and what.
@@ -162,8 +189,8 @@ impl Found<'_> {
                 "error",
                 "it is laid out otherwise: `turnpike fmt` lays it out".to_owned(),
             )),
-            State::Left(why) => Some(("note", format!("it is left as it is: {why}"))),
-            State::Broken => Some(("error", BROKEN.to_owned())),
+            State::Left(_) => Some(("note", self.why())),
+            State::Broken(_) => Some(("error", self.why())),
         }
     }
 
@@ -172,14 +199,16 @@ impl Found<'_> {
         let (level, said) = self.told()?;
         let level = if level == "note" { "notice" } else { level };
         let file = self.file.display().to_string();
-        Some(annotation(level, Some((&file, 1)), "turnpike fmt", &said))
+        let line = self.left().map_or(1, |left| left.line);
+        Some(annotation(level, Some((&file, line)), "turnpike fmt", &said))
     }
 
     /// As code scanners take it.
     fn sarif(&self) -> Option<Json> {
         let (level, said) = self.told()?;
         let file = self.file.display().to_string();
-        Some(sarif::result("fmt", level, &said, Some((&file, 1))))
+        let line = self.left().map_or(1, |left| left.line);
+        Some(sarif::result("fmt", level, &said, Some((&file, line))))
     }
 }
 

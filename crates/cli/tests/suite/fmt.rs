@@ -49,7 +49,7 @@ fn what_became_of_files_for_programs() {
     assert_eq!(lines.len(), 2, "{}", check.out);
     assert!(
         lines[0].starts_with(
-            "::notice file=policies/plans/free.yaml,line=1,title=turnpike fmt::it is left as it is: "
+            "::notice file=policies/plans/free.yaml,line=3,title=turnpike fmt::the file is left as it is: an alias stands here"
         ),
         "{}",
         check.out
@@ -113,7 +113,9 @@ fn some_files() {
     let output = tree.run(&["fmt"]);
     assert_eq!(output.code, 0);
     assert!(
-        output.err.contains("policies/plans/free.yaml is left as it is"),
+        output.err.contains(
+            "policies/plans/free.yaml:3:8: the file is left as it is: an alias stands here: write out what it stands for"
+        ),
         "{}",
         output.err
     );
@@ -145,7 +147,7 @@ fn what_cannot_be_read_is_not_passed() {
         let output = tree.run(arguments);
         assert_eq!(output.code, 2, "{arguments:?} {}", output.err);
         for part in [
-            "policies/plans/free.yaml is no YAML",
+            "policies/plans/free.yaml:2:9: the file cannot be read: this is no YAML: ",
             "1 file could not be laid out",
         ] {
             assert!(output.err.contains(part), "{part}\n{}", output.err);
