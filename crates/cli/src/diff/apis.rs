@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
+use turnpike_policy::source::contract::{self, Weight, promise, shape};
+use turnpike_policy::source::{Code, Severity};
 use turnpike_policy::{Api, Compiled, Operation, State, Timestamp, claim_name};
 
-use super::change::{Changes, Class};
+use super::change::{Changes, Class, Rule};
 use super::gateway::{limits, pairs};
-use super::operations::shape;
+use super::operations;
 use super::place::Places;
 use super::side::Side;
-use super::{contract, operations, schema};
+use crate::lines::Lines;
 use crate::words::{self, at};
 
 /// A normal form, and where it is from.
@@ -21,7 +23,7 @@ type Documents = BTreeMap<String, Option<Json>>;
 
 pub(super) fn compare(
     (was, is): (From<'_>, From<'_>),
-    now: Timestamp,
+    (now, drift): (Timestamp, Option<Severity>),
     environment: &str,
     places: &Places,
     changes: &mut Changes,
@@ -39,16 +41,21 @@ pub(super) fn compare(
                 self::api(old, new, now, places, changes);
                 let ones = (before_ones, after_ones);
                 let sides = ((was.1, old, &mut before), (is.1, new, &mut after));
+                let breaks = changes.breaks();
                 of_version(ones, sides, now, places, changes);
-                if changes.breaks() {
+                if changes.breaks() > breaks
+                    && let Some(severity) = drift
+                {
                     let was = number(&mut before, was.1, before_ones);
                     let is = number(&mut after, is.1, after_ones);
                     if let (Some(was), Some(is)) = (was, is)
-                        && major(&was) == major(&is)
+                        && promise(&was) == promise(&is)
                     {
+                        let code = Code::BrokenPromise;
+                        let at = places.now(&new.origin, |lines| numbered(lines, after_ones));
                         let still = if was == is { "still" } else { "only" };
                         let what = format!("what breaks is {still} version {is} of its document");
-                        changes.add(Class::Risky, &new.origin, what);
+                        changes.against(Rule { code, severity }, &at, what);
                     }
                 }
             }
@@ -208,12 +215,15 @@ fn of_version(
                     document(after, is, &new.origin),
                 );
                 if let (Some(old_document), Some(new_document)) = documents {
-                    contract::compare(
-                        (old_document, old),
-                        (new_document, new),
-                        places,
-                        &mut schema::Found::new(&id, breaks, &new.origin, changes),
-                    );
+                    for found in contract::compare((old_document, old), (new_document, new)) {
+                        let class = match found.weight {
+                            Weight::Breaks => breaks,
+                            Weight::Risky if breaks != Class::Safe => Class::Risky,
+                            Weight::Risky | Weight::Safe => Class::Safe,
+                        };
+                        let at = places.now(&new.origin, |lines| lines.document(new, found.part));
+                        changes.add(class, &at, format!("{id}: {}", found.text));
+                    }
                 }
             }
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, format!("the operation {id} is new")),
@@ -281,14 +291,9 @@ fn number(documents: &mut Documents, side: &Side, operations: &[&Operation]) -> 
     }
 }
 
-/// What callers who know a version may rely on: its first number (of `0.3`, which promises nothing else, the second
-/// too).
-fn major(number: &str) -> String {
-    let mut parts = number.trim_start_matches('v').split('.');
-    match (parts.next().unwrap_or_default(), parts.next()) {
-        ("0", Some(second)) => format!("0.{second}"),
-        (first, _) => first.to_owned(),
-    }
+/// The line of that number.
+fn numbered(lines: &Lines, operations: &[&Operation]) -> Option<String> {
+    lines.field(&operations.first()?.origin, &["info", "version"])
 }
 
 /// The file of a place.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use turnpike_policy::Rule;
+use turnpike_policy::Rule as Condition;
+use turnpike_policy::source::{Code, Severity};
 
 /// How much a change matters, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -51,15 +52,27 @@ pub(super) struct Change {
     pub(super) origin: String,
     /// Where it holds.
     pub(super) environments: Vec<String>,
+    /// The rule of governance that it does not meet.
+    pub(super) rule: Option<Rule>,
+}
+
+/// A rule of governance, and how bad it is that it is not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) code: Code,
+    pub(super) severity: Severity,
 }
 
 /// The place of a group, the group, and what was found in it.
 type Key = (usize, String, Class, String);
 
+/// Where a change is written, where it holds, and the rule that it does not meet.
+type Found = (String, Vec<String>, Option<Rule>);
+
 /// Changes as they are found.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    found: BTreeMap<Key, (String, Vec<String>)>,
+    found: BTreeMap<Key, Found>,
     group: String,
     environment: String,
 }
@@ -72,11 +85,20 @@ impl Changes {
     }
 
     pub(super) fn add(&mut self, class: Class, origin: &str, text: impl Into<String>) {
-        let key = (order(&self.group), self.group.clone(), class, text.into());
-        let (_, environments) = self
+        self.found(class, origin, text.into(), None);
+    }
+
+    /// A change that does not meet a rule of governance.
+    pub(super) fn against(&mut self, rule: Rule, origin: &str, text: impl Into<String>) {
+        self.found(Class::Risky, origin, text.into(), Some(rule));
+    }
+
+    fn found(&mut self, class: Class, origin: &str, text: String, rule: Option<Rule>) {
+        let key = (order(&self.group), self.group.clone(), class, text);
+        let (_, environments, _) = self
             .found
             .entry(key)
-            .or_insert_with(|| (origin.to_owned(), Vec::new()));
+            .or_insert_with(|| (origin.to_owned(), Vec::new(), rule));
         environments.push(self.environment.clone());
     }
 
@@ -129,10 +151,10 @@ impl Changes {
     }
 
     /// Conditions: one that is gone and one that is new are taken for one that was changed, in their order.
-    pub(super) fn conditions(&mut self, what: &str, (was, is): (&[Rule], &[Rule])) {
-        let without = |these: &'_ [Rule], others: &[Rule]| -> Vec<(String, String)> {
-            let missing = |rule: &&Rule| !others.iter().any(|other| other.when == rule.when);
-            let shown = |rule: &Rule| (rule.when.to_string(), rule.origin.clone());
+    pub(super) fn conditions(&mut self, what: &str, (was, is): (&[Condition], &[Condition])) {
+        let without = |these: &'_ [Condition], others: &[Condition]| -> Vec<(String, String)> {
+            let missing = |rule: &&Condition| !others.iter().any(|other| other.when == rule.when);
+            let shown = |rule: &Condition| (rule.when.to_string(), rule.origin.clone());
             these.iter().filter(missing).map(shown).collect()
         };
         let gone = without(was, is);
@@ -165,32 +187,35 @@ impl Changes {
         }
     }
 
-    /// Whether something breaks in the group that was begun last.
-    pub(super) fn breaks(&self) -> bool {
-        self.found
+    /// How much breaks in the group that was begun last.
+    pub(super) fn breaks(&self) -> usize {
+        let breaking = self
+            .found
             .iter()
-            .any(|((_, group, class, _), (_, environments))| {
+            .filter(|((_, group, class, _), (_, environments, _))| {
                 *group == self.group && *class == Class::Breaking && environments.contains(&self.environment)
-            })
+            });
+        breaking.count()
     }
 
     /// Whether anything was found in an environment.
     pub(super) fn any_in(&self, environment: &str) -> bool {
         self.found
             .values()
-            .any(|(_, environments)| environments.iter().any(|name| name == environment))
+            .any(|(_, environments, _)| environments.iter().any(|name| name == environment))
     }
 
     /// All changes: by group, worst first.
     pub(super) fn finish(self) -> Vec<Change> {
         self.found
             .into_iter()
-            .map(|((_, group, class, text), (origin, environments))| Change {
+            .map(|((_, group, class, text), (origin, environments, rule))| Change {
                 group,
                 class,
                 text,
                 origin,
                 environments,
+                rule,
             })
             .collect()
     }

@@ -7,13 +7,11 @@
 mod access;
 mod apis;
 mod change;
-mod contract;
 mod gateway;
 mod governed;
 mod models;
 mod operations;
 mod place;
-mod schema;
 mod shown;
 mod side;
 
@@ -21,9 +19,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use change::{Changes, Class};
+use change::{Change, Changes, Class};
 use place::Places;
 use side::Side;
+use turnpike_policy::source::Severity;
 use turnpike_policy::{Bundle, Compiled};
 
 use crate::words::list;
@@ -46,7 +45,8 @@ Examples:
   turnpike diff origin/main --format github                beside the lines of a pull request
   turnpike diff main --fail-on breaking,loosening          a gate in CI
 
-Exit codes: 0 compared, 1 there are changes that --fail-on names, or a tree has errors, 2 cannot be compared")]
+Exit codes: 0 compared, 1 there are changes that --fail-on names or that break a rule which is an error, or a tree \
+has errors, 2 cannot be compared")]
 pub(crate) struct Arguments {
     /// What was: a revision, a folder or a bundle
     old: String,
@@ -158,12 +158,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 )));
             }
         }
-        let was = old.compiled(environment, arguments.as_of.as_ref())?;
-        let is = new.compiled(environment, arguments.as_of.as_ref())?;
+        let (was, _) = old.compiled(environment, arguments.as_of.as_ref())?;
+        let (is, drift) = new.compiled(environment, arguments.as_of.as_ref())?;
         let places = Places::new(&old, &new, environment);
         gateway::compare(&was, &is, environment, &places, &mut changes);
         let sides = ((&was, &old), (&is, &new));
-        apis::compare(sides, now, environment, &places, &mut changes);
+        apis::compare(sides, (now, drift), environment, &places, &mut changes);
         models::compare(&was, &is, environment, &places, &mut changes);
         access::compare(&was, &is, environment, &places, &mut changes);
         // It changes no bundle, so it does not explain why one is another.
@@ -199,7 +199,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Sarif => say::json(&shown::sarif(&all))?,
         Format::Markdown => say::out(&shown::markdown(&all, names, &environments))?,
     }
-    if all.iter().any(|change| arguments.fail_on.contains(&change.class)) {
+    let fails = |change: &Change| {
+        let error = change
+            .rule
+            .as_ref()
+            .is_some_and(|rule| rule.severity == Severity::Error);
+        error || arguments.fail_on.contains(&change.class)
+    };
+    if all.iter().any(fails) {
         Err(Failure::Findings)
     } else {
         Ok(())

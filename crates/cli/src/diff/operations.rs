@@ -1,5 +1,6 @@
 //! What the gateway does with an operation: by which rules, with which bounds, and who answers.
 
+use turnpike_policy::source::contract::shape;
 use turnpike_policy::{Api, Handler, Operation};
 
 use super::change::{Changes, Class};
@@ -103,22 +104,6 @@ pub(super) fn compare(
         changes.list(&named, &what, (&was.forward_query, &is.forward_query), passed);
     }
     handler(was, (is, is_api), places, changes);
-}
-
-/// A path without the names of its parameters.
-pub(super) fn shape(path: &str) -> String {
-    let mut shape = String::with_capacity(path.len());
-    let mut inside = false;
-    for character in path.chars() {
-        match character {
-            '{' => inside = true,
-            '}' => inside = false,
-            _ if inside => continue,
-            _ => {}
-        }
-        shape.push(character);
-    }
-    shape
 }
 
 /// What a decision point is asked.

@@ -1,8 +1,10 @@
 //! Changes as people and programs read them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
+use turnpike_policy::source::Severity;
 
 use super::change::{Change, Class};
 use crate::check::machine::{annotation, place as line_of};
@@ -30,13 +32,16 @@ fn groups(changes: &[Change]) -> impl Iterator<Item = (&str, &[Change])> {
         .filter_map(|group| Some((group.first()?.group.as_str(), group)))
 }
 
-/// Where a change holds, unless it is everywhere.
-fn place(change: &Change, environments: &[String]) -> String {
-    if change.environments.len() >= environments.len() {
-        String::new()
-    } else {
-        format!(" (in {})", list(&change.environments))
+/// What changed, by which rule it should not, and where that holds, unless it is everywhere.
+fn said(change: &Change, environments: &[String]) -> String {
+    let mut said = change.text.clone();
+    if let Some(rule) = change.rule {
+        let _ = write!(said, " ({})", rule.code);
     }
+    if change.environments.len() < environments.len() {
+        let _ = write!(said, " (in {})", list(&change.environments));
+    }
+    said
 }
 
 pub(super) fn text(changes: &[Change], (old, new): (&str, &str), environments: &[String]) -> String {
@@ -58,12 +63,7 @@ pub(super) fn text(changes: &[Change], (old, new): (&str, &str), environments: &
             } else {
                 format!("  [{}]", change.origin)
             };
-            let _ = writeln!(
-                text,
-                "  {class}  {}{}{origin}",
-                change.text,
-                place(change, environments)
-            );
+            let _ = writeln!(text, "  {class}  {}{origin}", said(change, environments));
         }
         text.push('\n');
     }
@@ -88,6 +88,8 @@ pub(super) fn json(changes: &[Change], (old, new): (&str, &str)) -> Json {
                 "group": change.group,
                 "class": change.class.name(),
                 "change": change.text,
+                "rule": change.rule.map(|rule| rule.code.number()),
+                "severity": change.rule.map(|rule| rule.severity.to_string()),
                 "origin": change.origin,
                 "environments": change.environments,
             })
@@ -126,8 +128,8 @@ pub(super) fn markdown(changes: &[Change], (old, new): (&str, &str), environment
             } else {
                 format!("`{}`", change.origin)
             };
-            let said = format!("{}{}", change.text, place(change, environments));
-            let _ = writeln!(text, "| {class} | {} | {origin} |", escaped(&said));
+            let said = escaped(&said(change, environments));
+            let _ = writeln!(text, "| {class} | {said} | {origin} |");
         }
         text.push('\n');
     }
@@ -142,13 +144,20 @@ fn escaped(text: &str) -> String {
         .replace('\n', " ")
 }
 
-/// How much a change asks to be looked at.
-const fn level(class: Class) -> &'static str {
-    match class {
-        Class::Breaking => "error",
-        Class::Risky | Class::Loosening => "warning",
-        Class::Tightening | Class::Safe => "note",
+/// How much a change asks to be looked at: as its rule says, or its class.
+fn level(change: &Change) -> &'static str {
+    match (change.rule.map(|rule| rule.severity), change.class) {
+        (Some(Severity::Error), _) | (None, Class::Breaking) => "error",
+        (Some(Severity::Warning), _) | (None, Class::Risky | Class::Loosening) => "warning",
+        (Some(Severity::Note), _) | (None, Class::Tightening | Class::Safe) => "note",
     }
+}
+
+/// What a change is filed under: the code of its rule, or its class.
+fn filed(change: &Change) -> &'static str {
+    change
+        .rule
+        .map_or_else(|| change.class.name(), |rule| rule.code.number())
 }
 
 /// The line that makes a change, where it is known.
@@ -159,11 +168,11 @@ fn place_of(change: &Change) -> Option<(&str, u32)> {
 /// As GitHub Actions show it, each change at the line that makes it.
 pub(super) fn github(changes: &[Change]) -> String {
     let shown = changes.iter().map(|change| {
-        let level = match level(change.class) {
+        let level = match level(change) {
             "note" => "notice",
             level => level,
         };
-        let title = format!("{}: {}", change.class.name(), change.group);
+        let title = format!("{}: {}", filed(change), change.group);
         let environments = change.environments.join(", ");
         let said = format!("{} ({environments})", change.text);
         annotation(level, place_of(change), &title, &said)
@@ -171,9 +180,9 @@ pub(super) fn github(changes: &[Change]) -> String {
     shown.collect()
 }
 
-/// As code scanners take it: a rule for each class.
+/// As code scanners take it: a rule for each class, and for each rule of governance that is not met.
 pub(super) fn sarif(changes: &[Change]) -> Json {
-    let rules = Class::ALL.map(|class| {
+    let classes = Class::ALL.into_iter().map(|class| {
         let says = match class {
             Class::Breaking => "A call that worked fails.",
             Class::Risky => "A call may behave otherwise.",
@@ -183,12 +192,20 @@ pub(super) fn sarif(changes: &[Change]) -> Json {
         };
         sarif::rule(class.name(), says)
     });
+    let broken: BTreeSet<_> = changes
+        .iter()
+        .filter_map(|change| Some(change.rule?.code))
+        .collect();
+    let broken = broken
+        .into_iter()
+        .map(|code| sarif::rule(code.number(), code.meaning()));
+    let rules: Vec<_> = classes.chain(broken).collect();
     let results: Vec<_> = changes
         .iter()
         .map(|change| {
             let environments = change.environments.join(", ");
             let said = format!("{}: {} ({environments})", change.group, change.text);
-            sarif::result(change.class.name(), level(change.class), &said, place_of(change))
+            sarif::result(filed(change), level(change), &said, place_of(change))
         })
         .collect();
     sarif::log(&rules, &results)

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use turnpike_policy::source::{Code, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
 use crate::{Failure, git, say, tree};
@@ -98,15 +99,18 @@ impl Side {
         }
     }
 
-    /// Its normal form. A revision of which something has expired since is read as of the day of its commit, which
+    /// Its normal form, and how bad it is there to break what a number promises. A revision of which something has expired since is read as of the day of its commit, which
     /// is said.
     pub(super) fn compiled(
         &self,
         environment: &str,
         as_of: Option<&tree::Date>,
-    ) -> Result<Compiled, Failure> {
+    ) -> Result<(Compiled, Option<Severity>), Failure> {
         match &self.kind {
-            Kind::Bundle(compiled) => Ok((**compiled).clone()),
+            Kind::Bundle(compiled) => Ok((
+                (**compiled).clone(),
+                Outcome::default().level(Code::BrokenPromise),
+            )),
             Kind::Folder(root) => {
                 let mut outcome = tree::build(root, environment, as_of)?;
                 if let (None, None, Some(date)) = (&outcome.compiled, as_of, &self.date) {
@@ -119,7 +123,8 @@ impl Side {
                         outcome = then;
                     }
                 }
-                outcome.compiled.ok_or_else(|| {
+                let level = outcome.level(Code::BrokenPromise);
+                let compiled = outcome.compiled.ok_or_else(|| {
                     say::findings(&outcome.diagnostics);
                     say::error(&format!(
                         "{} has errors in `{environment}`, so that nothing can be said of it\n\
@@ -127,7 +132,8 @@ impl Side {
                         self.name
                     ));
                     Failure::Findings
-                })
+                })?;
+                Ok((compiled, level))
             }
         }
     }

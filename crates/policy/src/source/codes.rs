@@ -177,6 +177,7 @@ codes! {
     IdStyle "P1322" "An `operationId` has characters that a URL must encode."
     ExampleServer "P1323" "A document names a server that is not there for its callers."
     AnswerWithoutSchema "P1324" "A successful answer has content without a schema."
+    BrokenPromise "P1325" "A document breaks what the first number of its version promises."
 
     PlainUpstream "P1401" "An upstream is reached without TLS, and an exception or the environment allows it."
     DefaultTimeout "P1402" "A version of an API does not say how long its upstream may take."

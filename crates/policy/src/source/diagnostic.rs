@@ -326,7 +326,12 @@ impl Report {
         &mut self.spare
     }
 
-    /// Sets what rules weigh; nothing: off.
+    /// What rules weigh; nothing: off.
+    pub(crate) const fn levels(&self) -> &BTreeMap<Code, Option<Severity>> {
+        &self.levels
+    }
+
+    /// Sets what rules weigh.
     pub(crate) fn set_levels(&mut self, levels: BTreeMap<Code, Option<Severity>>) {
         self.levels = levels;
     }

@@ -18,6 +18,7 @@ mod compile;
 pub mod conditions;
 mod consumers;
 mod containers;
+pub mod contract;
 mod credentials;
 mod declare;
 pub mod development;
@@ -63,6 +64,7 @@ mod versions;
 mod yaml;
 mod zones;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use cases::{
@@ -103,6 +105,16 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
+    /// What the rules of governance weigh here, as far as the tree says.
+    levels: BTreeMap<Code, Option<Severity>>,
+}
+
+impl Outcome {
+    /// How bad it is that a rule of governance is not met, as the tree says; nothing: it is off.
+    pub fn level(&self, rule: Code) -> Option<Severity> {
+        let level = self.levels.get(&rule).copied();
+        level.unwrap_or_else(|| rule.rule().map(|rule| rule.severity))
+    }
 }
 
 /// Checks and compiles the tree below `root`. Places in diagnostics begin with `root` as it is given.
@@ -162,6 +174,7 @@ impl Loaded {
             compiled: bundle.is_some().then_some(compiled),
             bundle,
             cases,
+            levels: report.levels().clone(),
             diagnostics: report.finish(&prefix(&self.root)),
             files: files.read.into_iter().collect(),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::contract::{agree, numbers};
 use super::super::diagnostic::{Code, Report, Span};
 use super::super::openapi::Document;
 use super::super::secrets::quote;
@@ -156,23 +157,16 @@ pub(super) fn open<'d>(
     }
 }
 
-/// `v2` and `2.1.0` agree, and `v2.1` and `2.1.0`; `v2` and `1.4.0` do not.
+/// Whether a document has the number under which it is published.
 fn drift(version: &str, at: Span, root: &Node, judge: &mut Judge<'_>) {
     let info = root.get("info").and_then(|info| info.get("version"));
     let Some((node, text)) = info.and_then(|node| Some((node, node.text()?))) else {
         return;
     };
-    let numbers = |text: &str| -> Option<Vec<u32>> {
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let core = text.split(['-', '+']).next().unwrap_or(text);
-        core.split('.').map(|part| part.parse().ok()).collect()
-    };
     let (Some(own), Some(its)) = (numbers(version), numbers(text)) else {
         return;
     };
-    // A year is no number of a version.
-    let dated = |numbers: &[u32]| numbers.first().is_some_and(|first| *first >= 1900);
-    if dated(&own) || dated(&its) || own.iter().zip(&its).all(|(own, its)| own == its) {
+    if agree(&own, &its) {
         return;
     }
     judge

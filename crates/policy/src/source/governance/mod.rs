@@ -17,6 +17,7 @@ mod operations;
 mod overlaps;
 mod places;
 mod plans;
+mod promises;
 mod registry;
 mod samples;
 mod schemas;
@@ -91,6 +92,7 @@ pub(crate) fn judge(subject: &Subject<'_>, checker: &mut Checker) {
     // These compare files with one another.
     if whole {
         apis::judge(&mut judge);
+        promises::judge(&mut judge);
         consumers::judge(&mut judge);
         used::judge(&mut judge);
     }

@@ -263,6 +263,8 @@ pub(super) const CASES: &[Case] = &[
         &["apis/pets/v1.yaml:3:18: note[P1323]"]),
     Case(&[(DOC, "'200': { description: ok, content: { application/json: { schema: { type: object } } } }", "'200': { description: ok, content: { application/json: { example: {} } } }")],
         &["apis/pets/v1.yaml:11:46: note[P1324]"]),
+    Case(&[(API, "authorize:", "  v1.2: { openapi: v2.yaml, state: active, upstream: https://pets2.acme.test, upstream_credential: { secret: PETS }, timeouts: { first_byte: 5s } }\nauthorize:"), ("apis/pets/v2.yaml", WHOLE, "openapi: 3.1.0\ninfo: { title: Two, version: 1.2.0, description: More. }\npaths:\n  /more:\n    get: { operationId: more2, summary: More., responses: { '204': { description: ok }, default: { description: What went wrong. } } }\n")],
+        &["apis/pets/v2.yaml:2:30: warning[P1325]"]),
     Case(&[(API, "https://pets.acme.test", "http://pets.acme.test"), (GATE, "dev: { mocks: allowed }", "dev: { mocks: allowed, http_upstreams: allowed }")],
         &["apis/pets/api.yaml:9:15: warning[P1401]"]),
     Case(&[(API, "    timeouts: { first_byte: 5s }\n", "")],

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use turnpike_policy::source::{Code, RULES, Severity};
 
-use cases::{APP, CASES, Case, DOC, GATE, clean};
+use cases::{API, APP, CASES, Case, DOC, GATE, clean};
 
 use crate::common::{Files, build_with_rules as build, lines};
 
@@ -81,6 +81,57 @@ fn severities_are_set_by_the_gateway() {
         assert!(
             lines.iter().any(|line| line.contains(&format!("error[{code}]"))) && !bundle,
             "{wrong}: {lines:?}"
+        );
+    }
+}
+
+/// Two versions of one API: the first as it is, the other with another number, state and document.
+#[test]
+fn what_a_number_promises_is_kept_by_the_versions_after_it() {
+    let says = |key: &str, state: &str, (old, new): (&str, &str), number: &str| {
+        let mut files = clean();
+        let version = format!(
+            "  {key}: {{ openapi: v2.yaml, {state}, upstream: https://pets2.acme.test, upstream_credential: {{ secret: PETS }}, timeouts: {{ first_byte: 5s }} }}\nauthorize:"
+        );
+        let api = files[API].replace("authorize:", &version);
+        files.insert(API.to_owned(), api);
+        let document = files[DOC].replace("version: '1'", &format!("version: {number}"));
+        assert!(document.contains(old), "{old}");
+        files.insert("apis/pets/v2.yaml".to_owned(), document.replacen(old, new, 1));
+        let outcome = build(&files, "dev");
+        let broken = lines(&outcome).into_iter().filter(|line| line.contains("P1325"));
+        broken.collect::<Vec<_>>()
+    };
+    let required = ("in: query,", "in: query, required: true,");
+    let renamed = ("  /list:", "  /lists:");
+    let wider = ("enum: [a, b]", "enum: [a, b, c]");
+    let at = "apis/pets/v2.yaml:2:31: warning[P1325]: `v1.2` breaks what `v1` promises under the same first number: ";
+    for (change, what) in [
+        (required, "listPets: the query parameter `tag` is required"),
+        (renamed, "POST /list is gone, and 1 more"),
+        (
+            ("enum: [a, b]", "enum: [a]"),
+            "listPets: the query parameter `tag` is never \"b\" any more",
+        ),
+    ] {
+        assert_eq!(
+            says("v1.2", "state: active", change, "1.2.0"),
+            [format!("{at}{what}")]
+        );
+    }
+    // Without a number in the version's name its document has one.
+    assert_eq!(says("stable", "state: active", required, "1.9.0").len(), 1);
+    for (key, state, change, number) in [
+        ("v1.2", "state: active", wider, "1.2.0"),
+        ("v2", "state: active", required, "2.0.0"),
+        ("v1.2", "state: preview", required, "1.2.0"),
+        ("v1.2", "state: retired, sunset: 2026-10-01", required, "1.2.0"),
+        // That these differ is said by itself, of the document.
+        ("v2", "state: active", required, "1.0.0"),
+    ] {
+        assert!(
+            says(key, state, change, number).is_empty(),
+            "{key} {state} {number}"
         );
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::change::{Changes, Class};
+use super::{Difference, Weight};
 
 /// How deep schemas are looked at.
 const DEPTH: usize = 24;
@@ -19,41 +19,24 @@ pub(super) enum Way {
 }
 
 /// What is found of one operation.
-pub(super) struct Found<'a> {
-    operation: &'a str,
-    breaks: Class,
-    origin: String,
-    changes: &'a mut Changes,
+#[derive(Default)]
+pub(super) struct Found {
+    part: &'static str,
+    pub(super) differences: Vec<Difference>,
 }
 
-impl<'a> Found<'a> {
-    pub(super) fn new(operation: &'a str, breaks: Class, origin: &'a str, changes: &'a mut Changes) -> Self {
-        Self {
-            operation,
-            breaks,
-            origin: origin.to_owned(),
-            changes,
-        }
+impl Found {
+    /// What follows is in this field of the operation.
+    pub(super) fn at(&mut self, part: &'static str) {
+        self.part = part;
     }
 
-    /// What follows is written there.
-    pub(super) fn at(&mut self, origin: String) {
-        self.origin = origin;
-    }
-
-    /// What a break of the contract amounts to, where the version is in its life.
-    pub(super) const fn breaks(&self) -> Class {
-        self.breaks
-    }
-
-    pub(super) fn add(&mut self, class: Class, text: &str) {
-        let class = if self.breaks == Class::Safe {
-            Class::Safe
-        } else {
-            class
-        };
-        self.changes
-            .add(class, &self.origin, format!("{}: {text}", self.operation));
+    pub(super) fn add(&mut self, weight: Weight, text: impl Into<String>) {
+        self.differences.push(Difference {
+            weight,
+            part: self.part,
+            text: text.into(),
+        });
     }
 }
 
@@ -111,13 +94,13 @@ pub(super) fn schemas(
     way: Way,
     what: &str,
     depth: usize,
-    found: &mut Found<'_>,
+    found: &mut Found,
 ) {
     let (Some(was), Some(is)) = (was, is) else {
         match (was, is, way) {
-            (None, Some(_), Way::Request) => found.add(Class::Risky, &format!("{what} has a schema now")),
+            (None, Some(_), Way::Request) => found.add(Weight::Risky, format!("{what} has a schema now")),
             (Some(_), None, Way::Response) => {
-                found.add(Class::Risky, &format!("{what} has no schema any more"));
+                found.add(Weight::Risky, format!("{what} has no schema any more"));
             }
             _ => {}
         }
@@ -147,7 +130,7 @@ pub(super) fn schemas(
         "const",
     ] {
         if was.get(key) != is.get(key) {
-            found.add(Class::Risky, &format!("{what}: `{key}` is another one"));
+            found.add(Weight::Risky, format!("{what}: `{key}` is another one"));
         }
     }
 }
@@ -180,7 +163,7 @@ fn kinds(schema: &Map<String, Json>) -> BTreeSet<String> {
     kinds
 }
 
-fn types(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, found: &mut Found<'_>) {
+fn types(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, found: &mut Found) {
     let (before, after) = (kinds(was), kinds(is));
     if before == after {
         return;
@@ -201,55 +184,55 @@ fn types(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, 
             kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
         }
     };
-    let class = if fits { Class::Safe } else { found.breaks() };
+    let weight = if fits { Weight::Safe } else { Weight::Breaks };
     found.add(
-        class,
-        &format!("{what} is {}, was {}", show(&after), show(&before)),
+        weight,
+        format!("{what} is {}, was {}", show(&after), show(&before)),
     );
 }
 
-fn enumeration(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, found: &mut Found<'_>) {
+fn enumeration(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, found: &mut Found) {
     let of = |schema: &Map<String, Json>| schema.get("enum").and_then(Json::as_array).cloned();
     let (before, after) = match (of(was), of(is)) {
         (None, None) => return,
         (None, Some(_)) => {
-            let class = if way == Way::Request {
-                found.breaks()
+            let weight = if way == Way::Request {
+                Weight::Breaks
             } else {
-                Class::Safe
+                Weight::Safe
             };
-            return found.add(class, &format!("{what} is one of a list now"));
+            return found.add(weight, format!("{what} is one of a list now"));
         }
         (Some(_), None) => {
-            let class = if way == Way::Request {
-                Class::Safe
+            let weight = if way == Way::Request {
+                Weight::Safe
             } else {
-                Class::Risky
+                Weight::Risky
             };
-            return found.add(class, &format!("{what} is not one of a list any more"));
+            return found.add(weight, format!("{what} is not one of a list any more"));
         }
         (Some(before), Some(after)) => (before, after),
     };
     for value in before.iter().filter(|value| !after.contains(value)) {
-        let class = if way == Way::Request {
-            found.breaks()
+        let weight = if way == Way::Request {
+            Weight::Breaks
         } else {
-            Class::Safe
+            Weight::Safe
         };
-        found.add(class, &format!("{what} is never {value} any more"));
+        found.add(weight, format!("{what} is never {value} any more"));
     }
     for value in after.iter().filter(|value| !before.contains(value)) {
         // A caller may not know what to make of it.
-        let class = if way == Way::Request {
-            Class::Safe
+        let weight = if way == Way::Request {
+            Weight::Safe
         } else {
-            Class::Risky
+            Weight::Risky
         };
-        found.add(class, &format!("{what} may be {value}"));
+        found.add(weight, format!("{what} may be {value}"));
     }
 }
 
-fn bounds(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, found: &mut Found<'_>) {
+fn bounds(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str, found: &mut Found) {
     const LEAST: [&str; 5] = [
         "minimum",
         "exclusiveMinimum",
@@ -276,21 +259,21 @@ fn bounds(was: &Map<String, Json>, is: &Map<String, Json>, way: Way, what: &str,
                     .map_or(f64::NEG_INFINITY, |value| value * sign)
             };
             let narrower = number(after) > number(before);
-            let class = match (way, narrower) {
-                (Way::Request, true) => found.breaks(),
-                (Way::Response, false) => Class::Risky,
-                _ => Class::Safe,
+            let weight = match (way, narrower) {
+                (Way::Request, true) => Weight::Breaks,
+                (Way::Response, false) => Weight::Risky,
+                _ => Weight::Safe,
             };
             let show = |value: Option<&Json>| value.map_or_else(|| "none".to_owned(), Json::to_string);
             found.add(
-                class,
-                &format!("{what}: {name} {} → {}", show(before), show(after)),
+                weight,
+                format!("{what}: {name} {} → {}", show(before), show(after)),
             );
         }
     }
     for name in ["pattern", "format"] {
         if was.get(name) != is.get(name) {
-            found.add(Class::Risky, &format!("{what}: another {name}"));
+            found.add(Weight::Risky, format!("{what}: another {name}"));
         }
     }
 }
@@ -301,7 +284,7 @@ fn members(
     way: Way,
     what: &str,
     depth: usize,
-    found: &mut Found<'_>,
+    found: &mut Found,
 ) {
     let none = Map::new();
     let of = |schema: &Map<String, Json>| schema.get("properties").and_then(Json::as_object).cloned();
@@ -315,28 +298,28 @@ fn members(
         let member = format!("{what}.{name}");
         match (before.get(name), after.get(name)) {
             (None, Some(_)) if way == Way::Request && needs(is, name) => {
-                found.add(found.breaks(), &format!("{member} is new and required"));
+                found.add(Weight::Breaks, format!("{member} is new and required"));
             }
-            (None, Some(_)) => found.add(Class::Safe, &format!("{member} is new")),
+            (None, Some(_)) => found.add(Weight::Safe, format!("{member} is new")),
             (Some(_), None) => {
-                let class = if way == Way::Response {
-                    found.breaks()
+                let weight = if way == Way::Response {
+                    Weight::Breaks
                 } else {
-                    Class::Risky
+                    Weight::Risky
                 };
-                found.add(class, &format!("{member} is gone"));
+                found.add(weight, format!("{member} is gone"));
             }
             (Some(old), Some(new)) => {
                 match (needs(was, name), needs(is, name), way) {
                     (false, true, Way::Request) => {
-                        found.add(found.breaks(), &format!("{member} is required"));
+                        found.add(Weight::Breaks, format!("{member} is required"));
                     }
-                    (true, false, Way::Request) => found.add(Class::Safe, &format!("{member} is optional")),
+                    (true, false, Way::Request) => found.add(Weight::Safe, format!("{member} is optional")),
                     (true, false, Way::Response) => {
-                        found.add(found.breaks(), &format!("{member} is not always there"));
+                        found.add(Weight::Breaks, format!("{member} is not always there"));
                     }
                     (false, true, Way::Response) => {
-                        found.add(Class::Safe, &format!("{member} is always there"));
+                        found.add(Weight::Safe, format!("{member} is always there"));
                     }
                     _ => {}
                 }

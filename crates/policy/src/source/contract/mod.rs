@@ -2,51 +2,114 @@
 //! and what it gets. The direction decides: of a request it breaks to ask for more, of an answer to
 //! give less.
 
+mod schema;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use turnpike_policy::Operation;
 
-use super::change::Class;
-use super::place::Places;
-use super::schema::{Document, Found, Way, schemas};
+use crate::Operation;
+use schema::{Document, Found, Way, schemas};
 
-/// Compares an operation in two documents.
-pub(super) fn compare(
+/// What a difference means to a caller who relied on what was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// A call that worked fails, or its answer cannot be read.
+    Breaks,
+    /// Its author alone can say.
+    Risky,
+    /// Nothing.
+    Safe,
+}
+
+/// A difference between two contracts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What it means.
+    pub weight: Weight,
+    /// The field of the operation in which it is: `parameters`, `responses`.
+    pub part: &'static str,
+    /// What it is: `the query parameter `limit` is required`.
+    pub text: String,
+}
+
+/// Compares an operation in two documents: what the second one says otherwise.
+pub fn compare(
     (old, old_operation): (&Json, &Operation),
     (new, new_operation): (&Json, &Operation),
-    places: &Places,
-    found: &mut Found<'_>,
-) {
+) -> Vec<Difference> {
     let (old, new) = (Document(old), Document(new));
     let (Some(was), Some(is)) = (find(old, old_operation), find(new, new_operation)) else {
-        return;
+        return Vec::new();
     };
-    let origin = &new_operation.origin;
-    let place = |field: &str| places.now(origin, |lines| lines.document(new_operation, field));
-    found.at(place("parameters"));
+    let mut all = Found::default();
+    let found = &mut all;
+    found.at("parameters");
     parameters(&was, &is, (old, new), found);
-    found.at(place("requestBody"));
+    found.at("requestBody");
     body(&was, &is, (old, new), found);
-    found.at(place("responses"));
+    found.at("responses");
     responses(&was, &is, (old, new), found);
-    found.at(place("security"));
+    found.at("security");
     let security = |document: Document<'_>, part: &Part<'_>| {
         let own = part.operation.get("security");
         own.or_else(|| document.0.get("security")).cloned()
     };
     if security(old, &was) != security(new, &is) {
         found.add(
-            Class::Risky,
+            Weight::Risky,
             "the document asks for other credentials (`security`)",
         );
     }
     if was.operation.get("deprecated") != is.operation.get("deprecated")
         && is.operation.get("deprecated") == Some(&Json::Bool(true))
     {
-        found.at(place("deprecated"));
-        found.add(Class::Safe, "is deprecated in its document");
+        found.at("deprecated");
+        found.add(Weight::Safe, "is deprecated in its document");
     }
+    all.differences
+}
+
+/// What callers who know a version by its number may rely on: its first part (of `0.3`, which promises nothing else,
+/// the second too).
+pub fn promise(number: &str) -> String {
+    let mut parts = number.trim_start_matches('v').split('.');
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        ("0", Some(second)) => format!("0.{second}"),
+        (first, _) => first.to_owned(),
+    }
+}
+
+/// The parts of a number: of `v2.1.0-rc.1` 2, 1 and 0. Nothing of what is no number of a version: a year is none.
+pub(crate) fn numbers(number: &str) -> Option<Vec<u32>> {
+    let number = number.strip_prefix('v').unwrap_or(number);
+    let core = number.split(['-', '+']).next().unwrap_or(number);
+    let parts: Vec<u32> = core
+        .split('.')
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
+    parts.first().is_some_and(|first| *first < 1900).then_some(parts)
+}
+
+/// Whether two numbers can be of one version: `v2` and `2.1.0` can, and `v2.1` and `2.1.0`; `v2` and `1.4.0` cannot.
+pub(crate) fn agree(one: &[u32], other: &[u32]) -> bool {
+    one.iter().zip(other).all(|(one, other)| one == other)
+}
+
+/// A path without the names of its parameters, which no caller sends.
+pub fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    let mut inside = false;
+    for character in path.chars() {
+        match character {
+            '{' => inside = true,
+            '}' => inside = false,
+            _ if inside => continue,
+            _ => {}
+        }
+        shape.push(character);
+    }
+    shape
 }
 
 /// An operation, and the path item around it.
@@ -106,12 +169,7 @@ fn schema_of(part: &Json) -> Option<&Json> {
     part.get("schema").or_else(content)
 }
 
-fn parameters(
-    was: &Part<'_>,
-    is: &Part<'_>,
-    (old, new): (Document<'_>, Document<'_>),
-    found: &mut Found<'_>,
-) {
+fn parameters(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<'_>), found: &mut Found) {
     let (before, after) = (all_parameters(old, was), all_parameters(new, is));
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     for key in names {
@@ -123,14 +181,14 @@ fn parameters(
         let what = format!("the {place} parameter `{}`", now.unwrap_or(name));
         match (before.get(key), after.get(key)) {
             (None, Some(parameter)) if required(parameter) && !path => {
-                found.add(found.breaks(), &format!("{what} is new and required"));
+                found.add(Weight::Breaks, format!("{what} is new and required"));
             }
-            (None, Some(_)) if !path => found.add(Class::Safe, &format!("{what} is new and optional")),
-            (Some(_), None) if !path => found.add(Class::Risky, &format!("{what} is gone: it is ignored")),
+            (None, Some(_)) if !path => found.add(Weight::Safe, format!("{what} is new and optional")),
+            (Some(_), None) if !path => found.add(Weight::Risky, format!("{what} is gone: it is ignored")),
             (Some(was), Some(is)) => {
                 match (required(was), required(is)) {
-                    (false, true) => found.add(found.breaks(), &format!("{what} is required")),
-                    (true, false) => found.add(Class::Safe, &format!("{what} is optional")),
+                    (false, true) => found.add(Weight::Breaks, format!("{what} is required")),
+                    (true, false) => found.add(Weight::Safe, format!("{what} is optional")),
                     _ => {}
                 }
                 let pair = (schema_of(was), schema_of(is));
@@ -145,15 +203,15 @@ fn required(part: &Json) -> bool {
     part.get("required") == Some(&Json::Bool(true))
 }
 
-fn body(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<'_>), found: &mut Found<'_>) {
+fn body(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<'_>), found: &mut Found) {
     let before = was.operation.get("requestBody").map(|body| old.follow(body));
     let after = is.operation.get("requestBody").map(|body| new.follow(body));
     match (before, after) {
-        (None, Some(body)) if required(body) => found.add(found.breaks(), "a body is required"),
+        (None, Some(body)) if required(body) => found.add(Weight::Breaks, "a body is required"),
         (Some(was), Some(is)) => {
             match (required(was), required(is)) {
-                (false, true) => found.add(found.breaks(), "the body is required"),
-                (true, false) => found.add(Class::Safe, "the body is optional"),
+                (false, true) => found.add(Weight::Breaks, "the body is required"),
+                (true, false) => found.add(Weight::Safe, "the body is optional"),
                 _ => {}
             }
             // Media types that come or go are a rule of the gateway, and compared there.
@@ -169,7 +227,7 @@ fn content(
     documents: (Document<'_>, Document<'_>),
     way: Way,
     what: &str,
-    found: &mut Found<'_>,
+    found: &mut Found,
 ) {
     let none = serde_json::Map::new();
     let of = |part: &Json| part.get("content").and_then(Json::as_object).cloned();
@@ -192,19 +250,19 @@ fn content(
                 );
             }
             None if way == Way::Response => {
-                found.add(found.breaks(), &format!("{what} is no more given as {kind}"));
+                found.add(Weight::Breaks, format!("{what} is no more given as {kind}"));
             }
             None => {}
         }
     }
     if way == Way::Response {
         for kind in after.keys().filter(|kind| !before.contains_key(*kind)) {
-            found.add(Class::Safe, &format!("{what} is given as {kind} too"));
+            found.add(Weight::Safe, format!("{what} is given as {kind} too"));
         }
     }
 }
 
-fn responses(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<'_>), found: &mut Found<'_>) {
+fn responses(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<'_>), found: &mut Found) {
     let of = |part: &Part<'_>| {
         part.operation
             .get("responses")
@@ -221,28 +279,22 @@ fn responses(was: &Part<'_>, is: &Part<'_>, (old, new): (Document<'_>, Document<
                 content(was, is, (old, new), Way::Response, &what, found);
                 headers(was, is, (old, new), &what, found);
             }
-            None if status.starts_with('2') => found.add(found.breaks(), &format!("{what} is gone")),
-            None => found.add(Class::Safe, &format!("{what} is gone")),
+            None if status.starts_with('2') => found.add(Weight::Breaks, format!("{what} is gone")),
+            None => found.add(Weight::Safe, format!("{what} is gone")),
         }
     }
     for status in after.keys().filter(|status| !before.contains_key(*status)) {
-        let class = if status.starts_with('2') {
-            Class::Risky
+        let weight = if status.starts_with('2') {
+            Weight::Risky
         } else {
-            Class::Safe
+            Weight::Safe
         };
-        found.add(class, &format!("the answer {status} is new"));
+        found.add(weight, format!("the answer {status} is new"));
     }
 }
 
 /// The headers of an answer, whose names have no case.
-fn headers(
-    was: &Json,
-    is: &Json,
-    (old, new): (Document<'_>, Document<'_>),
-    what: &str,
-    found: &mut Found<'_>,
-) {
+fn headers(was: &Json, is: &Json, (old, new): (Document<'_>, Document<'_>), what: &str, found: &mut Found) {
     fn of<'d>(document: Document<'d>, answer: &'d Json) -> BTreeMap<String, &'d Json> {
         let headers = answer.get("headers").and_then(Json::as_object);
         let named = headers.into_iter().flatten();
@@ -254,16 +306,16 @@ fn headers(
     for (name, was) in &before {
         let what = format!("the header `{name}` of {what}");
         let Some(is) = after.get(name) else {
-            found.add(found.breaks(), &format!("{what} is gone"));
+            found.add(Weight::Breaks, format!("{what} is gone"));
             continue;
         };
         if required(was) && !required(is) {
-            found.add(found.breaks(), &format!("{what} is not always there"));
+            found.add(Weight::Breaks, format!("{what} is not always there"));
         }
         let pair = (schema_of(was), schema_of(is));
         schemas(pair, (old, new), Way::Response, &what, 0, found);
     }
     for name in after.keys().filter(|name| !before.contains_key(*name)) {
-        found.add(Class::Safe, &format!("the header `{name}` of {what} is new"));
+        found.add(Weight::Safe, format!("the header `{name}` of {what} is new"));
     }
 }
