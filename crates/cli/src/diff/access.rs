@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use turnpike_policy::{CertificateCredential, Compiled, Consumer};
+use turnpike_policy::{CertificateCredential, Compiled, Consumer, KeyCredential};
 
 use super::change::{Changes, Class};
 use super::gateway::pairs;
@@ -22,12 +22,26 @@ pub(super) fn compare(
 ) {
     // What is gone altogether is said where it was.
     let there = everything(is);
+    // Mostly all is numbered as it was: then grants that are alike grant the same, and need no names.
+    let alike = everything(was) == there;
+    let there: BTreeSet<String> = there.into_iter().collect();
+    let (had, has) = (owned(was), owned(is));
+    let nothing = Own::default();
     // Nor does anybody lose or gain what is only called otherwise.
     let called = super::apis::all_called(was, is);
     for (name, old, new) in pairs(&was.consumers, &is.consumers, |consumer| consumer.name.clone()) {
         changes.begin(format!("consumer {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => consumer((was, old), (is, new), (&there, &called), places, changes),
+            (Some(old), Some(new)) => {
+                let same = alike && old.operations == new.operations && old.models == new.models;
+                consumer((was, old), (is, new), places, changes);
+                if !same {
+                    grants((was, old), (is, new), (&there, &called), places, changes);
+                }
+                let had = had.get(name.as_str()).unwrap_or(&nothing);
+                let has = has.get(name.as_str()).unwrap_or(&nothing);
+                credentials(had, has, &new.origin, changes);
+            }
             (None, Some(new)) => {
                 changes.add(
                     Class::Loosening,
@@ -47,7 +61,6 @@ pub(super) fn compare(
 fn consumer(
     (was, old): (&Compiled, &Consumer),
     (is, new): (&Compiled, &Consumer),
-    (there, called): (&BTreeSet<String>, &BTreeMap<String, String>),
     places: &Places,
     changes: &mut Changes,
 ) {
@@ -72,6 +85,17 @@ fn consumer(
         }
     }
     operators((old, new), changes);
+}
+
+/// What a consumer may use that it might not, and the other way round.
+fn grants(
+    (was, old): (&Compiled, &Consumer),
+    (is, new): (&Compiled, &Consumer),
+    (there, called): (&BTreeSet<String>, &BTreeMap<String, String>),
+    places: &Places,
+    changes: &mut Changes,
+) {
+    let origin = &new.origin;
     let (had, has) = (granted(was, old), granted(is, new));
     let now = |name: String| called.get(&name).cloned().unwrap_or(name);
     let had: BTreeSet<String> = had.into_iter().map(now).collect();
@@ -86,7 +110,6 @@ fn consumer(
     if !lost.is_empty() {
         changes.add(Class::Tightening, &may(), format!("loses {}", listed(&lost)));
     }
-    credentials((was, old), (is, new), changes);
 }
 
 /// What operators may do more, or less.
@@ -138,8 +161,8 @@ fn granted(compiled: &Compiled, consumer: &Consumer) -> BTreeSet<String> {
         .collect()
 }
 
-/// All that there is to use.
-fn everything(compiled: &Compiled) -> BTreeSet<String> {
+/// All that there is to use, as it is numbered.
+fn everything(compiled: &Compiled) -> Vec<String> {
     let operations = (0..u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX))
         .filter_map(|index| words::operation(compiled, index));
     let models = compiled
@@ -153,45 +176,52 @@ fn plan(compiled: &Compiled, consumer: &Consumer) -> String {
     at(&compiled.plans, consumer.plan).map_or_else(String::new, |plan| plan.name.clone())
 }
 
-fn credentials((was, old): (&Compiled, &Consumer), (is, new): (&Compiled, &Consumer), changes: &mut Changes) {
-    let origin = &new.origin;
-    let tokens = |compiled: &Compiled, name: &str| -> Vec<String> {
-        compiled
-            .identities
-            .iter()
-            .filter(|identity| at(&compiled.consumers, identity.consumer).is_some_and(|of| of.name == name))
-            .filter_map(|identity| {
-                let issuer = at(&compiled.issuers, identity.issuer)?;
-                Some(format!("{} of {}", identity.value, issuer.name))
-            })
-            .collect()
-    };
+/// The credentials of a consumer.
+#[derive(Default)]
+struct Own {
+    tokens: Vec<String>,
+    keys: Vec<KeyCredential>,
+    certificates: Vec<CertificateCredential>,
+}
+
+/// The credentials of each consumer, by its name.
+fn owned(compiled: &Compiled) -> BTreeMap<&str, Own> {
+    let mut all: BTreeMap<&str, Own> = BTreeMap::new();
+    let name = |consumer: u32| at(&compiled.consumers, consumer).map(|consumer| consumer.name.as_str());
+    for identity in &compiled.identities {
+        if let (Some(name), Some(issuer)) = (name(identity.consumer), at(&compiled.issuers, identity.issuer))
+        {
+            let token = format!("{} of {}", identity.value, issuer.name);
+            all.entry(name).or_default().tokens.push(token);
+        }
+    }
+    for key in &compiled.keys {
+        if let Some(name) = name(key.consumer) {
+            all.entry(name).or_default().keys.push(key.clone());
+        }
+    }
+    for certificate in &compiled.certificates {
+        if let Some(name) = name(certificate.consumer) {
+            all.entry(name)
+                .or_default()
+                .certificates
+                .push(certificate.clone());
+        }
+    }
+    all
+}
+
+fn credentials(was: &Own, is: &Own, origin: &str, changes: &mut Changes) {
     let both = (Class::Loosening, Class::Tightening);
-    changes.list(
-        origin,
-        "token",
-        (&tokens(was, &old.name), &tokens(is, &new.name)),
-        both,
-    );
-    let keys = |compiled: &Compiled, name: &str| -> Vec<turnpike_policy::KeyCredential> {
-        let mine = |key: &&turnpike_policy::KeyCredential| {
-            at(&compiled.consumers, key.consumer).is_some_and(|of| of.name == name)
-        };
-        compiled.keys.iter().filter(mine).cloned().collect()
-    };
-    for (hash, old, new) in pairs(&keys(was, &old.name), &keys(is, &new.name), |key| key.sha256) {
+    changes.list(origin, "token", (&was.tokens, &is.tokens), both);
+    for (hash, old, new) in pairs(&was.keys, &is.keys, |key| key.sha256) {
         let what = format!("the key {}…", words::short(&hash));
-        let part = |key: &'_ turnpike_policy::KeyCredential| (key.expires, key.scopes.clone());
+        let part = |key: &'_ KeyCredential| (key.expires, key.scopes.clone());
         credential(origin, &what, old.map(part), new.map(part), changes);
     }
-    let certificates = |compiled: &Compiled, name: &str| -> Vec<CertificateCredential> {
-        let mine = |certificate: &&CertificateCredential| {
-            at(&compiled.consumers, certificate.consumer).is_some_and(|of| of.name == name)
-        };
-        compiled.certificates.iter().filter(mine).cloned().collect()
-    };
-    let (was, is) = (certificates(was, &old.name), certificates(is, &new.name));
-    for (by, old, new) in pairs(&was, &is, |certificate| certificate.by.clone()) {
+    for (by, old, new) in pairs(&was.certificates, &is.certificates, |certificate| {
+        certificate.by.clone()
+    }) {
         let what = format!("the certificate {}", words::certificate_name(&by));
         let part = |one: &'_ CertificateCredential| (one.expires, one.scopes.clone());
         credential(origin, &what, old.map(part), new.map(part), changes);

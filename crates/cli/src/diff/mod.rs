@@ -21,9 +21,9 @@ use clap::{Args, ValueEnum};
 
 use change::{Change, Changes, Class};
 use place::Places;
-use side::Side;
+use side::{Form, Side};
 use turnpike_policy::source::Severity;
-use turnpike_policy::{Bundle, Compiled};
+use turnpike_policy::{Bundle, Compiled, Timestamp};
 
 use crate::words::list;
 use crate::{Failure, say, tree};
@@ -116,6 +116,41 @@ fn environments(arguments: &Arguments, old: &Side, new: &Side) -> Result<Vec<Str
     Ok(environments)
 }
 
+/// Compares both sides in an environment that they have.
+fn compare(
+    (was, old): (&Form, &Side),
+    (is, new): (&Form, &Side),
+    now: Timestamp,
+    environment: &str,
+    changes: &mut Changes,
+) {
+    let drift = is.drift;
+    let (was, is) = (&was.compiled, &is.compiled);
+    let places = Places::new(old, new, environment);
+    gateway::compare(was, is, environment, &places, changes);
+    apis::compare(
+        ((was, old), (is, new)),
+        (now, drift),
+        environment,
+        &places,
+        changes,
+    );
+    models::compare(was, is, environment, &places, changes);
+    access::compare(was, is, environment, &places, changes);
+    // It changes no bundle, so it does not explain why one is another.
+    let told = changes.any_in(environment);
+    governed::compare(old, new, environment, changes);
+    if !told && hash(was) != hash(is) {
+        // Better to say too little than that there is nothing.
+        changes.begin("gateway", environment);
+        changes.add(
+            Class::Risky,
+            "",
+            "something is another than it was that is not told here",
+        );
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root();
     let now = match &arguments.as_of {
@@ -128,11 +163,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Side::folder(root?),
     };
     let environments = environments(arguments, &old, &new)?;
+    let both: Vec<String> = environments
+        .iter()
+        .filter(|name| old.has(name) && new.has(name))
+        .cloned()
+        .collect();
+    let forms = |side: &Side| side.forms(&both, arguments.as_of.as_ref());
+    let mut pairs = forms(&old)?.into_iter().zip(forms(&new)?);
     let mut changes = Changes::default();
     for environment in &environments {
         let is = |side: &Side| side.has(environment);
         match (is(&old), is(&new)) {
-            (true, true) => {}
+            (true, true) => {
+                if let Some((was, is)) = pairs.next() {
+                    compare((&was, &old), (&is, &new), now, environment, &mut changes);
+                    // Large ones are not worth taking apart: the process ends soon.
+                    std::mem::forget((was, is));
+                }
+            }
             (false, true) => {
                 changes.begin("gateway", environment);
                 changes.add(
@@ -140,7 +188,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     "",
                     format!("there is a new environment, `{environment}`"),
                 );
-                continue;
             }
             (true, false) => {
                 changes.begin("gateway", environment);
@@ -149,7 +196,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     "",
                     format!("the environment `{environment}` is gone"),
                 );
-                continue;
             }
             (false, false) => {
                 return Err(Failure::refused(format!(
@@ -157,26 +203,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     old.name, new.name
                 )));
             }
-        }
-        let (was, _) = old.compiled(environment, arguments.as_of.as_ref())?;
-        let (is, drift) = new.compiled(environment, arguments.as_of.as_ref())?;
-        let places = Places::new(&old, &new, environment);
-        gateway::compare(&was, &is, environment, &places, &mut changes);
-        let sides = ((&was, &old), (&is, &new));
-        apis::compare(sides, (now, drift), environment, &places, &mut changes);
-        models::compare(&was, &is, environment, &places, &mut changes);
-        access::compare(&was, &is, environment, &places, &mut changes);
-        // It changes no bundle, so it does not explain why one is another.
-        let told = changes.any_in(environment);
-        governed::compare(&old, &new, environment, &mut changes);
-        if !told && hash(&was) != hash(&is) {
-            // Better to say too little than that there is nothing.
-            changes.begin("gateway", environment);
-            changes.add(
-                Class::Risky,
-                "",
-                "something is another than it was that is not told here",
-            );
         }
     }
     let mut all = changes.finish();

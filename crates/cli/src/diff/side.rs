@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use turnpike_policy::source::{Code, Outcome, Severity};
+use turnpike_policy::source::{Code, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
 use crate::{Failure, git, say, tree};
@@ -21,8 +21,23 @@ pub(super) struct Side {
 }
 
 enum Kind {
-    Folder(PathBuf),
+    /// Read once, for all environments. The process ends soon: what it holds of a large tree is not taken apart first.
+    Folder(PathBuf, &'static Loaded),
     Bundle(Box<Compiled>),
+}
+
+/// What a side is in an environment.
+pub(super) struct Form {
+    pub(super) compiled: Compiled,
+    /// How bad it is there to break what the number of a version promises; nothing: that rule is off.
+    pub(super) drift: Option<Severity>,
+}
+
+impl Kind {
+    fn folder(root: PathBuf) -> Self {
+        let loaded = Box::new(Loaded::read(&root));
+        Self::Folder(root, Box::leak(loaded))
+    }
 }
 
 impl Side {
@@ -30,7 +45,7 @@ impl Side {
     pub(super) fn folder(root: PathBuf) -> Self {
         Self {
             name: root.display().to_string(),
-            kind: Kind::Folder(root),
+            kind: Kind::folder(root),
             date: None,
             _folder: None,
         }
@@ -67,7 +82,7 @@ impl Side {
             .ok_or_else(|| Failure::refused(format!("`{name}` has no policies")))?;
         Ok(Self {
             name: name.to_owned(),
-            kind: Kind::Folder(unpacked),
+            kind: Kind::folder(unpacked),
             date: git::day_of(root, name).and_then(|day| tree::date(&day).ok()),
             _folder: Some(folder),
         })
@@ -76,7 +91,7 @@ impl Side {
     /// Its environments.
     pub(super) fn environments(&self) -> Vec<String> {
         match &self.kind {
-            Kind::Folder(root) => tree::environments(root),
+            Kind::Folder(_, loaded) => tree::environments_of(loaded),
             Kind::Bundle(compiled) => vec![compiled.gateway.environment.clone()],
         }
     }
@@ -94,54 +109,70 @@ impl Side {
     /// The folder of its policies; a bundle has none.
     pub(super) fn root(&self) -> Option<&Path> {
         match &self.kind {
-            Kind::Folder(root) => Some(root),
+            Kind::Folder(root, _) => Some(root),
             Kind::Bundle(_) => None,
         }
     }
 
-    /// Its normal form, and how bad it is there to break what a number promises. A revision of which something has expired since is read as of the day of its commit, which
-    /// is said.
-    pub(super) fn compiled(
+    /// Its normal form in each of these environments, which it has. A revision of which something has expired since
+    /// is read as of the day of its commit, which is said.
+    pub(super) fn forms(
         &self,
-        environment: &str,
+        environments: &[String],
         as_of: Option<&tree::Date>,
-    ) -> Result<(Compiled, Option<Severity>), Failure> {
+    ) -> Result<Vec<Form>, Failure> {
         match &self.kind {
-            Kind::Bundle(compiled) => Ok((
-                (**compiled).clone(),
-                Outcome::default().level(Code::BrokenPromise),
-            )),
-            Kind::Folder(root) => {
-                let mut outcome = tree::build(root, environment, as_of)?;
-                if let (None, None, Some(date)) = (&outcome.compiled, as_of, &self.date) {
-                    let then = tree::build(root, environment, Some(date))?;
-                    if then.compiled.is_some() {
-                        say::note(&format!(
-                            "{} is read as of {}, the day of its commit: something in it has expired since",
-                            self.name, date.text
-                        ));
-                        outcome = then;
-                    }
-                }
-                let level = outcome.level(Code::BrokenPromise);
-                let compiled = outcome.compiled.ok_or_else(|| {
-                    say::findings(&outcome.diagnostics);
-                    say::error(&format!(
-                        "{} has errors in `{environment}`, so that nothing can be said of it\n\
-                         if it is an older one in which something has expired since, pass --as-of DATE",
-                        self.name
-                    ));
-                    Failure::Findings
-                })?;
-                Ok((compiled, level))
+            Kind::Bundle(compiled) => {
+                let form = || Form {
+                    compiled: (**compiled).clone(),
+                    drift: Outcome::default().level(Code::BrokenPromise),
+                };
+                Ok(environments.iter().map(|_| form()).collect())
+            }
+            Kind::Folder(_, loaded) => {
+                let outcomes = tree::build_all(loaded, environments, as_of)?;
+                let pairs = environments.iter().zip(outcomes);
+                pairs
+                    .map(|(environment, outcome)| self.form(loaded, environment, outcome, as_of))
+                    .collect()
             }
         }
+    }
+
+    fn form(
+        &self,
+        loaded: &Loaded,
+        environment: &String,
+        mut outcome: Outcome,
+        as_of: Option<&tree::Date>,
+    ) -> Result<Form, Failure> {
+        if let (None, None, Some(date)) = (&outcome.compiled, as_of, &self.date) {
+            let then = tree::build_all(loaded, std::slice::from_ref(environment), Some(date))?;
+            if let Some(then) = then.into_iter().find(|then| then.compiled.is_some()) {
+                say::note(&format!(
+                    "{} is read as of {}, the day of its commit: something in it has expired since",
+                    self.name, date.text
+                ));
+                outcome = then;
+            }
+        }
+        let drift = outcome.level(Code::BrokenPromise);
+        let compiled = outcome.compiled.ok_or_else(|| {
+            say::findings(&outcome.diagnostics);
+            say::error(&format!(
+                "{} has errors in `{environment}`, so that nothing can be said of it\n\
+                 if it is an older one in which something has expired since, pass --as-of DATE",
+                self.name
+            ));
+            Failure::Findings
+        })?;
+        Ok(Form { compiled, drift })
     }
 
     /// The text of a file, named as the bundle names places (`policies/a.yaml:3`); nothing for a
     /// bundle, which has no documents.
     pub(super) fn text(&self, origin: &str) -> Option<String> {
-        let Kind::Folder(root) = &self.kind else {
+        let Kind::Folder(root, _) = &self.kind else {
             return None;
         };
         let (_, below) = origin.split_once('/')?;

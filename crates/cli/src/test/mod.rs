@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use turnpike_policy::source::{Case, CaseRequest};
+use turnpike_policy::source::{Case, CaseRequest, Loaded};
 use turnpike_policy::{Compiled, Timestamp};
 
 use crate::play::{Answer, Mint, Request, World};
@@ -99,12 +99,13 @@ struct Ran {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
+    let loaded = Loaded::read(&root);
     let environments = match &arguments.env {
         Some(environment) => {
             tree::has_environment(&root, environment)?;
             vec![environment.clone()]
         }
-        None => tree::environments(&root),
+        None => tree::environments_of(&loaded),
     };
     let day = match &arguments.as_of {
         Some(date) => date.at,
@@ -117,8 +118,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .transpose()?;
     let mut ran = Vec::new();
     let mut there = 0_usize;
-    for environment in &environments {
-        let outcome = tree::build(&root, environment, arguments.as_of.as_ref())?;
+    let outcomes = tree::build_all(&loaded, &environments, arguments.as_of.as_ref())?;
+    for (environment, outcome) in environments.iter().zip(outcomes) {
         let Some(compiled) = outcome.compiled else {
             say::findings(&outcome.diagnostics);
             say::error(&format!(
