@@ -26,6 +26,9 @@ const BACKOFF: u64 = 250;
 /// more is left alone.
 const MAX_BACKOFF: u64 = 10_000;
 
+/// The longest that an upstream can have a client left alone, in milliseconds: a day. Some say nonsense.
+const MAX_RETRY_AFTER: u64 = 86_400_000;
+
 /// How long an authorization server that gave no token is left alone, in seconds (`COOL_DOWN` in src/grant.js).
 const TOKEN_COOL_DOWN: u32 = 10;
 
@@ -513,16 +516,16 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
 }
 
 /// How long an answer asks to be left alone from `now` on, in milliseconds: `retry-after-ms`, or else
-/// `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
+/// `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3); a day at the most.
 pub fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) -> Option<u64> {
-    if let Some(ms) = milliseconds.and_then(crate::accept::digits) {
-        return Some(ms);
-    }
-    let after = after?.trim();
-    match crate::accept::digits(after) {
-        Some(seconds) => Some(seconds.saturating_mul(1000)),
-        None => dates::from_http_date(after).map(|at| at.saturating_sub(now)),
-    }
+    let asked = milliseconds.and_then(crate::accept::digits).or_else(|| {
+        let after = after?.trim();
+        match crate::accept::digits(after) {
+            Some(seconds) => Some(seconds.saturating_mul(1000)),
+            None => dates::from_http_date(after).map(|at| at.saturating_sub(now)),
+        }
+    });
+    asked.map(|ms| ms.min(MAX_RETRY_AFTER))
 }
 
 /// The example that answers a mocked operation, and whether a preference chose it.

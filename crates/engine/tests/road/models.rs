@@ -246,8 +246,16 @@ fn retry_after_is_obeyed_and_a_long_one_leads_to_the_next_target() {
     // With nobody else, the client is told how long.
     for (value, told) in [
         ("60", "60"),
-        ("18446744073709551615", "18446744073709552"),
+        // As a date, by the gateway's clock; one that has passed asks for nothing.
+        ("Sat, 16 Jan 2027 00:01:00 GMT", "60"),
+        ("Fri, 15 Jan 2027 23:59:00 GMT", "1"),
+        // A day at the most, whatever is said.
+        ("86400", "86400"),
+        ("86401", "86400"),
+        ("18446744073709551615", "86400"),
+        ("Thu, 31 Dec 2099 23:59:59 GMT", "86400"),
         ("soon", "1"),
+        ("-1", "1"),
     ] {
         let answer = lone(Does::status(429, "{}").header("retry-after", value));
         assert_eq!(answer.header("retry-after"), Some(told));
