@@ -598,16 +598,20 @@ export function createGateway(core, cold, log) {
     if (!(error instanceof Fault)) {
       log(JSON.stringify({ event: "fault", half: "shell", message: String(error) }));
     }
-    try {
-      core.ready(call.env);
-      return finish(core.fault(call.request, call.flight, false), call);
-    } catch {
-      // Without a core there is nothing to decide with, as with a bundle of another format.
-      return new Response('{"title":"The gateway cannot start","status":503,"code":"not_ready"}', {
-        status: 503,
-        headers: { "content-type": "application/problem+json", "retry-after": "30" },
-      });
+    // What broke the core may break it again as it looks for what was called: then that is not looked for.
+    for (const request of [call.request, { method: call.request.method, url: "" }]) {
+      try {
+        core.ready(call.env);
+        return finish(core.fault(request, call.flight, false), call);
+      } catch {
+        continue;
+      }
     }
+    // Without a core there is nothing to decide with, as with a bundle of another format.
+    return new Response('{"title":"The gateway cannot start","status":503,"code":"not_ready"}', {
+      status: 503,
+      headers: { "content-type": "application/problem+json", "retry-after": "30" },
+    });
   }
 
   return { fetch };

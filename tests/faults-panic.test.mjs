@@ -1,7 +1,7 @@
 // A fault in one request harms no other. The build has the feature `faults`: `?fault=begin`,
-// `?fault=answered` and `?fault=streamed` break the core, as does a stream that holds `fault=follow`, and
-// the plan `fault-meter` when the clock ends in 013 ms; `/_turnpike/panic` the half that is off the hot path, and
-// `/_turnpike/slow?ms=` is a call of that half that takes its time.
+// `?fault=answered` and `?fault=streamed` break the core (`&fault=twice` once more, as it tells of that), as does a
+// stream that holds `fault=follow`, and the plan `fault-meter` when the clock ends in 013 ms; `/_turnpike/panic` the
+// half that is off the hot path, and `/_turnpike/slow?ms=` is a call of that half that takes its time.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -85,7 +85,7 @@ async function unharmed(flight) {
 }
 
 // The answer to a request that was lost: 500, in the right shape, with an id under which the log has it.
-async function lost(response, shape) {
+async function lost(response, shape, called) {
   assert.equal(response.status, 500);
   const body = await response.json();
   const id = response.headers.get("x-request-id");
@@ -102,6 +102,7 @@ async function lost(response, shape) {
   assert.ok(!JSON.stringify(body).includes(".rs"), "no place of the source");
   const line = await gateway.line(id);
   assert.deepEqual([line.status, line.code, line.decision], [500, "internal", "failed"]);
+  if (called !== undefined) assert.deepEqual([line.method, line.operation], called);
 }
 const breakChat = (where) => gateway.fetch(`/v1/chat/completions?fault=${where}`, {
   method: "POST",
@@ -117,7 +118,7 @@ describe("a panic in the core", () => {
       const cold = gateway.fetch("/_turnpike/slow?ms=900").then(async (response) => [response.status, await response.text()]);
       const flight = inFlight();
       await sleep(300);
-      await lost(await breakChat(where), "openai");
+      await lost(await breakChat(where), "openai", ["POST", "chat.completions"]);
       assert.equal((await pets("minute-a")).status, 200, "the very next request");
       await sleep(200);
       // Several at once, in both shapes: what one of them breaks, the next one uses.
@@ -126,7 +127,7 @@ describe("a panic in the core", () => {
         ...(where === "begin" ? [pets("minute-a", `${PETS}?fault=begin`)] : []),
       ]);
       await Promise.all(broken.slice(0, 3).map((response) => lost(response, "openai")));
-      await Promise.all(broken.slice(3).map((response) => lost(response, "problem")));
+      await Promise.all(broken.slice(3).map((response) => lost(response, "problem", ["GET", "petstore/v2#listPets"])));
       await unharmed(flight);
       const [status, text] = await cold;
       assert.equal(status, 200, text);
@@ -141,6 +142,13 @@ describe("a panic in the core", () => {
       assert.equal(left(await pets("minute-a")), before - 2);
     });
   }
+
+  test("one that comes back as it is told: the client gets its answer, and the next request its own", async () => {
+    const from = gateway.logs.length;
+    await lost(await pets("minute-a", `${PETS}?fault=begin&fault=twice`), "problem", ["GET", undefined]);
+    assert.equal(faults(from).length, 2);
+    assert.equal((await pets("open")).status, 200);
+  });
 
   test("a stream that is being begun is lost alone", async () => {
     const flight = inFlight();

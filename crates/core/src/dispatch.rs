@@ -284,6 +284,8 @@ impl Started {
                         method: reader.text()?,
                         url: reader.text()?,
                     };
+                    #[cfg(feature = "faults")]
+                    fault(lost.url.contains("fault=twice"), "twice");
                     Some(self.engine.fault(&lost, flight, now, &random))
                 })();
                 tell_next(

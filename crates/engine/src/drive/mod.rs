@@ -196,7 +196,7 @@ impl Engine {
     }
 
     /// What the client of a request gets whose handling was lost to a fault. `flight` is what was in
-    /// flight, if it had got so far.
+    /// flight, if it had got so far; else method and URL say what was called.
     pub fn fault(&self, lost: &Lost<'_>, flight: Option<Flight>, now: u64, random: &Random) -> Step {
         let (base, settlement) = match flight {
             Some(Flight { base, phase }) => {
@@ -209,7 +209,10 @@ impl Engine {
                     url: lost.url,
                     ..Head::default()
                 };
-                (opened(&self.policy, &head, now, random), Settlement::Nothing)
+                let mut base = opened(&self.policy, &head, now, random);
+                // For what it finds of what was called, which the log shall name.
+                let _ = self.opening(&head, &mut base, now, random);
+                (base, Settlement::Nothing)
             }
         };
         let detail = "The gateway failed. Other requests go on.";

@@ -515,13 +515,29 @@ fn errors_before_a_route_is_known_take_their_shape_from_the_path_alone() {
 #[test]
 fn a_fault_is_told_in_the_shape_of_the_path() {
     let mut world = World::new();
-    for (url, kind) in [
-        ("https://api.example/v1/chat/completions", "application/json"),
-        ("https://api.example/petstore/v1/pets", "application/problem+json"),
-        ("nonsense", "application/problem+json"),
+    for (method, url, kind, called) in [
+        (
+            "POST",
+            "https://api.example/v1/chat/completions",
+            "application/json",
+            Some("chat.completions"),
+        ),
+        (
+            "GET",
+            "https://api.example/petstore/v1/pets",
+            "application/problem+json",
+            Some("petstore/v1#oldPets"),
+        ),
+        (
+            "GET",
+            "https://api.example/nothing",
+            "application/problem+json",
+            None,
+        ),
+        ("GET", "nonsense", "application/problem+json", None),
     ] {
         let lost = turnpike_engine::Lost {
-            method: "GET",
+            method,
             url,
             committed: false,
         };
@@ -538,6 +554,12 @@ fn a_fault_is_told_in_the_shape_of_the_path() {
                 .any(|(name, value)| name == "content-type" && value == kind),
             "{url}"
         );
-        assert!(finish.log.expect("a line").contains("\"internal\""));
+        // Although nothing was in flight, the log says what was called.
+        let line: serde_json::Value = serde_json::from_str(&finish.log.expect("a line")).expect("JSON");
+        assert_eq!(
+            (&line["code"], &line["method"]),
+            (&"internal".into(), &method.into())
+        );
+        assert_eq!(line["operation"].as_str(), called, "{url}");
     }
 }
