@@ -5,12 +5,12 @@
 //! anew for each request.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use turnpike_policy::{Binding, Issuer, Timestamp};
 
 use super::certificate::Leaf;
 use super::dpop::{self, Proof};
-use super::encoding::{Members, from_base64url};
+use super::encoding::from_base64url;
+use super::json::{Json, Members};
 use super::{Presented, Refusal};
 
 /// What a token is bound to: SHA-256 of each. Nothing: whoever has it may use it.
@@ -24,14 +24,14 @@ pub(super) struct Bound {
 
 impl Bound {
     /// What the claims of a token bind it to, if its issuer may do so here.
-    pub(super) fn of(claims: &Members<Value>, rules: &Issuer) -> Result<Self, Refusal> {
+    pub(super) fn of(claims: &Members, rules: &Issuer) -> Result<Self, Refusal> {
         let wrong = |why| Err(Refusal::claim("cnf", why));
         let mut bound = Self::default();
         match claims.get("cnf") {
             None => {}
-            Some(Value::Object(members)) if !members.is_empty() => {
-                for (name, value) in members {
-                    let (binding, place) = match name.as_str() {
+            Some(Json::Object(members)) if members.iter().next().is_some() => {
+                for (name, value) in members.iter() {
+                    let (binding, place) = match name {
                         "jkt" => (rules.dpop, &mut bound.key),
                         "x5t#S256" => (rules.certificate_bound, &mut bound.certificate),
                         // It must be proved, and nobody here could tell whether it is.
@@ -40,7 +40,7 @@ impl Bound {
                     if binding == Binding::Refused {
                         return wrong("asks for a proof of possession that the issuer's rules do not take");
                     }
-                    let hash = value.as_str().and_then(from_base64url);
+                    let hash = value.text().and_then(from_base64url);
                     let Some(hash) = hash.and_then(|hash| hash.try_into().ok()) else {
                         return wrong("is not a SHA-256 in base64url");
                     };

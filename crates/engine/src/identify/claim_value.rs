@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use turnpike_policy::{Claim, ClaimKind, MAX_NUMBER};
 
-use super::encoding::{Members, from_base64url};
+use super::encoding::from_base64url;
+use super::json::{Json, Members};
 
 /// The most items of a list that are kept. A longer one is as if it were not there.
 const MAX_ITEMS: usize = 256;
@@ -79,24 +79,20 @@ impl Written<'_> {
 }
 
 /// What a token says of the claims that the policy names, in their order.
-pub(super) fn kept(
-    claims: &Members<Value>,
-    written: Written<'_>,
-    named: &[Claim],
-) -> Vec<Option<ClaimValue>> {
+pub(super) fn kept(claims: &Members, written: Written<'_>, named: &[Claim]) -> Vec<Option<ClaimValue>> {
     named.iter().map(|claim| value(claims, written, claim)).collect()
 }
 
-fn value(claims: &Members<Value>, written: Written<'_>, claim: &Claim) -> Option<ClaimValue> {
+fn value(claims: &Members, written: Written<'_>, claim: &Claim) -> Option<ClaimValue> {
     let (first, rest) = claim.path.split_first()?;
     let found = rest
         .iter()
         .try_fold(claims.get(first)?, |value, step| value.get(step))?;
     match found {
-        Value::String(text) => Some(ClaimValue::Text(text.clone())),
+        Json::Text(text) => Some(ClaimValue::Text(text.clone())),
         // An integer beyond 64 bits or a fraction was read as a float, which has not the digits of all of them:
         // two accounts must not become one.
-        Value::Number(number) if number.is_f64() => {
+        Json::Number(number) if number.is_f64() => {
             let digits_of = literal(written, &claim.path)?;
             let digits = digits_of.bytes().filter(u8::is_ascii_digit).count();
             Some(ClaimValue::Number(if digits > EXACT_DIGITS {
@@ -105,10 +101,10 @@ fn value(claims: &Members<Value>, written: Written<'_>, claim: &Claim) -> Option
                 number.to_string()
             }))
         }
-        Value::Number(number) => Some(ClaimValue::Number(number.to_string())),
-        Value::Bool(flag) => Some(ClaimValue::Flag(*flag)),
-        Value::Array(items) if claim.kind == Some(ClaimKind::Texts) && items.len() <= MAX_ITEMS => {
-            let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+        Json::Number(number) => Some(ClaimValue::Number(number.to_string())),
+        Json::Flag(flag) => Some(ClaimValue::Flag(*flag)),
+        Json::List(items) if claim.kind == Some(ClaimKind::Texts) && items.len() <= MAX_ITEMS => {
+            let texts = items.iter().map(|item| item.text().map(str::to_owned));
             texts.collect::<Option<_>>().map(ClaimValue::Texts)
         }
         _ => None,
@@ -117,10 +113,41 @@ fn value(claims: &Members<Value>, written: Written<'_>, claim: &Claim) -> Option
 
 /// A claim as it was written.
 fn literal(written: Written<'_>, path: &[String]) -> Option<String> {
-    let mut text = written.json()?;
-    for step in path {
-        let members: Members<Box<RawValue>> = serde_json::from_slice(text.as_bytes()).ok()?;
-        members.get(step)?.get().clone_into(&mut text);
+    let text = written.json()?;
+    let found = path
+        .iter()
+        .try_fold(text.as_str(), |object, name| member(object, name))?;
+    Some(found.trim().to_owned())
+}
+
+/// What is written as a member of an object, in JSON that was read.
+fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let (mut depth, mut quoted, mut begin, mut colon) = (0, false, 0, 0);
+    let mut bytes = object.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' => {
+                bytes.next();
+            }
+            _ if quoted => {}
+            b':' if depth == 1 => colon = at,
+            b',' | b'}' if depth == 1 => {
+                let known: Option<String> = serde_json::from_slice(object.get(begin..colon)?.as_bytes()).ok();
+                if known.as_deref() == Some(name) {
+                    return object.get(colon + 1..at);
+                }
+                begin = at + 1;
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                if depth == 1 {
+                    begin = at + 1;
+                }
+            }
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
     }
-    Some(text)
+    None
 }

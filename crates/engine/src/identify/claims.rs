@@ -6,13 +6,12 @@
 //! nothing about who is known, by the answer or by what it costs.
 
 use jwt_compact::Claims;
-use serde_json::Value;
 use turnpike_policy::{Compiled, Issuer, Keys, Timestamp};
 
 use super::bound::Bound;
 use super::claim_value::Written;
 use super::dpop::Proof;
-use super::encoding::Members;
+use super::json::{Json, Members};
 use super::token::Unverified;
 use super::work::{Work, note};
 use super::{CredentialKind, Principal, Refusal, claim_value};
@@ -103,7 +102,7 @@ impl Stranger {
 pub(super) fn check(
     policy: &Compiled,
     token: &Unverified<'_>,
-    claims: &Claims<Members<Value>>,
+    claims: &Claims<Members>,
     now: Timestamp,
 ) -> Result<Claimed, Refusal> {
     let named = text(&claims.custom, "iss")?.ok_or(Refusal::claim("iss", "is missing"))?;
@@ -140,7 +139,7 @@ pub(super) fn check(
 pub(super) fn claimed(
     policy: &Compiled,
     (index, rules): (u32, &Issuer),
-    claims: &Claims<Members<Value>>,
+    claims: &Claims<Members>,
     written: Written<'_>,
     now: Timestamp,
 ) -> Result<Claimed, Refusal> {
@@ -188,7 +187,7 @@ pub(super) fn claimed(
 }
 
 /// The window of a token, and its bare expiry if it has one. Fractions of a second were cut off by the decoder.
-fn times(claims: &Claims<Members<Value>>, rules: &Issuer) -> Result<(Window, Option<Timestamp>), Refusal> {
+fn times(claims: &Claims<Members>, rules: &Issuer) -> Result<(Window, Option<Timestamp>), Refusal> {
     let skew = u64::from(rules.clock_skew) * 1000;
     let millis = |name: &'static str, seconds: Option<i64>| match seconds {
         None => Ok(None),
@@ -221,22 +220,22 @@ fn times(claims: &Claims<Members<Value>>, rules: &Issuer) -> Result<(Window, Opt
 }
 
 /// A claim that must be a non-empty string if it is there.
-fn text<'a>(claims: &'a Members<Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
+fn text<'a>(claims: &'a Members, name: &str) -> Result<Option<&'a str>, Refusal> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+        Some(Json::Text(text)) if !text.is_empty() => Ok(Some(text)),
         Some(_) => Err(Refusal::claim(name.to_owned(), "is not a non-empty string")),
     }
 }
 
 /// Refuses a token that was not issued to this client: `client_id` (RFC 9068, 2.2) and `azp` (`OpenID`
 /// Connect Core, 2) say to whom, and whichever of them is there must say the same.
-fn client(claims: &Members<Value>, wanted: &str) -> Result<(), Stranger> {
+fn client(claims: &Members, wanted: &str) -> Result<(), Stranger> {
     let mut named = false;
     for (name, wrong) in [("client_id", Stranger::ClientId), ("azp", Stranger::Azp)] {
         if let Some(client) = claims.get(name) {
             named = true;
-            if client.as_str() != Some(wanted) {
+            if client.text() != Some(wanted) {
                 return Err(wrong);
             }
         }
@@ -245,14 +244,14 @@ fn client(claims: &Members<Value>, wanted: &str) -> Result<(), Stranger> {
 }
 
 /// Whether `aud` (a string or a list of strings) holds one of these.
-fn audience(claims: &Members<Value>, wanted: &[String]) -> Result<bool, Refusal> {
+fn audience(claims: &Members, wanted: &[String]) -> Result<bool, Refusal> {
     const WRONG: &str = "is neither a string nor a list of strings";
     match claims.get("aud") {
         None => Ok(false),
-        Some(Value::String(one)) => Ok(wanted.contains(one)),
-        Some(Value::Array(list)) if list.iter().all(Value::is_string) => Ok(list
+        Some(Json::Text(one)) => Ok(wanted.contains(one)),
+        Some(Json::List(list)) if list.iter().all(|item| item.text().is_some()) => Ok(list
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(Json::text)
             .any(|one| wanted.iter().any(|w| w == one))),
         Some(_) => Err(Refusal::claim("aud", WRONG)),
     }
@@ -260,18 +259,18 @@ fn audience(claims: &Members<Value>, wanted: &[String]) -> Result<bool, Refusal>
 
 /// The scopes of `scope` and `scp`, each a string with spaces between (RFC 8693, 4.2) or a list of
 /// strings, as issuers do it; sorted, each once.
-fn scopes(claims: &Members<Value>) -> Result<Vec<String>, Refusal> {
+fn scopes(claims: &Members) -> Result<Vec<String>, Refusal> {
     let mut scopes = Vec::new();
     for name in ["scope", "scp"] {
         let wrong = || Refusal::claim(name, "is not a list of scopes (RFC 6749, 3.3)");
         match claims.get(name) {
             None => {}
-            Some(Value::String(text)) => {
+            Some(Json::Text(text)) => {
                 scopes.extend(text.split(' ').filter(|scope| !scope.is_empty()));
             }
-            Some(Value::Array(list)) => {
+            Some(Json::List(list)) => {
                 for scope in list {
-                    scopes.push(scope.as_str().ok_or_else(wrong)?);
+                    scopes.push(scope.text().ok_or_else(wrong)?);
                 }
             }
             Some(_) => return Err(wrong()),

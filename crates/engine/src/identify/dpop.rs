@@ -7,13 +7,12 @@
 
 use jwt_compact::UntrustedToken;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use turnpike_policy::{Algorithm, Millis, Timestamp};
 
-use super::encoding::{Members, from_base64url};
+use super::encoding::from_base64url;
 use super::flow::has_form;
+use super::json::{Json, Members};
 use super::jwk::Key;
 use super::{Presented, Refusal};
 use crate::accept;
@@ -68,7 +67,7 @@ pub(super) fn check(
         return no("the proof is longer than 8 KiB");
     }
     let parts = text.split('.').count();
-    let read = UntrustedToken::<Members<Value>>::try_from(text).ok();
+    let read = UntrustedToken::<Members>::try_from(text).ok();
     let Some(proof) = read.filter(|_| parts == 3) else {
         return no("the proof is not what RFC 7515 asks for");
     };
@@ -84,7 +83,7 @@ pub(super) fn check(
     if proof.header().other_fields.has_any(&REFUSED) {
         return no("the proof's header has a member that is not supported");
     }
-    let own = own_key(text)?;
+    let own = own_key(&proof)?;
     if !own.fits(algorithm) {
         return no("the proof's `alg` is not one for its key");
     }
@@ -108,39 +107,27 @@ pub(super) fn check(
     })
 }
 
-/// The public key in the header of a proof. It is read from the text, so that a member that is there twice is seen.
-fn own_key(text: &str) -> Result<Key, Refusal> {
-    let header = text
-        .split_once('.')
-        .and_then(|(header, _)| from_base64url(header));
-    let header: Option<Members<Box<RawValue>>> =
-        header.and_then(|header| serde_json::from_slice(&header).ok());
-    let Some(header) = header else {
-        return Err(Refusal::Proof(
-            "the proof's header is not an object of members named once",
-        ));
-    };
-    let key = header
-        .get("jwk")
-        .ok_or(Refusal::Proof("the proof has no `jwk`"))?;
+/// The public key in the header of a proof.
+fn own_key(proof: &UntrustedToken<'_, Members>) -> Result<Key, Refusal> {
+    let key = proof.header().other_fields.get("jwk");
+    let key = key.ok_or(Refusal::Proof("the proof has no `jwk`"))?;
     // Why not is of no use to anybody but its maker, who sees it: a private key, for example, is not repeated.
-    Key::from_json(key.get())
-        .map_err(|_| Refusal::Proof("the proof's `jwk` is not a public key that is supported"))
+    Key::from_json(key).map_err(|_| Refusal::Proof("the proof's `jwk` is not a public key that is supported"))
 }
 
 /// Checks what a proof claims; says how it is called, and until when it must be remembered.
 fn claims(
-    proof: &UntrustedToken<'_, Members<Value>>,
+    proof: &UntrustedToken<'_, Members>,
     token: &str,
     presented: &Presented<'_>,
     skew: Millis,
     now: Timestamp,
 ) -> Result<(String, Timestamp), Refusal> {
     let no = |why| Err(Refusal::Proof(why));
-    let Ok(claims) = proof.deserialize_claims_unchecked::<Members<Value>>() else {
+    let Ok(claims) = proof.deserialize_claims_unchecked::<Members>() else {
         return no("the proof's claims are not what RFC 7519 asks for");
     };
-    let text = |name: &str| claims.custom.get(name).and_then(Value::as_str);
+    let text = |name: &str| claims.custom.get(name).and_then(Json::text);
     if text("htm") != Some(presented.method) {
         return no("the proof's `htm` is not the method of the request");
     }

@@ -15,15 +15,14 @@ use std::collections::BTreeMap;
 
 use jwt_compact::Claims;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use turnpike_policy::{Compiled, Introspection, Issuer, Timestamp};
 
 use super::bound::Bound;
 use super::cache::{Digest, Entry};
 use super::claim_value::Written;
 use super::claims::{self, Stranger, Window};
-use super::encoding::Members;
 use super::flow::{Outcome, Store};
+use super::json::{Json, Members};
 use super::key_store::May;
 use super::{Principal, Refusal};
 use crate::known::Known;
@@ -286,23 +285,23 @@ fn read(
     answer: &[u8],
     now: Timestamp,
 ) -> Result<Principal, Refusal> {
-    let claims: Claims<Members<Value>> = serde_json::from_slice(answer)
+    let claims: Claims<Members> = serde_json::from_slice(answer)
         .map_err(|_| unavailable(issuer, "its answer is not an object as RFC 7662 has it"))?;
     let said = &claims.custom;
     match said.get("active") {
-        Some(Value::Bool(true)) => {}
-        Some(Value::Bool(false)) => return Err(Refusal::Inactive("its issuer says that it is not active")),
+        Some(Json::Flag(true)) => {}
+        Some(Json::Flag(false)) => return Err(Refusal::Inactive("its issuer says that it is not active")),
         _ => return Err(unavailable(issuer, "`active` of its answer is not true or false")),
     }
     match said.get("iss") {
         None => {}
-        Some(Value::String(named)) if *named == issuer.issuer => {}
-        Some(Value::String(named)) => return Err(Refusal::unknown_issuer(named)),
+        Some(Json::Text(named)) if *named == issuer.issuer => {}
+        Some(Json::Text(named)) => return Err(Refusal::unknown_issuer(named)),
         Some(_) => return Err(unavailable(issuer, "`iss` of its answer is not a string")),
     }
     for (name, right) in KINDS {
         let Some(kind) = said.get(name) else { continue };
-        let kind = kind.as_str().unwrap_or_default();
+        let kind = kind.text().unwrap_or_default();
         if !right.iter().any(|right| kind.eq_ignore_ascii_case(right)) {
             return Err(Refusal::claim(
                 name,

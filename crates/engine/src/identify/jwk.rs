@@ -1,9 +1,9 @@
 //! One public key of an issuer (RFC 7517, RFC 7518 section 6, RFC 8037).
 
-use serde_json::Value;
 use turnpike_policy::{Algorithm, KeyKind};
 
-use super::encoding::{Members, from_base64url};
+use super::encoding::from_base64url;
+use super::json::{Json, Members};
 
 /// How long the modulus of an RSA key may be, in bits: what RFC 7518 asks for at least, and what a
 /// verification may cost at most.
@@ -31,10 +31,8 @@ pub(super) struct Key {
 
 impl Key {
     /// Reads a key. The error says why it is not used.
-    pub(super) fn from_json(json: &str) -> Result<Self, &'static str> {
-        let members: Members<Value> = serde_json::from_slice(json.as_bytes())
-            .map_err(|_| "it is not an object of members named once")?;
-        let members = &members;
+    pub(super) fn from_json(jwk: &Json) -> Result<Self, &'static str> {
+        let members = jwk.object().ok_or("it is not an object")?;
         if text(members, "kty")? == Some("oct") {
             return Err("it is symmetric");
         }
@@ -47,7 +45,7 @@ impl Key {
         }
         match members.get("key_ops") {
             None => {}
-            Some(Value::Array(list)) if list.iter().any(|op| op == "verify") => {}
+            Some(Json::List(list)) if list.iter().any(|op| op.text() == Some("verify")) => {}
             Some(_) => return Err("its `key_ops` do not include `verify`"),
         }
         let id = text(members, "kid")?.map(str::to_owned);
@@ -86,7 +84,7 @@ impl Key {
 /// The key as JSON, and how many bytes its signatures have.
 type Material = (String, usize);
 
-fn rsa(members: &Members<Value>) -> Result<Material, &'static str> {
+fn rsa(members: &Members) -> Result<Material, &'static str> {
     let (n, modulus) = bytes(members, "n")?;
     let (e, exponent) = bytes(members, "e")?;
     let first = *modulus.first().ok_or("its modulus is empty")?;
@@ -110,7 +108,7 @@ fn rsa(members: &Members<Value>) -> Result<Material, &'static str> {
 }
 
 /// A point on a curve of NIST, each coordinate in as many bytes as the curve's field has.
-fn curve(members: &Members<Value>, name: &str, size: usize) -> Result<Material, &'static str> {
+fn curve(members: &Members, name: &str, size: usize) -> Result<Material, &'static str> {
     let ((x, one), (y, other)) = (bytes(members, "x")?, bytes(members, "y")?);
     if one.len() != size || other.len() != size {
         return Err("a coordinate of it does not have the size of its curve");
@@ -119,7 +117,7 @@ fn curve(members: &Members<Value>, name: &str, size: usize) -> Result<Material, 
     Ok((json, 2 * size))
 }
 
-fn ed25519(members: &Members<Value>) -> Result<Material, &'static str> {
+fn ed25519(members: &Members) -> Result<Material, &'static str> {
     let (x, point) = bytes(members, "x")?;
     if point.len() != 32 {
         return Err("its point does not have 32 bytes");
@@ -129,16 +127,16 @@ fn ed25519(members: &Members<Value>) -> Result<Material, &'static str> {
 }
 
 /// A member that must be a string if it is there.
-fn text<'a>(members: &'a Members<Value>, name: &str) -> Result<Option<&'a str>, &'static str> {
+fn text<'a>(members: &'a Members, name: &str) -> Result<Option<&'a str>, &'static str> {
     match members.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Json::Text(text)) => Ok(Some(text)),
         Some(_) => Err("a member of it is not a string"),
     }
 }
 
 /// A member that must be there and be canonical base64url: its text and its bytes.
-fn bytes<'a>(members: &'a Members<Value>, name: &str) -> Result<(&'a str, Vec<u8>), &'static str> {
+fn bytes<'a>(members: &'a Members, name: &str) -> Result<(&'a str, Vec<u8>), &'static str> {
     let text = text(members, name)?.ok_or("a member of it is missing")?;
     let bytes = from_base64url(text).ok_or("a member of it is not canonical base64url")?;
     Ok((text, bytes))

@@ -1,10 +1,9 @@
 //! A set of public keys of one issuer (RFC 7517, section 5), and the choice of one of them.
 
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use turnpike_policy::Algorithm;
 
-use super::encoding::Members;
+use super::json::Json;
 use super::jwk::Key;
 use crate::sorted;
 
@@ -40,26 +39,30 @@ pub(super) enum Choice<'a> {
 
 impl KeySet {
     /// Reads a JWKS. Keys that cannot be used (symmetric, private, weak, for another use or
-    /// algorithm, sharing their name) are left out; the error says why there is none to use.
+    /// algorithm, sharing their name) are left out; the error says why there is none to use. A set in which any
+    /// object names a member twice is none (RFC 7517, 4 and 5).
     pub(super) fn from_jwks(bytes: &[u8]) -> Result<Self, &'static str> {
-        if u32::try_from(bytes.len()).is_ok_and(|len| len <= MAX_SET) {
-            let set: Members<Box<RawValue>> =
-                serde_json::from_slice(bytes).map_err(|_| "the answer is not a JSON object")?;
-            let keys = set.get("keys").ok_or("the answer has no `keys`")?;
-            let keys: Vec<&RawValue> =
-                serde_json::from_slice(keys.get().as_bytes()).map_err(|_| "`keys` is not a list")?;
-            Self::from_keys(keys.iter().map(|key| key.get()))
-        } else {
-            Err("the answer is larger than 256 KiB")
+        if u32::try_from(bytes.len()).map_or(true, |len| len > MAX_SET) {
+            return Err("the answer is larger than 256 KiB");
         }
-    }
-
-    /// Takes keys, each a JWK as JSON text.
-    pub(super) fn from_keys<'a>(keys: impl ExactSizeIterator<Item = &'a str>) -> Result<Self, &'static str> {
+        let set = Json::read(bytes).ok_or("the answer is not JSON whose members are named once")?;
+        let Json::List(keys) = set.get("keys").ok_or("the answer has no `keys`")? else {
+            return Err("`keys` is not a list");
+        };
         if keys.len() > MAX_KEYS {
             return Err("there are more than 100 keys");
         }
-        let mut keys = sorted::by(keys.filter_map(|key| Key::from_json(key).ok()), Ord::cmp);
+        Self::of(keys.iter().filter_map(|key| Key::from_json(key).ok()).collect())
+    }
+
+    /// Takes keys of a policy, each a JWK as JSON text.
+    pub(super) fn from_keys<'a>(keys: impl Iterator<Item = &'a str>) -> Result<Self, &'static str> {
+        let read = |key: &str| Key::from_json(&Json::read(key.as_bytes())?).ok();
+        Self::of(keys.filter_map(read).collect())
+    }
+
+    fn of(keys: Vec<Key>) -> Result<Self, &'static str> {
+        let mut keys = sorted::by(keys, Ord::cmp);
         // Sorted by name first: two of one name are neighbours, and neither of them is the one.
         let shared: Vec<String> = keys
             .windows(2)

@@ -4,9 +4,7 @@
 //! That address is fetched by the gateway, so it is held against the policy first: it lies on the
 //! metadata's own origin, or on one that the policy names (CVE-2026-41413, CVE-2026-49478).
 
-use serde_json::Value;
-
-use super::encoding::Members;
+use super::json::Json;
 use super::keys::MAX_SET;
 
 /// The URL of the keys that an issuer's metadata names.
@@ -22,15 +20,18 @@ pub(super) fn keys_url(
     if u32::try_from(answer.len()).map_or(true, |len| len > MAX_SET) {
         return Err("the metadata are larger than 256 KiB");
     }
-    let metadata: Members<Value> = serde_json::from_slice(answer)
-        .map_err(|_| "the metadata are not a JSON object of members named once")?;
+    let metadata = Json::read(answer);
+    let metadata = metadata
+        .as_ref()
+        .and_then(Json::object)
+        .ok_or("the metadata are not a JSON object of members named once")?;
     // RFC 8414, 3.3: identical, or whoever serves this speaks for somebody else.
-    if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
+    if metadata.get("issuer").and_then(Json::text) != Some(issuer) {
         return Err("the metadata's `issuer` is not the issuer");
     }
     let url = metadata
         .get("jwks_uri")
-        .and_then(Value::as_str)
+        .and_then(Json::text)
         .ok_or("the metadata have no `jwks_uri`")?;
     let place = origin(url).ok_or("the metadata's `jwks_uri` is not a plain URL")?;
     let own = origin(from).is_some_and(|own| own == place);

@@ -24,6 +24,7 @@ mod dpop;
 mod encoding;
 mod flow;
 mod introspection;
+mod json;
 mod jwk;
 mod key_store;
 mod keys;

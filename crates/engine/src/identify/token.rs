@@ -4,12 +4,11 @@
 //! `jwt-compact` decodes; the checks before and after it are what RFC 8725 asks for beyond that.
 
 use jwt_compact::{Claims, UntrustedToken};
-use serde_json::Value;
 use turnpike_policy::Algorithm;
 
 use super::Refusal;
 use super::credential::MAX_TOKEN;
-use super::encoding::Members;
+use super::json::Members;
 
 /// The most characters that the header's part may have: 4 KiB of JSON.
 const MAX_HEADER: usize = 4096 / 3 * 4 + 2;
@@ -31,7 +30,7 @@ pub(super) struct Unverified<'a> {
     pub(super) input: &'a str,
     /// Whether `typ` says that it is an access token (RFC 9068, 2.1).
     pub(super) access: bool,
-    token: UntrustedToken<'a, Members<Value>>,
+    token: UntrustedToken<'a, Members>,
 }
 
 impl Unverified<'_> {
@@ -46,7 +45,7 @@ impl Unverified<'_> {
     }
 
     /// `exp`, `nbf` and `iat` as numbers, and all other claims.
-    pub(super) fn claims(&self) -> Result<Claims<Members<Value>>, Refusal> {
+    pub(super) fn claims(&self) -> Result<Claims<Members>, Refusal> {
         self.token
             .deserialize_claims_unchecked()
             .map_err(|_| Refusal::Malformed("the token's claims are not what RFC 7519 asks for"))
@@ -67,7 +66,7 @@ pub(super) fn parse(text: &str) -> Result<Unverified<'_>, Refusal> {
         return Err(Refusal::Malformed("the token's header is longer than 4 KiB"));
     }
     // Canonical base64url, JSON objects without anything behind, names only once, `cty` not `JWT`.
-    let token = UntrustedToken::<Members<Value>>::try_from(text)
+    let token = UntrustedToken::<Members>::try_from(text)
         .map_err(|_| Refusal::Malformed("the token's header is not what RFC 7515 asks for"))?;
     let algorithm = Algorithm::from_name(token.algorithm())
         .ok_or(Refusal::AlgorithmNotAllowed("the token's `alg` is not supported"))?;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use turnpike_policy::Algorithm::{ES256, EdDSA, HS256, HS512};
 
 use super::super::encoding::from_base64url;
+use super::super::json::Json;
 use super::super::key_store::FRESH;
 use super::super::{Part, introspected, keys_fetched};
 use super::*;
@@ -395,6 +396,29 @@ fn certificates() {
         }
     });
     println!("{passed} of them were read, their keys whole");
+}
+
+#[test]
+fn members() {
+    let right = [
+        good(SECRET).to_string(),
+        jwks(&[ES256_PUBLIC, ED25519_PUBLIC]),
+        r#"{"cnf":{"jkt":"A","x5t#S256":"B"},"realm_access":{"roles":["a","b"]},"a\u0062":[{"c\"":":"}]}"#
+            .to_owned(),
+    ];
+    let (mut once, mut twice) = (0, 0);
+    play_on("members", |random| {
+        let mut bytes = random.pick(&right).clone().into_bytes();
+        damage(&mut bytes, random);
+        // Held against a reader that compares names.
+        let strict = serde_json::from_slice::<super::members::Strict>(&bytes).is_ok();
+        let found = Json::read(&bytes).is_some();
+        assert_eq!(found, strict, "{}", String::from_utf8_lossy(&bytes));
+        once += u32::from(found);
+        twice += u32::from(!found && serde_json::from_slice::<Value>(&bytes).is_ok());
+    });
+    println!("{once} of them were read, {twice} were not for a name that was there twice");
+    assert!(once > 0 && twice > 0);
 }
 
 #[test]

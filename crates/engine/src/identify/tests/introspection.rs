@@ -41,7 +41,7 @@ fn policy() -> Compiled {
 }
 
 /// What it says of a good token.
-fn active(changes: &[(&str, Option<Value>)]) -> String {
+pub(super) fn active(changes: &[(&str, Option<Value>)]) -> String {
     let mut said = claims(INLINE, changes);
     if !changes.iter().any(|(name, _)| *name == "active") {
         said["active"] = true.into();
@@ -83,6 +83,11 @@ fn answered(
 fn once(answer: &str) -> Result<Principal, Refusal> {
     let policy = policy();
     answered(&policy, &mut store(&policy), TOKEN, Ok(answer), NOW)
+}
+
+/// Whether an answer lets its token pass.
+pub(super) fn passes(answer: &str) -> bool {
+    once(answer).is_ok()
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod fuzz;
 mod introspection;
 mod keys;
 mod many;
+mod members;
 mod native;
 mod properties;
 mod signatures;

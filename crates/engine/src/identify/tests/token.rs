@@ -183,13 +183,11 @@ fn claims_are_one_object_with_different_names() {
         format!(r#"{{{inner},"e\u0078p":9999999999}}"#),
         format!(r#"{{{inner},"nbf":1}}"#),
         format!(r#"{{{inner},"x":1,"x":1}}"#),
+        format!(r#"{{{inner},"x":{{"a":1,"a":2}}}}"#),
         format!(r#"{{{inner},"x":{}1{}}}"#, "[".repeat(200), "]".repeat(200)),
         format!("{{{inner},\"x\":\"\n\"}}"),
     ] {
         let found = once(&sign_raw(HS256, r#"{"alg":"HS256"}"#, &wrong));
         assert!(malformed(&found), "{wrong} {found:?}");
     }
-    // Names may come twice where nothing is read.
-    let nested = format!(r#"{{{inner},"x":{{"a":1,"a":2}}}}"#);
-    assert!(once(&sign_raw(HS256, r#"{"alg":"HS256"}"#, &nested)).is_ok());
 }
