@@ -357,12 +357,13 @@ function readErrand(wire) {
   return step;
 }
 
-// What to fetch, and how old a copy may be: without asking, and where there is no answer.
+// What to fetch, and how old a copy may be: without asking, and where there is no answer; or that nobody is asked.
 function readFetch(step, wire) {
   step.url = wire.readText();
   step.max = wire.readU32();
   step.fresh = wire.readMs();
   step.stale = wire.readMs();
+  step.only = wire.readU8() === 1;
 }
 
 // Reads a step, and what is in flight with it.

@@ -387,7 +387,7 @@ export function createGateway(core, cold, log) {
     const copy = step.fresh + step.stale > 0 ? await copyOf(step.url, step.max, core.now) : null;
     if (copy !== null && copy.age < step.fresh) return copy;
     const asked = core.now();
-    const bytes = await fetchKeys(step, watch);
+    const bytes = step.only ? null : await fetchKeys(step, watch);
     if (bytes === null && copy !== null && copy.age < step.stale) return copy;
     return { bytes, age: 0, asked };
   }

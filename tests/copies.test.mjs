@@ -125,6 +125,29 @@ describe("isolates of one place", () => {
     assert.equal(await call(one, 60 * MINUTE), "keys_unavailable");
   });
 
+  for (const [what, useless] of [
+    ["a page", (response) => response.writeHead(200, { "content-type": "text/html" }).end("<html>Back soon</html>")],
+    ["no keys", (response) => json(response, { keys: [] })],
+    ["keys of which nothing is clear", (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"keys":[],"keys":[{}]}')],
+  ]) {
+    test(`do with an older copy while the issuer answers ${what} with status 200, within the same bound`, async () => {
+      await first();
+      answer = useless;
+      await isolate(55 * MINUTE);
+      assert.equal(await call(one, 55 * MINUTE), "passes");
+      assert.equal(asked(), 2, "it was asked first, and once");
+      assert.equal(await call(two, 55 * MINUTE), "credential_invalid", "the copy lets nobody else pass");
+      assert.equal(asked(), 2, "nor is it asked again for another key so soon");
+      await isolate(60 * MINUTE);
+      assert.equal(await call(one, 60 * MINUTE), "keys_unavailable");
+      assert.equal(asked(), 3);
+      // And it is well again.
+      publish(two);
+      await gateway.clock(began + 60 * MINUTE + 6_000);
+      assert.equal(await call(two, 60 * MINUTE), "passes");
+    });
+  }
+
   for (const [what, bad] of [
     ["fails", (response) => json(response, { keys: [one.publicJwk] }, 500)],
     ["has no keys", (response) => json(response, { keys: [] })],

@@ -614,6 +614,7 @@ fn tell_fetch(fetch: &FetchKeys, out: &mut Writer) {
     out.u32(fetch.max);
     out.ms(fetch.copies.fresh);
     out.ms(fetch.copies.stale);
+    out.flag(fetch.copies.only);
 }
 
 fn tell_settled(settled: &[Settled], out: &mut Writer) {

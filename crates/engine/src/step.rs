@@ -301,6 +301,8 @@ pub struct Copies {
     pub fresh: Millis,
     /// Where it was asked, and has not answered.
     pub stale: Millis,
+    /// Nothing else will do: the issuer was asked, and what it answered is of no use.
+    pub only: bool,
 }
 
 /// A question to a service that decides, a decision point or the issuer of an opaque token: a POST. Redirects are not

@@ -13,7 +13,7 @@ use super::credential::{Credential, pick};
 use super::dpop::Proof;
 use super::introspection::{self, IntrospectAsk, Introspections};
 use super::jwk::Key;
-use super::key_store::{Access, CLAIM, KeyStore, May, Part, Refetch};
+use super::key_store::{Access, CLAIM, KeyStore, May, Part, Refetch, STALE};
 use super::keys::{Choice, Generation, KeySet, MAX_SET};
 use super::token::{self, Unverified};
 use super::work::{Work, note};
@@ -202,7 +202,7 @@ pub fn due(policy: &Compiled, store: &mut Store, now: Timestamp) -> Option<KeysA
 }
 
 /// Takes the answer to a fetch (status 200 only), or that there is none. Says what else is to be fetched: the
-/// keys that metadata lead to.
+/// keys that metadata lead to; or a copy, where the issuer's own answer is of no use and there are no keys to use.
 pub fn refreshed(
     policy: &Compiled,
     store: &mut Store,
@@ -210,25 +210,39 @@ pub fn refreshed(
     answer: Option<&[u8]>,
     now: Timestamp,
 ) -> Option<KeysAsk> {
-    match part {
-        Part::Keys => {
-            store.share = store.keys.fetched(issuer, answer, now);
-            None
-        }
-        Part::Metadata => {
-            let rules = rules(policy, issuer)?;
-            store.share = store.keys.discovered(issuer, rules, (answer, 0), now);
-            if store.share {
-                ask(policy, store, issuer, now)
-            } else {
-                None
-            }
-        }
+    // Where it was, before that is forgotten.
+    let asked = ask(policy, store, issuer, now)?;
+    let Some(copy) = part.copy() else {
+        // There was none.
+        store.keys.end(issuer, now);
+        return None;
+    };
+    store.share = if part.is_metadata() {
+        store
+            .keys
+            .discovered(issuer, rules(policy, issuer)?, (answer, 0), now)
+    } else {
+        store.keys.fetched(issuer, answer, now)
+    };
+    if store.share {
+        return ask(policy, store, issuer, now).filter(|_| part.is_metadata());
     }
+    // If nothing was answered, a copy was looked for already, unless the issuer itself was to be asked.
+    let unsought = answer.is_some() || asked.copies == Copies::default();
+    let seeks = unsought && asked.part == part && store.keys.seeks_copy(issuer, now);
+    seeks.then_some(KeysAsk {
+        part: copy,
+        copies: Copies {
+            fresh: STALE,
+            stale: 0,
+            only: true,
+        },
+        ..asked
+    })
 }
 
 /// The same as [`refreshed`] for a copy of this age, that another isolate has shared. One that cannot be used is
-/// answered by asking the issuer itself.
+/// answered by asking the issuer itself, if it was not asked before.
 pub fn copied(
     policy: &Compiled,
     store: &mut Store,
@@ -236,16 +250,22 @@ pub fn copied(
     (copy, age): (&[u8], Millis),
     now: Timestamp,
 ) -> Option<KeysAsk> {
-    match part {
-        Part::Keys if store.keys.copied(issuer, copy, age, now) => return None,
-        Part::Keys => {}
-        Part::Metadata => {
-            store
-                .keys
-                .discovered(issuer, rules(policy, issuer)?, (Some(copy), age), now);
-        }
+    let usable = if part.is_metadata() {
+        store
+            .keys
+            .discovered(issuer, rules(policy, issuer)?, (Some(copy), age), now)
+    } else {
+        store.keys.copied(issuer, copy, age, now)
+    };
+    let last = part.copy().is_none();
+    let over = if usable { !part.is_metadata() } else { last };
+    if !over {
+        return ask(policy, store, issuer, now);
     }
-    ask(policy, store, issuer, now)
+    if last {
+        store.keys.end(issuer, now);
+    }
+    None
 }
 
 /// The same as [`keys_fetched`] for a copy of this age, that another isolate has shared. Nobody was asked: a key
@@ -535,7 +555,7 @@ fn ask(policy: &Compiled, store: &Store, issuer: u32, now: Timestamp) -> Option<
         part,
         url,
         max: MAX_SET,
-        copies: store.keys.copies(issuer, part, now),
+        copies: store.keys.copies(issuer, now),
     })
 }
 

@@ -44,6 +44,26 @@ pub enum Part {
     Metadata,
     /// Its keys.
     Keys,
+    /// A copy of its metadata, as what it answered is of no use.
+    CopyOfMetadata,
+    /// A copy of its keys, as what it answered is of no use.
+    CopyOfKeys,
+}
+
+impl Part {
+    /// Whether it is metadata.
+    pub(super) const fn is_metadata(self) -> bool {
+        matches!(self, Self::Metadata | Self::CopyOfMetadata)
+    }
+
+    /// The copy to look for where what was answered is of no use; none, where that was a copy.
+    pub(super) const fn copy(self) -> Option<Self> {
+        match self {
+            Self::Metadata => Some(Self::CopyOfMetadata),
+            Self::Keys => Some(Self::CopyOfKeys),
+            Self::CopyOfMetadata | Self::CopyOfKeys => None,
+        }
+    }
 }
 
 /// What can be done with the keys of an issuer.
@@ -198,17 +218,36 @@ impl KeyStore {
     }
 
     /// Which copy will do of what is fetched next.
-    pub(super) fn copies(&self, issuer: u32, part: Part, now: Timestamp) -> Copies {
+    pub(super) fn copies(&self, issuer: u32, now: Timestamp) -> Copies {
         let Some(Source::Remote(remote)) = self.source(issuer) else {
             return Copies::default();
         };
         if remote.direct {
             return Copies::default();
         }
-        let none = remote.age(now).is_none_or(|age| age >= STALE);
         Copies {
             fresh: SHARED,
-            stale: if none && part == Part::Keys { STALE } else { 0 },
+            stale: if remote.is_usable(now) { 0 } else { STALE },
+            only: false,
+        }
+    }
+
+    /// Whether a copy is worth looking for, as an issuer's answer is of no use: where there are no keys to use. Its
+    /// fetch is not over then, and has as long again.
+    pub(super) fn seeks_copy(&mut self, issuer: u32, now: Timestamp) -> bool {
+        match self.source_mut(issuer) {
+            Some(Source::Remote(remote)) if !remote.is_usable(now) => {
+                remote.claimed = Some(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes that a fetch is over, whose issuer was asked now.
+    pub(super) fn end(&mut self, issuer: u32, now: Timestamp) {
+        if let Some(Source::Remote(remote)) = self.source_mut(issuer) {
+            remote.ended(now);
         }
     }
 
@@ -256,6 +295,7 @@ impl KeyStore {
             return false;
         };
         let found = answer
+            .filter(|_| age < FOUND)
             .ok_or("its metadata could not be fetched")
             .and_then(|answer| metadata::keys_url(answer, &rules.issuer, url, origins));
         match found {
@@ -321,9 +361,14 @@ impl Remote {
         self.set.as_ref().map(|_| now.saturating_sub(self.fetched))
     }
 
+    /// Whether there is a set that is not too old.
+    fn is_usable(&self, now: Timestamp) -> bool {
+        self.age(now).is_some_and(|age| age < STALE)
+    }
+
     fn access(&mut self, now: Timestamp, may: May) -> Access<'_> {
         let age = self.age(now);
-        let usable = age.is_some_and(|age| age < STALE);
+        let usable = self.is_usable(now);
         let fetch = match age {
             Some(age) if age < FRESH => false,
             _ if !may.fetch => false,

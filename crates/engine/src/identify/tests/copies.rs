@@ -9,14 +9,25 @@ use super::flow::start;
 use super::*;
 use crate::step::Copies;
 
-const NONE: Copies = Copies { fresh: 0, stale: 0 };
+const NONE: Copies = Copies {
+    fresh: 0,
+    stale: 0,
+    only: false,
+};
 const COLD: Copies = Copies {
     fresh: SHARED,
     stale: STALE,
+    only: false,
 };
 const WARM: Copies = Copies {
     fresh: SHARED,
     stale: 0,
+    only: false,
+};
+const ONLY: Copies = Copies {
+    fresh: STALE,
+    stale: 0,
+    only: true,
 };
 
 struct Isolate {
@@ -87,6 +98,24 @@ fn ec() -> String {
 
 fn ed() -> String {
     jwks(&[ED25519_PUBLIC])
+}
+
+/// What an issuer sends in place of its keys, with status 200.
+const USELESS: [&str; 5] = [
+    "",
+    "<html>Back soon</html>",
+    "{}",
+    "{\"keys\":[]}",
+    "{\"keys\":[],\"keys\":[]}",
+];
+
+/// The question for a copy and nothing else.
+#[track_caller]
+fn only(outcome: &Outcome) -> KeysAsk {
+    match outcome {
+        Outcome::FetchKeys(ask) if ask.copies == ONLY => ask.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn direct(outcome: &Outcome) -> bool {
@@ -201,6 +230,144 @@ fn where_the_issuer_does_not_answer_an_older_copy_will_do_for_a_stated_time() {
 }
 
 #[test]
+fn where_the_issuer_answers_what_is_of_no_use_an_older_copy_will_do_for_the_same_time() {
+    for useless in USELESS {
+        let age = STALE - 60_000;
+        let mut isolate = cold(policy());
+        isolate.asks(NOW);
+        let ask = only(&isolate.answer(Part::Keys, Some(useless), NOW));
+        assert_eq!((ask.part, ask.url.as_str()), (Part::CopyOfKeys, KEYS_URL));
+        // Others wait meanwhile, and do not ask.
+        let other = start(&isolate.policy, &mut isolate.store, &isolate.token, NOW + 1);
+        assert!(matches!(other, Outcome::Wait(_)), "{other:?}");
+        let outcome = isolate.copy(Part::CopyOfKeys, &ec(), age, NOW + 2);
+        assert!(matches!(outcome, Outcome::Verify(_)), "{useless}: {outcome:?}");
+        assert!(!shares(&mut isolate.store));
+        // As where it does not answer: asked again after the cool-down, and the copy ends in time.
+        assert!(isolate.verifies(NOW + COOL_DOWN - 1));
+        assert_eq!(isolate.asks(NOW + COOL_DOWN + 2).copies, NONE);
+        let outcome = isolate.answer(Part::Keys, Some(useless), NOW + COOL_DOWN + 2);
+        assert!(matches!(outcome, Outcome::Verify(_)), "{useless}: {outcome:?}");
+        assert!(isolate.verifies(NOW + 59_999));
+        assert!(!isolate.verifies(NOW + 60_002), "{useless}");
+        // What it answers once it is well counts at once.
+        isolate
+            .store
+            .keys
+            .fetched(REMOTE, Some(ed().as_bytes()), NOW + 70_000);
+        assert!(!isolate.verifies(NOW + 70_000));
+    }
+}
+
+#[test]
+fn where_there_is_no_copy_either_nobody_is_asked_again_for_it() {
+    for bad in [None, Some("<html>"), Some("{}")] {
+        let mut isolate = cold(policy());
+        isolate.asks(NOW);
+        only(&isolate.answer(Part::Keys, Some("<html>"), NOW));
+        let outcome = match bad {
+            None => isolate.answer(Part::CopyOfKeys, None, NOW),
+            Some(copy) => isolate.copy(Part::CopyOfKeys, copy, 1, NOW),
+        };
+        assert!(
+            matches!(outcome, Outcome::Refused(Refusal::KeysUnavailable { .. })),
+            "{bad:?}: {outcome:?}"
+        );
+        // Nobody waits for it any more, and the issuer is left in peace for a while.
+        let next = start(
+            &isolate.policy,
+            &mut isolate.store,
+            &isolate.token,
+            NOW + RETRY - 1,
+        );
+        assert!(
+            matches!(next, Outcome::Refused(Refusal::KeysUnavailable { .. })),
+            "{next:?}"
+        );
+        assert_eq!(isolate.asks(NOW + RETRY).copies, NONE);
+        // The next time a copy is looked for anew: another isolate may have had more luck.
+        only(&isolate.answer(Part::Keys, None, NOW + RETRY));
+        let outcome = isolate.copy(Part::CopyOfKeys, &ec(), 2_000, NOW + RETRY);
+        assert!(matches!(outcome, Outcome::Verify(_)), "{outcome:?}");
+    }
+    // Too old it is none.
+    let mut isolate = cold(policy());
+    isolate.asks(NOW);
+    only(&isolate.answer(Part::Keys, Some("<html>"), NOW));
+    let outcome = isolate.copy(Part::CopyOfKeys, &ec(), STALE, NOW);
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+}
+
+#[test]
+fn a_key_that_such_a_copy_lacks_is_not_asked_for_within_the_cool_down() {
+    for age in [COOL_DOWN, SHARED - 1, SHARED, STALE - 1] {
+        let mut isolate = cold(policy());
+        isolate.asks(NOW);
+        only(&isolate.answer(Part::Keys, Some("<html>"), NOW));
+        let outcome = isolate.copy(Part::CopyOfKeys, &ed(), age, NOW);
+        assert!(
+            matches!(outcome, Outcome::Refused(Refusal::KeyUnknown(_))),
+            "{age}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn an_isolate_that_has_keys_needs_no_copy_of_them() {
+    let mut isolate = cold(policy());
+    isolate.asks(NOW);
+    isolate.answer(Part::Keys, Some(&ec()), NOW);
+    isolate.asks(NOW + FRESH);
+    let outcome = isolate.answer(Part::Keys, Some("<html>"), NOW + FRESH);
+    assert!(matches!(outcome, Outcome::Verify(_)), "{outcome:?}");
+}
+
+#[test]
+fn metadata_that_are_of_no_use_are_taken_from_a_copy_too() {
+    let found = metadata(ISSUERS[2], KEYS_URL);
+    for useless in [
+        Some("<html>"),
+        Some("{}"),
+        Some("{\"issuer\":\"https://other.example/\"}"),
+    ] {
+        let mut isolate = cold(discovering());
+        isolate.asks(NOW);
+        let ask = only(&isolate.answer(Part::Metadata, useless, NOW));
+        assert_eq!(ask.part, Part::CopyOfMetadata);
+        assert!(ask.url.ends_with("/.well-known/openid-configuration"));
+        let outcome = isolate.copy(Part::CopyOfMetadata, &found, FOUND - 60_000, NOW);
+        let Outcome::FetchKeys(ask) = &outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(
+            (ask.part, ask.url.as_str(), ask.copies),
+            (Part::Keys, KEYS_URL, COLD)
+        );
+        // All that it serves is of no use: so the keys are an older copy as well.
+        let ask = only(&isolate.answer(Part::Keys, useless, NOW));
+        assert_eq!((ask.part, ask.url.as_str()), (Part::CopyOfKeys, KEYS_URL));
+        let outcome = isolate.copy(Part::CopyOfKeys, &ec(), FRESH, NOW);
+        assert!(matches!(outcome, Outcome::Verify(_)), "{outcome:?}");
+    }
+    // A copy is held against the policy, and against the time that its word is taken for.
+    for (copy, age) in [
+        (metadata("https://other.example/", KEYS_URL), 1),
+        (metadata(ISSUERS[2], "https://evil.example/keys"), 1),
+        ("<html>".to_owned(), 1),
+        (found, FOUND),
+    ] {
+        let mut isolate = cold(discovering());
+        isolate.asks(NOW);
+        only(&isolate.answer(Part::Metadata, Some("<html>"), NOW));
+        let outcome = isolate.copy(Part::CopyOfMetadata, &copy, age, NOW);
+        assert!(
+            matches!(outcome, Outcome::Refused(Refusal::KeysUnavailable { .. })),
+            "{copy}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
 fn a_key_that_was_withdrawn_stops_within_the_stated_time_in_every_isolate() {
     // One isolate has fetched keys with `ec`; it is withdrawn a moment later. Others come to life one after the
     // other, each with the copy of the one before.
@@ -275,7 +442,7 @@ fn metadata(issuer: &str, keys: &str) -> String {
 fn metadata_are_shared_in_the_same_way() {
     let mut isolate = cold(discovering());
     let ask = isolate.asks(NOW);
-    assert_eq!((ask.part, ask.copies), (Part::Metadata, WARM));
+    assert_eq!((ask.part, ask.copies), (Part::Metadata, COLD));
     let age = SHARED - 1;
     let outcome = isolate.copy(Part::Metadata, &metadata(ISSUERS[2], KEYS_URL), age, NOW);
     let Outcome::FetchKeys(ask) = outcome else {

@@ -6,6 +6,7 @@ use turnpike_policy::Algorithm::ES256;
 use super::super::key_store::{EARLY, FOUND, FRESH, RETRY, STALE};
 use super::super::metadata::keys_url;
 use super::super::{Outcome, Part, Presented, Refusal, begin, keys_fetched};
+use super::flow::without_a_copy;
 use super::*;
 
 const METADATA: &str = "https://url.example/.well-known/openid-configuration";
@@ -62,7 +63,8 @@ impl Caller<'_> {
             ..Presented::default()
         };
         let answer = answer.map(str::as_bytes);
-        keys_fetched(self.policy, &mut self.store, (REMOTE, part), answer, &head, now)
+        let outcome = keys_fetched(self.policy, &mut self.store, (REMOTE, part), answer, &head, now);
+        without_a_copy(self.policy, &mut self.store, outcome, &head, now)
     }
 }
 

@@ -39,14 +39,25 @@ pub(super) fn fetched(
         authorization: Some(&authorization),
         ..Presented::default()
     };
-    keys_fetched(
-        policy,
-        store,
-        (REMOTE, Part::Keys),
-        answer.map(str::as_bytes),
-        &head,
-        now,
-    )
+    let answer = answer.map(str::as_bytes);
+    let outcome = keys_fetched(policy, store, (REMOTE, Part::Keys), answer, &head, now);
+    without_a_copy(policy, store, outcome, &head, now)
+}
+
+/// Where a copy is looked for, as what was answered is of no use: there is none.
+pub(super) fn without_a_copy(
+    policy: &Compiled,
+    store: &mut Store,
+    outcome: Outcome,
+    head: &Presented<'_>,
+    now: u64,
+) -> Outcome {
+    match outcome {
+        Outcome::FetchKeys(ask) if ask.copies.only => {
+            keys_fetched(policy, store, (ask.issuer, ask.part), None, head, now)
+        }
+        other => other,
+    }
 }
 
 pub(super) fn known(outcome: &Outcome) -> bool {

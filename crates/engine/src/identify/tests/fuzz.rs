@@ -18,6 +18,7 @@ use super::super::encoding::from_base64url;
 use super::super::json::Json;
 use super::super::key_store::FRESH;
 use super::super::{Part, introspected, keys_fetched};
+use super::flow::without_a_copy;
 use super::*;
 use random::Random;
 
@@ -303,7 +304,7 @@ fn metadata() {
             &head,
             NOW,
         );
-        match outcome {
+        match without_a_copy(&policy, &mut store, outcome, &head, NOW) {
             Outcome::Refused(Refusal::KeysUnavailable { .. }) => {}
             Outcome::FetchKeys(ask) => {
                 believed += 1;

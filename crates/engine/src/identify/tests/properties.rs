@@ -5,6 +5,7 @@ use turnpike_policy::Algorithm::{ES256, EdDSA, HS256};
 
 use super::super::keys::KeySet;
 use super::super::{Outcome, Part, Presented, begin, keys_fetched};
+use super::flow::without_a_copy;
 use super::*;
 
 static POLICY: LazyLock<Compiled> = LazyLock::new(policy);
@@ -64,6 +65,7 @@ proptest! {
             for part in [Part::Metadata, Part::Keys] {
                 let outcome =
                     keys_fetched(&POLICY, &mut store, (issuer, part), Some(keys.as_bytes()), &head, now);
+                let outcome = without_a_copy(&POLICY, &mut store, outcome, &head, now);
                 prop_assert!(matches!(outcome, Outcome::Refused(_)));
             }
         }
