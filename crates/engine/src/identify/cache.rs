@@ -12,6 +12,7 @@ use turnpike_policy::Timestamp;
 use super::bound::Bound;
 use super::claims::Window;
 use super::keys::Generation;
+use super::work::{Work, note};
 use super::{ClaimValue, Principal};
 
 /// The most tokens remembered.
@@ -86,6 +87,7 @@ impl TokenCache {
         {
             return *digest;
         }
+        note(Work::Hash);
         self.prefix.clone().chain_update(token).finalize().into()
     }
 

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use turnpike_policy::{CertificateCredential, CertificateName, Compiled, Timestamp};
 
 use super::encoding::from_base64url;
+use super::work::{Work, note};
 use super::{CredentialKind, Principal, Refusal};
 use crate::accept::hex;
 use crate::dates;
@@ -67,6 +68,7 @@ impl<'a> Leaf<'a> {
         let read = (|| {
             let der = byte_sequence(text)?;
             let (key, from, until) = fields(&der)?;
+            note(Work::Hash);
             let key = Sha256::digest(key).into();
             Some((der, key, from, until))
         })();
@@ -95,20 +97,21 @@ impl<'a> Leaf<'a> {
 
     /// Its thumbprint (RFC 8705, 3.1).
     pub(super) fn thumbprint(&self) -> [u8; 32] {
+        note(Work::Hash);
         Sha256::digest(&self.der).into()
     }
 
     /// Whom it proves by itself.
     pub(super) fn owner(&self, policy: &Compiled, now: Timestamp) -> Result<Principal, Refusal> {
         let mut entries = self.entries(policy);
-        let good = |known: &&CertificateCredential| known.expires.is_none_or(|end| now < end);
-        let Some(known) = entries.clone().find(good) else {
+        let mut good = entries.clone().filter(|known| counts(known, now));
+        let Some(known) = good.next() else {
             return Err(match entries.next() {
                 Some(_) => Refusal::Certificate("the certificate's entry in the policy has ended"),
                 None => Refusal::ConsumerUnknown,
             });
         };
-        if self.is_of_another(policy, known.consumer, now) {
+        if good.any(|other| other.consumer != known.consumer) {
             return Err(Refusal::Certificate(
                 "the client certificate is that of two consumers",
             ));
@@ -128,16 +131,10 @@ impl<'a> Leaf<'a> {
         })
     }
 
-    /// Whether it proves somebody else than this consumer.
-    pub(super) fn is_of_another(&self, policy: &Compiled, consumer: u32, now: Timestamp) -> bool {
-        self.entries(policy)
-            .any(|known| known.consumer != consumer && known.expires.is_none_or(|end| now < end))
-    }
-
     /// The consumers that it proves (indices into the policy's list): one, or it is good for nothing.
     pub(super) fn owners(&self, policy: &Compiled, now: Timestamp) -> Vec<u32> {
         self.entries(policy)
-            .filter(|known| known.expires.is_none_or(|end| now < end))
+            .filter(|known| counts(known, now))
             .map(|known| known.consumer)
             .collect()
     }
@@ -156,12 +153,18 @@ pub fn names(shown: &ClientCertificate<'_>, now: Timestamp) -> Vec<String> {
     leaf.map_or_else(Vec::new, |leaf| leaf.names())
 }
 
+/// Whether an entry has not ended.
+fn counts(known: &CertificateCredential, now: Timestamp) -> bool {
+    known.expires.is_none_or(|end| now < end)
+}
+
 fn find<'a>(policy: &'a Compiled, name: &CertificateName) -> Option<&'a CertificateCredential> {
-    let place = policy
-        .certificates
-        .binary_search_by(|known| known.by.cmp(name))
-        .ok()?;
-    policy.certificates.get(place)
+    note(Work::Lookup);
+    let found = policy.certificates.binary_search_by(|known| {
+        note(Work::Probe);
+        known.by.cmp(name)
+    });
+    policy.certificates.get(found.ok()?)
 }
 
 /// A byte sequence of structured fields (RFC 8941, 3.3.5): base64 with its padding, between colons.

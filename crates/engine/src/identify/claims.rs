@@ -156,10 +156,11 @@ pub(super) fn claimed(
     if subject.len() > MAX_SUBJECT {
         return Err(Refusal::claim("sub", "is longer than 255 bytes"));
     }
-    let identity = policy
-        .identities
-        .binary_search_by(|known| (known.issuer, known.value.as_str()).cmp(&(index, value)));
     note(Work::Lookup);
+    let identity = policy.identities.binary_search_by(|known| {
+        note(Work::Probe);
+        (known.issuer, known.value.as_str()).cmp(&(index, value))
+    });
     let identity = identity.ok().and_then(|place| policy.identities.get(place));
     let known = identity.ok_or(Stranger::Unknown).and_then(|identity| {
         let wanted = identity.client.as_deref();

@@ -14,6 +14,7 @@ use super::encoding::from_base64url;
 use super::flow::has_form;
 use super::json::{Json, Members};
 use super::jwk::Key;
+use super::work::{Work, note};
 use super::{Presented, Refusal};
 use crate::accept;
 
@@ -87,6 +88,7 @@ pub(super) fn check(
     if !own.fits(algorithm) {
         return no("the proof's `alg` is not one for its key");
     }
+    note(Work::Hash);
     if Sha256::digest(&own.json)[..] != key[..] {
         return no("the proof's key is not the one that the token is bound to");
     }
@@ -95,6 +97,7 @@ pub(super) fn check(
     }
     let (id, until) = claims(&proof, token, presented, skew, now)?;
     let (input, _) = text.rsplit_once('.').unwrap_or_default();
+    note(Work::Hash);
     Ok(Proof {
         algorithm,
         key: own.json,
@@ -152,6 +155,7 @@ fn claims(
         return no("the proof has expired");
     }
     let hash = text("ath").and_then(from_base64url);
+    note(Work::Hash);
     if hash.as_deref() != Some(&Sha256::digest(token)[..]) {
         return no("the proof's `ath` is not the hash of the token");
     }

@@ -367,11 +367,13 @@ fn proceed(
         Some(shown) => Leaf::of(shown, now),
         None => Ok(None),
     };
-    // A certificate beside another credential must not be somebody else's. One that is nobody's says nothing.
-    let is_of_another = |consumer| {
-        let leaf = leaf.as_ref().ok().and_then(Option::as_ref);
-        leaf.is_some_and(|leaf| leaf.is_of_another(policy, consumer, now))
+    // A certificate beside another credential must not be somebody else's. One that is nobody's says nothing. Whose it
+    // is is found out before anything else is known, so that it costs the same whatever that is.
+    let owners = match &leaf {
+        Ok(Some(leaf)) => leaf.owners(policy, now),
+        _ => Vec::new(),
     };
+    let is_of_another = |consumer| owners.iter().any(|owner| *owner != consumer);
     let text = match pick(presented, &policy.gateway.api_keys.schemes) {
         Ok(Credential::Key { key, id }) => {
             let principal = api_key::find(policy, key, id, now)?;
@@ -391,10 +393,6 @@ fn proceed(
         if presented.is_dpop() {
             return Err(Refusal::claim("cnf", "of an opaque token is not looked at"));
         }
-        let owners = leaf
-            .ok()
-            .flatten()
-            .map_or_else(Vec::new, |leaf| leaf.owners(policy, now));
         return introspection::begin(policy, store, (text, issuer), owners, now, may);
     }
     let leaf = leaf.as_ref().map(Option::as_ref);

@@ -33,7 +33,7 @@ pub(super) fn introspection(prefix: &str) -> Introspection {
 }
 
 /// The policy, whose first issuer is asked about every opaque token, with no longest lifetime.
-fn policy() -> Compiled {
+pub(super) fn policy() -> Compiled {
     let mut policy = super::policy();
     policy.issuers[0].introspection = Some(introspection(""));
     policy.issuers[0].max_lifetime = None;
