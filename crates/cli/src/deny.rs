@@ -216,11 +216,21 @@ pub(crate) fn named(denial: &Json) -> String {
         "" => String::new(),
         issuer => format!(" of {issuer}"),
     };
+    let unknown = if is_unknown(denial) {
+        " (not known to this build)"
+    } else {
+        ""
+    };
     format!(
-        "{} {}{issuer}",
+        "{} {}{issuer}{unknown}",
         text(of(denial, "what")),
         text(of(denial, "value"))
     )
+}
+
+/// Whether a gateway keeps a denial that a later build made, and does not know how to refuse what it names.
+pub(crate) fn is_unknown(denial: &Json) -> bool {
+    of(denial, "unknown") == true
 }
 
 /// The denials that stand.
@@ -272,6 +282,17 @@ fn shown(page: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_gateway_does_not_know_is_named_so() {
+        let denial = |more: Json| {
+            let mut denial = serde_json::json!({ "what": "address", "value": "192.0.2.7" });
+            denial["unknown"] = more;
+            named(&denial)
+        };
+        assert_eq!(denial(Json::Null), "address 192.0.2.7");
+        assert_eq!(denial(true.into()), "address 192.0.2.7 (not known to this build)");
+    }
 
     #[test]
     fn an_end_is_a_time_or_a_date() {

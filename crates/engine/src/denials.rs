@@ -4,7 +4,8 @@
 //! look, with a deadline, and the others go on with what is known. From [`STALE`] on every request looks itself.
 //! So a denial holds in every isolate at most [`STALE`] after it was made, for all that is decided from then on,
 //! and at once in the isolate that made it. A list that cannot be had is no reason to refuse anybody: the last
-//! known one stands, the log says so ([`Denials::is_stale`]), and the next look is made [`PATIENCE`] later.
+//! known one stands, the log says so ([`Denials::is_stale`]), and the next look is made [`PATIENCE`] later. The log
+//! says the same while the list holds what only a later build knows how to refuse.
 //!
 //! What is not denied is found out by comparing one number where the list is empty, and by a few look-ups where it
 //! is not. The names in it are resolved when it comes, not when a request does.
@@ -41,6 +42,8 @@ pub(crate) struct Denials {
     version: u64,
     /// How many denials are known.
     count: usize,
+    /// Until when something is denied that only a later build knows how to refuse.
+    beyond: Timestamp,
     keys: BTreeMap<String, Mark>,
     certificates: BTreeMap<String, Mark>,
     /// By the issuer's index.
@@ -79,9 +82,10 @@ impl Denials {
         due
     }
 
-    /// Whether the list is older than it may be, because the object could not be reached.
+    /// Whether more may be denied than is refused here: the list is older than it may be, because the object could not
+    /// be reached, or it holds what this build does not know.
     pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
-        self.age(now).is_none_or(|age| age >= STALE)
+        now < self.beyond || self.age(now).is_none_or(|age| age >= STALE)
     }
 
     fn age(&self, now: Timestamp) -> Option<Millis> {
@@ -158,6 +162,7 @@ impl Denials {
                     put(&mut self.models, index, mark);
                 }
             }
+            Target::Other(..) => self.beyond = self.beyond.max(mark.until),
         }
     }
 

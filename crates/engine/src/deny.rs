@@ -278,7 +278,7 @@ pub(crate) fn refusal() -> Refusal {
     Refusal::new(Code::Denied, detail)
 }
 
-fn words(target: &Target) -> (&'static str, &str, Option<&str>) {
+fn words(target: &Target) -> (&str, &str, Option<&str>) {
     match target {
         Target::Key(id) => ("key", id, None),
         Target::Subject(issuer, subject) => ("subject", subject, Some(issuer)),
@@ -286,13 +286,14 @@ fn words(target: &Target) -> (&'static str, &str, Option<&str>) {
         Target::Operation(name) => ("operation", name, None),
         Target::Model(name) => ("model", name, None),
         Target::Certificate(name) => ("certificate", name, None),
+        Target::Other(kind, name) => (kind, name, None),
     }
 }
 
 #[derive(Serialize)]
 struct Row<'a> {
     id: &'a str,
-    what: &'static str,
+    what: &'a str,
     value: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<&'a str>,
@@ -302,8 +303,11 @@ struct Row<'a> {
     time: Timestamp,
     /// Until when, in Unix milliseconds.
     until: Timestamp,
-    /// Whether it refuses anything now.
+    /// Whether it is neither over nor lifted.
     stands: bool,
+    /// This build does not know what it names, and refuses nothing by it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unknown: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted: Option<LiftedRow<'a>>,
 }
@@ -344,6 +348,7 @@ pub(crate) fn page(report: &Report, note: Option<&Note>, now: Timestamp) -> Vec<
             time: denial.at,
             until: denial.until,
             stands: denial.stands(now),
+            unknown: matches!(denial.target, Target::Other(..)),
             lifted,
         }
     });

@@ -31,6 +31,9 @@ const REPORT: u8 = 0x85;
 const KIND: u8 = b'D';
 
 /// Whom or what a denial refuses.
+///
+/// Builds read each other's lists, so no kind is ever added to these: what a later build denies it writes as
+/// [`Target::Other`], which the builds before it keep, show and lift, and say that they do not refuse it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Target {
     /// An API key, by the public part of it (`tpk_<id>_...`).
@@ -45,6 +48,8 @@ pub enum Target {
     Model(String),
     /// A client certificate, by the name that the policy knows it by: the hash of its key, or its subject.
     Certificate(String),
+    /// What only a later build knows: its kind, and its name.
+    Other(String, String),
 }
 
 /// One denial.
@@ -90,7 +95,7 @@ impl Denial {
             | Target::Operation(name)
             | Target::Model(name)
             | Target::Certificate(name) => &[name],
-            Target::Subject(issuer, subject) => &[issuer, subject],
+            Target::Subject(one, other) | Target::Other(one, other) => &[one, other],
         };
         names
             .iter()

@@ -68,6 +68,70 @@ fn each_change_is_written_and_done_once() {
     assert!(!object.ask(&Order::Look, NOW + 7).0.denials[0].stands(NOW + 7));
 }
 
+/// One of each kind.
+fn kinds() -> Vec<Target> {
+    let [a, b] = ["a", "b"].map(str::to_owned);
+    vec![
+        Target::Key(a.clone()),
+        Target::Subject(a.clone(), b.clone()),
+        Target::Consumer(a.clone()),
+        Target::Operation(a.clone()),
+        Target::Model(a.clone()),
+        Target::Certificate(a.clone()),
+        Target::Other(a, b),
+    ]
+}
+
+#[test]
+fn builds_read_each_others_lists() {
+    // What builds wrote, each kind at its place. Who adds a kind here finds that the builds before cannot read
+    // it: it is to be written as the last one.
+    let written: [&[u8]; 7] = [
+        b"\x00\x01a",
+        b"\x01\x01a\x01b",
+        b"\x02\x01a",
+        b"\x03\x01a",
+        b"\x04\x01a",
+        b"\x05\x01a",
+        b"\x06\x01a\x01b",
+    ];
+    for (target, written) in kinds().iter().zip(written) {
+        assert_eq!(postcard::to_allocvec(target).unwrap(), written, "{target:?}");
+    }
+    let mut wrong = postcard::to_allocvec(&kinds()[6]).unwrap();
+    wrong[0] += 1;
+    assert!(
+        postcard::from_bytes::<Target>(&wrong).is_err(),
+        "there is no other kind"
+    );
+}
+
+#[test]
+fn what_a_later_build_denies_is_kept_shown_and_lifted() {
+    let mut object = Object::default();
+    let later = Denial {
+        target: Target::Other("address".to_owned(), "192.0.2.7".to_owned()),
+        ..denial("later", "a flood")
+    };
+    let (report, decided) = object.ask(&Order::Deny(later.clone()), NOW);
+    assert_eq!(report.outcome, Outcome::Denied);
+    object.0 = Some(object::resume(&decided.persist.unwrap()).unwrap());
+    assert_eq!(object.outcome(&Order::Deny(denial("a", "x"))), Outcome::Denied);
+    let (report, _) = object.ask(&Order::Look, NOW + 1);
+    let targets: Vec<&Target> = report.denials.iter().map(|denial| &denial.target).collect();
+    assert_eq!(targets, [&later.target, &Target::Consumer("demo".to_owned())]);
+    assert_eq!(object.outcome(&lift("later")), Outcome::Lifted);
+    for (kind, name) in [("", "x"), ("x", ""), ("x", &*"y".repeat(MAX_NAME + 1))] {
+        let target = Target::Other(kind.to_owned(), name.to_owned());
+        let order = Order::Deny(Denial {
+            target,
+            ..denial("b", "x")
+        });
+        let ask = order.encode().unwrap();
+        assert_eq!(object::decide(None, &ask, NOW), Err(MeterError::Ask));
+    }
+}
+
 #[test]
 fn it_ends_by_itself_and_no_later_than_it_may() {
     let mut object = Object::default();

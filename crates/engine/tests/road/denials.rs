@@ -1,6 +1,7 @@
 //! Denials: what operators refuse on a gateway that runs, where and when it holds, and that it only narrows.
 
 use serde_json::{Value, json};
+use turnpike_engine::meter::denials::{Denial, OBJECT, Order, Target};
 use turnpike_policy::Precision;
 
 use crate::policy::{NOW, SECRET};
@@ -253,6 +254,50 @@ fn a_damaged_answer_is_no_list() {
         assert_eq!(finish.status, 403, "{damage:?}");
         assert!(finish.log.unwrap().contains("\"denials_stale\":true"));
     }
+}
+
+#[test]
+fn what_only_a_later_build_can_refuse_takes_nothing_away_and_is_told() {
+    let mut world = denying();
+    done(&mut world, &deny("consumer", "demo", "known"));
+    // Made by a later build, beside this one.
+    let later = Denial {
+        id: "later".to_owned(),
+        target: Target::Other("address".to_owned(), "192.0.2.7".to_owned()),
+        by: "works".to_owned(),
+        reason: "a flood".to_owned(),
+        at: world.now,
+        until: world.now + 1_800_000,
+        lifted: None,
+    };
+    let order = Order::Deny(later).encode().unwrap();
+    assert!(world.decide(OBJECT, &order).is_some());
+    world.now += 60_000;
+    let refused = pets(&mut world, "demo");
+    assert_eq!((refused.status, &refused.log()["denied"]), (403, &json!("known")));
+    // Whom it would refuse cannot be known here: nobody passes in silence.
+    let passed = world.send(&Request::get("/petstore/v1/pets").by("narrow"));
+    assert_eq!(
+        (passed.status, &passed.log()["denials_stale"]),
+        (200, &json!(true))
+    );
+    let listed = world.send(&Request::get("/_turnpike/denials").by("watch")).json();
+    let row = &listed["denials"][1];
+    let shown = ["what", "value", "stands", "unknown"].map(|name| row[name].clone());
+    assert_eq!(
+        shown,
+        [json!("address"), json!("192.0.2.7"), json!(true), json!(true)]
+    );
+    assert_eq!(listed["denials"][0].get("unknown"), None);
+    // This build orders none of the kind, but can lift it.
+    assert_eq!(
+        world.send(&deny("address", "192.0.2.7", "mine")).code(),
+        "invalid_request"
+    );
+    done(&mut world, &lift("later"));
+    let passed = world.send(&Request::get("/petstore/v1/pets").by("narrow"));
+    assert_eq!((passed.status, passed.log().get("denials_stale")), (200, None));
+    assert_eq!(pets(&mut world, "demo").code(), "denied");
 }
 
 #[test]
