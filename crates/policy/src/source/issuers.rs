@@ -49,7 +49,8 @@ record! {
         /// that an ID token opens nothing.
         token_type: default "any" TokenType,
         /// Tokens that are bound to a key of the client's (`cnf.jkt`), which must come with a proof of it (DPoP, RFC
-        /// 9449): `refused`, `accepted` (others may come as before), or `required` (others are refused).
+        /// 9449): `refused`, `accepted` (others may come as before), or `required` (others are refused). Each proof is
+        /// good once and for a minute; nonces are not offered.
         dpop: default "refused" Binding,
         /// Tokens that are bound to a client certificate (`cnf.x5t#S256`, RFC 8705), which must come over a connection
         /// with that certificate, verified by the platform: `refused`, `accepted` or `required`, as `dpop`.
@@ -63,7 +64,7 @@ record! {
         /// How it is asked about its opaque tokens (RFC 7662). Left out: they open nothing.
         introspection: optional IntrospectionFields,
     }
-    later { leeway, required_claims }
+    later { dpop_nonces, leeway, required_claims }
 }
 
 /// Where the keys of an issuer are.

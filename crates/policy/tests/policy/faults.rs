@@ -199,6 +199,7 @@ const CASES: &[Case] = &[
     case!("consumers/app.yaml": "is: app }" => "is: app }\n  - certificate: { subject: 'CN=a', issuer: 'CN=b', expires: 2026-11-22 }"; "consumers/app.yaml:6:62: error[P0501]: this certificate ended"),
     case!("consumers/app.yaml": "is: app }" => "is: app }\n  - mtls: {}"; "consumers/app.yaml:6:5: error[P0201]"),
     case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    dpop: require"; "gateway.yaml:8:11: error[P0204]"),
+    case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    dpop_nonces: required"; "gateway.yaml:8:5: error[P0901]"),
     case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    certificate_bound: yes"; "gateway.yaml:8:24: error[P0204]"),
     case!("gateway.yaml": "acme.example/jwks" => "acme.example/jwks\n    certificates_bound: accepted"; "gateway.yaml:8:5: error[P0201]"),
     case!("gateway.yaml": "gateway: test" => "gateway: test\nfloor: { forward_headers: [client-cert] }"; "gateway.yaml:2:28: error[P0214]"),
