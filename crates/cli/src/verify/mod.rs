@@ -159,7 +159,7 @@ impl Version {
 }
 
 /// Whether the policies refuse by themselves what is denied: they have no such thing any more. Of a key or a
-/// subject they cannot tell.
+/// subject they cannot tell: they have hashes of keys, and no list of subjects.
 fn said(compiled: &Compiled, denial: &Json) -> bool {
     let text = |name: &str| denial.get(name).and_then(Json::as_str).unwrap_or_default();
     let value = text("value");
