@@ -2,17 +2,18 @@
 // say in headers. The tree is tests/trees/bound.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { X509Certificate, createHash } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
+import { promisify } from "node:util";
 import { buildTree } from "./harness/build.mjs";
+import { BILLING, NAMES, NONE, REPORTS, shown, spkiOf } from "./harness/certificates.mjs";
 import { bearer, key } from "./harness/e2e.mjs";
 import { startGateway } from "./harness/gateway.mjs";
+import { command } from "./harness/token.mjs";
 import { PORTS, json, startUpstream } from "./harness/upstream.mjs";
 
-// Made by openssl, good until 2036 and 2126: an EC key of `reports`, an Ed25519 key of `billing`.
-const REPORTS = "MIIBQjCB6gIUWEJH3LkJvEZ5dnAHJ2TyGAsgoqcwCgYIKoZIzj0EAwIwKDENMAsGA1UECgwEQWNtZTEXMBUGA1UEAwwOQWNtZSBDbGllbnQgQ0EwHhcNMjYxMTMwMDYzNDM2WhcNMzYxMTI3MDYzNDM2WjAhMQ0wCwYDVQQKDARBY21lMRAwDgYDVQQDDAdyZXBvcnRzMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE46YrMHMCEzVyqE+tLXOQ9CEbriNDog8VGx34EifU3b9mvYzJAamXpiGA1SAthrnVEdOqpgCPreUaWblwzdVFVzAKBggqhkjOPQQDAgNHADBEAiApmLjamu7qWK9d/oKOD0tjZDMz8JpTVyosZcze/C018wIgOuz1rOTSBq/gx1kE3PoXdT7T1wY9fDIk404DgoyBiSc=";
-const BILLING = "MIIBKjCB0AIUWEJH3LkJvEZ5dnAHJ2TyGAsgoqgwCgYIKoZIzj0EAwIwKDENMAsGA1UECgwEQWNtZTEXMBUGA1UEAwwOQWNtZSBDbGllbnQgQ0EwIBcNMjYxMTMwMDYzNDM3WhgPMjEyNjExMDYwNjM0MzdaMDQxCzAJBgNVBAYTAkRFMRMwEQYDVQQKDApBY21lLCBJbmMuMRAwDgYDVQQDDAdiaWxsaW5nMCowBQYDK2VwAyEAOh8R57kfHyxf7nWsoKT+QhP1w1vAIoMsgS7D0JvLxjQwCgYIKoZIzj0EAwIDSQAwRgIhAO7xfmtpX0JXvEi8lRCGO/1P4FPd5Y19VURIdPfmaiqkAiEA53BS67lWOfCNXSfYjZwxdPI9qsFiEC2haSzfTkAEvRs=";
-const NAMES = { [REPORTS]: "CN=reports,O=Acme", [BILLING]: "CN=billing,O=Acme\\, Inc.,C=DE" };
+const run = promisify(execFile);
 
 let gateway;
 let upstream;
@@ -26,19 +27,6 @@ after(async () => {
   await upstream?.stop();
 });
 beforeEach(() => { upstream.requests.length = 0; });
-
-// As the platform tells of a connection with this certificate.
-const shown = (certificate, more = {}) => ({
-  tlsClientAuth: {
-    certPresented: "1", certVerified: "SUCCESS", certRevoked: "0",
-    certRFC9440: `:${certificate}:`, certRFC9440TooLarge: false,
-    certSubjectDNRFC2253: NAMES[certificate], certIssuerDNRFC2253: "CN=Acme Client CA,O=Acme",
-    certFingerprintSHA256: createHash("sha256").update(Buffer.from(certificate, "base64")).digest("hex"),
-    ...more,
-  },
-});
-// As it tells of one without.
-const NONE = { tlsClientAuth: { certPresented: "0", certVerified: "NONE", certRevoked: "0", certRFC9440: "", certSubjectDNRFC2253: "" } };
 
 async function outcome(cf, { headers = {}, ...init } = {}) {
   const answer = await gateway.fetchAs(cf, "/pets/v1/7", { headers: { "content-type": "application/json", ...headers }, ...init });
@@ -56,8 +44,7 @@ test("the certificates of these tests are what they are said to be", () => {
 test("a verified certificate is a credential: by its key, with what its consumer may", async () => {
   const { status, line } = await outcome(shown(REPORTS));
   assert.deepEqual([status, line.consumer], [200, "reports"]);
-  const spki = new X509Certificate(Buffer.from(REPORTS, "base64")).publicKey.export({ type: "spki", format: "der" });
-  assert.equal(line.subject, createHash("sha256").update(spki).digest("hex"));
+  assert.equal(line.subject, spkiOf(REPORTS));
   const put = await outcome(shown(REPORTS), { method: "PUT", body: "{}" });
   assert.deepEqual([put.status, put.code], [403, "operation_not_allowed"]);
 });
@@ -137,6 +124,25 @@ test("a token that is bound to a certificate comes with it and with no other (RF
   const { status, code, line } = await outcome(unknown(), { headers: { authorization: wrong } });
   assert.deepEqual([status, code], [401, "credential_invalid"]);
   assert.match(line.reason, /another certificate/);
+});
+
+test("a certificate that is denied opens nothing, by either of its names, until it is lifted", async () => {
+  const turnpike = (...args) => run(command(), ["deny", ...args, "--url", gateway.url], { env: { ...process.env, TURNPIKE_TOKEN: key("denier"), NO_COLOR: "1" } });
+  const spki = spkiOf(REPORTS);
+  for (const [name, denied, other, id] of [[spki, REPORTS, BILLING, "lost-1"], [NAMES[BILLING], BILLING, REPORTS, "lost-2"]]) {
+    assert.equal((await outcome(shown(denied))).status, 200);
+    const made = await turnpike("certificate", name, "--reason", "its key was lost", "--until", "1h", "--id", id);
+    assert.match(made.stdout, /^certificate .* is denied until /);
+    const refused = await outcome(shown(denied));
+    assert.deepEqual([refused.status, refused.code, refused.line.denied], [403, "denied", id]);
+    assert.doesNotMatch(JSON.stringify(refused.body), /lost|certificate/);
+    assert.equal((await outcome(shown(other))).status, 200, "the other one goes on");
+    const without = await outcome(NONE, { headers: { "x-api-key": key("wide") } });
+    assert.equal(without.status, 200, "and so does who shows none");
+    await turnpike("lift", id, "--reason", "it was found");
+    assert.equal((await outcome(shown(denied))).status, 200);
+  }
+  await assert.rejects(turnpike("certificate", "CN=nobody", "--reason", "x", "--until", "1h"), /There is no certificate `CN=nobody`/);
 });
 
 test("the metadata say that tokens may be bound so", async () => {
