@@ -168,6 +168,8 @@ struct Round<'a> {
     /// How many requests it counts for: who only looks is not charged.
     cost: u32,
     zones: &'a [Zone],
+    /// When the call was asked for ([`Uses::at`]), and the time.
+    at: u64,
     now: u64,
 }
 
@@ -179,7 +181,7 @@ pub fn begin(
     memory: &mut Memory,
     now: u64,
 ) -> Result<Admission, Refusal> {
-    let uses = uses::of(policy, &permit.to, &limits_of(policy, &permit)?.1, &asks)?;
+    let uses = uses::of(policy, &permit.to, &limits_of(policy, &permit)?.1, &asks, now)?;
     let round = Round::new(policy, &permit, &uses, asks, now)?;
     if let Some(limit) = round.never(&uses) {
         return Err(verdict::never(&permit, limit));
@@ -419,6 +421,7 @@ impl<'a> Round<'a> {
             asks,
             cost: u32::from(!matches!(permit.to, Permitted::Standing(_))),
             zones: &policy.zones,
+            at: uses.at,
             now,
         })
     }
@@ -433,7 +436,7 @@ impl<'a> Round<'a> {
         limits
             .map(|counted| {
                 let amount = amount(counted.limit);
-                let asked = AskedLimit::new(&counted.id, counted.limit, self.zones, amount, self.now);
+                let asked = AskedLimit::new(&counted.id, counted.limit, self.zones, amount, self.at);
                 group.part(asked, shard)
             })
             .collect()
@@ -456,7 +459,7 @@ impl<'a> Round<'a> {
     /// What was said of a group, with waits as long as clocks there say.
     fn said(&self, group: &Group<'_>, answer: Answer) -> Answer {
         let limits = group.limits.iter().map(|counted| counted.limit);
-        zoned::answer(answer, limits, self.zones, self.now)
+        zoned::answer(answer, limits, self.zones, self.at)
     }
 
     fn group(&self, todo: &Todo) -> Result<&Group<'a>, Refusal> {

@@ -1,7 +1,7 @@
 //! What one call may use, before it is known what it uses.
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Compiled, Handler, Limit, LimitKind, Millis, Price, Unit};
+use turnpike_policy::{Compiled, Handler, Limit, LimitKind, Millis, Price, Timestamp, Unit};
 
 use super::Origin;
 use crate::account::Attempt;
@@ -37,6 +37,9 @@ pub struct Uses {
     pub bytes: u64,
     /// How long the call can take, in milliseconds, settling included.
     pub hold: Millis,
+    /// When it was asked for: all that is asked for a call, and what takes it back, speaks of clocks as they are set
+    /// then where days are counted.
+    pub at: Timestamp,
 }
 
 impl Uses {
@@ -82,6 +85,7 @@ pub(super) fn of(
     to: &Permitted,
     limits: &[&Limit],
     asks: &Asks<'_>,
+    at: Timestamp,
 ) -> Result<Uses, Refusal> {
     let bytes = asks.body.map_or(asks.announced, |body| {
         u64::try_from(body.len()).unwrap_or(u64::MAX)
@@ -93,6 +97,7 @@ pub(super) fn of(
                 .saturating_add(BODY)
                 .saturating_add(SENDING),
             bytes,
+            at,
             ..Uses::default()
         });
     };
@@ -130,5 +135,6 @@ pub(super) fn of(
         price: target.and_then(|target| target.price),
         bytes,
         hold: model.timeouts.total.saturating_add(SETTLING),
+        at,
     })
 }

@@ -101,7 +101,7 @@ fn kind_at(limit: &Limit, zones: &[Zone], now: Timestamp) -> LimitKind {
         return limit.kind;
     };
     let zone = zones.iter().find(|zone| zone.name == *name);
-    let offset = zone.map_or(0, |zone| zone.offset(now));
+    let offset = zone.map_or(0, |zone| zoned::offset(zone, now));
     let window = |window| match window {
         Window::DayAt(_) => Window::DayAt(offset),
         Window::MonthAt(_) => Window::MonthAt(offset),

@@ -2,10 +2,20 @@
 //!
 //! An object is told how clocks are set now ([`super::Asked::new`]), so of a window that ends after they are set
 //! anew it names an end that is off by as much. Whoever asked knows the zone, and corrects what is said.
+//!
+//! Where clocks are set at midnight, who asks by a clock that is off, or a moment before the object decides, would name
+//! a day that is not there yet. So around that instant the clocks that are behind count: by these a day begins later.
 
 use turnpike_policy::{Limit, Millis, Timestamp, Zone};
 
+use super::lease::SKEW;
 use super::{Answer, Outcome, Standing};
+
+/// How many seconds clocks are ahead of UTC in a zone, for a question that is put at an instant.
+pub(super) fn offset(zone: &Zone, at: Timestamp) -> i32 {
+    let before = zone.offset(at.saturating_sub(SKEW));
+    before.min(zone.offset(at.saturating_add(SKEW)))
+}
 
 /// An answer to what was asked of these limits at an instant, with all waits put right.
 pub fn answer<'a>(
@@ -46,7 +56,7 @@ fn wait(limit: &Limit, zones: &[Zone], now: Timestamp, told: Millis) -> Millis {
         return told;
     };
     let end = now.saturating_add(told);
-    let (set, then) = (zone.offset(now), zone.offset(end));
+    let (set, then) = (offset(zone, now), zone.offset(end));
     if set == then {
         return told;
     }

@@ -1,6 +1,7 @@
 //! Windows that are not those of UTC: days and months of a place, and rolling ones.
 
-use turnpike_engine::step::Ending;
+use turnpike_engine::Next;
+use turnpike_engine::step::{Ending, Event, Step};
 use turnpike_policy::{Limit, LimitKind, SubjectPart, Unit, Window, Zone};
 
 use crate::policy::limit;
@@ -87,6 +88,74 @@ fn in_a_day_of_a_place_no_more_passes_than_the_limit_whatever_the_hour() {
         .parse()
         .unwrap();
     assert_eq!(after, 1_800);
+}
+
+/// One request that comes at an instant, and is decided at another by the clock of its object; whether it passes.
+fn passes(world: &mut World, comes: u64, decided: u64) -> bool {
+    world.now = comes;
+    let Next { step, flight } = world.begin(&pets());
+    let Step::Meter { object, ask } = step else {
+        panic!("{step:?}")
+    };
+    world.now = decided;
+    let answer = world.decide(&object, &ask);
+    let next = world.resume(flight, Event::Metered(answer.as_deref()));
+    let Step::Finish(finish) = next.step else {
+        panic!("{:?}", next.step)
+    };
+    finish.status == 200
+}
+
+#[test]
+fn where_clocks_are_set_at_midnight_no_day_begins_too_early() {
+    // A midnight, at 03:00 UTC, at which clocks are set back to 23:00: that day ends at 04:00 UTC.
+    let set = 1_775_358_000_000;
+    let place = |before: i32, after: i32| Zone {
+        name: "America/Santiago".to_owned(),
+        offsets: vec![(0, before * 3_600), (set, after * 3_600)],
+    };
+    let mut autumn = world(quota(1, Window::DayAt(0)), Some(place(-3, -4)));
+    assert!(passes(&mut autumn, set - HOUR, set - HOUR));
+    assert!(
+        !passes(&mut autumn, set - 800, set + 200),
+        "decided a moment after clocks were set"
+    );
+    assert!(!passes(&mut autumn, set + 1_000, set + 1_000));
+    assert!(!passes(&mut autumn, set + HOUR - 1, set + HOUR - 1));
+    assert!(passes(&mut autumn, set + HOUR, set + HOUR));
+    // Set ahead, to 01:00: the day before ends then, and not an hour earlier.
+    let mut spring = world(quota(1, Window::DayAt(0)), Some(place(-3, -2)));
+    assert!(passes(&mut spring, set - HOUR - 1, set - HOUR - 1));
+    assert!(
+        !passes(&mut spring, set + 200, set - 800),
+        "asked by a clock that is ahead"
+    );
+    assert!(passes(&mut spring, set, set));
+    assert!(!passes(&mut spring, set + 23 * HOUR - 1, set + 23 * HOUR - 1));
+    assert!(passes(&mut spring, set + 23 * HOUR, set + 23 * HOUR));
+}
+
+#[test]
+fn what_is_taken_back_while_clocks_are_set_is_what_was_asked() {
+    // 25 October, 01:00 UTC, in Berlin, and an answer that is lost around it.
+    let set = 1_792_890_000_000;
+    for comes in [set - 12_000, set - 2_000, set + 8_000] {
+        let mut world = world(quota(1, Window::DayAt(0)), Some(berlin()));
+        world.now = comes;
+        let Next { step, flight } = world.begin(&pets());
+        let Step::Meter { object, ask } = step else {
+            panic!("{step:?}")
+        };
+        world.decide(&object, &ask).expect("a decision");
+        world.now += 5_000;
+        let next = world.resume(flight, Event::Metered(None));
+        let Step::Finish(finish) = next.step else {
+            panic!("{:?}", next.step)
+        };
+        assert_eq!(finish.status, 503);
+        world.settle(&finish.settle);
+        assert_eq!(world.send(&pets()).status, 200, "who was refused was charged");
+    }
 }
 
 #[test]
