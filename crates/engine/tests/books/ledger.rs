@@ -1,15 +1,16 @@
 //! An object with everything that may be asked of it, beside the books that it must agree with.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use turnpike_engine::meter::TRIAL;
 use turnpike_engine::meter::correction::{Credit, Given, Order, Report};
+use turnpike_engine::meter::lease::LIFE;
 
-use super::page::{Limits, RECENT, REMEMBERED, window};
+use super::entries::{Entries, Hold};
+use super::limits::{CREDITABLE, LEASED, Limits, NAMES, is_final, is_quota, is_rate};
+use super::page::REMEMBERED;
 use super::*;
-
-pub(crate) use super::page::NAMES;
 
 /// Names of limits, and how much is asked of each.
 pub(crate) type Question = Vec<(&'static str, u64)>;
@@ -22,6 +23,8 @@ pub(crate) struct Called {
     pub(crate) cost: u32,
     pub(crate) mode: Mode,
     pub(crate) question: Question,
+    /// When it was made up, by the clock of its isolate: how clocks are set where days are counted is known by that.
+    pub(crate) clock: u64,
     pub(crate) lease: Option<LeaseAsk>,
 }
 
@@ -36,59 +39,35 @@ pub(crate) enum Why {
     },
 }
 
-#[derive(Clone, Default)]
-struct Hold {
-    until: u64,
-    places: u32,
-    asks: Vec<u64>,
-    /// Limit, window, amount.
-    parts: Vec<(&'static str, u64, u64)>,
-}
-
-/// What a request has cost by now.
-#[derive(Clone, Default)]
-struct Cost {
-    at: u64,
-    of: BTreeMap<&'static str, i128>,
-}
-
-/// What the object must remember across a crash, if it says that it stored it.
-#[derive(Clone, Default)]
-struct Page {
-    seen: u64,
-    /// By limit and window.
-    charged: BTreeMap<(&'static str, u64), u64>,
-    /// By request, and whether it is only tried.
-    holds: BTreeMap<(String, bool), Hold>,
-    known: VecDeque<(u64, u64)>,
-    /// By their ids: limit, amount, how much was booked, until when it is kept.
-    credits: BTreeMap<String, (&'static str, u64, u64, u64)>,
-    /// What requests cost that are not over.
-    costs: BTreeMap<String, Cost>,
-    /// When what requests had asked was taken back.
-    taken_back: BTreeMap<String, u64>,
-}
-
 /// An object, and its books.
 pub(crate) struct Subject {
     object: Object,
     limits: Limits,
     /// By how much its clock is behind.
     pub(crate) behind: u64,
-    page: Page,
-    stored: Page,
-    /// When requests passed the two rates, in real time.
-    passed: [Vec<u64>; 2],
-    /// How many passed in each window of a quota, and how many were given back in it.
+    /// By how much its clock is ahead, until it is set right.
+    ahead: u64,
+    page: Entries,
+    stored: Entries,
+    /// When its clock jumped ahead, in real time.
+    jumps: Vec<u64>,
+    /// What time it was for the object before the last of these.
+    before: u64,
+    /// When requests passed the two rates, in real time, from one such jump to the next.
+    passed: Vec<[Vec<u64>; 2]>,
+    /// How many passed in each window of what is not corrected, and how many were given back in it.
     windows: BTreeMap<(&'static str, u64), (u64, u64)>,
+    /// What passed limits whose windows roll, by the object's time, and as a negative number what was given back.
+    rolled: BTreeMap<&'static str, Vec<(u64, i64)>>,
 }
 
-fn is_rate(name: &str) -> bool {
-    matches!(name, "fast" | "slow")
-}
-
-fn is_quota(name: &str) -> bool {
-    matches!(name, "minute" | "hour")
+/// Where a lease was charged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Charged {
+    /// In real time.
+    real: u64,
+    /// By the object.
+    seen: u64,
 }
 
 /// What stands for what an object remembers of an ask.
@@ -98,131 +77,26 @@ fn mark(what: &str, bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-impl Page {
-    fn knows(&self, mark: u64) -> Option<u64> {
-        let recent = self.known.iter().filter(|(at, _)| self.seen <= at + REMEMBERED);
-        recent
-            .clone()
-            .find(|(_, known)| *known == mark)
-            .map(|(at, _)| *at)
-    }
-
-    fn add(&mut self, mark: u64) {
-        while self
-            .known
-            .front()
-            .is_some_and(|(at, _)| self.seen > at + REMEMBERED)
-            || self.known.len() >= RECENT
-        {
-            self.known.pop_front();
-        }
-        self.known.push_back((self.seen, mark));
-    }
-
-    fn charge(&mut self, request: &str, name: &'static str, amount: u64) {
-        *self.charged.entry((name, window(name, self.seen))).or_default() += amount;
-        let cost = self.costs.entry(request.to_owned()).or_default();
-        cost.at = self.seen;
-        *cost.of.entry(name).or_default() += i128::from(amount);
-    }
-
-    fn give_back(&mut self, request: Option<&str>, name: &'static str, window: u64, amount: u64) {
-        let charged = self.charged.entry((name, window)).or_default();
-        // Of what was credited nothing is left to be given back.
-        *charged = charged.saturating_sub(amount);
-        if let Some(cost) = request.and_then(|request| self.costs.get_mut(request)) {
-            *cost.of.entry(name).or_default() -= i128::from(amount);
-        }
-    }
-
-    fn undo(&mut self, request: &str, hold: Hold) {
-        for (name, window, amount) in hold.parts {
-            self.give_back(Some(request), name, window, amount);
-        }
-    }
-
-    /// Ends a trial, as if it had not been.
-    fn release(&mut self, request: &str) -> bool {
-        let trial = self.holds.remove(&(request.to_owned(), true));
-        let known = trial.is_some();
-        if let Some(hold) = trial {
-            self.undo(request, hold);
-        }
-        known
-    }
-
-    fn reach(&mut self, clock: u64) {
-        self.seen = self.seen.max(clock);
-        let over: Vec<_> = {
-            let over = self.holds.iter().filter(|(_, hold)| hold.until <= self.seen);
-            over.map(|(key, _)| key.clone()).collect()
-        };
-        for key in over {
-            let hold = self.holds.remove(&key).unwrap();
-            if key.1 {
-                self.undo(&key.0, hold);
-            }
-        }
-        self.credits.retain(|_, credit| credit.3 > self.seen);
-        // Nobody asks for them any more.
-        let long_ago = self.seen.saturating_sub(3 * HOLD);
-        self.costs.retain(|_, cost| cost.at > long_ago);
-        self.taken_back.retain(|_, at| *at > long_ago);
-    }
-
-    /// What counts against a limit now: also what is tried and will be charged in this window, not in its own.
-    fn used(&self, name: &str) -> u64 {
-        let now = window(name, self.seen);
-        let charged = self
-            .charged
-            .iter()
-            .filter(|((of, at), _)| (*of, *at) == (name, now));
-        let trials = self
-            .holds
-            .iter()
-            .filter(|(key, _)| key.1)
-            .flat_map(|(_, hold)| &hold.parts);
-        let carried = trials
-            .filter(|part| part.0 == name && part.1 < now)
-            .map(|part| part.2);
-        charged.map(|(_, charged)| *charged).sum::<u64>() + carried.sum::<u64>()
-    }
-
-    fn places(&self) -> u32 {
-        self.holds.values().map(|hold| hold.places).sum()
-    }
-
-    fn tries(&self) -> bool {
-        self.holds.keys().any(|(_, trial)| *trial)
-    }
-}
-
 impl Subject {
     pub(crate) fn new(random: &mut Random) -> Self {
-        let fast = Rate {
-            count: u32::try_from(random.between(1, 400)).unwrap(),
-            period: random.between(100, 20_000),
-            burst: u32::try_from(random.between(8, 300)).unwrap(),
-        };
-        let limits = Limits {
-            fast,
-            per_minute: random.between(20, 900),
-            per_hour: random.between(200, 4_000),
-            ..Limits::new(random)
-        };
         Self {
             object: Object::default(),
-            limits,
+            limits: Limits::new(random),
             behind: 0,
-            page: Page::default(),
-            stored: Page::default(),
-            passed: [Vec::new(), Vec::new()],
+            ahead: 0,
+            page: Entries::default(),
+            stored: Entries::default(),
+            jumps: Vec::new(),
+            before: 0,
+            passed: vec![<[Vec<u64>; 2]>::default()],
             windows: BTreeMap::new(),
+            rolled: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn asked(&self, question: &[(&'static str, u64)]) -> Vec<Asked<'static>> {
-        let one = |(name, amount): &(&'static str, u64)| asked(name, self.limits.kind(name), *amount);
+    /// What is asked by who has this time.
+    pub(crate) fn asked(&self, question: &[(&'static str, u64)], clock: u64) -> Vec<Asked<'static>> {
+        let one = |(name, amount): &(&'static str, u64)| asked(name, self.limits.kind(name, clock), *amount);
         question.iter().map(one).collect()
     }
 
@@ -233,8 +107,7 @@ impl Subject {
             .filter(|_| !random.one_in(3))
             .collect::<Vec<_>>();
         let amount = |name: &str| match name {
-            "tokens" => random.below(self.limits.tokens / 3 + 2),
-            "money" => random.below(self.limits.money / 5 + 2),
+            "bytes" | "tokens" | "money" => random.below(self.limits.asked_at_most(name)),
             _ => 0,
         };
         names
@@ -244,13 +117,45 @@ impl Subject {
             .collect()
     }
 
+    /// What isolates take portions of.
+    pub(crate) fn leased() -> Question {
+        LEASED.map(|name| (name, 0)).into()
+    }
+
     /// What another attempt may use besides.
     pub(crate) fn more(&self, random: &mut Random) -> Question {
-        let tokens = random.between(1, self.limits.tokens / 4 + 1);
-        vec![
-            ("tokens", tokens),
-            ("money", random.between(1, self.limits.money / 4 + 1)),
-        ]
+        let mut amount = |name| random.between(1, self.limits.asked_at_most(name));
+        vec![("tokens", amount("tokens")), ("money", amount("money"))]
+    }
+
+    /// Its clock jumps ahead; who finds it ahead sets it right.
+    pub(crate) fn jump(&mut self, by: u64, real: u64) {
+        if self.ahead > 0 {
+            self.ahead = 0;
+        } else {
+            self.ahead = by;
+            self.jumps.push(real);
+            self.before = self.page.seen;
+            self.passed.push(Default::default());
+        }
+    }
+
+    /// Where a lease is charged that is granted now.
+    pub(crate) fn charged(&self, real: u64) -> Charged {
+        Charged {
+            real,
+            seen: self.page.seen,
+        }
+    }
+
+    /// An answer as its isolate takes it.
+    pub(crate) fn right(&self, answer: Answer, called: &Called) -> Answer {
+        self.limits.right(answer, &called.question, called.clock)
+    }
+
+    /// Whether a day began where days are counted, and whether clocks were set there.
+    pub(crate) fn turned(&self, from: u64, to: u64) -> (bool, bool) {
+        self.limits.turned(from, to)
     }
 
     fn encode(&self, called: &Called) -> Vec<u8> {
@@ -261,22 +166,39 @@ impl Subject {
             cost: called.cost,
             hold: HOLD,
             lease: called.lease,
-            limits: self.asked(&called.question),
+            limits: self.asked(&called.question, called.clock),
         };
         ask.encode().unwrap()
     }
 
     fn clock(&self, real: u64) -> u64 {
-        real - self.behind
+        real - self.behind + self.ahead
     }
 
     fn most(&self, name: &str) -> u64 {
-        match name {
-            "minute" => self.limits.per_minute,
-            "hour" => self.limits.per_hour,
-            "tokens" => self.limits.tokens,
-            "money" => self.limits.money,
-            _ => self.limits.places.into(),
+        self.limits.most(name)
+    }
+
+    fn used(&self, name: &str) -> u64 {
+        self.page.used(&self.limits, name)
+    }
+
+    /// What a request charges at once.
+    fn cost(name: &str, cost: u32, amount: u64) -> u64 {
+        if is_quota(name) { cost.into() } else { amount }
+    }
+
+    /// So much passed a limit that is not corrected, at an instant of the object; or came back of it.
+    fn pass(&mut self, name: &'static str, at: u64, cost: u64, back: bool) {
+        let (passed, _) = self
+            .windows
+            .entry((name, self.limits.index(name, at)))
+            .or_default();
+        *passed = if back { *passed - cost } else { *passed + cost };
+        if self.limits.rolls(name).is_some() {
+            let cost = i64::try_from(cost).unwrap();
+            let rolled = self.rolled.entry(name).or_default();
+            rolled.push((at, if back { -cost } else { cost }));
         }
     }
 
@@ -286,8 +208,7 @@ impl Subject {
             let (used, wanted) = match *name {
                 name if is_rate(name) => return None,
                 "places" => (u64::from(self.page.places()), u64::from(called.cost)),
-                name if is_quota(name) => (self.page.used(name), u64::from(called.cost)),
-                name => (self.page.used(name), *amount),
+                name => (self.used(name), Self::cost(name, called.cost, *amount)),
             };
             Some(wanted == 0 || used + wanted <= self.most(name))
         };
@@ -342,8 +263,8 @@ impl Subject {
         }
         self.page.add(given);
         for (name, _) in called.question.iter().filter(|(name, _)| is_quota(name)) {
-            self.page
-                .give_back(None, name, window(name, lease.taken), lease.back.into());
+            let window = self.limits.index(name, lease.taken);
+            self.page.give_back(None, name, window, lease.back.into());
         }
     }
 
@@ -355,23 +276,26 @@ impl Subject {
             match *name {
                 name if is_rate(name) => {
                     let passed = if tries { 0 } else { called.cost };
-                    self.passed[usize::from(name == "slow")].extend((0..passed).map(|_| real));
+                    let rates = self.passed.last_mut().unwrap();
+                    rates[usize::from(name == "slow")].extend((0..passed).map(|_| real));
                 }
                 "places" => hold.places = called.cost,
-                name if is_quota(name) => {
-                    self.page
-                        .charge(&called.request, name, u64::from(called.cost + leased));
-                    let window = window(name, self.page.seen);
-                    assert!(self.page.used(name) <= self.most(name), "too much of `{name}`");
-                    if tries {
-                        hold.parts.push((name, window, called.cost.into()));
+                name if is_final(name) => {
+                    let cost = Self::cost(name, called.cost, *amount);
+                    let request = &called.request;
+                    let window = self
+                        .page
+                        .charge(&self.limits, request, name, cost + u64::from(leased));
+                    assert!(self.used(name) <= self.most(name), "too much of `{name}`");
+                    if tries && cost > 0 {
+                        hold.parts.push((name, window, cost));
                     } else {
-                        self.windows.entry((name, window)).or_default().0 += u64::from(called.cost);
+                        self.pass(name, self.page.seen, cost, false);
                     }
                 }
                 name if *amount > 0 => {
-                    self.page.charge(&called.request, name, *amount);
-                    hold.parts.push((name, window(name, self.page.seen), *amount));
+                    let window = self.page.charge(&self.limits, &called.request, name, *amount);
+                    hold.parts.push((name, window, *amount));
                 }
                 _ => {}
             }
@@ -419,7 +343,7 @@ impl Subject {
         }
         let clock = self.clock(real);
         if called.mode != Mode::Confirm && called.lease.is_none_or(|lease| lease.back == 0) {
-            let look = self.look();
+            let look = self.look(clock);
             let left = |object: &Object| object.would(&look, clock).standings;
             assert_eq!(left(before), left(&self.object), "a refused request was charged");
         }
@@ -429,22 +353,33 @@ impl Subject {
             .iter()
             .zip(&foreseen)
             .all(|((name, amount), fits)| match *name {
-                "tokens" | "money" => *amount <= self.most(name),
-                name if is_quota(name) => u64::from(called.cost) <= self.most(name),
                 "places" => *fits == Some(true),
-                _ => true,
+                name if is_rate(name) => true,
+                name => Self::cost(name, called.cost, *amount) <= self.most(name),
             });
         if !possible || self.page.tries() {
             return false;
         }
-        let again = Called {
+        // Of what is full until clocks have been set, how long that is is said of one limit at a time.
+        let offset = |clock| self.limits.offset(clock);
+        let set = offset(called.clock) != offset(clock + retry_after_ms);
+        let full = foreseen.iter().filter(|fits| **fits != Some(true)).count();
+        if offset(called.clock) != offset(clock) || (set && full > 1) {
+            return false;
+        }
+        let Outcome::Refused { retry_after_ms, .. } =
+            self.limits.right(answer.clone(), &called.question, clock).outcome
+        else {
+            unreachable!()
+        };
+        let again = |clock: u64| Called {
             request: "again".to_owned(),
             mode: Mode::Charge,
+            clock,
             lease: None,
             ..called.clone()
         };
-        let again = self.encode(&again);
-        let passes = |clock: u64| admitted(&self.object.would(&again, clock));
+        let passes = |clock: u64| admitted(&self.object.would(&self.encode(&again(clock)), clock));
         assert!(
             passes(clock + retry_after_ms),
             "Retry-After of `{named}` is too early"
@@ -457,11 +392,21 @@ impl Subject {
     }
 
     /// An isolate has spent one of what it took in advance.
-    pub(crate) fn spent(&mut self, real: u64) {
-        let now = self.page.seen.max(self.clock(real));
-        self.passed[0].push(real);
-        for name in ["minute", "hour"] {
-            self.windows.entry((name, window(name, now))).or_default().0 += 1;
+    ///
+    /// It belongs to the window that was charged, which is still open, unless the object's clock has jumped meanwhile.
+    pub(crate) fn spent(&mut self, charged: Charged, real: u64) {
+        let jumped = |since: u64| self.jumps.iter().any(|at| *at >= since);
+        let now = if jumped(charged.real) {
+            charged.seen
+        } else {
+            self.page.seen.max(self.clock(real))
+        };
+        // What was charged before a jump is spent soon after it, or never.
+        if !jumped(real.saturating_sub(LIFE)) {
+            self.passed.last_mut().unwrap()[0].push(real);
+        }
+        for (name, _) in Self::leased().into_iter().filter(|(name, _)| is_quota(name)) {
+            self.pass(name, now, 1, false);
         }
     }
 
@@ -475,7 +420,7 @@ impl Subject {
         assert!(wrote || (hold.is_none() && !tried), "a settlement was not stored");
         for (name, used) in used {
             let Some(hold) = &hold else { break };
-            let cost = |page: &Page| {
+            let cost = |page: &Entries| {
                 page.costs
                     .get(request)
                     .and_then(|cost| cost.of.get(name).copied())
@@ -490,7 +435,7 @@ impl Subject {
             }
             if !parts.is_empty() && left > 0 {
                 // More than its bound: taken from what follows.
-                self.page.charge(request, name, left);
+                self.page.charge(&self.limits, request, name, left);
             }
             // Unless a part of it was over, which stays charged in full.
             let reserved: u64 = parts.iter().map(|part| part.2).sum();
@@ -524,10 +469,13 @@ impl Subject {
                 let lease = called
                     .lease
                     .filter(|_| self.page.knows(mark("leased", &bytes)).is_some());
-                let amount = u64::from(called.cost + lease.map_or(0, |lease| lease.wish));
-                for (name, _) in called.question.iter().filter(|(name, _)| is_quota(name)) {
-                    self.page.give_back(Some(request), name, window(name, at), amount);
-                    self.windows.entry((name, window(name, at))).or_default().0 -= u64::from(called.cost);
+                let leased = lease.map_or(0, |lease| lease.wish);
+                for (name, amount) in called.question.iter().filter(|(name, _)| is_final(name)) {
+                    let cost = Self::cost(name, called.cost, *amount);
+                    let window = self.limits.index(name, at);
+                    self.page
+                        .give_back(Some(request), name, window, cost + u64::from(leased));
+                    self.pass(name, at, cost, true);
                 }
             } else {
                 self.page.add(asked);
@@ -550,8 +498,8 @@ impl Subject {
         let Some(cost) = self.page.costs.remove(request) else {
             return;
         };
-        // What is taken back too late is not known any more.
-        let late = self.page.seen > cost.at + REMEMBERED;
+        // What is taken back too late is not known any more; nor, when its clock has jumped, what is asked again.
+        let late = self.page.seen > cost.at + REMEMBERED || cost.since <= self.before;
         assert!(
             late || cost.of.values().all(|of| *of == 0),
             "{request} was refused, and cost {:?}",
@@ -574,34 +522,31 @@ impl Subject {
             by: "oncall",
             reason: "an outage",
         };
+        let clock = self.clock(real);
         let order = Order {
-            limits: vec![asked(name, self.limits.kind(name), 0)],
+            limits: self.asked(&[(name, 0)], clock),
             credit: Some(credit),
         };
-        let (answer, wrote) = self
-            .object
-            .raw(&order.encode().unwrap(), self.clock(real))
-            .unwrap();
+        let (answer, wrote) = self.object.raw(&order.encode().unwrap(), clock).unwrap();
         let given = Report::decode(&answer).unwrap().given;
-        self.page.reach(self.clock(real));
-        let now = window(name, self.page.seen);
+        self.page.reach(clock);
+        let seen = self.page.seen;
         let expected = match self.page.credits.get(id) {
             Some((of, asked, booked, _)) if (*of, *asked) == (name, amount) => Given::Before(*booked),
             Some(_) => Given::Taken,
             None if self.page.credits.len() >= 64 => Given::Full,
             None => {
-                let used = self.page.charged.get(&(name, now)).copied().unwrap_or(0);
-                let booked = amount.min(used);
-                self.page.give_back(None, name, now, booked);
-                self.windows.entry((name, now)).or_default().1 += booked;
-                let length = if matches!(name, "minute" | "tokens") {
-                    MINUTE
-                } else {
-                    60 * MINUTE
-                };
+                let booked = self.page.credit(&self.limits, name, amount);
+                let window = self.limits.index(name, seen);
+                self.windows.entry((name, window)).or_default().1 += booked;
+                if self.limits.rolls(name).is_some() {
+                    let rolled = self.rolled.entry(name).or_default();
+                    rolled.push((seen, -i64::try_from(booked).unwrap()));
+                }
+                let until = self.limits.kept_until(name, clock, seen);
                 self.page
                     .credits
-                    .insert(id.to_owned(), (name, amount, booked, (now + 1) * length));
+                    .insert(id.to_owned(), (name, amount, booked, until));
                 Given::Booked(booked)
             }
         };
@@ -649,31 +594,29 @@ impl Subject {
             page.holds.is_empty() && page.credits.is_empty(),
             "what is held was forgotten"
         );
-        for name in ["minute", "hour", "tokens", "money"] {
-            assert_eq!(page.used(name), 0, "`{name}` was forgotten");
+        for name in CREDITABLE {
+            assert_eq!(page.used(&self.limits, name), 0, "`{name}` was forgotten");
         }
-        let left = self.object.would(&self.look(), clock).standings;
+        let left = self.object.would(&self.look(clock), clock).standings;
         assert_eq!(
             left[0].remaining,
             u64::from(self.limits.fast.burst),
             "a rate was forgotten"
         );
         self.object = Object::default();
-        self.stored = Page::default();
+        self.stored = Entries::default();
         true
     }
 
-    fn look(&self) -> Vec<u8> {
-        ask("", 0, 0, None, self.asked(&NAMES.map(|name| (name, 0))))
+    fn look(&self, clock: u64) -> Vec<u8> {
+        ask("", 0, 0, None, self.asked(&NAMES.map(|name| (name, 0)), clock))
     }
 
     /// What the object says of itself is what the books say, and with time more is left, not less.
     pub(crate) fn compare(&mut self, real: u64, later: u64) {
         let clock = self.clock(real);
-        let (here, there) = (
-            self.object.would(&self.look(), clock),
-            self.object.would(&self.look(), clock + later),
-        );
+        let would = |clock| self.object.would(&self.look(clock), clock);
+        let (here, there) = (would(clock), would(clock + later));
         let mut page = self.page.clone();
         page.reach(clock);
         for (name, (here, there)) in NAMES.into_iter().zip(here.standings.iter().zip(&there.standings)) {
@@ -682,7 +625,7 @@ impl Subject {
                 let used = if name == "places" {
                     page.places().into()
                 } else {
-                    page.used(name)
+                    page.used(&self.limits, name)
                 };
                 assert_eq!(
                     here,
@@ -699,14 +642,29 @@ impl Subject {
 
     /// No interval and no window has let pass too many.
     pub(crate) fn keeps_laws(&self) {
-        keeps(&self.limits.fast, self.passed[0].clone()).unwrap();
-        keeps(&self.limits.slow, self.passed[1].clone()).unwrap();
+        for [fast, slow] in &self.passed {
+            keeps(&self.limits.fast, fast.clone()).unwrap();
+            keeps(&self.limits.slow, slow.clone()).unwrap();
+        }
         for ((name, window), (passed, credited)) in &self.windows {
             let most = self.most(name) + credited;
+            let rolls = self.limits.rolls(name).is_some();
             assert!(
-                !is_quota(name) || *passed <= most,
+                rolls || !is_final(name) || *passed <= most,
                 "{passed} passed `{name}` in {window}, of {most}"
             );
+        }
+        for (name, rolled) in self.rolled.iter().filter(|(name, _)| is_final(name)) {
+            let length = self.limits.rolls(name).unwrap();
+            for (from, _) in rolled {
+                let inside = rolled.iter().filter(|(at, _)| at >= from && *at < from + length);
+                let passed: i64 = inside.map(|(_, cost)| cost).sum();
+                let most = i64::try_from(self.most(name)).unwrap();
+                assert!(
+                    passed <= most,
+                    "{passed} passed `{name}` from {from} on, of {most}"
+                );
+            }
         }
     }
 }

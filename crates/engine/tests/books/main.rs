@@ -13,9 +13,12 @@
     reason = "these are tests"
 )]
 
+mod counts;
+mod entries;
 mod exact;
 mod leased;
 mod ledger;
+mod limits;
 mod page;
 mod split;
 mod together;

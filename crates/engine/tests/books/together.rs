@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use turnpike_engine::meter::LeaseAsk;
 use turnpike_engine::meter::lease::{Leases, Spent, Taken};
 
-use super::ledger::{Called, NAMES, Question, Subject, Why};
+use super::counts::Counts;
+use super::ledger::{Called, Charged, Question, Subject, Why};
+use super::limits::CREDITABLE;
 use super::*;
 
 /// Two of callers, and one that they share: the last in the order of all requests.
@@ -40,6 +42,8 @@ struct Sent {
     /// When that was by the clock of its isolate.
     clock: u64,
     answer: Option<Answer>,
+    /// Where its object charged it.
+    charged: Charged,
 }
 
 /// A request on its way through its objects.
@@ -48,12 +52,27 @@ struct Flight {
     isolate: usize,
     stops: Vec<Stop>,
     cost: u32,
+    /// When it began, by the clock of its isolate.
+    clock: u64,
     reserved: usize,
     confirmed: usize,
     sent: Option<Sent>,
 }
 
 impl Flight {
+    fn new(request: String, isolate: usize, stops: Vec<Stop>, cost: u32, clock: u64) -> Self {
+        Self {
+            request,
+            isolate,
+            stops,
+            cost,
+            clock,
+            reserved: 0,
+            confirmed: 0,
+            sent: None,
+        }
+    }
+
     fn reserves(&self) -> bool {
         self.reserved < self.stops.len()
     }
@@ -86,6 +105,7 @@ impl Flight {
             cost: self.cost,
             mode: self.mode(place),
             question: stop.question.clone(),
+            clock: self.clock,
             lease: stop.lease.filter(|lease| lease.life > 0),
         }
     }
@@ -105,38 +125,18 @@ struct Stray {
     left: u64,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Counts {
-    operations: u64,
-    admitted: u64,
-    refused: u64,
-    spent: u64,
-    leased: u64,
-    given_back: u64,
-    settled: u64,
-    more: u64,
-    taken_back: u64,
-    again: u64,
-    lost: u64,
-    late: u64,
-    credits: u64,
-    crashes: u64,
-    failed: u64,
-    forgotten: u64,
-    isolates: u64,
-    set_back: u64,
-    waits: u64,
-}
-
 struct World {
     random: Random,
     subjects: Vec<Subject>,
     isolates: Vec<(Leases, i64)>,
+    /// By isolate and object: where the lease was charged that is spent.
+    charged: BTreeMap<(usize, usize), Charged>,
     flights: Vec<Flight>,
     open: Vec<Open>,
     strays: Vec<Stray>,
-    /// Real time.
+    /// Real time, and when the run began.
     now: u64,
+    began: u64,
     requests: u64,
     /// By how much clocks of objects were set back so far.
     back: u64,
@@ -148,13 +148,16 @@ impl World {
         let mut random = Random(seed ^ 0x0a11);
         let off =
             |random: &mut Random| i64::try_from(random.below(2 * OFF)).unwrap() - i64::try_from(OFF).unwrap();
+        let now = NOW - random.below(20_000);
         Self {
             subjects: (0..OBJECTS).map(|_| Subject::new(&mut random)).collect(),
             isolates: (0..ISOLATES)
                 .map(|_| (Leases::default(), off(&mut random)))
                 .collect(),
-            // Shortly before both windows end.
-            now: NOW - random.below(20_000),
+            charged: BTreeMap::new(),
+            // Shortly before windows end.
+            now,
+            began: now,
             random,
             flights: Vec::new(),
             open: Vec::new(),
@@ -185,7 +188,8 @@ impl World {
                 let object = self.random.index(OBJECTS);
                 self.counts.forgotten += u64::from(self.subjects[object].wake(self.now));
             }
-            197 | 198 => self.vanish(),
+            197 => self.vanish(),
+            198 => self.jump(),
             _ => self.set_back(),
         }
         if self.counts.operations.is_multiple_of(2) {
@@ -207,7 +211,8 @@ impl World {
 
     /// Nobody comes for long, and the alarms of objects go off.
     fn sleep(&mut self) {
-        self.now += self.random.below(2 * 60 * MINUTE);
+        let hours = if self.random.one_in(8) { 40 } else { 2 };
+        self.now += self.random.below(hours * 60 * MINUTE);
         for subject in &mut self.subjects {
             self.counts.forgotten += u64::from(subject.wake(self.now));
         }
@@ -222,6 +227,19 @@ impl World {
             let object = self.random.index(OBJECTS);
             self.subjects[object].behind += by;
         }
+    }
+
+    /// The clock of an object jumps ahead, or is set right again: by less than objects outlive what they keep, so that
+    /// no window that was forgotten is found open.
+    fn jump(&mut self) {
+        let by = match self.random.below(10) {
+            0..6 => self.random.between(1, 2_000),
+            6..9 => self.random.between(1, 70_000),
+            _ => self.random.between(1, 500_000),
+        };
+        self.counts.jumps += 1;
+        let object = self.random.index(OBJECTS);
+        self.subjects[object].jump(by, self.now);
     }
 
     /// An isolate is lost, and its requests with it.
@@ -267,27 +285,22 @@ impl World {
             lease: None,
         });
         let stops = stops.collect();
-        self.flights.push(Flight {
-            request,
-            isolate,
-            stops,
-            cost,
-            reserved: 0,
-            confirmed: 0,
-            sent: None,
-        });
+        let clock = self.clock(isolate);
+        self.flights
+            .push(Flight::new(request, isolate, stops, cost, clock));
     }
 
     /// Of limits that isolates take portions of.
     fn spend(&mut self, request: String, isolate: usize, object: usize) {
-        let question = vec![("fast", 0), ("minute", 0), ("hour", 0)];
-        let limits = self.subjects[object].asked(&question);
+        let question = Subject::leased();
         let clock = self.clock(isolate);
+        let limits = self.subjects[object].asked(&question, clock);
         let leases = &mut self.isolates[isolate].0;
         match leases.spend(&object.to_string(), &limits, clock) {
             Spent::Admitted(_) => {
                 self.counts.spent += 1;
-                self.subjects[object].spent(self.now);
+                let charged = self.charged[&(isolate, object)];
+                self.subjects[object].spent(charged, self.now);
             }
             Spent::Ask(ask) => {
                 let stop = Stop {
@@ -296,15 +309,7 @@ impl World {
                     lease: Some(ask),
                 };
                 self.counts.given_back += u64::from(ask.back);
-                let mut flight = Flight {
-                    request,
-                    isolate,
-                    stops: vec![stop],
-                    cost: 1,
-                    reserved: 0,
-                    confirmed: 0,
-                    sent: None,
-                };
+                let mut flight = Flight::new(request, isolate, vec![stop], 1, clock);
                 // When it may be spent counts from here on.
                 self.send(&mut flight);
                 if self.flights.len() < UNDER_WAY {
@@ -322,6 +327,7 @@ impl World {
             left: self.now,
             clock,
             answer: None,
+            charged: Charged::default(),
         });
     }
 
@@ -333,6 +339,9 @@ impl World {
         let index = self.random.index(self.flights.len());
         let mut flight = self.flights.swap_remove(index);
         let Some(sent) = &flight.sent else {
+            if self.clock(flight.isolate) > flight.clock + 2 * PATIENCE {
+                return self.give_up(&flight);
+            }
             self.send(&mut flight);
             return self.flights.push(flight);
         };
@@ -349,7 +358,8 @@ impl World {
         let called = flight.called(flight.place());
         let answer = self.deliver(object, &called);
         if let Some(sent) = &mut flight.sent {
-            sent.answer = Some(answer);
+            sent.answer = Some(self.subjects[object].right(answer, &called));
+            sent.charged = self.subjects[object].charged(self.now);
         }
         self.flights.push(flight);
     }
@@ -370,12 +380,17 @@ impl World {
         let Some(Sent {
             answer: Some(answer),
             clock,
+            charged,
             ..
         }) = flight.sent.take()
         else {
             return;
         };
         self.grant(&flight, clock, Some(&answer));
+        if answer.leased > 0 {
+            self.charged
+                .insert((flight.isolate, flight.stops[0].object), charged);
+        }
         if !admitted(&answer) {
             self.counts.refused += 1;
             return self.end(&flight, flight.place());
@@ -413,7 +428,7 @@ impl World {
         else {
             return;
         };
-        let limits = self.subjects[*object].asked(question);
+        let limits = self.subjects[*object].asked(question, flight.clock);
         let key = object.to_string();
         let taken = Taken {
             key: &key,
@@ -520,6 +535,7 @@ impl World {
                 cost: 0,
                 mode: Mode::Charge,
                 question,
+                clock: self.now,
                 lease: None,
             };
             self.counts.more += 1;
@@ -565,7 +581,7 @@ impl World {
     fn credit(&mut self) {
         self.counts.credits += 1;
         let object = self.random.index(OBJECTS);
-        let name = NAMES[2 + self.random.index(4)];
+        let name = CREDITABLE[self.random.index(CREDITABLE.len())];
         let amount = 1 + self.random.below(40);
         let id = format!("credit-{}", self.random.below(400));
         self.subjects[object].credit(&id, name, amount, self.now);
@@ -583,14 +599,18 @@ impl World {
             cost: 1,
             mode: Mode::Charge,
             question,
+            clock: self.now,
             lease: None,
         };
         self.subjects[object].fail(&called, self.now);
     }
 
-    fn close(&self) {
+    fn close(&mut self) {
         for subject in &self.subjects {
             subject.keeps_laws();
+            let (day, set) = subject.turned(self.began, self.now);
+            self.counts.days += u64::from(day);
+            self.counts.set_anew += u64::from(set);
         }
     }
 }
@@ -618,45 +638,4 @@ fn everything_at_once_keeps_every_law_and_the_books() {
     let all = sum.all();
     let few = sum.operations / 2_000;
     assert!(all.values().all(|count| *count > few), "{all:?}");
-}
-
-impl Counts {
-    fn fields(&mut self) -> [(&'static str, &mut u64); 18] {
-        [
-            ("admitted", &mut self.admitted),
-            ("refused", &mut self.refused),
-            ("spent", &mut self.spent),
-            ("leased", &mut self.leased),
-            ("given back", &mut self.given_back),
-            ("settled", &mut self.settled),
-            ("more", &mut self.more),
-            ("taken back", &mut self.taken_back),
-            ("again", &mut self.again),
-            ("lost", &mut self.lost),
-            ("late", &mut self.late),
-            ("credits", &mut self.credits),
-            ("crashes", &mut self.crashes),
-            ("failed writes", &mut self.failed),
-            ("forgotten", &mut self.forgotten),
-            ("isolates", &mut self.isolates),
-            ("set back", &mut self.set_back),
-            ("waits", &mut self.waits),
-        ]
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.operations += other.operations;
-        let mut other = other.clone();
-        for ((_, mine), (_, its)) in self.fields().into_iter().zip(other.fields()) {
-            *mine += *its;
-        }
-    }
-
-    fn all(&self) -> BTreeMap<&'static str, u64> {
-        self.clone()
-            .fields()
-            .into_iter()
-            .map(|(name, count)| (name, *count))
-            .collect()
-    }
 }
