@@ -30,19 +30,20 @@ record! {
         rate: optional PerPeriod,
         /// How many may come at one instant; left out: as many as the rate counts.
         burst: optional Number<1, 1_000_000_000>,
-        /// Requests in a calendar window in UTC, exactly.
+        /// Requests in a window, exactly: of the calendar in UTC, unless `window` or `zone` says otherwise.
         quota: optional PerWindow,
-        /// Tokens of models in a calendar window in UTC, as the providers count them. Reserved at their
-        /// upper bound before a call, and settled at what was used.
+        /// Tokens of models in a window (of the calendar in UTC, unless `window` or `zone` says otherwise), as
+        /// the providers count them. Reserved at their upper bound before a call, and settled at what was used.
         tokens: optional PerWindow,
         /// Which tokens count: `all`, `input` or `output`.
         of: optional CountedTokens,
-        /// Money in a calendar window in UTC, by the prices of the targets. Reserved and settled like
-        /// tokens.
+        /// Money in a window (of the calendar in UTC, unless `window` or `zone` says otherwise), by the prices of
+        /// the targets. Reserved and settled like tokens.
         spend: optional MoneyPerWindow,
         /// Requests at one time, each until its last byte.
         concurrency: optional Number<1, 1_000>,
-        /// Bytes of request bodies in a calendar window in UTC, as they are announced or read.
+        /// Bytes of request bodies in a window (of the calendar in UTC, unless `window` or `zone` says otherwise),
+        /// as they are announced or read.
         bytes: optional BytesPerWindow,
         /// Whether a window is one of the `calendar`, or `rolling`: the last minute, hour, day or 30 days at
         /// every instant. What was used of a rolling one comes back at most a twentieth of it late.
