@@ -19,8 +19,8 @@ record! {
         limits: required List<LimitFields>,
         /// `exact`: never more than the limit, at the cost of a round trip. `leased`: never more either;
         /// isolates take portions in advance, so most requests make no round trip, and some of a burst may
-        /// be refused while portions are out; for rates and quotas. `local`: counted by each isolate for
-        /// itself, so in all more may pass; for rates only.
+        /// be refused while portions are out; for rates and quotas of the calendar, never for budgets.
+        /// `local`: approximate, as each isolate counts for itself, so in all more may pass; for rates only.
         precision: default "exact" Precision,
         /// What a limiter that cannot be reached means: refuse (`closed`), or let pass and say so in
         /// the log (`open`).
