@@ -273,10 +273,39 @@ fn targets_are_asked_to_keep_the_bound() {
 }
 
 #[test]
-fn what_a_call_may_use_counts_its_answers_and_its_images() {
+fn what_a_call_may_use_counts_its_answers_its_tools_and_its_images() {
+    let tool = |name: &str| {
+        let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+        json!({ "type": "function", "function": { "name": name, "parameters": parameters } })
+    };
     for (member, value, more) in [
         ("n", json!(3), 2_000),
         ("max_tokens", json!(10), -990),
+        // Their bytes are the body's, and what a provider writes around them is among the 512.
+        ("tools", json!([tool("weather"), tool("time")]), 0),
+        (
+            "messages",
+            json!([
+                { "role": "user", "content": "hello there" },
+                { "role": "assistant", "content": null, "tool_calls": [
+                    { "id": "c", "type": "function", "function": { "name": "time", "arguments": "{}" } },
+                ] },
+                { "role": "tool", "tool_call_id": "c", "content": [{ "type": "text", "text": "noon" }] },
+            ]),
+            0,
+        ),
+        // What was spoken is not in the body.
+        (
+            "messages",
+            json!([{ "role": "user", "content": "hi" }, { "role": "assistant", "audio": { "id": "spoken" } }]),
+            50_000,
+        ),
+        (
+            "messages",
+            json!([{ "role": "assistant", "content": [{ "type": "refusal", "refusal": "no" }] },
+                { "role": "user", "content": [{ "type": "input_audio", "input_audio": { "data": "AA==", "format": "wav" } }] }]),
+            50_000,
+        ),
         (
             "messages",
             json!([{ "role": "user", "content": [
