@@ -258,6 +258,11 @@ describe("with the clock held", () => {
     assert.equal(passed(answers), 30);
     assert.equal(Number(answers.find(({ status }) => status === 429).headers.get("retry-after")), 2);
     assert.equal(passed(await send(gateway, "local-b", 20)), 20, "another consumer is not affected");
+    const [{ body }] = await send(gateway, "local-a", 1, { path: "/_turnpike/limits" });
+    assert.deepEqual(body.limits, [{
+      name: "local:rate-60s", kind: "rate", unit: "requests",
+      limit: 30, remaining: 0, window_seconds: 60, reset_seconds: 2, approximate: true,
+    }]);
     await gateway.clock(now + 2000);
     assert.equal(passed(await send(gateway, "local-a", 10)), 1);
   });

@@ -1,7 +1,7 @@
 //! How limits stand, as their caller and operators see it: `GET` and `POST /_turnpike/limits`.
 
 use serde::Serialize;
-use turnpike_policy::{Consumer, Limit, LimitKind, Plan, Unit};
+use turnpike_policy::{Consumer, Limit, LimitKind, Plan, Precision, Unit};
 
 use crate::meter::Standing;
 use crate::operate::{Booking, Done, Note};
@@ -37,6 +37,9 @@ struct Row<'a> {
     /// It holds nobody back; for operators.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     shadow: bool,
+    /// One isolate says what it alone has counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    approximate: bool,
 }
 
 #[derive(Serialize)]
@@ -83,6 +86,7 @@ impl<'a> Row<'a> {
             window_seconds: seconds(standing.window_ms),
             reset_seconds: seconds(standing.reset_ms),
             shadow: limit.shadow,
+            approximate: limit.precision == Precision::Local,
         }
     }
 }
