@@ -6,8 +6,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { key, startE2e } from "./harness/e2e.mjs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { chat, key, startE2e } from "./harness/e2e.mjs";
+import { parseList } from "./harness/fields.mjs";
 import { command } from "./harness/token.mjs";
+import { PORTS, completion, json, startUpstream } from "./harness/upstream.mjs";
 
 const NOON = Date.UTC(2042, 5, 15, 12);
 
@@ -70,6 +73,54 @@ test("a credit is booked once, seen, kept across a restart, and logged", async (
     assert.match(more.stderr, /429 credit_exceeded: .* 6 more requests in this window.* It may pass in 43200 s/s);
     assert.match(more.stderr, /add `--id [0-9a-f]{16}`/);
   });
+});
+
+test("a credit of money is given in dollars, and the books balance to the nano-dollar", async (t) => {
+  // 500 tokens at 2 USD and 100 at 10 USD for a million: 0.002 USD.
+  const usage = { prompt_tokens: 500, completion_tokens: 100, total_tokens: 600 };
+  const upstream = await startUpstream(PORTS.chat, (request, response) => json(response, completion("priced-model", "ok", usage)));
+  t.after(() => upstream.stop());
+  const gateway = await startE2e({ clock: true });
+  t.after(() => gateway.stop());
+  await gateway.clock(NOON);
+  const limit = "spend:spend-day";
+  const credit = (amount, id) => limits(gateway, "spender", ["credit", "--limit", limit, "--amount", amount, "--reason", "as agreed", "--id", id]);
+  const row = async () => {
+    const page = JSON.parse((await limits(gateway, "spender", ["show", "--format", "json"])).stdout);
+    return page.limits.find(({ name }) => name === limit);
+  };
+  for (let i = 0; i < 4; i++) {
+    const response = await chat(gateway, { as: "spender", model: "priced" });
+    assert.equal(response.status, 200, await response.text());
+  }
+  // Each is settled after its answer.
+  const until = Date.now() + 5_000;
+  while ((await row()).remaining !== 82_000_000 && Date.now() < until) await sleep(50);
+  assert.deepEqual(await row(), {
+    name: limit, kind: "spend", unit: "nano_usd", limit: 90_000_000, remaining: 82_000_000, window_seconds: 86_400, reset_seconds: 43_200,
+  });
+  const given = await credit("0.004 USD", "inc-2");
+  assert.equal(given.code, 0, given.stderr);
+  assert.equal(given.stdout, `0.004 USD given back to spender of ${limit}; it has 0.086 USD of 0.09 USD left\n`);
+  const again = await credit("0.004 USD", "inc-2");
+  assert.equal(again.stdout, given.stdout, "the same one is given once");
+  const lines = () => gateway.logs.filter((known) => known.credit !== undefined);
+  for (let i = 0; i < 100 && lines().length < 2; i++) await sleep(20);
+  const booked = { consumer: "spender", limit, asked: 4_000_000, booked: 4_000_000, reason: "as agreed", id: "inc-2" };
+  assert.deepEqual(lines().map((line) => line.credit), [booked, booked]);
+  const least = await credit("0.000000001 USD", "inc-3");
+  assert.match(least.stdout, /^0\.000000001 USD given back .*; it has 0\.086000001 USD of 0\.09 USD left\n$/);
+  // Of its cent a day it has given so much.
+  const more = await credit("0.006 USD", "inc-4");
+  assert.equal(more.code, 2, more.stdout);
+  assert.match(more.stderr, /429 credit_exceeded: `oncall` may give back 5999999 more nano-USD in this window\./);
+  const shown = await limits(gateway, "spender", ["show"]);
+  assert.match(shown.stdout, new RegExp(`${limit} +spend +0\\.086000001 USD +0\\.09 USD`));
+  assert.match(shown.stdout, new RegExp(`0\\.004 USD +${limit} +oncall +2042-06-15T12:00:00Z +inc-2 +as agreed`));
+  // What was given back is there for calls, and no more than that.
+  const response = await chat(gateway, { as: "spender", model: "priced", max_tokens: 1 });
+  const said = parseList(response.headers.get("ratelimit")).find(({ name }) => name === limit);
+  assert.ok(said.r > 82_000_000 && said.r < 86_000_001, `${said.r}`);
 });
 
 test("what is wrong is told with its remedy, and changes nothing", async (t) => {

@@ -346,10 +346,13 @@ impl Order {
         };
         let operator = look::consumer(policy, self.operator)?;
         let left = answer.standings.first().map_or(0, |standing| standing.remaining);
+        let unit = match self.allowance(policy)?.of {
+            Creditable::NanoUsd => "nano-USD",
+            of => of.name(),
+        };
         let detail = format!(
-            "`{}` may give back {left} more {} in this window.",
-            operator.name,
-            self.allowance(policy)?.of.name()
+            "`{}` may give back {left} more {unit} in this window.",
+            operator.name
         );
         let seconds = retry_after_ms.div_ceil(1_000).max(1);
         Err(Refusal::new(Code::CreditExceeded, detail)
