@@ -187,6 +187,49 @@ describe("what a call is charged", () => {
   });
 });
 
+for (const as of Object.keys(UNITS)) {
+  const { limit, reserved, of } = UNITS[as];
+  for (const usage of [true, false]) {
+    test(`a client of ${as} leaves in the middle of a stream (usage ${usage ? "" : "not "}wanted): it is charged what was used, and the books balance`, async () => {
+      const mine = { input: 20, cached: 10, output: 5 };
+      const events = chunks("priced-model", ["a", "b"], { usage: usageOf(mine) }).map(event);
+      // Its client hears the first text and leaves; then the upstream goes on so. The log line of the call.
+      const leave = async (rest) => {
+        let left;
+        const gone = new Promise((resolve) => { left = resolve; });
+        upstream.answer = async (request, response) => {
+          const stream = eventStream(response);
+          await stream.write(events.slice(0, 2).join(""));
+          await gone;
+          await rest(stream);
+        };
+        const headers = { "content-type": "application/json", "x-api-key": key(as) };
+        const call = open(gateway.url, { method: "POST", path: "/v1/chat/completions", headers });
+        call.request.on("error", () => {});
+        call.request.end(body("priced", { stream: true, ...(usage ? { stream_options: { include_usage: true } } : {}) }));
+        const response = await call.response;
+        response.on("error", () => {});
+        await once(response, "data");
+        call.request.socket.resetAndDestroy();
+        await sleep(100);
+        left();
+        return gateway.line(response.headers["x-request-id"]);
+      };
+      // The upstream is heard out, and says what it counted.
+      const told = await leave(async (stream) => {
+        await stream.write(events.slice(2).join(""));
+        stream.end(event("[DONE]"));
+      });
+      assert.deepEqual([told.client_gone, told.usage.settled], [true, "counted"]);
+      assert.equal(await standing(as), limit - of(mine));
+      // It never says: what was reserved stays charged, and the line says that it is the bound.
+      const cut = await leave((stream) => stream.cut());
+      assert.deepEqual([cut.client_gone, cut.usage.settled], [true, "bound"]);
+      assert.equal(await standing(as), limit - of(mine) - reserved);
+    });
+  }
+}
+
 describe("a caller that tries to use more than its budget", () => {
   const usage = usageOf({ input: 1, cached: 0, output: 1 });
   const whole = (request, response) => json(response, completion("priced-model", "ok", usage));
