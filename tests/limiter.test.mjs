@@ -57,11 +57,11 @@ async function flood(as, count, isolates = ISOLATES) {
   return answers.filter(({ status }) => status === 200).length;
 }
 
-async function ask() {
-  const build = (content) => JSON.stringify({ model: "priced", messages: [{ role: "user", content }] });
+async function ask(as = "tokens", { model = "priced", isolate = 0 } = {}) {
+  const build = (content) => JSON.stringify({ model, messages: [{ role: "user", content }] });
   const response = await gateway.fetch("/v1/chat/completions", {
     method: "POST",
-    headers: { "content-type": "application/json", "x-api-key": key("tokens") },
+    headers: { "content-type": "application/json", "x-api-key": key(as), "x-test-isolate": String(isolate) },
     body: build("x".repeat(200 - build("").length)),
   });
   const text = await response.text();
@@ -71,11 +71,11 @@ const used = (tokens) => (request, response) => {
   json(response, completion("priced-model", "ok", { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens }));
 };
 // What is left of the tokens of the day when all is settled; the call that finds out is not charged.
-async function left() {
+async function left(as) {
   const before = upstream.answer;
   upstream.answer = (request, response) => json(response, { error: { message: "no", type: "invalid_request_error" } }, 400);
   await sleep(100);
-  const answer = await ask();
+  const answer = await ask(as);
   assert.equal(answer.status, 400, JSON.stringify(answer.body));
   upstream.answer = before;
   await sleep(100);
@@ -120,6 +120,60 @@ describe("an object that fails", () => {
     assert.deepEqual([closed.status, open.status], [503, 200]);
     assert.ok(took >= 4_900 && took < 6_800, `${took} ms`);
     assert.equal((await pets("closed")).status, 200);
+  });
+
+  for (const fault of ["hang", "late"]) {
+    test(`does not decide a reservation in time (${fault}): closed calls nothing, and nothing of it stays reserved`, async () => {
+      upstream.answer = used(10);
+      const before = upstream.requests.length;
+      await fails(fault, 1);
+      const began = Date.now();
+      const answer = await ask();
+      const took = Date.now() - began;
+      assert.deepEqual([answer.status, answer.body.error.code, answer.headers.get("retry-after")], [503, "limiter_unavailable", "1"]);
+      assert.ok(took >= 4_900 && took < 6_800, `${took} ms`);
+      assert.equal(upstream.requests.length, before);
+      assert.equal(await left(), TOKENS, "it was taken back at once");
+      // What comes when it was taken back is not charged.
+      await sleep(3_000);
+      assert.equal(await left(), TOKENS);
+    });
+  }
+
+  test("does not decide a reservation in time: open calls, says so in the log, and is charged what it used", async () => {
+    upstream.answer = used(10);
+    assert.equal(await left("lenient"), TOKENS);
+    await fails("hang", 1);
+    const answer = await ask("lenient");
+    assert.equal(answer.status, 200, JSON.stringify(answer.body));
+    const line = await gateway.line(answer.headers.get("x-request-id"));
+    assert.deepEqual([line.unlimited, line.usage.input_tokens], [true, 10]);
+    assert.equal(await left("lenient"), TOKENS - 10);
+  });
+
+  test("hangs when it is told what was used: nobody waits, and the books balance", async () => {
+    const before = await left();
+    upstream.answer = async (request, response) => {
+      await fails("hang", 1);
+      used(10)(request, response);
+    };
+    const began = Date.now();
+    assert.equal((await ask()).status, 200);
+    assert.ok(Date.now() - began < 2_000, "its client has the answer");
+    assert.equal(await left(), before - 10);
+  });
+
+  test("is told what was used when the time for it is over: the reservation is charged in full, and stays so", async () => {
+    const before = await left();
+    upstream.answer = async (request, response) => {
+      await fails("late", 1);
+      used(10)(request, response);
+    };
+    assert.equal((await ask()).status, 200);
+    // Longer than a call of this model may take to settle.
+    await gateway.clock(day + 15 * 60 * 1000);
+    await sleep(7_500);
+    assert.equal(await left(), before - RESERVED);
   });
 
   test("loses the answer of a reservation: nothing is called, and what was reserved is given back", async () => {

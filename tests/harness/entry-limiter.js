@@ -6,6 +6,7 @@
 //                                 `throw`  before anything is decided
 //                                 `lose`   it is decided and kept, and the answer is lost
 //                                 `hang`   it is decided and kept, and the answer comes after 7 s
+//                                 `late`   it comes to the object after 7 s, and is decided then
 //                                 `overload`  nothing is decided, and the caller sees `.overloaded`, as the platform
 //                                             has it where too many wait for an object
 //   GET /__meter?restart=NAME     the object of that name is restarted: what it did not store is lost
@@ -75,6 +76,7 @@ export class Meter extends Sound {
     calls[name] = (calls[name] ?? 0) + 1;
     const mine = fails();
     if (mine === "throw") throw new Error("the test wants it");
+    if (mine === "late") await new Promise((resolve) => setTimeout(resolve, HANG));
     const answer = super.decide(ask);
     if (mine === "lose") throw new Error("the answer is lost");
     if (mine === "hang") await new Promise((resolve) => setTimeout(resolve, HANG));
