@@ -281,6 +281,70 @@ describe("eight isolates that take portions in advance", () => {
     }
   });
 
+  test("of 100 a minute in real time, 1,022 requests at once: never more than 100 and what flows back meanwhile", async (t) => {
+    await gateway.clock();
+    const began = Date.now();
+    const passed = await flood("leased-minute", 1022);
+    const elapsed = (Date.now() - began) / 1000;
+    t.diagnostic(`${passed} passed in ${elapsed} s`);
+    // What isolates have taken in advance and not spent is nobody else's.
+    assert.ok(passed <= 100 + Math.ceil((elapsed * 100) / 60) && passed >= 50, `${passed} in ${elapsed} s`);
+  });
+
+  test("of 100 a minute, 1,022 requests at once: never more than 100, and no more later than what flows back", async () => {
+    let passed = await flood("leased-minute", 1022);
+    assert.ok(passed <= 100 && passed >= 50, `${passed}`);
+    for (const seconds of [1, 3, 6, 20, 45]) {
+      await gateway.clock(day + seconds * 1000);
+      passed += await flood("leased-minute", 160);
+      assert.ok(passed <= 100 + Math.floor((seconds * 100) / 60), `${passed} after ${seconds} s`);
+    }
+    await gateway.clock(day + 120_000);
+    const later = await flood("leased-minute", 1022);
+    assert.ok(later <= 100 && later >= 50, `${later} when all is paid`);
+  });
+
+  test("of a quota of 37, 200 calls at once whose upstream is held: never more, and each of the 37 is found", async () => {
+    let made = 0;
+    let refused = 0;
+    let release;
+    const decided = new Promise((resolve) => { release = resolve; });
+    const count = () => { if (made + refused === 200) release(); };
+    upstream.answer = async (request, response) => {
+      made += 1;
+      count();
+      // Nobody is answered before all are decided.
+      await decided;
+      used(10)(request, response);
+    };
+    const callFrom = async (isolate) => {
+      const { status, body } = await ask("leased-few", { model: "plain", isolate });
+      if (status === 200) return true;
+      assert.deepEqual([status, body.error.code], [429, "quota_exceeded"]);
+      refused += 1;
+      count();
+      return false;
+    };
+    const several = async (number) => {
+      const all = await Promise.all(Array.from({ length: number }, (_, i) => callFrom(i % ISOLATES)));
+      return all.filter(Boolean).length;
+    };
+    let passed = await several(200);
+    assert.equal(passed, made, "who is not refused is called for, once");
+    // Two each of eight isolates may be taken and not spent.
+    assert.ok(passed <= 37 && passed >= 21, `${passed}`);
+    upstream.answer = used(10);
+    for (let round = 1; round <= 4; round++) {
+      await gateway.clock(day + round * 3000);
+      passed += await several(40);
+      assert.ok(passed <= 37, `${passed}`);
+    }
+    assert.equal(passed, 37);
+    const page = await gateway.fetch("/_turnpike/limits", { headers: { "x-api-key": key("leased-few") } });
+    const { limits } = await page.json();
+    assert.deepEqual(limits.map(({ limit, remaining }) => [limit, remaining]), [[37, 0]]);
+  });
+
   test("of a quota: what one does not use the others get, to the last request and no further", async () => {
     let passed = 0;
     for (let second = 0; second < 24; second++) {
