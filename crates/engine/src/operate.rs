@@ -341,8 +341,10 @@ impl Order {
     pub(crate) fn bounded(&self, policy: &Compiled, answer: Option<&[u8]>) -> Result<(), Refusal> {
         let answer = answer.and_then(|answer| Answer::decode(answer).ok());
         let answer = answer.ok_or_else(unavailable)?;
-        let Outcome::Refused { retry_after_ms, .. } = answer.outcome else {
-            return Ok(());
+        let retry_after_ms = match answer.outcome {
+            Outcome::Admitted => return Ok(()),
+            Outcome::Crowded => return Err(unavailable()),
+            Outcome::Refused { retry_after_ms, .. } => retry_after_ms,
         };
         let operator = look::consumer(policy, self.operator)?;
         let left = answer.standings.first().map_or(0, |standing| standing.remaining);

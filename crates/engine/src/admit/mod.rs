@@ -278,7 +278,10 @@ pub fn metered(
             None => memory.leases.grant(&taken, 0, &[]),
         }
     }
-    match answer {
+    let crowded = answer
+        .as_ref()
+        .is_some_and(|answer| answer.outcome == Outcome::Crowded);
+    match answer.filter(|_| !crowded) {
         Some(answer) => {
             if let Outcome::Refused {
                 limit,
@@ -294,7 +297,7 @@ pub fn metered(
             }
             asked.note(group, &answer);
         }
-        None if round.plan.is_some_and(|plan| verdict::is_open(plan, group, now)) => {
+        None if !crowded && round.plan.is_some_and(|plan| verdict::is_open(plan, group, now)) => {
             asked.unlimited = true;
             asked.lost(place);
         }

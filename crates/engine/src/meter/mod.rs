@@ -307,6 +307,9 @@ pub enum Outcome {
         /// After how many milliseconds it would pass all limits, if nothing else did; at least 1.
         retry_after_ms: Millis,
     },
+    /// It was charged to none, as the object keeps as much as it may ([`object::MAX_HELD`], [`object::MAX_KEPT`]). That
+    /// is no failure of the limiter: whoever holds so much could bring it about, and nothing is let pass for it.
+    Crowded,
 }
 
 impl Outcome {
@@ -320,7 +323,7 @@ impl Outcome {
                 limit,
                 retry_after_ms: retry_after_ms.saturating_add(now.saturating_sub(wall)),
             },
-            Self::Admitted => self,
+            Self::Admitted | Self::Crowded => self,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Limits through the whole engine: exactly what they say, whatever vanishes.
 
+use turnpike_engine::meter::object::MAX_KEPT;
+use turnpike_engine::meter::{Ask, Asked, Mode};
 use turnpike_engine::step::{Ending, Event, Step};
 
 use turnpike_policy::{LimitKind, Unit, Window};
@@ -226,6 +228,41 @@ fn a_limiter_that_cannot_be_asked_refuses_or_lets_pass_as_the_plan_says() {
     world.meter_down = false;
     let answer = world.send(&pets("open"));
     assert_eq!((answer.status, answer.log().get("unlimited")), (200, None));
+}
+
+/// Whoever fills an object would otherwise open its other limits with it.
+#[test]
+fn a_limiter_that_is_full_has_not_failed_and_lets_nothing_pass() {
+    let mut world = World::new();
+    world.send(&pets("open"));
+    let object = world.objects[0].clone();
+    let mut world = World::new();
+    for number in 0..MAX_KEPT {
+        let asked = Asked {
+            id: &format!("other-{number}"),
+            kind: LimitKind::Quota {
+                count: 9,
+                window: Window::Month,
+            },
+            amount: 0,
+            shadow: false,
+        };
+        let ask = Ask {
+            mode: Mode::Charge,
+            request: "",
+            part: 0,
+            cost: 1,
+            hold: 0,
+            lease: None,
+            limits: vec![asked],
+        };
+        world.decide(&object, &ask.encode().unwrap()).unwrap();
+    }
+    let answer = world.send(&pets("open"));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "limiter_unavailable"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(answer.sent.is_empty());
+    assert_eq!(answer.log().get("unlimited"), None);
 }
 
 #[test]

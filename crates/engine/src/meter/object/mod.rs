@@ -133,6 +133,32 @@ pub fn decide(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decide
     if let Some(decided) = other {
         return decided;
     }
+    match decide_limits(state, ask, now) {
+        Err(MeterError::Crowded) => crowded(state),
+        decided => decided,
+    }
+}
+
+/// What is answered where there is no room, and everything stays as it was.
+fn crowded(state: Option<&[u8]>) -> Result<Decided, MeterError> {
+    let answer = Answer {
+        outcome: Outcome::Crowded,
+        leased: 0,
+        shadowed: 0,
+        standings: Vec::new(),
+    };
+    Ok(Decided {
+        state: match state {
+            Some(state) => state.to_vec(),
+            None => seal(MEMORY, &State::default())?,
+        },
+        answer: answer.encode()?,
+        persist: None,
+        alarm: None,
+    })
+}
+
+fn decide_limits(state: Option<&[u8]>, ask: &[u8], now: Timestamp) -> Result<Decided, MeterError> {
     let mut state = match state {
         Some(bytes) => open(MEMORY, bytes)?,
         None => State::default(),

@@ -440,7 +440,9 @@ fn the_state_does_not_grow_without_bound() {
     }
     let one_more = ask_of("", vec![asked("more", quota(9, Window::Month))]);
     let memory = object.memory.unwrap();
-    assert_eq!(decide(Some(&memory), &one_more, NOW), Err(MeterError::Crowded));
+    let decided = decide(Some(&memory), &one_more, NOW).unwrap();
+    assert_eq!(Answer::decode(&decided.answer).unwrap().outcome, Outcome::Crowded);
+    assert_eq!((decided.state, decided.persist), (memory, None));
 }
 
 /// Its id, limits and cost.
@@ -625,6 +627,7 @@ proptest! {
                                 prop_assert!(early.outcome != Outcome::Admitted);
                             }
                         }
+                        Outcome::Crowded => prop_assert!(false, "there is room"),
                     }
                 }
             }
