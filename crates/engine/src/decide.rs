@@ -18,7 +18,8 @@ use crate::known::Known;
 use crate::look;
 use crate::step::{Decide, Undecided};
 
-/// The most bytes of an answer, and of what names a subject or a resource.
+/// The most bytes of an answer, and of what names a subject or a resource (of OpenFGA: with its type, which is what
+/// OpenFGA itself takes at the most).
 const MAX_ANSWER: u32 = 16 * 1024;
 const MAX_ID: usize = 256;
 /// How long a point that failed is left alone, in milliseconds.
@@ -116,8 +117,11 @@ fn id(
         .ok_or_else(|| refused(format!("`{}` is missing, or no text", entity.id)))?;
     // `#` would name a set of users, `*` everybody, and `:` another type (OpenFGA).
     let means = |c: char| c.is_whitespace() || matches!(c, ':' | '#');
-    let special = matches!(kind, PointKind::OpenFga { .. }) && (text.contains(means) || text == "*");
-    if special || text.len() > MAX_ID || text.chars().any(char::is_control) {
+    let of_fga = matches!(kind, PointKind::OpenFga { .. });
+    let special = of_fga && (text.contains(means) || text == "*");
+    // OpenFGA counts `type:id`.
+    let own = if of_fga { entity.kind.len() + 1 } else { 0 };
+    if special || text.len() + own > MAX_ID || text.chars().any(char::is_control) {
         return Err(refused(format!(
             "`{}` would mean something else to the decision point",
             entity.id
@@ -174,6 +178,9 @@ impl Decisions {
         now: Timestamp,
     ) -> Result<Yes, Refusal> {
         let point = point(policy, question.point)?;
+        // What is wrong with one question is no reason to refuse others: whoever finds one that makes the point stumble
+        // could close it to everybody.
+        let rests = answer.is_err_and(Undecided::is_of_the_point);
         let said = answer
             .map_err(Undecided::why)
             .and_then(|answer| read(&point.kind, answer).ok_or("its answer makes no sense".into()));
@@ -197,7 +204,9 @@ impl Decisions {
                 Err(no(question))
             }
             Err(why) => {
-                self.resting.insert(question.point, now.saturating_add(REST));
+                if rests {
+                    self.resting.insert(question.point, now.saturating_add(REST));
+                }
                 Err(unavailable(question, &why))
             }
         }

@@ -179,6 +179,15 @@ pub enum Undecided {
 }
 
 impl Undecided {
+    /// Whether another question would fare no better: what else is wrong may be wrong with this one alone.
+    pub(crate) const fn is_of_the_point(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Late | Self::SecretMissing => true,
+            Self::Status(status) => matches!(status, 401 | 403 | 429 | 500..),
+            Self::TooLarge | Self::Busy | Self::NotJson => false,
+        }
+    }
+
     /// The same in words, for the log.
     pub(crate) fn why(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {

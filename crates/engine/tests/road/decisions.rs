@@ -202,6 +202,7 @@ fn whatever_goes_wrong_is_no_yes() {
         (Err(Busy), "holds as much"),
         (Err(Status(500)), "answered 500"),
         (Err(Status(302)), "answered 302"),
+        (Err(Status(400)), "answered 400"),
         (Err(Status(401)), "answered 401"),
         (Err(NotJson), "not in JSON"),
         (Ok(""), "no sense"),
@@ -225,7 +226,14 @@ fn whatever_goes_wrong_is_no_yes() {
         assert!(reason.contains(why), "{says:?}: {reason}");
         assert_eq!(answer.header("retry-after"), Some("1"));
         assert!(!answer.text().contains(why), "the client is not told");
-        // It is left alone for a moment, and then asked again.
+        // It is left alone for a moment where another question would fare no better, and then asked again.
+        let rests = matches!(says, Err(Unreachable | Late | SecretMissing | Status(401 | 500)));
+        if !rests {
+            world.decides.push_back(Ok(r#"{"decision":true}"#));
+            passed(&world.send(&pet("tom", "1")));
+            assert_eq!(world.questions.len(), 2, "{says:?}");
+            continue;
+        }
         stopped(&world.send(&pet("tom", "1")), 503, "decision_unavailable");
         assert_eq!(world.questions.len(), 1);
         world.now += 1_000;
