@@ -188,6 +188,11 @@ pub(crate) struct Rules {
     pub(crate) max_lifetime: Option<u64>,
 }
 
+/// Whether an environment is meant for production, by its name.
+pub(crate) fn is_production(environment: &str) -> bool {
+    matches!(environment, "prod" | "live") || environment.starts_with("production")
+}
+
 impl Rules {
     /// The rules of an environment that cannot be read: what it forbids is not known.
     pub(crate) fn unknown() -> Self {

@@ -9,6 +9,7 @@ use super::compile::Checker;
 use super::containers::{List, Map};
 use super::declare::{choice, record};
 use super::diagnostic::{Code, Span};
+use super::gateway::is_production;
 use super::introspection::{self, IntrospectionFields};
 use super::json;
 use super::names::nearest;
@@ -540,11 +541,14 @@ fn development(
     algorithms: &[Algorithm],
     checker: &mut Checker,
 ) -> Option<Keys> {
-    if !checker.rules.development_issuer {
+    // Whatever production says of it: its tokens are made by whoever has a developer's key.
+    let production = is_production(&checker.reader.environment);
+    if production || !checker.rules.development_issuer {
         let message = format!(
-            "the issuer {} has the development key, which {} forbids",
+            "the issuer {} has the development key, which {} {}",
             quote(name),
-            quote(&checker.reader.environment)
+            quote(&checker.reader.environment),
+            if production { "may not have, whatever it allows" } else { "forbids" },
         );
         checker
             .report()

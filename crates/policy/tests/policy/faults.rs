@@ -161,6 +161,8 @@ const CASES: &[Case] = &[
         "models/chat.yaml:4:9: error[P0301]: there is no mock `gpt`", "providers/openai.yaml:2:7: error[P0403]"),
     case!(production: "apis/pets/api.yaml": "upstream: https://pets.example" => "mock: openapi"; "apis/pets/api.yaml:9:11: error[P0403]: `apis/pets` v1 is mocked, and `production` forbids mocks"),
     case!(production: "gateway.yaml": "[RS256]\n    jwks: https://login.acme.example/jwks" => "[EdDSA]\n    jwks: development"; "gateway.yaml:7:11: error[P0404]"),
+    // Nor where it says that it may.
+    case!(production: "gateway.yaml": "[RS256]\n    jwks: https://login.acme.example/jwks" => "[EdDSA]\n    jwks: development", "gateway.yaml": "production: {}" => "production: { development_issuer: allowed }"; "gateway.yaml:7:11: error[P0404]: the issuer `acme` has the development key, which `production` may not have, whatever it allows"),
     case!("apis/pets/api.yaml": "https://pets" => "http://pets"; "apis/pets/api.yaml:9:15: error[P0405]"),
     case!("providers/openai.yaml": "https:" => "http:"; "providers/openai.yaml:3:11: error[P0405]"),
     case!("gateway.yaml": "https://login.acme.example/jwks" => "http://login.acme.example/jwks"; "gateway.yaml:7:11: error[P0405]"),

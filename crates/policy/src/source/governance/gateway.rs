@@ -1,6 +1,7 @@
 //! The gateway as a whole: who may reach it, with what, and whose tokens count.
 
 use super::super::diagnostic::Code;
+use super::super::gateway::is_production;
 use super::super::reader::Spanned;
 use super::super::secrets::quote;
 use super::Judge;
@@ -113,8 +114,7 @@ fn environments(judge: &mut Judge<'_>) {
         return;
     };
     for (name, fields) in &map.here {
-        let production = name.value == "prod" || name.value == "live" || name.value.starts_with("production");
-        if !production {
+        if !is_production(&name.value) {
             continue;
         }
         let allowed = [
