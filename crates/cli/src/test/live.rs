@@ -38,25 +38,28 @@ impl Gateway {
         if let Some(why) = needs_more(case) {
             return (Outcome::Skipped(why.to_owned()), Vec::new());
         }
-        let mut wrong = Vec::new();
+        // All of them first: a test that cannot be played to its end is not begun.
+        let mut requests = Vec::with_capacity(case.steps.len());
         for step in &case.steps {
             let mut request = request(&step.request, &self.base);
             if let Some(caller) = request.caller.take() {
-                match self.credential(&caller) {
-                    Some(value) => request
-                        .headers
-                        .push(("authorization".to_owned(), format!("Bearer {value}"))),
-                    None => {
-                        let why = format!(
-                            "--credentials has none for `{}`{}",
-                            caller.consumer,
-                            scopes_of(&caller)
-                        );
-                        return (Outcome::Skipped(why), Vec::new());
-                    }
-                }
+                let Some(value) = self.credential(&caller) else {
+                    let why = format!(
+                        "--credentials has none for `{}`{}",
+                        caller.consumer,
+                        scopes_of(&caller)
+                    );
+                    return (Outcome::Skipped(why), Vec::new());
+                };
+                request
+                    .headers
+                    .push(("authorization".to_owned(), format!("Bearer {value}")));
             }
-            match web::send(&request) {
+            requests.push(request);
+        }
+        let mut wrong = Vec::new();
+        for (step, request) in case.steps.iter().zip(&requests) {
+            match web::send(request) {
                 Ok(answer) => wrong.extend(compare::compare(&step.expect, &[answer], root)),
                 Err(why) => wrong.push(format!("{}: {why}", tree::place(root, &case.origin))),
             }
