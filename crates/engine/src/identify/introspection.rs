@@ -7,8 +7,9 @@
 //! What is active lies among the verified tokens ([`super::cache`]), for as long as the policy says and never past
 //! its end; what is not in a table of its own, so that a flood of it pushes out no good token. How much is asked is
 //! bounded: of one token one request asks at a time, of all no more than [`MAX_ASKED`], and of tokens that turn out
-//! to be no good so many a second as the policy says. Nobody waits for another's question itself, which may go
-//! with its request; who finds one under way looks again a little later.
+//! to be no good so many a second as the policy says. Tokens that were active lately have that rate for themselves,
+//! so that a flood of made-up ones does not shut them out when they are to be asked about again. Nobody waits for
+//! another's question itself, which may go with its request; who finds one under way looks again a little later.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub(super) const MAX_ASKED: usize = 64;
 const MAX_ANSWER: u32 = 64 * 1024;
 /// How much longer than an answer may take a question is held to be under way, in milliseconds.
 const GRACE: u64 = 500;
+/// For how long a token is told from made-up ones once it is to be asked about again, in milliseconds.
+pub(super) const LATELY: u64 = 10 * 60 * 1000;
 /// What verified these: not a key.
 const NO_KEY: super::keys::Generation = 0;
 
@@ -62,6 +65,8 @@ pub struct Asked {
     digest: Digest,
     /// Until when its question is believed to be under way.
     until: Timestamp,
+    /// Whether it was active lately, and so by which rate it is asked about.
+    lately: bool,
     /// The consumers that the certificate beside it proves (indices into the policy's list).
     owners: Vec<u32>,
 }
@@ -72,10 +77,14 @@ pub(super) struct Introspections {
     /// The issuers that are asked (indices into [`Compiled::issuers`]).
     issuers: Vec<u32>,
     refused: Known,
+    /// What was active when it was asked about last.
+    lately: Known,
     /// What is being asked about, and until when that is believed.
     under_way: BTreeMap<Digest, Timestamp>,
     /// By issuer: what was asked and has found no good token.
     spent: BTreeMap<u32, Tat>,
+    /// The same of tokens that were active lately.
+    spent_lately: BTreeMap<u32, Tat>,
 }
 
 impl Introspections {
@@ -104,11 +113,20 @@ impl Introspections {
         other.filter(|_| token.bytes().filter(|byte| *byte == b'.').count() < 2)
     }
 
+    /// What was asked in vain of such tokens.
+    const fn spent(&mut self, lately: bool) -> &mut BTreeMap<u32, Tat> {
+        if lately {
+            &mut self.spent_lately
+        } else {
+            &mut self.spent
+        }
+    }
+
     /// Claims a question; what is to be done instead.
     fn claim(
         &mut self,
         (index, introspection): (u32, &Introspection),
-        digest: Digest,
+        (digest, lately): (Digest, bool),
         now: Timestamp,
         may: May,
     ) -> Result<Timestamp, Instead> {
@@ -130,7 +148,7 @@ impl Introspections {
                 Instead::Unavailable("as many tokens are being asked about as may be at one time")
             });
         }
-        let spent = self.spent.entry(index).or_default();
+        let spent = self.spent(lately).entry(index).or_default();
         *spent = spent
             .take(&introspection.rate, now, 1)
             .map_err(|_| Instead::Unavailable("too many tokens that were no good were asked about"))?;
@@ -178,7 +196,8 @@ pub(super) fn begin(
     if opaque.refused.holds(&digest, now) {
         return Err(Refusal::Inactive("it was no good a moment ago"));
     }
-    let until = match opaque.claim((index, introspection), digest, now, may) {
+    let lately = opaque.lately.holds(&digest, now);
+    let until = match opaque.claim((index, introspection), (digest, lately), now, may) {
         Ok(until) => until,
         Err(Instead::Wait) => return Ok(Outcome::Wait(0)),
         Err(Instead::Unavailable(why)) => return Err(unavailable(issuer, why)),
@@ -199,6 +218,7 @@ pub(super) fn begin(
             issuer: index,
             digest,
             until,
+            lately,
             owners,
         },
     })))
@@ -250,11 +270,12 @@ pub fn introspected(
     match read {
         Ok(principal) => {
             // A question that found a good token was not asked in vain.
-            if let Some(spent) = opaque.spent.get_mut(&index) {
+            if let Some(spent) = opaque.spent(asked.lately).get_mut(&index) {
                 *spent = spent.less(&introspection.rate, 1);
             }
             let until = now.saturating_add(introspection.active_for);
             let until = principal.expires.map_or(until, |expires| expires.min(until));
+            opaque.lately.keep(digest, until.saturating_add(LATELY));
             if now < until {
                 let entry = Entry {
                     principal: principal.clone(),
@@ -268,10 +289,12 @@ pub fn introspected(
             alone(principal, &asked.owners)
         }
         Err(refusal) => {
-            if !refusal.is_fault() && introspection.inactive_for > 0 {
-                opaque
-                    .refused
-                    .keep(digest, now.saturating_add(introspection.inactive_for));
+            if !refusal.is_fault() {
+                opaque.lately.forget(&digest);
+                if introspection.inactive_for > 0 {
+                    let until = now.saturating_add(introspection.inactive_for);
+                    opaque.refused.keep(digest, until);
+                }
             }
             Err(refusal)
         }

@@ -44,8 +44,9 @@ record! {
         /// How long it remembers that one is not; at most 5m.
         cache_inactive: default "5s" Duration,
         /// How often an isolate asks without finding a good token: beyond it, tokens that it does not know are
-        /// refused with a 503 for a while, and those that it knows go on. A question counts until it has found one:
-        /// so it is set above how many good tokens that are not known yet may come at once.
+        /// refused with a 503 for a while, and those that it knows, or found active in the last ten minutes, go on.
+        /// A question counts until it has found one: so it is set above how many good tokens that are not known yet
+        /// may come at once.
         rate: default "100/s" PerPeriod,
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use turnpike_policy::{Claim, ClaimKind, Introspection, Rate};
 
-use super::super::introspection::{IntrospectAsk, MAX_ASKED, introspected};
+use super::super::introspection::{IntrospectAsk, LATELY, MAX_ASKED, introspected};
 use super::super::{ClaimValue, waited};
 use super::*;
 use crate::step::{Client, Undecided};
@@ -679,6 +679,77 @@ fn a_flood_of_bad_tokens_evicts_no_good_one_and_asks_no_more_than_is_stated() {
     assert_eq!(store.cache.size().0, 50);
     // Whoever asked in vain has to wait a little, and no more.
     answered(&policy, &mut store, "new", Ok(&good), NOW + 10_100).unwrap();
+}
+
+/// Made-up tokens, until no more may be asked about at this instant.
+fn flood(policy: &Compiled, store: &mut Store, now: u64) {
+    for n in 0..101 {
+        if let Outcome::Introspect(ask) = present(policy, store, &format!("bad-{n}-{now}"), now) {
+            introspected(policy, store, &ask.asked, Ok(b"{\"active\":false}"), now).unwrap_err();
+        }
+    }
+    shut_out(policy, store, "unknown", now);
+}
+
+/// Nobody is asked about this token, as too many were asked about in vain.
+fn shut_out(policy: &Compiled, store: &mut Store, token: &str, now: u64) {
+    let refused = present(policy, store, token, now);
+    assert!(
+        matches!(&refused, Outcome::Refused(refusal) if refusal.reason().contains("too many tokens")),
+        "{token}: {refused:?}"
+    );
+}
+
+#[test]
+fn a_lasting_flood_shuts_out_no_token_that_was_active_lately() {
+    let policy = policy();
+    let mut store = store(&policy);
+    let good = active(&[("exp", None)]);
+    let inactive = "{\"active\":false}";
+    for name in ["good", "ended", "silent"] {
+        answered(&policy, &mut store, name, Ok(&good), NOW).unwrap();
+    }
+    // Each time that what is remembered of it is over, in the middle of a flood, it is asked about again.
+    for times in 1..=3 {
+        let now = NOW + times * (ACTIVE_FOR + 1_000);
+        flood(&policy, &mut store, now);
+        answered(&policy, &mut store, "good", Ok(&good), now).unwrap();
+        // That was no reason to ask about one more that is not known.
+        shut_out(&policy, &mut store, "unknown", now);
+    }
+    let now = NOW + 3 * (ACTIVE_FOR + 1_000);
+    // What its issuer ends is told from made-up ones no longer.
+    answered(&policy, &mut store, "ended", Ok(inactive), now).unwrap_err();
+    flood(&policy, &mut store, now + INACTIVE_FOR);
+    shut_out(&policy, &mut store, "ended", now + INACTIVE_FOR);
+    // Nor is one for ever.
+    let over = NOW + ACTIVE_FOR + LATELY;
+    flood(&policy, &mut store, over - 1);
+    asks(&policy, &mut store, "silent", over - 1);
+    flood(&policy, &mut store, over + TIMEOUT + 500);
+    shut_out(&policy, &mut store, "silent", over + TIMEOUT + 500);
+}
+
+#[test]
+fn an_issuer_that_fails_is_asked_about_tokens_that_were_active_no_more_often_than_about_others() {
+    let policy = policy();
+    let mut store = store(&policy);
+    let good = active(&[]);
+    answered(&policy, &mut store, TOKEN, Ok(&good), NOW).unwrap();
+    let from = NOW + ACTIVE_FOR;
+    let mut asked = 0;
+    for n in 0..10_000 {
+        if let Outcome::Introspect(ask) = present(&policy, &mut store, TOKEN, from + n) {
+            asked += 1;
+            let failed = Err(Undecided::Status(500));
+            introspected(&policy, &mut store, &ask.asked, failed, from + n).unwrap_err();
+        }
+    }
+    assert_eq!(asked, 100 + 999);
+    // When it answers again, the token is none that nobody knows.
+    let later = from + 10_020;
+    flood(&policy, &mut store, later);
+    answered(&policy, &mut store, TOKEN, Ok(&good), later).unwrap();
 }
 
 #[test]
