@@ -230,13 +230,11 @@ fn routes(compiled: &Compiled) -> Vec<Route> {
     if !compiled.models.is_empty() {
         own("POST", "/v1/chat/completions");
         own("GET", "/v1/models");
+        own("GET", &format!("/v1/models/{PLACEHOLDER}"));
     }
-    if compiled
-        .consumers
-        .iter()
-        .any(|consumer| consumer.operator.is_some())
-    {
-        own("GET", "/_turnpike/limits");
+    for path in ["/_turnpike/limits", "/_turnpike/denials"] {
+        own("GET", path);
+        own("POST", path);
     }
     routes
 }
@@ -284,9 +282,10 @@ fn credentials(compiled: &Compiled, now: Timestamp) -> Result<Vec<(&'static str,
         "a token of a foreign issuer",
         Some(token("https://foreign.invalid/", "foreign", "client_id", "ES256")),
     ));
-    if let Some(issuer) = compiled.issuers.first()
-        && let Some(algorithm) = issuer.algorithms.first()
-    {
+    for issuer in &compiled.issuers {
+        let Some(algorithm) = issuer.algorithms.first() else {
+            continue;
+        };
         let audience = issuer.audience.first().map_or("", String::as_str);
         all.push((
             "a forged token",
