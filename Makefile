@@ -89,7 +89,7 @@ bench: ## Measure it beside the platform's floor and its peers (bench/README.md)
 bench-tree: ## Measure what a tree of 1,000 APIs costs to check, to build, to start and to run (APIS=1000)
 	@$(TOOLS) node bench/tree.mjs
 
-scale: ## Simulate it past one machine, and write docs/scale.md (some 6 minutes; QUICK=1: seconds, and nothing is written)
+scale: ## Simulate it past one machine, and write docs/scale.md (some 7 minutes; QUICK=1: seconds, and nothing is written)
 	cargo run --package turnpike-sim --profile cli -- $(if $(QUICK),--quick,docs)
 
 size: ## Measure the Worker's size and start-up time; fails above the budget

@@ -7,6 +7,7 @@ use crate::outcome::{Outcome, prices};
 use crate::plot::{Plot, number};
 use crate::run::{Plan, Precision};
 use crate::study::{self, BURSTS, DEMANDS, Done, LEASED, LOADS, PARTS, SKEWS, TRIES};
+use crate::subject::Split;
 
 /// Everything that was found.
 pub(crate) struct Findings {
@@ -271,7 +272,7 @@ impl Findings {
         out
     }
 
-    /// By precision, something of each shape.
+    /// By precision, something of each shape, with hot subjects split by the rule.
     fn by_shape(
         &self,
         what: impl Fn(&Outcome) -> f64,
@@ -283,7 +284,8 @@ impl Findings {
             if names.last().is_none_or(|last| last != plan.shape.name) {
                 names.push(plan.shape.name.to_owned());
             }
-            if let Some(index) = all.iter().position(|one| *one == plan.precision) {
+            let index = all.iter().position(|one| *one == plan.precision);
+            if let Some(index) = index.filter(|_| plan.split != Split::None) {
                 series[index].push(Some(what(outcome)));
             }
         }
@@ -294,7 +296,7 @@ impl Findings {
         let all = [Precision::Exact, Precision::Leased];
         let (places, series) = self.by_shape(Outcome::trips, &all);
         Plot {
-            title: "Round trips to objects for 1,000 requests".into(),
+            title: "Round trips to objects for 1,000 requests, hot subjects split".into(),
             x: "load".into(),
             places,
             series: ["exact", "leased"]
@@ -316,7 +318,7 @@ impl Findings {
         let (_, most) = self.by_shape(|outcome| outcome.latency(0.99), &all);
         let names = ["exact p50", "leased p50", "exact p99", "leased p99"].map(str::to_owned);
         Plot {
-            title: "Milliseconds that limits add to a request".into(),
+            title: "Milliseconds that limits add to a request, hot subjects split".into(),
             x: "load (powers of ten; local adds none)".into(),
             places,
             series: names.into_iter().zip(half.into_iter().chain(most)).collect(),
@@ -406,10 +408,12 @@ fn round(value: f64) -> f64 {
 }
 
 fn precision(plan: &Plan) -> &'static str {
-    match plan.precision {
-        Precision::Exact => "exact",
-        Precision::Leased => "leased",
-        Precision::Local => "local",
+    match (plan.precision, plan.split) {
+        (Precision::Exact, Split::None) => "exact",
+        (Precision::Exact, _) => "exact, split",
+        (Precision::Leased, Split::None) => "leased",
+        (Precision::Leased, _) => "leased, split",
+        (Precision::Local, _) => "local",
     }
 }
 

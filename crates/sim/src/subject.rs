@@ -56,9 +56,14 @@ pub(crate) enum Split {
     None,
     /// All of them over so many; how many of these a request asks at most.
     Into(u32, usize),
-    /// As many as the rule says: one for so many requests a second of the limit.
-    ByRule(f64, usize),
+    /// As many as the rule says ([`EACH`], [`EACH_WRITING`]); how many of these a request asks at most.
+    ByRule(usize),
 }
+
+/// How many requests a second of a limit one object is given by the rule.
+const EACH: f64 = 500.0;
+/// The same where each request writes.
+const EACH_WRITING: f64 = 150.0;
 
 /// How long until an object is restarted, on average: far less, too.
 pub(crate) const OBJECT_LIFE: f64 = 30e6;
@@ -78,7 +83,7 @@ impl Subject {
         let (of, tries) = match split {
             Split::None => (1, 1),
             Split::Into(of, tries) => (of, tries),
-            Split::ByRule(each, tries) => (by_rule(&person.limits, each), tries),
+            Split::ByRule(tries) => (by_rule(&person.limits), tries),
         };
         let shards: Vec<Shard> = (0..of)
             .map_while(|shard| limits.share(shard, of))
@@ -114,10 +119,13 @@ impl Subject {
 impl Shard {
     /// Whether each of its calls writes.
     pub(crate) fn writes(&self) -> bool {
-        self.limits
-            .kinds()
-            .any(|kind| !matches!(kind, LimitKind::Rate(_)))
+        self.limits.kinds().any(writes)
     }
+}
+
+/// Whether each request that it admits is written.
+fn writes(limit: &LimitKind) -> bool {
+    !matches!(limit, LimitKind::Rate(_))
 }
 
 /// A request passes without having been asked for.
@@ -135,8 +143,13 @@ pub(crate) fn order(key: u64, subject: &Subject) -> Vec<u32> {
     shards::order(&key.to_be_bytes(), subject.shards.len() as u32)
 }
 
-/// As many objects as let each have so many requests a second of the limit at most.
-pub(crate) fn by_rule(limits: &[LimitKind], each: f64) -> u32 {
+/// As many objects as let each have [`EACH`] requests a second of the limit at most.
+fn by_rule(limits: &[LimitKind]) -> u32 {
+    let each = if limits.iter().any(writes) {
+        EACH_WRITING
+    } else {
+        EACH
+    };
     let most = limits.iter().map(worth).min();
     let rates = limits.iter().filter_map(|limit| match limit {
         LimitKind::Rate(rate) => Some(f64::from(rate.count) * 1_000.0 / rate.period as f64),
