@@ -23,6 +23,7 @@ mod samples;
 mod schemas;
 mod security;
 mod settings;
+mod subjects;
 mod texts;
 mod used;
 mod versions;
@@ -93,6 +94,7 @@ pub(crate) fn judge(subject: &Subject<'_>, checker: &mut Checker) {
     if whole {
         apis::judge(&mut judge);
         promises::judge(&mut judge);
+        subjects::judge(&mut judge);
         consumers::judge(&mut judge);
         used::judge(&mut judge);
     }

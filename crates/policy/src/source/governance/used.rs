@@ -81,14 +81,14 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     }
 }
 
-/// What anybody may use.
-struct Granted {
+/// What anybody of some may use.
+pub(super) struct Granted {
     all: bool,
     some: BTreeSet<u32>,
 }
 
 impl Granted {
-    fn of<'a>(grants: impl Iterator<Item = &'a Grant>) -> Self {
+    pub(super) fn of<'a>(grants: impl Iterator<Item = &'a Grant>) -> Self {
         let mut granted = Self {
             all: false,
             some: BTreeSet::new(),
@@ -102,7 +102,7 @@ impl Granted {
         granted
     }
 
-    fn has(&self, index: u32) -> bool {
+    pub(super) fn has(&self, index: u32) -> bool {
         self.all || self.some.contains(&index)
     }
 }
