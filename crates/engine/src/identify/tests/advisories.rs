@@ -533,4 +533,6 @@ the_same! {
     cve_2026_34986: cve_2024_28180_nothing_is_unpacked,
     cve_2026_49998: super::flow::keys_of_one_issuer_serve_no_other,
     cve_2026_55669: cve_2023_22482_an_audience_must_be_there,
+    go_2026_4779: cve_2024_37568_a_public_key_is_no_secret,
+    napgram_84: cve_2026_22818_there_is_no_default_algorithm,
 }
