@@ -79,8 +79,14 @@ impl TokenCache {
         }
     }
 
-    /// The name of a token. Comparing it whole costs a tenth of hashing it. How long a comparison
-    /// takes tells nothing: only who knows the end of a signature gets to compare with its token.
+    /// The name of a token. Comparing it whole costs a tenth of hashing it.
+    ///
+    /// That comparison is not made in constant time, and whoever sends a token gets one, as the end of
+    /// it chooses one of 128 places. What its time depends on is whether the token in that place is as
+    /// long, and how many characters, counted from the first, are the same. So it tells nothing of a
+    /// signature but to who has all that comes before it, `jti` and times among them. And it tells no
+    /// more than about a nanosecond for a character, before a hash of the whole token, and most often a
+    /// verification, that take thousands; each try is charged to its address by the shield.
     pub(super) fn digest(&self, token: &str) -> Digest {
         if let Some(Some((known, digest))) = self.recent.get(place(token))
             && **known == *token
@@ -156,7 +162,8 @@ impl TokenCache {
     }
 }
 
-/// Where a token is kept whole: by the last bytes of its signature, which are as good as random.
+/// Where a token is kept whole: by the last bytes of its signature, which are as good as random in
+/// good tokens. Others choose their place, but are not kept.
 fn place(token: &str) -> usize {
     let end = token
         .as_bytes()
