@@ -3,9 +3,13 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { E2E, buildTree } from "./harness/build.mjs";
 import { key, startE2e } from "./harness/e2e.mjs";
-import { command } from "./harness/token.mjs";
+import { ROOT } from "./harness/gateway.mjs";
+import { command, keys } from "./harness/token.mjs";
+import { PORTS, json, startUpstream } from "./harness/upstream.mjs";
 
 const NOON = Date.UTC(2042, 5, 15, 12);
 const ISOLATES = 8;
@@ -17,14 +21,14 @@ before(async () => {
 });
 after(() => gateway?.stop());
 
-/** Runs `turnpike deny` as an operator. */
-function deny(args, credential = key("denier")) {
-  const all = ["deny", ...args, "--url", gateway.url];
+/** Runs the command as an operator. */
+function turnpike(args, credential) {
   const env = { ...process.env, TURNPIKE_TOKEN: credential, NO_COLOR: "1" };
   return new Promise((done) => {
-    execFile(command(), all, { env }, (error, stdout, stderr) => done({ code: error?.code ?? 0, stdout, stderr }));
+    execFile(command(), args, { env }, (error, stdout, stderr) => done({ code: error?.code ?? 0, stdout, stderr }));
   });
 }
+const deny = (args, credential = key("denier"), { url } = gateway) => turnpike(["deny", ...args, "--url", url], credential);
 
 async function pets(as, isolate) {
   const response = await gateway.fetch("/petstore/v2/pets", {
@@ -86,4 +90,50 @@ test("a denial is lifted before its time, and what is wrong is told", async () =
     assert.equal(said.code, 2, said.stdout);
     assert.match(said.stderr, says);
   }
+});
+
+test("`turnpike verify` finds what is denied beside the policies, as long as it is", async (t) => {
+  // As it is deployed, and with every secret: else it would not be ready, which is a finding too.
+  const plain = await startE2e({ env: "denials", secrets: { E2E_NEVER_SET: "set" } });
+  t.after(() => plain.stop());
+  // Its issuers answer: without their keys, a forged token would be refused otherwise than it must.
+  const set = { keys: await Promise.all(["RS256", "ES256"].map(async (alg) => (await keys(alg)).publicJwk)) };
+  const issuer = `http://127.0.0.1:${PORTS.oidc}`;
+  for (const port of [PORTS.jwks, PORTS.oidc]) {
+    const server = await startUpstream(port, ({ url }, response) => {
+      json(response, url.startsWith("/.well-known/") ? { issuer, jwks_uri: `${issuer}/jwks.json` } : set);
+    });
+    t.after(() => server.stop());
+  }
+  const policies = join(ROOT, await buildTree(E2E, { env: "denials" }), "policies");
+  const verify = async (credential = key("denier")) => {
+    const { code, stdout, stderr } = await turnpike(["verify", plain.url, "--policies", policies, "--format", "json"], credential);
+    assert.notEqual(stdout, "", stderr);
+    const { same, right, wrong, skipped } = JSON.parse(stdout);
+    assert.equal(same, true);
+    return { code, wrong, right: right.join("\n"), skipped: skipped.join("\n") };
+  };
+  const NONE = /^nothing is denied on it beside the policies$/m;
+  const sound = await verify();
+  assert.deepEqual([sound.code, sound.wrong], [0, []]);
+  assert.match(sound.right, NONE);
+  const made = await deny(["consumer", "minute-a", "--reason", "INC-4711", "--until", "1h", "--id", "inc-1"], key("denier"), plain);
+  assert.equal(made.code, 0, made.stderr);
+  const [until] = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/.exec(made.stdout);
+  const drifted = await verify();
+  assert.deepEqual(
+    [drifted.code, drifted.wrong],
+    [1, [`consumer minute-a is denied until ${until}, by denier: INC-4711; the policies do not say so`]],
+  );
+  assert.doesNotMatch(drifted.right, NONE);
+  // Without a credential it cannot be seen, and that is said.
+  const blind = await verify("");
+  assert.deepEqual([blind.code, blind.wrong], [0, []]);
+  assert.match(blind.skipped, /what is denied on it: set \$TURNPIKE_TOKEN to an operator's credential/);
+  assert.doesNotMatch(blind.right, NONE);
+  const lifted = await deny(["lift", "inc-1", "--reason", "mended"], key("denier"), plain);
+  assert.equal(lifted.code, 0, lifted.stderr);
+  const mended = await verify();
+  assert.deepEqual([mended.code, mended.wrong], [0, []]);
+  assert.match(mended.right, NONE);
 });
