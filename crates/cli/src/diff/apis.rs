@@ -1,9 +1,10 @@
 //! APIs and their operations: what is published, by which rules, and the contract of each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
-use turnpike_policy::source::contract::{self, Weight, promise, shape};
+use turnpike_policy::source::contract::{Contracts, Weight, promise, shape};
 use turnpike_policy::source::{Code, Severity};
 use turnpike_policy::{Api, Compiled, Operation, State, Timestamp, claim_name};
 
@@ -19,7 +20,7 @@ use crate::words::{self, at};
 type From<'a> = (&'a Compiled, &'a Side);
 
 /// Documents that were read, by place; nothing for what cannot be read.
-type Documents = BTreeMap<String, Option<Json>>;
+type Documents = BTreeMap<String, Option<Arc<Json>>>;
 
 pub(super) fn compare(
     (was, is): (From<'_>, From<'_>),
@@ -182,7 +183,7 @@ fn of_version(
 ) {
     let breaks = ending(old_api, now);
     let names = called(old, new);
-    let mut same = BTreeMap::new();
+    let (mut same, mut contracts) = (BTreeMap::new(), BTreeMap::new());
     let name = |operation: &&Operation| {
         // One that is called otherwise is the one that it was.
         let id = names.get(operation.id.as_str()).copied();
@@ -215,7 +216,10 @@ fn of_version(
                     document(after, is, &new.origin),
                 );
                 if let (Some(old_document), Some(new_document)) = documents {
-                    for found in contract::compare((old_document, old), (new_document, new)) {
+                    let contracts = contracts
+                        .entry(files)
+                        .or_insert_with(|| Contracts::new(old_document, new_document));
+                    for found in contracts.compare(old, new) {
                         let class = match found.weight {
                             Weight::Breaks => breaks,
                             Weight::Risky if breaks != Class::Safe => Class::Risky,
@@ -302,12 +306,13 @@ fn file(origin: &str) -> &str {
 }
 
 /// The document in which an operation is written.
-fn document<'d>(documents: &'d mut Documents, side: &Side, origin: &str) -> Option<&'d Json> {
+fn document(documents: &mut Documents, side: &Side, origin: &str) -> Option<Arc<Json>> {
+    let read = || {
+        let text = side.text(origin)?;
+        serde_saphyr::from_str(&text).ok().map(Arc::new)
+    };
     documents
         .entry(file(origin).to_owned())
-        .or_insert_with(|| {
-            side.text(origin)
-                .and_then(|text| serde_saphyr::from_str(&text).ok())
-        })
-        .as_ref()
+        .or_insert_with(read)
+        .clone()
 }

@@ -22,6 +22,21 @@ pub(crate) fn value(node: &Node) -> Option<Json> {
     })
 }
 
+/// As [`value`], of what is compared and never sent on: what JSON has no value for is its text, and what has no key is
+/// left out.
+pub(crate) fn told(node: &Node) -> Json {
+    match &node.value {
+        Value::Scalar { text, .. } => value(node).unwrap_or_else(|| Json::from(text.as_str())),
+        Value::List(items) => Json::Array(items.iter().map(told).collect()),
+        Value::Map(entries) => {
+            let pairs = entries
+                .iter()
+                .filter_map(|(key, item)| Some((key.text()?.to_owned(), told(item))));
+            Json::Object(pairs.collect())
+        }
+    }
+}
+
 fn plain(node: &Node, text: &str) -> Option<Json> {
     if node.is_null() {
         return Some(Json::Null);

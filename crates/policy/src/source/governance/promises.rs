@@ -2,10 +2,11 @@
 //!
 //! Between two revisions of the tree `turnpike diff` tells the same, under the same code.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::apis::{ApiFile, VersionFields};
-use super::super::contract::{self, Weight, agree, numbers, promise};
+use super::super::contract::{self, Contracts, Weight, agree, numbers, promise};
 use super::super::diagnostic::{Code, Span};
 use super::super::json;
 use super::super::reader::Spanned;
@@ -31,6 +32,9 @@ struct Break {
 }
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
+    if judge.report.level(Code::BrokenPromise).is_none() {
+        return;
+    }
     for (name, api) in &judge.subject.known.apis.here {
         let mut versions = versions(name, api, judge);
         versions.sort_by(|a, b| a.parts.cmp(&b.parts));
@@ -115,23 +119,21 @@ fn beside(api: &str, earlier: &Version<'_>, later: &Version<'_>, judge: &mut Jud
 
 /// What fails for a caller of the earlier version that calls the later one instead.
 fn breaks(api: &str, earlier: &Version<'_>, later: &Version<'_>, judge: &Judge<'_>) -> Vec<Break> {
-    let (Some(was), Some(is)) = (json::value(&earlier.document), json::value(&later.document)) else {
-        return Vec::new();
-    };
+    let (was, is) = (json::told(&earlier.document), json::told(&later.document));
+    let mut contracts = Contracts::new(Arc::new(was), Arc::new(is));
+    let requests = |operation: &Operation| (operation.method.name(), contract::shape(&operation.path));
     let after = operations(api, later.name, judge);
+    let after: BTreeMap<_, _> = after.into_iter().map(|one| (requests(one), one)).collect();
     let mut breaks = Vec::new();
     for old in operations(api, earlier.name, judge) {
-        let answers = |new: &&&Operation| {
-            new.method == old.method && contract::shape(&new.path) == contract::shape(&old.path)
-        };
-        let Some(new) = after.iter().find(answers) else {
+        let Some(new) = after.get(&requests(old)) else {
             breaks.push(Break {
                 text: format!("{} {} is gone", old.method.name(), old.path),
                 at: None,
             });
             continue;
         };
-        let differences = contract::compare((&was, old), (&is, new));
+        let differences = contracts.compare(old, new);
         let broken = differences.into_iter().filter(|one| one.weight == Weight::Breaks);
         breaks.extend(broken.map(|one| Break {
             text: format!("{}: {}", new.id, one.text),
