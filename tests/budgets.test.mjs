@@ -300,7 +300,7 @@ test("what an upstream may answer is bounded by what was reserved", async () => 
   }
 });
 
-test("a budget outlives the object's memory, and a new day begins a new one", async () => {
+test("a new day begins a new budget", async () => {
   upstream.answer = (request, response) => json(response, completion("priced-model", "ok", usageOf({ input: 900, cached: 0, output: 100 })));
   await say("tokens", body("priced"));
   assert.equal(await standing("tokens"), 30_100 - 1_000);

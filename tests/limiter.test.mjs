@@ -71,7 +71,7 @@ const used = (tokens) => (request, response) => {
   json(response, completion("priced-model", "ok", { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens }));
 };
 // What is left of the tokens of the day when all is settled; the call that finds out is not charged.
-async function left(as) {
+async function left(as, reserved = RESERVED) {
   const before = upstream.answer;
   upstream.answer = (request, response) => json(response, { error: { message: "no", type: "invalid_request_error" } }, 400);
   await sleep(100);
@@ -79,7 +79,7 @@ async function left(as) {
   assert.equal(answer.status, 400, JSON.stringify(answer.body));
   upstream.answer = before;
   await sleep(100);
-  return parseList(answer.headers.get("ratelimit"))[0].r + RESERVED;
+  return parseList(answer.headers.get("ratelimit"))[0].r + reserved;
 }
 
 describe("an object that fails", () => {
@@ -240,6 +240,61 @@ describe("an object that fails", () => {
     const rest = await left();
     assert.equal(rest, TOKENS - 10 * held, "each is charged what it used");
     assert.ok((await seen()).begun["consumer:tokens"] >= 1, "it was restarted");
+  });
+
+  test("restarts between calls: a budget of tokens or money outlives its memory, to the last unit, and ends with its day", async () => {
+    const budgets = [
+      ["tokens", TOKENS, RESERVED, 40],
+      // At 2 USD for a million of input, and 10 of output.
+      ["spender", 90_000_000, 712 * 2_000 + 100 * 10_000, 40 * 2_000],
+    ];
+    upstream.answer = used(40);
+    for (const [as, limit, reserved, each] of budgets) {
+      const name = `consumer:${as}`;
+      const kept = async () => {
+        await seen();
+        await restart(name);
+        const rest = await left(as, reserved);
+        assert.ok((await seen()).begun[name] >= 1, "it was restarted");
+        return rest;
+      };
+      assert.equal(await left(as, reserved), limit);
+      for (let made = 1; made <= 3; made++) {
+        assert.equal((await ask(as)).status, 200);
+        await sleep(100);
+        assert.equal(await kept(), limit - made * each, `${as}: ${made}`);
+      }
+      // All that is left may be used, and no more: three restarts opened nothing.
+      const fits = Math.floor((limit - 3 * each) / reserved);
+      let made = 0;
+      let refused = 0;
+      let release;
+      const decided = new Promise((resolve) => { release = resolve; });
+      const count = () => { if (made + refused === fits + 20) release(); };
+      upstream.answer = async (request, response) => {
+        made += 1;
+        count();
+        await decided;
+        used(40)(request, response);
+      };
+      await restart(name);
+      const answers = await Promise.all(Array.from({ length: fits + 20 }, async () => {
+        const { status } = await ask(as);
+        if (status === 429) refused += 1;
+        count();
+        return status;
+      }));
+      upstream.answer = used(40);
+      assert.deepEqual([made, refused, answers.filter((status) => status === 200).length], [fits, 20, fits]);
+      await sleep(200);
+      assert.equal(await kept(), limit - (3 + fits) * each, `${as}: all`);
+    }
+    await gateway.clock(day + DAY);
+    for (const [as, limit, reserved] of budgets) {
+      await restart(`consumer:${as}`);
+      assert.equal(await left(as, reserved), limit);
+    }
+    day += DAY;
   });
 
   test("restarts all the time under a rate: never more than the limit passes, and hardly less", async () => {
