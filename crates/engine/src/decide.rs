@@ -18,8 +18,8 @@ use crate::known::Known;
 use crate::look;
 use crate::step::{Decide, Undecided};
 
-/// The most bytes of an answer, and of what names a subject or a resource (of OpenFGA: with its type, which is what
-/// OpenFGA itself takes at the most).
+/// The most bytes of an answer, and of what names a subject or a resource (of `OpenFGA`: with its type, which is what
+/// `OpenFGA` itself takes at the most).
 const MAX_ANSWER: u32 = 16 * 1024;
 const MAX_ID: usize = 256;
 /// How long a point that failed is left alone, in milliseconds.
