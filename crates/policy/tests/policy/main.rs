@@ -20,6 +20,8 @@ mod common;
 #[cfg(test)]
 mod conditions;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod faults;

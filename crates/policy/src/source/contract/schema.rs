@@ -13,6 +13,9 @@ use super::{Difference, Weight};
 /// How deep schemas are looked at.
 const DEPTH: usize = 64;
 
+/// What it costs to compare two schemas, however little they say.
+const STEP: usize = 16;
+
 /// Keywords that allow and refuse nothing: words for people, and schemas that only count where they are referred to.
 const WORDS: [&str; 11] = [
     "$comment",
@@ -189,7 +192,7 @@ impl<'d, 'k> Walk<'d, 'k> {
             return self.known.budget.too_deep(what);
         }
         let budget = &mut self.known.budget;
-        budget.spend(1 + what.len() / 32);
+        budget.spend(STEP + what.len() / 32);
         let was = Flat::of(self.old, was, budget);
         let is = Flat::of(self.new, is, budget);
         if budget.is_spent() {
@@ -256,13 +259,22 @@ impl<'d, 'k> Walk<'d, 'k> {
             return;
         }
         self.types((was, is), way, what);
+        let keys: BTreeSet<_> = was.keys().union(&is.keys()).copied().collect();
+        if keys.is_empty() || (keys.len() == 1 && keys.contains("type")) {
+            return;
+        }
         self.listed((was, is), way, what);
         self.bounds((was, is), way, what);
         self.members((was, is), way, what);
         let pair = |key: &str| (was.values(key), is.values(key));
-        let (before, after) = pair("items");
-        self.maybe((&before, &after), way, &format!("{what}[]"));
+        if keys.contains("items") {
+            let (before, after) = pair("items");
+            self.maybe((&before, &after), way, &format!("{what}[]"));
+        }
         for key in ["additionalProperties", "unevaluatedProperties"] {
+            if !keys.contains(key) {
+                continue;
+            }
             let (before, after) = pair(key);
             match (says_nothing(&before), says_nothing(&after)) {
                 (false, false) => self.schemas((&before, &after), way, &format!("{what}.*")),
@@ -276,11 +288,11 @@ impl<'d, 'k> Walk<'d, 'k> {
         self.positions((was, is), way, what);
         self.patterns((was, is), way, what);
         for key in ["oneOf", "anyOf"] {
-            if self.alternatives(pair(key)) {
+            if keys.contains(key) && self.alternatives(pair(key)) {
                 self.another(Weight::Risky, what, key);
             }
         }
-        for key in ASKED {
+        for key in ASKED.into_iter().filter(|key| keys.contains(key)) {
             let (before, after) = pair(key);
             let both = || before.iter().zip(&after);
             if before.len() != after.len() || both().any(|(was, is)| self.differ(&[*was], &[*is])) {
@@ -292,7 +304,10 @@ impl<'d, 'k> Walk<'d, 'k> {
         if !before.keys().eq(after.keys()) || both.any(|(was, is)| self.differ(was, is)) {
             self.another(Weight::Risky, what, "dependentSchemas");
         }
-        self.rest((was, is), what);
+        if was.lost != is.lost {
+            self.add(Weight::Risky, format!("{what} refers to something else"));
+        }
+        self.rest((was, is), &keys, what);
     }
 
     fn another(&mut self, weight: Weight, what: &str, key: &str) {
@@ -515,13 +530,8 @@ impl<'d, 'k> Walk<'d, 'k> {
     }
 
     /// Every other keyword.
-    fn rest(&mut self, (was, is): (&Flat<'d>, &Flat<'d>), what: &str) {
-        if was.lost != is.lost {
-            self.add(Weight::Risky, format!("{what} refers to something else"));
-        }
-        let (before, after) = (was.keys(), is.keys());
-        let keys: BTreeSet<_> = before.union(&after).copied().collect();
-        for key in keys {
+    fn rest(&mut self, (was, is): (&Flat<'d>, &Flat<'d>), keys: &BTreeSet<&str>, what: &str) {
+        for key in keys.iter().copied() {
             if KNOWN.contains(&key) || ASKED.contains(&key) || is_word(key) {
                 continue;
             }
