@@ -173,6 +173,16 @@ fn no_keyword_that_differs_is_silent_wherever_it_stands() {
             }
         }
     }
+    // What is wrong in one place is not taken for what was right in another.
+    let places = |kind: &str| read(&format!(r#"{{"S":{{"properties":{{"a":true,"b":{kind}}}}}}}"#));
+    for [old, new] in [
+        ["true", "false"],
+        [r##"{"$ref":"#/nowhere"}"##, r##"{"$ref":"#/elsewhere"}"##],
+    ] {
+        for found in told(&operation, (&places(old), &places(new))) {
+            assert_eq!(found.len(), 1, "{old} → {new}: {found:?}");
+        }
+    }
     for word in [
         "title",
         "description",

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json};
 
 use super::budget::Budget;
+use super::schema::is_word;
 
 /// How many references in a row are followed.
 const REFERENCES: usize = 24;
@@ -62,7 +63,7 @@ impl<'d> Flat<'d> {
             lost: BTreeSet::new(),
             never: false,
         };
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut lost) = (BTreeSet::new(), 0);
         let mut open: All<'d> = all.iter().rev().copied().collect();
         while let Some(schema) = open.pop() {
             budget.spend(1);
@@ -78,20 +79,21 @@ impl<'d> Flat<'d> {
                 _ => continue,
             };
             budget.spend(map.len());
-            flat.parts.push(map);
             if let Some(Json::Array(parts)) = map.get("allOf") {
                 budget.spend(parts.len());
                 open.extend(parts.iter().rev());
             }
-            match map
-                .get("$ref")
-                .map(|reference| (reference, document.target(reference)))
-            {
-                Some((_, Some(target))) => open.push(target),
-                Some((reference, None)) => {
-                    flat.lost.insert(reference.to_string());
-                }
-                None => {}
+            let reference = map.get("$ref");
+            let target = reference.and_then(|reference| document.target(reference));
+            open.extend(target);
+            if let (Some(reference), None) = (reference, target) {
+                flat.lost.insert(reference.to_string());
+            }
+            // What only leads elsewhere is what it leads to.
+            let leads = |key: &str| matches!(key, "allOf" | "$ref") || is_word(key);
+            if !map.keys().all(|key| leads(key)) || flat.lost.len() > lost {
+                lost = flat.lost.len();
+                flat.parts.push(map);
             }
         }
         flat

@@ -198,8 +198,16 @@ impl<'d, 'k> Walk<'d, 'k> {
         if budget.is_spent() {
             return;
         }
+        if was.never || is.never {
+            if was.never != is.never {
+                let weight = way.weigh(was.never, Weight::Breaks, Weight::Risky);
+                let no = if is.never { "no value" } else { "values" };
+                self.add(weight, format!("{what} takes {no} now"));
+            }
+            return;
+        }
         let key = (was.key(), is.key());
-        if !was.never && !is.never && self.known.same.contains(&key) {
+        if self.known.same.contains(&key) {
             return;
         }
         if self.asked.is_some() {
@@ -250,14 +258,6 @@ impl<'d, 'k> Walk<'d, 'k> {
     }
 
     fn keywords(&mut self, (was, is): (&Flat<'d>, &Flat<'d>), way: Way, what: &str) {
-        if was.never || is.never {
-            if was.never != is.never {
-                let weight = way.weigh(was.never, Weight::Breaks, Weight::Risky);
-                let no = if is.never { "no value" } else { "values" };
-                self.add(weight, format!("{what} takes {no} now"));
-            }
-            return;
-        }
         self.types((was, is), way, what);
         let keys: BTreeSet<_> = was.keys().union(&is.keys()).copied().collect();
         if keys.is_empty() || (keys.len() == 1 && keys.contains("type")) {
