@@ -13,13 +13,14 @@ use super::gateway::{limits, pairs};
 use super::operations;
 use super::place::Places;
 use super::side::Side;
+use crate::Failure;
 use crate::lines::Lines;
 use crate::words::{self, at};
 
 /// A normal form, and where it is from.
 type From<'a> = (&'a Compiled, &'a Side);
 
-/// Documents that were read, by place; nothing for what cannot be read.
+/// Documents that were read, by place; nothing for those of bundles, which have none.
 type Documents = BTreeMap<String, Option<Arc<Json>>>;
 
 pub(super) fn compare(
@@ -28,7 +29,7 @@ pub(super) fn compare(
     environment: &str,
     places: &Places,
     changes: &mut Changes,
-) {
+) -> Result<(), Failure> {
     let name = |api: &Api| (api.name.clone(), api.version.clone());
     let (were, are) = (by_api(was.0), by_api(is.0));
     let (mut before, mut after) = (Documents::new(), Documents::new());
@@ -43,12 +44,12 @@ pub(super) fn compare(
                 let ones = (before_ones, after_ones);
                 let sides = ((was.1, old, &mut before), (is.1, new, &mut after));
                 let breaks = changes.breaks();
-                of_version(ones, sides, now, places, changes);
+                of_version(ones, sides, now, places, changes)?;
                 if changes.breaks() > breaks
                     && let Some(severity) = drift
                 {
-                    let was = number(&mut before, was.1, before_ones);
-                    let is = number(&mut after, is.1, after_ones);
+                    let was = number(&mut before, was.1, before_ones)?;
+                    let is = number(&mut after, is.1, after_ones)?;
                     if let (Some(was), Some(is)) = (was, is)
                         && promise(&was) == promise(&is)
                     {
@@ -72,6 +73,7 @@ pub(super) fn compare(
             (None, None) => {}
         }
     }
+    Ok(())
 }
 
 /// What the end of something in a version means: nothing, once it has ended; little, before it was
@@ -180,7 +182,7 @@ fn of_version(
     now: Timestamp,
     places: &Places,
     changes: &mut Changes,
-) {
+) -> Result<(), Failure> {
     let breaks = ending(old_api, now);
     let names = called(old, new);
     let (mut same, mut contracts) = (BTreeMap::new(), BTreeMap::new());
@@ -212,8 +214,8 @@ fn of_version(
                     continue;
                 }
                 let documents = (
-                    document(before, was, &old.origin),
-                    document(after, is, &new.origin),
+                    document(before, was, &old.origin)?,
+                    document(after, is, &new.origin)?,
                 );
                 if let (Some(old_document), Some(new_document)) = documents {
                     let contracts = contracts
@@ -235,6 +237,7 @@ fn of_version(
             (None, None) => {}
         }
     }
+    Ok(())
 }
 
 /// What operations are called now that were called otherwise: by the old id, those that answer the same requests
@@ -285,14 +288,22 @@ fn by_api(compiled: &Compiled) -> Operations<'_> {
     all
 }
 
-/// The number that the document of a version has; nothing where it cannot be read.
-fn number(documents: &mut Documents, side: &Side, operations: &[&Operation]) -> Option<String> {
-    let document = document(documents, side, &operations.first()?.origin)?;
-    match document.get("info")?.get("version")? {
-        Json::String(number) => Some(number.clone()),
-        Json::Number(number) => Some(number.to_string()),
+/// The number that the document of a version has; nothing where it has none.
+fn number(
+    documents: &mut Documents,
+    side: &Side,
+    operations: &[&Operation],
+) -> Result<Option<String>, Failure> {
+    let Some(first) = operations.first() else {
+        return Ok(None);
+    };
+    let document = document(documents, side, &first.origin)?;
+    let info = document.as_ref().and_then(|document| document.get("info"));
+    Ok(match info.and_then(|info| info.get("version")) {
+        Some(Json::String(number)) => Some(number.clone()),
+        Some(Json::Number(number)) => Some(number.to_string()),
         _ => None,
-    }
+    })
 }
 
 /// The line of that number.
@@ -305,14 +316,12 @@ fn file(origin: &str) -> &str {
     origin.rsplit_once(':').map_or(origin, |(file, _)| file)
 }
 
-/// The document in which an operation is written.
-fn document(documents: &mut Documents, side: &Side, origin: &str) -> Option<Arc<Json>> {
-    let read = || {
-        let text = side.text(origin)?;
-        serde_saphyr::from_str(&text).ok().map(Arc::new)
-    };
-    documents
-        .entry(file(origin).to_owned())
-        .or_insert_with(read)
-        .clone()
+/// The document in which an operation is written; nothing for a bundle, which has none.
+fn document(documents: &mut Documents, side: &Side, origin: &str) -> Result<Option<Arc<Json>>, Failure> {
+    if let Some(known) = documents.get(file(origin)) {
+        return Ok(known.clone());
+    }
+    let document = side.document(origin)?.map(Arc::new);
+    documents.insert(file(origin).to_owned(), document.clone());
+    Ok(document)
 }

@@ -123,7 +123,7 @@ fn compare(
     now: Timestamp,
     environment: &str,
     changes: &mut Changes,
-) {
+) -> Result<(), Failure> {
     let drift = is.drift;
     let (was, is) = (&was.compiled, &is.compiled);
     let places = Places::new(old, new, environment);
@@ -134,7 +134,7 @@ fn compare(
         environment,
         &places,
         changes,
-    );
+    )?;
     models::compare(was, is, environment, &places, changes);
     access::compare(was, is, environment, &places, changes);
     // It changes no bundle, so it does not explain why one is another.
@@ -149,6 +149,7 @@ fn compare(
             "something is another than it was that is not told here",
         );
     }
+    Ok(())
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -176,7 +177,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         match (is(&old), is(&new)) {
             (true, true) => {
                 if let Some((was, is)) = pairs.next() {
-                    compare((&was, &old), (&is, &new), now, environment, &mut changes);
+                    compare((&was, &old), (&is, &new), now, environment, &mut changes)?;
                     // Large ones are not worth taking apart: the process ends soon.
                     std::mem::forget((was, is));
                 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
 use tempfile::TempDir;
 use turnpike_policy::source::{Code, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
@@ -175,8 +176,23 @@ impl Side {
         let Kind::Folder(root, _) = &self.kind else {
             return None;
         };
-        let (_, below) = origin.split_once('/')?;
-        let file = below.rsplit_once(':').map_or(below, |(file, _)| file);
-        fs::read_to_string(root.join(file)).ok()
+        fs::read_to_string(root.join(below(origin)?)).ok()
     }
+
+    /// What that file says, read as the build reads it; nothing for a bundle.
+    pub(super) fn document(&self, origin: &str) -> Result<Option<Json>, Failure> {
+        let Kind::Folder(_, loaded) = &self.kind else {
+            return Ok(None);
+        };
+        let document = below(origin).and_then(|file| loaded.document(file));
+        // It was read when the tree was built.
+        let cannot = || Failure::refused(format!("{}: cannot read the document at {origin}", self.name));
+        document.map(Some).ok_or_else(cannot)
+    }
+}
+
+/// The file of a place, from the root of the tree.
+fn below(origin: &str) -> Option<&str> {
+    let (_, below) = origin.split_once('/')?;
+    Some(below.rsplit_once(':').map_or(below, |(file, _)| file))
 }

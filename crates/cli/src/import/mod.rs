@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
+use turnpike_policy::source::parse_document;
 
 use crate::{Failure, new, say, tree, words};
 
@@ -238,8 +239,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn read(from: From, text: &str) -> Result<Import, String> {
-    let json: Json =
-        serde_saphyr::from_str(text).map_err(|error| format!("it is no YAML or JSON: {error}"))?;
+    let json = parse_document(text).map_err(|error| format!("it is no YAML or JSON: {error}"))?;
     let mut import = Import::default();
     match from {
         From::Kong => kong::read(&json, &mut import)?,

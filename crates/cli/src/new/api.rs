@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value as Json;
+use turnpike_policy::source::parse_document;
 
 use super::{Template, Where, keep, name, scalar};
 use crate::outline::{Kind, outline};
@@ -68,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let from = arguments.from.display();
     let document = fs::read_to_string(&arguments.from)
         .map_err(|error| Failure::refused(format!("cannot read {from}: {error}")))?;
-    let parsed: Json = serde_saphyr::from_str(&document)
+    let parsed = parse_document(&document)
         .map_err(|error| Failure::refused(format!("{from} is no YAML or JSON: {error}")))?;
     if parsed.get("openapi").is_none() {
         return Err(Failure::refused(format!(

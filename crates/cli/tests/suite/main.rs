@@ -13,6 +13,7 @@ mod ci;
 mod common;
 mod conditions;
 mod diff;
+mod diff_large;
 mod diff_sides;
 mod explain;
 mod fmt;

@@ -180,6 +180,15 @@ impl Loaded {
         }
     }
 
+    /// What a file of it says, such as an API's document, by its path below the root; nothing if it cannot be read.
+    /// It is read as the build reads it.
+    pub fn document(&self, path: &str) -> Option<serde_json::Value> {
+        let (files, _) = self.read.as_ref()?;
+        let mut report = self.report.clone();
+        let node = files.clone().document(path, Span::new(u32::MAX, 0, 0), &mut report)?;
+        Some(json::told(&node))
+    }
+
     /// The environments that it lists, in the order written; none if that cannot be read.
     pub fn environments(&self) -> Vec<String> {
         let gateway = self.read.as_ref().and_then(|(_, tree)| tree.gateway.as_ref());
@@ -214,6 +223,20 @@ pub fn needs_development_key(root: &Path, environment: &str) -> bool {
     };
     let gateway = files.gateway(&mut report);
     compile::needs_development_key(gateway.as_ref(), &mut reader::Reader::new(report, environment))
+}
+
+/// Reads a text of YAML or JSON as the files of a tree are read, within the same bounds. The error says what is wrong,
+/// and where.
+pub fn parse_document(text: &str) -> Result<serde_json::Value, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut report = Report::default();
+    let file = report.add_file(String::new(), text);
+    let node = yaml::parse(file, text, &mut report);
+    let found = report.finish("");
+    match found.iter().find(|found| found.severity == Severity::Error) {
+        Some(found) => Err(format!("line {}, column {}: {}", found.line, found.column, found.message)),
+        None => Ok(node.as_ref().map(json::told).unwrap_or_default()),
+    }
 }
 
 /// Reads an amount of money such as `12.50 USD`, in nano-USD.
