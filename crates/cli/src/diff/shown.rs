@@ -116,9 +116,10 @@ pub(super) fn markdown(changes: &[Change], (old, new): (&str, &str), environment
         .map(|(class, count)| format!("**{count}** {}", class.name()))
         .collect();
     let _ = writeln!(text, "{}\n", sums.join(" · "));
+    let mut left = changes.len();
     for (group, changes) in groups(changes) {
-        let _ = writeln!(text, "#### {group}\n\n| | change | where |\n|---|---|---|");
-        for change in changes {
+        let head = format!("#### {}\n\n| | change | where |\n|---|---|---|\n", escaped(group));
+        for (at, change) in changes.iter().enumerate() {
             let class = match change.class {
                 Class::Breaking => "**breaking**",
                 class => class.name(),
@@ -129,17 +130,42 @@ pub(super) fn markdown(changes: &[Change], (old, new): (&str, &str), environment
                 format!("`{}`", change.origin)
             };
             let said = escaped(&said(change, environments));
-            let _ = writeln!(text, "| {class} | {said} | {origin} |");
+            let head = if at == 0 { head.as_str() } else { "" };
+            let row = format!("{head}| {class} | {said} | {origin} |\n");
+            if text.len() + row.len() > COMMENT {
+                let _ = writeln!(
+                    text,
+                    "\n…and {} more: `turnpike diff` tells them all.",
+                    count(left, "change")
+                );
+                return text;
+            }
+            text.push_str(&row);
+            left -= 1;
         }
         text.push('\n');
     }
     text
 }
 
-/// Text that stays one cell, and markup of nobody's making.
+/// How long a comment may be, in bytes: hosts of code refuse those of more than 65,536 characters.
+const COMMENT: usize = 59_000;
+/// How much of one text is shown in a comment, in characters.
+const CELL: usize = 1_000;
+
+/// Text that stays one cell, and markup of nobody's making: it names nobody, and leads nowhere.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
+    let mut cell: String = text.chars().take(CELL).collect();
+    if cell.len() < text.len() {
+        cell.push('…');
+    }
+    cell.replace('&', "&amp;")
         .replace('<', "&lt;")
+        .replace('@', "&#64;")
+        .replace("://", "&#58;//")
+        .replace("www.", "www&#46;")
+        .replace('[', "\\[")
+        .replace(']', "\\]")
         .replace('|', "\\|")
         .replace('\n', " ")
 }
@@ -209,4 +235,46 @@ pub(super) fn sarif(changes: &[Change]) -> Json {
         })
         .collect();
     sarif::log(&rules, &results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_is_of_bounded_length_and_holds_no_markup_of_others() {
+        let change = |text: String| Change {
+            group: "API pets/v1".to_owned(),
+            class: Class::Breaking,
+            text,
+            rule: None,
+            origin: "policies/apis/pets/v1.yaml:3".to_owned(),
+            environments: vec!["dev".to_owned()],
+        };
+        let environments = ["dev".to_owned()];
+        let told = |changes: &[Change]| markdown(changes, ("old", "new"), &environments);
+        let marked = "@acme ![i](https://a.example/i.png) [l](www.a.example) <b> a|b".to_owned();
+        assert!(
+            told(&[change(marked)]).contains(
+                "| !\\[i\\](https&#58;//a.example/i.png) \\[l\\](www&#46;a.example) &lt;b> a\\|b |"
+                    .replacen("| ", "| &#64;acme ", 1)
+                    .as_str()
+            ),
+        );
+        let many: Vec<_> = (0..5_000)
+            .map(|at| change(format!("member {at}: {}", "é".repeat(at))))
+            .collect();
+        let text = told(&many);
+        assert!(text.len() < 60_000, "{}", text.len());
+        let rows = text.matches("\n| **breaking** |").count();
+        assert!(rows > 50 && text.contains("**5000** breaking"), "{rows}");
+        assert!(
+            text.ends_with(&format!(
+                "…and {} changes more: `turnpike diff` tells them all.\n",
+                5_000 - rows
+            )),
+            "{}",
+            text.lines().last().unwrap_or_default()
+        );
+    }
 }
