@@ -391,10 +391,6 @@ impl<'d, 'k> Walk<'d, 'k> {
                     bound.as_ref().map_or(none, |bound| bound.weight)
                 };
                 let (least, now) = (weight(&before), weight(&after));
-                #[expect(
-                    clippy::float_cmp,
-                    reason = "numbers as they are written, of which none was computed"
-                )]
                 if least == now {
                     continue;
                 }
@@ -430,8 +426,8 @@ impl<'d, 'k> Walk<'d, 'k> {
         let (before, after) = (was.named("properties"), is.named("properties"));
         let (needed, needs) = (was.required(), is.required());
         let described: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-        let named = needed.iter().chain(&needs).copied();
-        let names: BTreeSet<&str> = described.iter().copied().chain(named).collect();
+        let lists = needed.iter().chain(&needs).copied();
+        let names: BTreeSet<&str> = described.iter().copied().chain(lists).collect();
         self.known.budget.spend(names.len());
         for name in names {
             let member = format!("{what}.{name}");
