@@ -1,4 +1,8 @@
 //! `turnpike diff` and what takes documents in, with documents that are large or contain themselves.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what takes for ever is told by the clock"
+)]
 
 use std::fs;
 use std::time::{Duration, Instant};
