@@ -259,7 +259,10 @@ fn a_limiter_that_is_full_has_not_failed_and_lets_nothing_pass() {
         world.decide(&object, &ask.encode().unwrap()).unwrap();
     }
     let answer = world.send(&pets("open"));
-    assert_eq!((answer.status, answer.code().as_str()), (503, "limiter_unavailable"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (503, "limiter_unavailable")
+    );
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert!(answer.sent.is_empty());
     assert_eq!(answer.log().get("unlimited"), None);

@@ -548,7 +548,11 @@ fn development(
             "the issuer {} has the development key, which {} {}",
             quote(name),
             quote(&checker.reader.environment),
-            if production { "may not have, whatever it allows" } else { "forbids" },
+            if production {
+                "may not have, whatever it allows"
+            } else {
+                "forbids"
+            },
         );
         checker
             .report()

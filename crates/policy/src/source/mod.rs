@@ -185,7 +185,9 @@ impl Loaded {
     pub fn document(&self, path: &str) -> Option<serde_json::Value> {
         let (files, _) = self.read.as_ref()?;
         let mut report = self.report.clone();
-        let node = files.clone().document(path, Span::new(u32::MAX, 0, 0), &mut report)?;
+        let node = files
+            .clone()
+            .document(path, Span::new(u32::MAX, 0, 0), &mut report)?;
         Some(json::told(&node))
     }
 
@@ -234,7 +236,10 @@ pub fn parse_document(text: &str) -> Result<serde_json::Value, String> {
     let node = yaml::parse(file, text, &mut report);
     let found = report.finish("");
     match found.iter().find(|found| found.severity == Severity::Error) {
-        Some(found) => Err(format!("line {}, column {}: {}", found.line, found.column, found.message)),
+        Some(found) => Err(format!(
+            "line {}, column {}: {}",
+            found.line, found.column, found.message
+        )),
         None => Ok(node.as_ref().map(json::told).unwrap_or_default()),
     }
 }

@@ -205,7 +205,10 @@ fn an_object_holds_no_more_than_it_may() {
     };
     let decided = decide(object.memory.as_deref(), &ask.encode().unwrap(), NOW).unwrap();
     assert_eq!(Answer::decode(&decided.answer).unwrap().outcome, Outcome::Crowded);
-    assert_eq!((Some(decided.state), decided.persist), (object.memory.clone(), None));
+    assert_eq!(
+        (Some(decided.state), decided.persist),
+        (object.memory.clone(), None)
+    );
     // It is idle when they are over, and not before.
     let memory = object.memory.unwrap();
     assert!(matches!(on_alarm(&memory, NOW + HOLD), Ok(Alarm::Rearm(_))));
