@@ -100,7 +100,8 @@ export function createGateway(core, cold, log) {
           }
           call.noted = core.note(call.response);
           const { status } = call.response;
-          if (step.ahead !== null && call.repeated === 0 && status >= 200) {
+          // Of any other status the core has something to say.
+          if (step.ahead !== null && call.repeated === 0 && status >= 200 && status < 600) {
             return finish(foreseen(step.ahead, status, core.now()), call);
           }
           if (step.whole > 0 && call.response.ok) {
@@ -477,12 +478,15 @@ export function createGateway(core, cold, log) {
     }
   }
 
+  // Answers of these have no body, whatever an upstream sends after them (RFC 9110, 6.4.1).
+  const bodyless = (status) => status === 204 || status === 205 || status === 304;
+
   // The end that was told ahead of its upstream's answer, as `Ahead::finish` has it (crates/engine/src/step.rs).
   function foreseen({ set, body, began, attempted, line, failuresOnly }, status, now) {
     const [ms, took] = [Math.max(0, now - began), Math.max(0, now - attempted)];
     const logged = status >= 400 || !failuresOnly;
     const log = logged ? line[0] + ms + line[1] + status + line[2] + took + line[3] + status + line[4] : null;
-    return { status, set, copy: true, body: body ? 2 : 0, bytes: null, log, settle: null };
+    return { status, set, copy: true, body: body && !bodyless(status) ? 2 : 0, bytes: null, log, settle: null };
   }
 
   function finish(step, call) {

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync, readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -169,6 +170,64 @@ for (const usage of [true, false]) {
     });
   });
 }
+
+// What the isolates' process holds, in bytes.
+function resident() {
+  const [own, ...others] = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+    try {
+      const text = readFileSync(`/proc/${pid}/status`, "latin1");
+      const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]);
+      return /^Name:\s+workerd$/m.test(text) && field("PPid") === process.pid ? [field("VmRSS") * 1024] : [];
+    } catch {
+      return [];
+    }
+  });
+  assert.ok(own > 0 && others.length === 0, "there is not one workerd of this process");
+  return own;
+}
+
+test("many clients that do not read: what is held for them is bounded, and others are served", {
+  skip: process.platform === "linux" ? false : "what a process holds is read from /proc",
+}, async (t) => {
+  const clients = 8;
+  const bytes = 48 * 1024 * 1024;
+  let sent = 0;
+  const before = resident();
+  const sockets = [];
+  for (let i = 0; i < clients; i++) {
+    const name = upstream.play(async (stream) => {
+      await stream.write(BEGIN);
+      for (let at = 0; at < bytes && !stream.left; at += LARGE.length) {
+        await stream.write(LARGE);
+        sent += LARGE.length;
+      }
+      stream.end(REST);
+    });
+    const body = JSON.stringify({
+      model: "plain", messages: [{ role: "user", content: name }], stream: true, stream_options: { include_usage: true },
+    });
+    const socket = connect(new URL(gateway.url).port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.pause();
+    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nx-api-key: ${key("wide")}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+    sockets.push(socket);
+  }
+  // Several looks at each stream, so that a look that makes the runtime read on would show.
+  for (let last = -1, still = 0; still < 5; await sleep(1000)) {
+    still = sent > 0 && sent === last ? still + 1 : 0;
+    last = sent;
+    assert.ok(sent < clients * bytes, "an upstream was read to its end for a client that reads nothing");
+  }
+  const grown = resident() - before;
+  t.diagnostic(`${Math.round(sent / clients / 1024)} KiB left each upstream, most of it for the kernel; the process grew by ${Math.round(grown / 1024)} KiB`);
+  assert.ok(grown < clients * 4 * 1024 * 1024, `it grew by ${grown} bytes`);
+  const other = ask(async (stream) => stream.end(BEGIN + REST), { as: "open" });
+  let said = "";
+  for await (const chunk of await other.response) said += chunk;
+  assert.ok(said.includes("[DONE]"), said);
+  for (const socket of sockets) socket.destroy();
+});
 
 test("a call that does not stream: its usage is counted also when the client leaves", async () => {
   const from = gateway.logs.length;

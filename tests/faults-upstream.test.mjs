@@ -309,6 +309,30 @@ describe("an API's upstream", () => {
       assert.deepEqual([response.status, await response.json()], [status, { theirs: status }]);
     }
   });
+  test("statuses that no client can be answered with are the upstream's fault", async () => {
+    for (const status of [600, 999]) {
+      orders.answer = (request, response) => response.socket.end(`HTTP/1.1 ${status} Odd\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno`);
+      const from = gateway.logs.length;
+      const response = await get();
+      const body = await response.json();
+      assert.deepEqual([response.status, body.code], [502, "upstream_invalid"]);
+      await gateway.line(body.request_id);
+      const lines = gateway.logs.slice(from).filter(({ event }) => event === "request" || event === "fault");
+      assert.deepEqual(lines.map(({ event, decision, code }) => [event, decision, code]), [["request", "failed", "upstream_invalid"]]);
+    }
+  });
+  test("answers that have no body have none, whatever follows them", async () => {
+    for (const status of [204, 205, 304]) {
+      orders.answer = (request, response) => response.socket.end(`HTTP/1.1 ${status} Nothing\r\netag: "7"\r\n` +
+        `${status === 205 ? "content-length: 2\r\n" : ""}connection: close\r\n\r\n${status === 205 ? "no" : ""}`);
+      const from = gateway.logs.length;
+      const response = await get();
+      assert.deepEqual([response.status, response.headers.get("etag"), await response.text()], [status, '"7"', ""]);
+      await gateway.line(response.headers.get("x-request-id"));
+      const lines = gateway.logs.slice(from).filter(({ event }) => event === "request" || event === "fault");
+      assert.deepEqual(lines.map(({ event, decision, status }) => [event, decision, status]), [["request", "passed", status]]);
+    }
+  });
   test("an answer that is cut does not look whole", async () => {
     orders.answer = async (request, response) => {
       response.writeHead(200, { "content-type": "text/plain" });
