@@ -68,20 +68,17 @@ pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, 
         head_only,
         _proof: (),
     };
-    let own = match request.path.as_str() {
-        "/_turnpike/limits" => Some((Destination::Limits, Destination::Credits)),
-        "/_turnpike/denials" => Some((Destination::Denials, Destination::Deny)),
-        _ => None,
-    };
-    if let Some((shown, ordered)) = own {
-        if matches!(request.method, Method::Get | Method::Head) {
-            return Ok(matched(shown));
-        }
-        if request.method == Method::Post {
-            return Ok(matched(ordered));
-        }
-        let detail = format!("{} takes GET, HEAD, POST.", request.path);
-        return Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", "GET, HEAD, POST"));
+    if let Some((shown, ordered)) = own(&request.path) {
+        return match request.method {
+            Method::Get | Method::Head => Ok(matched(shown)),
+            Method::Post => Ok(matched(ordered)),
+            Method::Options => Ok(matched(Destination::Options)),
+            _ => {
+                let allow = own_methods().allow();
+                let detail = format!("{} takes {allow}.", request.path);
+                Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", allow))
+            }
+        };
     }
     if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
         return Ok(matched(Destination::Operator));
@@ -107,6 +104,9 @@ pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, 
 /// The methods published at the path of a request, for `OPTIONS` and preflights.
 pub fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal> {
     check_host(policy, request)?;
+    if own(&request.path).is_some() {
+        return Ok(own_methods());
+    }
     let mut seen = Methods::default();
     // No operation has OPTIONS: the look-up visits every node that fits and finds nothing.
     let _ = descend(&policy.routes, 0, &segments(request), Method::Options, &mut seen);
@@ -115,6 +115,19 @@ pub fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal
     } else {
         Ok(seen)
     }
+}
+
+/// Where a page leads that the core itself answers: when it is asked, and when it is told something.
+fn own(path: &str) -> Option<(Destination, Destination)> {
+    match path {
+        "/_turnpike/limits" => Some((Destination::Limits, Destination::Credits)),
+        "/_turnpike/denials" => Some((Destination::Denials, Destination::Deny)),
+        _ => None,
+    }
+}
+
+fn own_methods() -> Methods {
+    Methods(vec![Method::Get, Method::Post])
 }
 
 fn check_host(policy: &Compiled, request: &Accepted) -> Result<(), Refusal> {

@@ -16,6 +16,8 @@ fn options_tells_the_methods_without_a_credential() {
         ("/petstore/v2/pets", "GET, HEAD, OPTIONS, POST"),
         ("/petstore/v2/pets/1", "DELETE, GET, HEAD, OPTIONS"),
         ("/v1/chat/completions", "OPTIONS, POST"),
+        ("/_turnpike/limits", "GET, HEAD, OPTIONS, POST"),
+        ("/_turnpike/denials", "GET, HEAD, OPTIONS, POST"),
     ] {
         let answer = World::new().send(&Request::new("OPTIONS", path));
         assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)));
@@ -42,6 +44,24 @@ fn the_root_can_be_asked_too() {
         (204, Some("GET, HEAD, OPTIONS"))
     );
     assert_eq!(world.send(&preflight("/", APP, "GET")).status, 204);
+}
+
+/// A page of an allowed origin shows its user what is left: it asks with a credential, so it asks before that.
+#[test]
+fn the_gateways_own_pages_can_be_asked_by_pages() {
+    for path in ["/_turnpike/limits", "/_turnpike/denials"] {
+        let answer = World::new().send(&preflight(path, APP, "GET"));
+        assert_eq!(
+            (answer.status, answer.header("access-control-allow-origin")),
+            (204, Some(APP))
+        );
+        assert_eq!(
+            World::new()
+                .send(&preflight(path, "https://evil.example", "GET"))
+                .status,
+            403
+        );
+    }
 }
 
 #[test]
