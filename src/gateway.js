@@ -611,11 +611,19 @@ export function createGateway(core, cold, log) {
         continue;
       }
     }
-    // Without a core there is nothing to decide with, as with a bundle of another format.
-    return new Response('{"title":"The gateway cannot start","status":503,"code":"not_ready"}', {
-      status: 503,
-      headers: { "content-type": "application/problem+json", "retry-after": "30" },
-    });
+    return unready();
+  }
+
+  // Without a core there is nothing to decide with, as with a bundle of another format. One body for all surfaces:
+  // a problem (RFC 9457), in which the SDKs of models find their `error` as well.
+  function unready() {
+    const [title, status, code] = ["The gateway cannot start", 503, "not_ready"];
+    const request_id = crypto.randomUUID().replaceAll("-", "");
+    log(JSON.stringify({ event: "request", request_id, decision: "failed", code, status }));
+    const error = { message: `${title}.`, type: "server_error", param: null, code, request_id };
+    const body = JSON.stringify({ type: `urn:turnpike:problem:${code}`, title, status, code, request_id, error });
+    const headers = { "content-type": "application/problem+json", "retry-after": "30", "x-request-id": request_id };
+    return new Response(body, { status, headers });
   }
 
   return { fetch };

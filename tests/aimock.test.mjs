@@ -1,4 +1,4 @@
-// The package `openai` through the gateway to a real HTTP upstream that is not ours: aimock, which plays
+// The packages `openai`, of npm and PyPI, through the gateway to a real HTTP upstream that is not ours: aimock, which plays
 // a provider. The model `alias` of the tree `e2e` runs there as `gpt-4o-mini`.
 
 import assert from "node:assert/strict";
@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { LLMock } from "@copilotkit/aimock";
 import OpenAI from "openai";
 import { SECRETS, key, startE2e } from "./harness/e2e.mjs";
+import { checkPython } from "./harness/python.mjs";
 import { PORTS } from "./harness/upstream.mjs";
 
 const TOOLS = [{
@@ -25,7 +26,7 @@ before(async () => {
   mock.onMessage("cut", { content: "This answer will not be heard to its end, however long it is." }, { latency: 20, truncateAfterChunks: 3 });
   mock.onMessage("hello", { content: "Hi there! This is aimock, which plays a provider." });
   await mock.start();
-  gateway = await startE2e();
+  gateway = await startE2e({ deployed: true });
   client = new OpenAI({ apiKey: key("wide"), baseURL: `${gateway.url}/v1`, maxRetries: 0 });
 });
 after(async () => {
@@ -162,6 +163,12 @@ test("chaos: whatever the provider does, the client gets an answer or an error o
   }
   mock.clearChaos();
   assert.equal((await client.chat.completions.create(ask("hello"))).object, "chat.completion");
+});
+
+test("PyPI openai: the same calls", async (t) => {
+  await checkPython(t, "aimock.py", {
+    GATEWAY_URL: gateway.url, WIDE_KEY: key("wide"), NARROW_KEY: key("narrow"), BURST_KEY: key("burst"),
+  }, 9);
 });
 
 test("no secret of the gateway's and no credential is in its log", () => {

@@ -71,7 +71,9 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
   });
 
   await t.test("the package of PyPI: what it answers, and what it refuses", async (t) => {
-    await checkPython(t, { url, demo: token, trial: await developmentToken("trial", { policies }), least: 10 });
+    await checkPython(t, "sdk_openai.py", {
+      PLAIN_URL: url, DEMO_TOKEN: token, TRIAL_TOKEN: await developmentToken("trial", { policies }),
+    }, 10);
   });
 
   await t.test("a change of a policy is served", async () => {

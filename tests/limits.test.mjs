@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { key, startE2e } from "./harness/e2e.mjs";
 import { parseList } from "./harness/fields.mjs";
 
+const PETS = "/petstore/v2/pets";
 const DAY = 24 * 60 * 60 * 1000;
 // Tests that use the same consumer do so on days of their own, when all it owed is paid.
 const NOON = Date.UTC(2040, 5, 15, 12);
@@ -19,7 +20,7 @@ const nextDay = () => NOON + DAY * day++;
 
 // Sends so many requests at once, from an address of its own; answers their statuses and headers.
 let addresses = 0;
-async function send(gateway, consumer, count = 1, { path = "/petstore/v2/pets", init = {} } = {}) {
+async function send(gateway, consumer, count = 1, { path = PETS, init = {} } = {}) {
   const address = `198.51.100.${1 + (addresses++ % 250)}`;
   return Promise.all(Array.from({ length: count }, async () => {
     const response = await gateway.fetch(path, {
@@ -34,7 +35,7 @@ const passed = (answers) => answers.filter(({ status }) => status === 200).lengt
 
 describe("with the clock held", () => {
   let gateway;
-  before(async () => { gateway = await startE2e({ clock: true }); });
+  before(async () => { gateway = await startE2e({ clock: true, deployed: true }); });
   after(() => gateway?.stop());
 
   test("1,022 requests at once against 100 a minute: exactly 100 pass", async () => {
@@ -251,6 +252,23 @@ describe("with the clock held", () => {
     assert.deepEqual(invoices.map(({ status }) => status).sort(), [429, 429, 429, 429, 502, 502, 502, 502, 502]);
   });
 
+  test("the shield: what is refused counts for its address as well, and for nobody else's", async () => {
+    await gateway.clock(nextDay());
+    const from = (address, path, headers = {}) => gateway.fetch(path, { headers: { "cf-connecting-ip": address, ...headers } })
+      .then(async (response) => ({ status: response.status, retry: response.headers.get("retry-after"), body: await response.json() }));
+    const flood = (address) => Promise.all(Array.from({ length: 2100 }, (_, i) => (
+      i % 2 === 0 ? from(address, "/nothing/here") : from(address, PETS, { "x-api-key": `tpk_wrong_${i}` }))));
+    const answers = await flood("203.0.113.77");
+    const count = (wanted) => answers.filter(({ status }) => status === wanted).length;
+    assert.deepEqual([count(404) + count(401), count(429)], [2000, 100]);
+    const refused = answers.find(({ status }) => status === 429);
+    assert.deepEqual([refused.body.code, refused.retry], ["too_many_requests", "1"]);
+    // Also who has a key, as long as it comes from there.
+    const good = { "x-api-key": key("open") };
+    assert.equal((await from("203.0.113.77", PETS, good)).status, 429);
+    assert.equal((await from("203.0.113.78", PETS, good)).status, 200);
+  });
+
   test("local precision: the same law within one isolate, without asking anyone", async () => {
     const now = nextDay();
     await gateway.clock(now);
@@ -270,7 +288,7 @@ describe("with the clock held", () => {
 
 describe("in real time, 1,022 requests against 100 a minute: 100 pass, and what flows back meanwhile", () => {
   let gateway;
-  before(async () => { gateway = await startE2e(); });
+  before(async () => { gateway = await startE2e({ deployed: true }); });
   after(() => gateway?.stop());
   const flow = 100 / 60;
 
@@ -319,7 +337,7 @@ test("what was spent survives a restart", async (t) => {
   t.after(() => rm(persist, { recursive: true, force: true }));
   const now = nextDay();
   const round = async (work) => {
-    const gateway = await startE2e({ clock: true, persist });
+    const gateway = await startE2e({ clock: true, deployed: true, persist });
     try {
       await gateway.clock(now);
       return await work(gateway);

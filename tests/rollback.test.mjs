@@ -154,7 +154,10 @@ describe("what `make artifact` stores", () => {
         const answer = await gateway.fetch(path, { headers: { "x-api-key": KEY } });
         assert.equal(answer.status, 503, path);
         assert.equal(answer.headers.get("content-type"), "application/problem+json");
-        assert.equal((await answer.json()).code, "not_ready");
+        const body = await answer.json();
+        assert.deepEqual([body.code, body.error.code, body.request_id], ["not_ready", "not_ready", answer.headers.get("x-request-id")]);
+        const line = await gateway.line(body.request_id);
+        assert.deepEqual([line.decision, line.status, line.code], ["failed", 503, "not_ready"]);
       }
       const said = JSON.stringify(gateway.logs);
       assert.match(said, /the policy bundle is of format 77, this gateway reads format \d+: build both from the same commit/);

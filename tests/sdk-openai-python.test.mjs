@@ -8,5 +8,5 @@ test("PyPI openai", async (t) => {
   const [plain, held] = await Promise.all([startSample(), startSample({ clock: true })]);
   t.after(() => Promise.all([plain.stop(), held.stop()]));
   const [demo, trial] = await Promise.all([tokenOf("demo"), tokenOf("trial")]);
-  await checkPython(t, { url: plain.url, held: held.url, demo, trial, least: 13 });
+  await checkPython(t, "sdk_openai.py", { PLAIN_URL: plain.url, HELD_URL: held.url, DEMO_TOKEN: demo, TRIAL_TOKEN: trial }, 13);
 });

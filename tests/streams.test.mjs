@@ -20,7 +20,7 @@ let upstream;
 let client;
 before(async () => {
   upstream = await startStreams(PORTS.chat);
-  gateway = await startE2e();
+  gateway = await startE2e({ deployed: true });
   client = new OpenAI({ apiKey: key("wide"), baseURL: `${gateway.url}/v1`, maxRetries: 0, logLevel: "off" });
 });
 after(async () => {

@@ -4,11 +4,12 @@
 //
 //   const build = await buildTree(E2E);     // the folder, for startGateway({ build })
 //   await buildTree("tests/trees/other", { env: "staging", faults: false });
+//   await buildTree(E2E, { deployed: true });
 //
 // What was built is kept until the policies, the sources or the development key change, also across
 // runs; of tests that run at the same time, one builds and the others wait. The builds are quick ones
 // (`--dev`), and with the feature `faults`: what a test can only ask of such a build is written where
-// it is done (crates/core, src/lib.rs).
+// it is done (crates/core, src/lib.rs). `deployed` is compiled as what is deployed, for tests that need no fault.
 //
 // TEST_BUILDS=kept takes what was built before, however old: for work on the tests themselves.
 //
@@ -33,10 +34,10 @@ const SOURCES = ["crates", "src", "scripts", "build.rs", "Cargo.toml", "Cargo.lo
 // And what lies beside it: native tests, notes; the shell (src/*.js) is bundled when a gateway starts.
 const APART = /^(target|tests|examples|benches)$|\.md$|(?<!^cold)\.js$/;
 
-export async function buildTree(tree, { env = "dev", faults = true } = {}) {
-  const out = join("build", "trees", `${basename(tree)}-${env}${faults ? "" : "-plain"}`);
+export async function buildTree(tree, { env = "dev", deployed = false, faults = !deployed } = {}) {
+  const out = join("build", "trees", `${basename(tree)}-${env}${deployed ? "-deployed" : faults ? "" : "-plain"}`);
   await makeKeys();
-  const wanted = await fingerprint([...SOURCES, tree], `${env} ${faults}`);
+  const wanted = await fingerprint([...SOURCES, tree], `${env} ${faults} ${deployed}`);
   const stamp = join(ROOT, out, ".fingerprint");
   const kept = process.env.TEST_BUILDS === "kept";
   const isThere = async () => existsSync(stamp) && (kept || (await readFile(stamp, "utf8")) === wanted);
@@ -47,7 +48,8 @@ export async function buildTree(tree, { env = "dev", faults = true } = {}) {
     // Another test may have built it while this one waited.
     if (await isThere()) return out;
     await rm(stamp, { force: true });
-    await scriptsBuild(await withKeys(tree, out), out, env, faults);
+    const kind = [...(deployed ? [] : ["--dev"]), ...(faults ? ["--faults"] : [])];
+    await scriptsBuild(await withKeys(tree, out), out, env, kind);
     await writeFile(stamp, wanted);
   } finally {
     await release();
@@ -90,8 +92,8 @@ async function withKeys(tree, out) {
   return copy;
 }
 
-async function scriptsBuild(tree, out, env, faults) {
-  const child = spawn(join(ROOT, "scripts/build"), ["--dev", "--env", env, ...(faults ? ["--faults"] : [])], {
+async function scriptsBuild(tree, out, env, kind) {
+  const child = spawn(join(ROOT, "scripts/build"), ["--env", env, ...kind], {
     cwd: ROOT,
     env: { ...process.env, POLICIES: tree, BUILD_DIR: out },
     stdio: ["ignore", "pipe", "pipe"],

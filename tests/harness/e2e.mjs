@@ -4,6 +4,7 @@
 //
 //   const gateway = await startE2e();                  // as startGateway, which see; also:
 //   const gateway = await startE2e({ clock: true });   // with the clock that a test holds
+//   const gateway = await startE2e({ deployed: true }); // compiled as what is deployed
 //   const gateway = await startE2e({ env: "strict", faults: false, secrets: { E2E_CHAT_KEY: "" } });
 //
 //   key("minute-a")                    // the API key of a consumer
@@ -23,8 +24,8 @@ export const SECRETS = {
   E2E_REST_KEY: "the-key-of-the-rest-upstream",
 };
 
-export async function startE2e({ clock = false, env, faults, secrets = {}, ...options } = {}) {
-  const build = await buildTree(E2E, { env, faults });
+export async function startE2e({ clock = false, env, deployed, faults, secrets = {}, ...options } = {}) {
+  const build = await buildTree(E2E, { env, deployed, faults });
   const entry = clock ? { entry: "tests/harness/entry-held-clock.js" } : {};
   return startGateway({ build, ...entry, secrets: { ...SECRETS, ...secrets }, ...options });
 }

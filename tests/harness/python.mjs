@@ -1,9 +1,7 @@
-// The checks of the package `openai` of PyPI (python/sdk_openai.py), each one a test. scripts/bootstrap makes the
-// environment with the package.
+// Checks of the package `openai` of PyPI (python/*.py), each one a test. scripts/bootstrap makes the environment with
+// the package.
 //
-//   await checkPython(t, { url, held, demo, trial, least })   // at least `least` checks, of two gateways
-//
-// `held` is one whose clock can be held; left out, what needs it is not checked.
+//   await checkPython(t, "sdk_openai.py", { PLAIN_URL: ... }, 13)   // at least so many checks
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -22,7 +20,7 @@ function python() {
   }
 }
 
-export async function checkPython(t, { url, held, demo, trial, least }) {
+export async function checkPython(t, script, settings, least) {
   const interpreter = python();
   if (interpreter === null) {
     const why = "the Python package `openai` is not there: scripts/bootstrap test";
@@ -30,15 +28,8 @@ export async function checkPython(t, { url, held, demo, trial, least }) {
     console.error(`\n*** NOT TESTED: ${why} ***\n`);
     return t.skip(why);
   }
-  const child = spawn(interpreter, [join(ROOT, "tests/python/sdk_openai.py")], {
-    env: {
-      ...process.env,
-      PLAIN_URL: url,
-      ...(held === undefined ? {} : { HELD_URL: held }),
-      DEMO_TOKEN: demo,
-      TRIAL_TOKEN: trial,
-      PYTHONDONTWRITEBYTECODE: "1",
-    },
+  const child = spawn(interpreter, [join(ROOT, "tests/python", script)], {
+    env: { ...process.env, ...settings, PYTHONDONTWRITEBYTECODE: "1" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let complaint = "";

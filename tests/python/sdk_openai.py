@@ -1,8 +1,7 @@
 """The package `openai` of PyPI, pointed at the gateway: run by sdk-openai-python.test.mjs.
 
-Reads from the environment where the gateways are and the tokens of the two consumers; prints one JSON
-line for each check: {"name", "ok", "error"?}. HELD is a gateway whose clock is held by GET /__clock?ms=N; where
-there is none, what needs it is not checked.
+Reads from the environment where the gateways are and the tokens of the two consumers. HELD is a gateway whose
+clock is held by GET /__clock?ms=N; where there is none, what needs it is not checked.
 """
 
 import concurrent.futures
@@ -10,10 +9,10 @@ import json
 import os
 import re
 import time
-import traceback
 import urllib.request
 
 import openai
+from checks import check, refused, run
 
 PLAIN, HELD = os.environ["PLAIN_URL"], os.environ.get("HELD_URL")
 DEMO, TRIAL = os.environ["DEMO_TOKEN"], os.environ["TRIAL_TOKEN"]
@@ -25,18 +24,10 @@ WEATHER = [{
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }]
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
 
 
 def held(function):
-    if HELD is not None:
-        CHECKS.append(function)
-    return function
+    return function if HELD is None else check(function)
 
 
 def client(token=DEMO, url=PLAIN, retries=0, **more):
@@ -53,19 +44,6 @@ def clock(ms=None):
 
 def now():
     return int(time.time() * 1000)
-
-
-def refused(call, kind, status, code):
-    """The error of a call: of the SDK's own class, exactly, with what its user reads from it."""
-    try:
-        call()
-    except openai.APIStatusError as error:
-        assert type(error) is kind, f"{type(error).__name__}: {error}"
-        assert (error.status_code, error.code) == (status, code), error
-        assert re.fullmatch("[0-9a-f]{32}", error.request_id), error.request_id
-        assert error.body["request_id"] == error.request_id, error.body
-        return error
-    raise AssertionError("the call was not refused")
 
 
 @check
@@ -219,10 +197,4 @@ def the_sdk_tries_again():
     clock()
 
 
-for function in CHECKS:
-    result = {"name": function.__name__.replace("_", " "), "ok": True}
-    try:
-        function()
-    except Exception:
-        result = {**result, "ok": False, "error": traceback.format_exc()}
-    print(json.dumps(result), flush=True)
+run()

@@ -391,7 +391,13 @@ impl Started {
             flight.repeated(reader.ms()?);
         }
         #[cfg(feature = "faults")]
-        for (asked, place) in [(ask::ANSWERED, "answered"), (ask::STREAMED, "streamed")] {
+        for (asked, place) in [
+            (ask::VERIFIED, "verified"),
+            (ask::BODY, "body"),
+            (ask::METERED, "metered"),
+            (ask::ANSWERED, "answered"),
+            (ask::STREAMED, "streamed"),
+        ] {
             fault(
                 op == asked && flight.base.query.contains(&format!("fault={place}")),
                 place,
