@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::names::parameters;
 use super::{Api, Call};
 use crate::new::scalar;
 
@@ -20,10 +21,7 @@ pub(super) fn document(api: &Api) -> String {
     }
     for (path, calls) in paths {
         let _ = writeln!(text, "  {}:", key(path));
-        let parameters: Vec<_> = path
-            .split('/')
-            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-            .collect();
+        let parameters: Vec<_> = parameters(path).collect();
         if !parameters.is_empty() {
             text.push_str("    parameters:\n");
         }
@@ -48,7 +46,7 @@ fn operation(text: &mut String, call: &Call) {
         call.method.to_ascii_lowercase(),
         scalar(&call.id),
         scalar(&call.summary),
-        scalar(&call.summary),
+        scalar(call.description.as_ref().unwrap_or(&call.summary)),
     );
     let query = call.query.iter().map(|name| (name, "query"));
     let headers = call.headers.iter().map(|name| (name, "header"));

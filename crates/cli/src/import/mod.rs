@@ -5,13 +5,17 @@
 //! knows, and the rest of the object goes to the list by itself. What comes of a reader is an [`Import`];
 //! [`write`] makes files of it as a person would write them, and they are kept if they pass `check`.
 
+mod cors;
 mod document;
 mod kong;
 mod krakend;
+mod moved;
+mod names;
 mod openapi;
+mod upstream;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +25,9 @@ use serde_json::{Value as Json, json};
 use turnpike_policy::source::parse_document;
 
 use crate::{Failure, new, say, tree, words};
+
+use cors::Cors;
+use names::shown;
 
 /// Make a policy tree of another gateway's configuration
 ///
@@ -60,7 +67,7 @@ pub(crate) struct Arguments {
 enum From {
     /// Kong's declarative configuration, YAML or JSON
     Kong,
-    /// A krakend configuration, version 3
+    /// A krakend configuration, version 2 or 3
     Krakend,
     /// An OpenAPI document, 3.0 or 3.1
     Openapi,
@@ -69,9 +76,12 @@ enum From {
 /// What becomes files.
 #[derive(Debug, Default)]
 struct Import {
-    hosts: Vec<String>,
     issuers: Vec<Issuer>,
     cors: Option<Cors>,
+    /// The headers that carry API keys; none: the usual ones.
+    key_headers: BTreeSet<String>,
+    /// The bound of all bodies, in bytes.
+    max_body: Option<u64>,
     apis: Vec<Api>,
     plans: Vec<Plan>,
     consumers: Vec<Consumer>,
@@ -95,14 +105,6 @@ struct Issuer {
 }
 
 #[derive(Debug, Default)]
-struct Cors {
-    origins: Vec<String>,
-    headers: Vec<String>,
-    expose: Vec<String>,
-    max_age: Option<u64>,
-}
-
-#[derive(Debug, Default)]
 struct Api {
     name: String,
     title: String,
@@ -113,7 +115,8 @@ struct Api {
     /// Milliseconds.
     first_byte: Option<u64>,
     limits: Vec<String>,
-    max_body: Option<String>,
+    /// Bytes.
+    max_body: Option<u64>,
     authorize: Vec<(String, Vec<String>)>,
     calls: Vec<Call>,
     /// A document that there is, with the ending of its file; else one is made of `calls`.
@@ -128,8 +131,12 @@ struct Call {
     /// The path below the upstream: `/pets/{id}`.
     path: String,
     summary: String,
+    /// What its authors said of it; else there is only the summary.
+    description: Option<String>,
     query: Vec<String>,
     headers: Vec<String>,
+    /// Bytes; none: that of its API.
+    max_body: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -144,8 +151,8 @@ struct Consumer {
     plan: String,
     /// SHA-256 in hexadecimal.
     keys: Vec<String>,
-    /// The APIs that it may call; none: all.
-    apis: Option<Vec<String>>,
+    /// The APIs that it may call, with the operations unless all; none: all APIs.
+    may: Option<Vec<(String, Option<Vec<String>>)>>,
 }
 
 impl Import {
@@ -156,7 +163,29 @@ impl Import {
         });
     }
 
-    /// Lists the members of an object that nobody has taken.
+    /// Lists what holds for many places alike, once.
+    fn once(&mut self, place: impl Into<String>, why: &str) {
+        if self.left.iter().all(|left| left.why != why) {
+            self.leave(place, why);
+        }
+    }
+
+    /// Lists members that are no numbers and not true or false, as they have to be: a variable may stand for one.
+    fn simple(&mut self, place: &str, object: &Json, fields: &[&str]) {
+        for field in fields {
+            if matches!(
+                object.get(*field),
+                Some(Json::String(_) | Json::Array(_) | Json::Object(_))
+            ) {
+                self.leave(
+                    format!("{place}.{field}"),
+                    "its value is not in the file: what holds where it says nothing was taken",
+                );
+            }
+        }
+    }
+
+    /// Lists the members of an object that nobody has taken, and that say something.
     fn rest(&mut self, place: &str, object: &Json, known: &[&str]) {
         for (name, value) in object.as_object().into_iter().flatten() {
             let nothing = match value {
@@ -166,7 +195,8 @@ impl Import {
                 Json::String(text) => text.is_empty(),
                 _ => false,
             };
-            if !nothing && !known.contains(&name.as_str()) {
+            let comment = name.trim_start_matches(['_', '@', '#', '$', '/']) == "comment";
+            if !nothing && !comment && !known.contains(&name.as_str()) {
                 let name = shown(name);
                 self.leave(
                     format!("{place}.{name}"),
@@ -192,9 +222,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let import = read(arguments.from, &text).map_err(|why| Failure::refused(format!("{file}: {why}")))?;
     if import.apis.is_empty() {
-        for left in &import.left {
-            say::note(&format!("  {}: {}", left.place, left.why));
-        }
+        say::note(listed(&import.left).trim_end());
         return Err(Failure::refused(format!(
             "{file}: there is nothing in it that can become an API"
         )));
@@ -230,16 +258,46 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     words::count(import.left.len(), "thing")
                 );
             }
-            for left in &import.left {
-                let _ = writeln!(text, "  {}: {}", say::bold(&left.place), left.why);
-            }
+            text.push_str(&listed(&import.left));
             say::out(&text)
         }
     }
 }
 
+/// What was left, a line for each reason in the order of the file, with the places that it holds for.
+fn listed(left: &[Left]) -> String {
+    const MOST: usize = 3;
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for left in left {
+        places.entry(&left.why).or_default().push(&left.place);
+    }
+    let mut text = String::new();
+    for Left { why, .. } in left {
+        let Some(places) = places.remove(why.as_str()) else {
+            continue;
+        };
+        let named: Vec<_> = places.iter().take(MOST).map(|place| say::bold(place)).collect();
+        let more = places.len().saturating_sub(MOST);
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
+        let _ = writeln!(text, "  {}{more}: {why}", named.join(", "));
+    }
+    text
+}
+
 fn read(from: From, text: &str) -> Result<Import, String> {
-    let json = parse_document(text).map_err(|error| format!("it is no YAML or JSON: {error}"))?;
+    let json = parse_document(text).map_err(|error| {
+        let hint = if text.contains("{{") {
+            "; it holds `{{`: have the template rendered first, by KrakenD with FC_ENABLE=1 and FC_OUT, or by \
+             `deck file render`"
+        } else {
+            ""
+        };
+        format!("it is no YAML or JSON: {error}{hint}")
+    })?;
     let mut import = Import::default();
     match from {
         From::Kong => kong::read(&json, &mut import)?,
@@ -247,32 +305,6 @@ fn read(from: From, text: &str) -> Result<Import, String> {
         From::Openapi => openapi::read(&json, text, &mut import)?,
     }
     Ok(import)
-}
-
-/// A name as items of the tree have them, which no other has yet.
-fn named(text: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut name = String::new();
-    for c in text.chars().flat_map(char::to_lowercase).take(56) {
-        if c.is_ascii_lowercase() || c.is_ascii_digit() {
-            name.push(c);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    let name = name.trim_end_matches('-');
-    let name = if name.is_empty() { "unnamed" } else { name };
-    let mut free = name.to_owned();
-    let mut number = 2;
-    while !taken.insert(free.clone()) {
-        free = format!("{name}-{number}");
-        number += 1;
-    }
-    free
-}
-
-/// A text of the file, as it may be shown: short, and without what steers a terminal.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 fn items<'a>(json: &'a Json, name: &str) -> &'a [Json] {
@@ -290,99 +322,6 @@ fn texts(json: &Json, name: &str) -> Vec<String> {
         .iter()
         .filter_map(|item| item.as_str().map(str::to_owned))
         .collect()
-}
-
-/// A path cut into what its API is called by and its version: `/a/v1` is `/a` and `v1`.
-fn versioned(path: &str) -> Option<(String, String)> {
-    let (before, last) = path.trim_end_matches('/').rsplit_once('/')?;
-    let version = last.strip_prefix('v').is_some_and(|number| {
-        !number.is_empty()
-            && number.len() < 6
-            && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-            && !number.ends_with('.')
-    });
-    (version && !before.is_empty()).then(|| (before.to_owned(), last.to_owned()))
-}
-
-/// Whether a path can be that of an operation: plain segments, parameters whole.
-fn plain(path: &str) -> bool {
-    path.starts_with('/')
-        && path.len() <= 1_000
-        && !path.contains("//")
-        && path.split('/').all(|segment| {
-            let inner = segment
-                .strip_prefix('{')
-                .and_then(|rest| rest.strip_suffix('}'))
-                .filter(|inner| !inner.is_empty())
-                .unwrap_or(segment);
-            segment != "."
-                && segment != ".."
-                && inner
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c))
-        })
-}
-
-/// An id for an operation: `GET /pets/{id}` is `getPetsById`.
-fn id(method: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut id = method.to_ascii_lowercase();
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        if segment.starts_with('{') {
-            id.push_str("By");
-        }
-        for word in segment.split(|c: char| !c.is_ascii_alphanumeric()) {
-            let mut letters = word.chars();
-            id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-            id.push_str(letters.as_str());
-        }
-    }
-    let mut free = id.clone();
-    let mut number = 2;
-    while !taken.insert(free.clone()) {
-        free = format!("{id}{number}");
-        number += 1;
-    }
-    free
-}
-
-/// Where an upstream is. Names that only some network of its own knows (`orders_service`) cannot be reached from the
-/// edge: a name that leads nowhere stands for them, until somebody says where it is.
-fn reachable(url: &str, at: &str, import: &mut Import) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    if host.split('.').all(label) && port.parse::<u16>().is_ok() {
-        return url.to_owned();
-    }
-    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-    let path = if path.is_empty() || plain(path) { path } else { "" };
-    let instead = format!("https://{}.invalid{path}", named(host, &mut BTreeSet::new()));
-    import.leave(
-        at,
-        format!(
-            "`{}` is no host on the Internet: {instead} stands for it, until you say where it is",
-            shown(host)
-        ),
-    );
-    instead
-}
-
-/// Where something of a list stands, with its name: `services[0] (orders)`.
-fn place(before: &str, list: &str, index: usize, item: &Json) -> String {
-    let names = ["name", "username", "endpoint", "id"];
-    let name = names.iter().find_map(|name| text(item, name));
-    let name = name.map_or_else(String::new, |name| format!(" ({})", shown(name)));
-    let dot = if before.is_empty() { "" } else { "." };
-    format!("{before}{dot}{list}[{index}]{name}")
 }
 
 /// The place of a file below the tree.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::{Api, Import, items, named, shown, text, versioned};
+use super::names::{named, shown, versioned};
+use super::{Api, Import, items, text};
 
 pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), String> {
     if text(json, "openapi").is_none() {

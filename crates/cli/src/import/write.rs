@@ -1,5 +1,6 @@
 //! What was imported as the files of a tree.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -50,9 +51,6 @@ fn flow(texts: &[String]) -> String {
 
 fn gateway(import: &Import, name: &str, until: &str) -> String {
     let mut text = format!("gateway: {name}\n");
-    if !import.hosts.is_empty() {
-        let _ = writeln!(text, "hosts: {}", flow(&import.hosts));
-    }
     if !import.issuers.is_empty() {
         text.push_str("issuers:\n");
     }
@@ -66,6 +64,13 @@ fn gateway(import: &Import, name: &str, until: &str) -> String {
             issuer.algorithm,
             scalar(&issuer.jwks),
         );
+    }
+    if !import.key_headers.is_empty() {
+        let names: Vec<_> = import.key_headers.iter().cloned().collect();
+        let _ = writeln!(text, "api_keys: {{ headers: {} }}", flow(&names));
+    }
+    if let Some(size) = import.max_body {
+        let _ = writeln!(text, "floor:\n  max_body: {}", words::size(size));
     }
     if let Some(cors) = &import.cors {
         let _ = writeln!(text, "cors:\n  origins: {}", flow(&cors.origins));
@@ -129,7 +134,24 @@ fn api(api: &Api, owner: &str, beside: &str) -> String {
         let _ = writeln!(text, "  - {limit}");
     }
     if let Some(size) = &api.max_body {
-        let _ = writeln!(text, "max_body: {size}");
+        let _ = writeln!(text, "max_body: {}", words::size(*size));
+    }
+    let mut bounds: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for call in &api.calls {
+        if let Some(size) = call.max_body {
+            bounds.entry(size).or_default().push(call.id.clone());
+        }
+    }
+    if !bounds.is_empty() {
+        text.push_str("operations:\n");
+    }
+    for (size, ids) in bounds {
+        let _ = writeln!(
+            text,
+            "  - {{ for: {}, max_body: {} }}",
+            flow(&ids),
+            words::size(size)
+        );
     }
     text
 }
@@ -147,13 +169,14 @@ fn consumer(consumer: &Consumer, owner: &str) -> String {
     for key in &consumer.keys {
         let _ = writeln!(text, "  - key: {{ sha256: {key} }}");
     }
-    match &consumer.apis {
+    match &consumer.may {
         None => text.push_str("may:\n  - { apis: all }\n"),
-        Some(apis) if apis.is_empty() => {}
-        Some(apis) => {
+        Some(may) if may.is_empty() => {}
+        Some(may) => {
             text.push_str("may:\n");
-            for api in apis {
-                let _ = writeln!(text, "  - {{ api: {api}, operations: all }}");
+            for (api, operations) in may {
+                let operations = operations.as_deref().map_or_else(|| "all".to_owned(), flow);
+                let _ = writeln!(text, "  - {{ api: {api}, operations: {operations} }}");
             }
         }
     }

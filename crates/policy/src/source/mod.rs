@@ -244,6 +244,11 @@ pub fn parse_document(text: &str) -> Result<serde_json::Value, String> {
     }
 }
 
+/// Why a request header never reaches an upstream whatever the policies say, if that is so; its name in lower case.
+pub fn never_forwarded(name: &str) -> Option<&'static str> {
+    headers::never_forwarded(name)
+}
+
 /// Reads an amount of money such as `12.50 USD`, in nano-USD.
 pub fn parse_money(text: &str) -> Option<u64> {
     units::money(text)

@@ -1,84 +1,95 @@
 //! Kong's consumers, with their keys, groups and limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-use super::super::{Consumer, Import, Plan, items, named, place, text};
-use super::{Groups, IDLE, limits, on, unknown};
+use super::super::names::named;
+use super::super::{Consumer, Import, Plan, items, text};
+use super::entities::{Entity, File};
+use super::plugins::{Groups, Said};
+use super::{IDLE, not_here};
 
-pub(super) fn consumers(
-    json: &Json,
-    plan: &[String],
-    groups: &BTreeMap<String, Groups>,
-    import: &mut Import,
-) {
+/// Credentials that nobody has here.
+pub(super) const OTHER_CREDENTIALS: [&str; 6] = [
+    "basicauth_credentials",
+    "hmacauth_credentials",
+    "jwt_secrets",
+    "oauth2_credentials",
+    "mtls_auth_credentials",
+    "keyauth_enc_credentials",
+];
+
+/// An API, and who may call each of its operations.
+pub(super) struct Door {
+    pub(super) api: String,
+    pub(super) operations: Vec<(String, Groups)>,
+}
+
+pub(super) fn consumers(file: File<'_>, plan: &[String], doors: &[Door], import: &mut Import) {
     let mut names = BTreeSet::new();
     let mut plans = BTreeSet::from(["imported".to_owned()]);
     let mut needed = false;
-    for (index, consumer) in items(json, "consumers").iter().enumerate() {
-        let at = place("", "consumers", index, consumer);
+    for consumer in file.list("consumers") {
+        let Entity { at, json } = &consumer;
+        let known = [
+            "username",
+            "custom_id",
+            "keyauth_credentials",
+            "acls",
+            "groups",
+            "plugins",
+        ];
         import.rest(
-            &at,
-            consumer,
-            &[
-                &IDLE[..],
-                &[
-                    "username",
-                    "custom_id",
-                    "keyauth_credentials",
-                    "acls",
-                    "groups",
-                    "plugins",
-                ],
-            ]
-            .concat(),
+            at,
+            json,
+            &[&IDLE[..], &known[..], &OTHER_CREDENTIALS[..]].concat(),
         );
-        let username = text(consumer, "username").or_else(|| text(consumer, "custom_id"));
-        let name = named(username.unwrap_or("consumer"), &mut names);
-        let keys = keys(&at, consumer, import);
-        let mine: Vec<&str> = ["acls", "groups"]
-            .into_iter()
-            .flat_map(|list| items(consumer, list))
-            .filter_map(|item| text(item, "group").or_else(|| text(item, "name")))
-            .collect();
-        let may = |its: &Groups| {
-            let member = |list: &[String]| list.iter().any(|group| mine.contains(&group.as_str()));
-            its.allow.as_deref().is_none_or(member) && !member(&its.deny)
-        };
-        let apis: Vec<_> = groups
-            .iter()
-            .filter(|(_, its)| may(its))
-            .map(|(api, _)| api.clone())
-            .collect();
-        let mut own = Vec::new();
-        for (index, plugin) in items(consumer, "plugins").iter().enumerate() {
-            let at = place(&at, "plugins", index, plugin);
-            match text(plugin, "name") {
-                Some("rate-limiting") if on(plugin) => own.extend(limits(&at, plugin, import)),
-                _ => unknown(&at, plugin, import),
-            }
+        for list in OTHER_CREDENTIALS {
+            other_credentials(&format!("{at}.{list}"), items(json, list), import);
         }
-        let plan = if own.is_empty() {
-            needed = true;
-            "imported".to_owned()
-        } else {
-            let plan = named(&name, &mut plans);
-            import.plans.push(Plan {
-                name: plan.clone(),
-                limits: own,
-            });
-            plan
+        let username = text(json, "username").or_else(|| text(json, "custom_id"));
+        if text(json, "custom_id").is_some_and(|id| Some(id) != username) {
+            import.leave(
+                format!("{at}.custom_id"),
+                "an upstream is told who calls by `upstream_headers`, or by a token that the gateway signs",
+            );
+        }
+        let name = named(username.unwrap_or("consumer"), &mut names);
+        let keys = keys(file, &consumer, import);
+        let plugins = file.on(file.of("consumer", &consumer, "plugins"), import);
+        let said = Said::by(&plugins, import);
+        not_here(&said, &["limits"], import);
+        let may = match &said.closed {
+            Some(at) => {
+                import.leave(
+                    at,
+                    "the gateway answered this consumer itself: it may call nothing",
+                );
+                Some(Vec::new())
+            }
+            None => grants(file, &consumer, doors),
         };
-        let all = groups
-            .values()
-            .all(|its| its.allow.is_none() && its.deny.is_empty());
+        let plan = match said.limits {
+            None => {
+                needed = true;
+                "imported".to_owned()
+            }
+            Some((_, limits)) => {
+                let plan = named(&name, &mut plans);
+                import.plans.push(Plan {
+                    name: plan.clone(),
+                    limits,
+                });
+                plan
+            }
+        };
         import.consumers.push(Consumer {
             name,
             plan,
             keys,
-            apis: (!all).then_some(apis),
+            may,
         });
     }
     if needed {
@@ -102,15 +113,51 @@ pub(super) fn consumers(
     }
 }
 
+/// What it may call: of each API all operations, or some; `None` says all APIs, where no `acl` keeps anybody out.
+fn grants(
+    file: File<'_>,
+    consumer: &Entity<'_>,
+    doors: &[Door],
+) -> Option<Vec<(String, Option<Vec<String>>)>> {
+    let acls = file.of("consumer", consumer, "acls");
+    let groups: Vec<&str> = acls.iter().filter_map(|acl| text(acl.json, "group")).collect();
+    let below = items(consumer.json, "groups").iter();
+    let named = below.filter_map(|group| group.as_str().or_else(|| text(group, "name")));
+    let holding = items(file.0, "consumer_groups").iter().filter(|group| {
+        let members = items(group, "consumers").iter();
+        let mut members = members.filter_map(|member| member.as_str().or_else(|| text(member, "username")));
+        members.any(|member| text(consumer.json, "username") == Some(member))
+    });
+    let consumer_groups: Vec<&str> = named
+        .chain(holding.filter_map(|group| text(group, "name")))
+        .collect();
+    let mut grants = Vec::new();
+    for Door { api, operations } in doors {
+        let admitted = operations
+            .iter()
+            .filter(|(_, its)| its.admits(&groups, &consumer_groups));
+        let ids: Vec<String> = admitted.map(|(id, _)| id.clone()).collect();
+        let whole = ids.len() == operations.len();
+        if !ids.is_empty() {
+            grants.push((api.clone(), (!whole).then_some(ids)));
+        }
+    }
+    let mut its = doors.iter().flat_map(|door| &door.operations);
+    let all = its.all(|(_, groups)| groups.is_open());
+    (!all).then_some(grants)
+}
+
 /// The hashes of a consumer's keys.
-fn keys(at: &str, consumer: &Json, import: &mut Import) -> Vec<String> {
+fn keys(file: File<'_>, consumer: &Entity<'_>, import: &mut Import) -> Vec<String> {
     let mut keys = Vec::new();
-    for (index, key) in items(consumer, "keyauth_credentials").iter().enumerate() {
-        let at = format!("{at}.keyauth_credentials[{index}]");
-        match text(key, "key") {
-            Some(key) if key.len() >= 16 && !key.contains(|c: char| c.is_whitespace() || c.is_control()) => {
-                let digest = Sha256::digest(key.as_bytes());
-                keys.push(turnpike_engine::accept::hex(&digest));
+    for Entity { at, json } in file.of("consumer", consumer, "keyauth_credentials") {
+        import.rest(&at, json, &[&IDLE[..], &["key", "consumer"]].concat());
+        match text(json, "key") {
+            Some(key) if is_key(key) => {
+                let digest = turnpike_engine::accept::hex(&Sha256::digest(key.as_bytes()));
+                if !keys.contains(&digest) {
+                    keys.push(digest);
+                }
             }
             // A key that was made by hand, or stands in a vault.
             _ => import.leave(
@@ -120,4 +167,20 @@ fn keys(at: &str, consumer: &Json, import: &mut Import) -> Vec<String> {
         }
     }
     keys
+}
+
+/// Whether it is a key by itself, and no name of one that stands elsewhere: `$KEY`, `{vault://env/key}`.
+fn is_key(key: &str) -> bool {
+    let elsewhere = key.starts_with(['$', '{', '%']) || key.contains("${") || key.contains("{{");
+    key.len() >= 16 && !elsewhere && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Lists credentials of a kind that there is not.
+pub(super) fn other_credentials(at: &str, list: &[Json], import: &mut Import) {
+    if !list.is_empty() {
+        import.leave(
+            at,
+            "callers are known by tokens of `issuers`, API keys or client certificates: give them such credentials",
+        );
+    }
 }

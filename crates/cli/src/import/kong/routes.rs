@@ -1,14 +1,16 @@
 //! Where routes lead, and where their API lies.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use serde_json::Value as Json;
+use super::super::moved::{self, Move};
+use super::super::names::{align, base, below, id, plain, shared, shown, versioned};
+use super::super::{Api, Call, Import, items, text, texts};
+use super::consumers::Door;
+use super::entities::Entity;
+use super::plugins::Groups;
+use super::{IDLE, pattern};
 
-use super::super::{Api, Call, Import, id, items, place, plain, shown, text, texts, versioned};
-use super::IDLE;
-
-/// What a route without methods takes, as far as operations have them.
+/// What is published, and what a route without methods takes of that.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A path of a route: what callers call, and what the upstream is asked below its address.
@@ -17,88 +19,163 @@ pub(super) struct Way {
     method: String,
     public: String,
     below: String,
+    groups: Groups,
+    max_body: Option<u64>,
 }
 
-pub(super) fn route(at: &str, route: &Json, ways: &mut Vec<Way>, import: &mut Import) {
+/// What holds for all ways of a route.
+pub(super) struct Rules {
+    /// Before version 3 of the format a path that is no plain one is a pattern, also without `~`.
+    pub(super) old: bool,
+    pub(super) groups: Groups,
+    pub(super) max_body: Option<u64>,
+}
+
+pub(super) fn route(route: &Entity<'_>, rules: &Rules, ways: &mut Vec<Way>, import: &mut Import) {
+    let Entity { at, json } = route;
+    let known = [
+        "paths",
+        "methods",
+        "hosts",
+        "strip_path",
+        "protocols",
+        "plugins",
+        "service",
+    ];
+    // Streams pass as they come, whether or not they were held before.
+    let same = [
+        "request_buffering",
+        "response_buffering",
+        "https_redirect_status_code",
+    ];
+    let told = ["regex_priority", "priority", "path_handling", "preserve_host"];
+    let matched = ["headers", "sources", "destinations", "snis", "expression"];
     import.rest(
         at,
-        route,
-        &[
-            &IDLE[..],
-            &[
-                "paths",
-                "methods",
-                "hosts",
-                "strip_path",
-                "protocols",
-                "plugins",
-                "service",
-            ],
-            &[
-                "https_redirect_status_code",
-                "regex_priority",
-                "path_handling",
-                "preserve_host",
-            ],
-            &["request_buffering", "response_buffering"],
-        ]
-        .concat(),
+        json,
+        &[&IDLE[..], &known[..], &same[..], &told[..], &matched[..]].concat(),
     );
-    for (index, plugin) in items(route, "plugins").iter().enumerate() {
-        if text(plugin, "name") != Some("key-auth") {
+    import.simple(at, json, &["strip_path", "preserve_host"]);
+    for field in matched {
+        if json
+            .get(field)
+            .is_some_and(|value| !value.is_null() && !is_empty(value))
+        {
             import.leave(
-                place(at, "plugins", index, plugin),
-                "what a plugin does to one route alone is not carried over",
+                format!("{at}.{field}"),
+                "operations are told apart by method and path alone: what this route took by more than that is not \
+                 carried over, as it would take more here",
             );
+            return;
         }
     }
-    if !items(route, "hosts").is_empty() {
+    if json
+        .get("regex_priority")
+        .or_else(|| json.get("priority"))
+        .is_some_and(|order| order.as_u64() != Some(0))
+    {
         import.leave(
-            format!("{at}.hosts"),
-            "an API answers on every host of the gateway: name those in `hosts` of gateway.yaml",
+            format!(
+                "{at}.{}",
+                if json.get("regex_priority").is_some() {
+                    "regex_priority"
+                } else {
+                    "priority"
+                }
+            ),
+            "operations have no order: a literal goes before a parameter, and no two may fit the same call",
         );
     }
-    if route.get("preserve_host") == Some(&Json::Bool(true)) {
+    if text(json, "path_handling").is_some_and(|how| how != "v0") {
+        import.leave(
+            format!("{at}.path_handling"),
+            "an operation's path is added to the upstream's address, with one `/` between",
+        );
+    }
+    if json.get("preserve_host").and_then(serde_json::Value::as_bool) == Some(true) {
         import.leave(
             format!("{at}.preserve_host"),
             "the upstream gets its own host name",
         );
     }
-    let strip = route.get("strip_path") != Some(&Json::Bool(false));
-    let methods = texts(route, "methods");
-    let methods: Vec<String> = if methods.is_empty() {
-        METHODS.map(str::to_owned).to_vec()
-    } else {
-        methods
-    };
-    paths(at, route, &methods, strip, ways, import);
+    let protocols = texts(json, "protocols");
+    let http = |name: &String| name == "http" || name == "https";
+    if !protocols.is_empty() && !protocols.iter().any(http) {
+        import.leave(
+            format!("{at}.protocols"),
+            "operations are called by HTTP with a request and an answer, and by nothing else",
+        );
+        return;
+    }
+    if protocols == ["https"] {
+        import.once(
+            format!("{at}.protocols"),
+            "who calls without TLS is turned away or redirected by the platform's settings",
+        );
+    }
+    if !items(json, "hosts").is_empty() {
+        import.leave(
+            format!("{at}.hosts"),
+            "an API answers on every host of the gateway: name those in `hosts` of gateway.yaml",
+        );
+    }
+    let methods = methods(at, &texts(json, "methods"), import);
+    paths(route, &methods, rules, ways, import);
+}
+
+/// The methods that are published. HEAD and OPTIONS the gateway answers by itself.
+fn methods(at: &str, listed: &[String], import: &mut Import) -> Vec<String> {
+    if listed.is_empty() {
+        return METHODS.map(str::to_owned).to_vec();
+    }
+    let mut methods = Vec::new();
+    for method in listed.iter().map(|method| method.to_ascii_uppercase()) {
+        if METHODS.contains(&method.as_str()) {
+            methods.push(method);
+        } else if method != "HEAD" && method != "OPTIONS" {
+            import.leave(
+                format!("{at}.methods"),
+                format!("`{}` is not published", shown(&method)),
+            );
+        }
+    }
+    if methods.is_empty() {
+        import.leave(format!("{at}.methods"), "none of them is published");
+    }
+    methods
 }
 
 /// The paths of a route, each with each of its methods.
-fn paths(at: &str, route: &Json, methods: &[String], strip: bool, ways: &mut Vec<Way>, import: &mut Import) {
-    let paths = texts(route, "paths");
+fn paths(route: &Entity<'_>, methods: &[String], rules: &Rules, ways: &mut Vec<Way>, import: &mut Import) {
+    let Entity { at, json } = route;
+    let strip = json.get("strip_path").and_then(serde_json::Value::as_bool) != Some(false);
+    let paths = texts(json, "paths");
     if paths.is_empty() {
         import.leave(at, "it has no path");
     }
     for path in paths {
-        let (path, exact) = match path.strip_prefix('~') {
-            Some(pattern) => match template(pattern) {
-                Some(path) => (path, true),
-                None => {
-                    import.leave(
-                        format!("{at}.paths"),
-                        format!(
-                            "`{}` is a pattern: write what fits it as paths of the document",
-                            shown(&path)
-                        ),
-                    );
-                    continue;
-                }
-            },
+        let bare = path.trim_end_matches('/');
+        let pattern = path.strip_prefix('~').or_else(|| {
+            let plain = bare.is_empty() || plain(bare) && !bare.contains('{');
+            (rules.old && !plain).then_some(path.as_str())
+        });
+        let (path, exact) = match pattern.map(pattern::path) {
+            Some(Some(found)) => found,
+            Some(None) => {
+                import.leave(
+                    format!("{at}.paths"),
+                    format!(
+                        "`{}` is a pattern: write what fits it as paths of the document",
+                        shown(&path)
+                    ),
+                );
+                continue;
+            }
             None => (path.clone(), false),
         };
-        let trimmed = path.trim_end_matches('/');
-        if !plain(&path) || trimmed.is_empty() {
+        let public = path.trim_end_matches('/');
+        // What is all of a host has no path of its own.
+        if !public.is_empty() && !plain(public) || path.contains("//") || !path.starts_with('/') {
             import.leave(
                 format!("{at}.paths"),
                 format!("`{}` is no path of an operation", shown(&path)),
@@ -112,105 +189,87 @@ fn paths(at: &str, route: &Json, methods: &[String], strip: bool, ways: &mut Vec
             );
         }
         for method in methods {
-            let method = method.to_ascii_uppercase();
-            if !METHODS.contains(&method.as_str()) && method != "HEAD" {
-                import.leave(
-                    format!("{at}.methods"),
-                    format!("`{}` is not published", shown(&method)),
-                );
-                continue;
-            }
             ways.push(Way {
-                at: at.to_owned(),
-                method,
-                public: trimmed.to_owned(),
-                below: if strip { "/" } else { trimmed }.to_owned(),
+                at: at.clone(),
+                method: method.clone(),
+                public: public.to_owned(),
+                below: if strip || public.is_empty() { "/" } else { public }.to_owned(),
+                groups: rules.groups.clone(),
+                max_body: rules.max_body,
             });
         }
     }
 }
 
-/// A pattern of plain segments and named groups as a path: `/a/(?<id>\d+)$` is `/a/{id}`.
-fn template(pattern: &str) -> Option<String> {
-    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
-    let pattern = pattern.strip_suffix('$')?;
-    let mut path = String::new();
-    for segment in pattern.strip_prefix('/')?.split('/') {
-        let group = segment
-            .strip_prefix("(?<")
-            .and_then(|rest| rest.strip_suffix(')'));
-        let name = group.and_then(|group| group.split_once('>'));
-        match name {
-            Some((name, inner)) if !inner.contains(['(', ')', '<']) => {
-                let _ = write!(path, "/{{{name}}}");
-            }
-            _ => {
-                let _ = write!(path, "/{segment}");
-            }
-        }
-    }
-    plain(&path).then_some(path)
-}
-
-/// What the paths of routes that pass whole begin with, up to a version: it can stand in the upstream's address.
-fn shared(ways: &[Way]) -> Option<String> {
-    let first = &ways.first()?.public;
-    let end = first
-        .match_indices('/')
-        .map(|(at, _)| at)
-        .chain([first.len()])
-        .find(|end| first.get(..*end).and_then(versioned).is_some())?;
-    let shared = first.get(..end)?;
-    let fits = |way: &Way| {
-        let rest = way.public.strip_prefix(shared);
-        way.public == way.below && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let whole = !shared.contains('{') && ways.iter().all(fits);
-    whole.then(|| shared.to_owned())
-}
-
-/// Where the API lies, and its operations below.
-pub(super) fn lay(at: &str, api: &mut Api, mut ways: Vec<Way>, import: &mut Import) {
-    if let Some(shared) = shared(&ways) {
+/// Where the API lies, and its operations below; gives who may call each.
+pub(super) fn lay(
+    at: &str,
+    api: &mut Api,
+    mut ways: Vec<Way>,
+    taken: &mut BTreeSet<String>,
+    import: &mut Import,
+) -> Door {
+    let whole = ways.iter().all(|way| way.public == way.below);
+    let shared = shared(ways.iter().map(|way| way.public.as_str())).filter(|_| whole);
+    if let Some(shared) = &shared {
         for way in &mut ways {
-            let rest = way.below.strip_prefix(shared.as_str()).unwrap_or_default();
-            way.below = if rest.is_empty() { "/" } else { rest }.to_owned();
+            way.below = below(&way.below, shared);
         }
-        api.upstream.push_str(&shared);
+        api.upstream.push_str(shared);
     }
     // Where all callers found it under a path with a version, it stays there.
-    let prefix = |way: &Way| match way.below.as_str() {
-        "/" => Some(way.public.clone()),
-        below => way.public.strip_suffix(below).map(str::to_owned),
-    };
-    let mut prefixes: Vec<_> = ways.iter().map(prefix).collect();
-    prefixes.dedup();
-    let stays = match prefixes.as_slice() {
-        [Some(one)] => versioned(one),
-        _ => None,
-    };
-    (api.path, api.version) = stays.unwrap_or_else(|| (format!("/{}", api.name), "v1".to_owned()));
+    let prefixes = ways.iter().map(|way| match way.below.as_str() {
+        "/" => Some(way.public.as_str()),
+        below => way.public.strip_suffix(below),
+    });
+    let version = shared.as_deref().and_then(versioned).map(|(_, version)| version);
+    (api.path, api.version) = base(&api.name, version.as_deref(), prefixes, taken);
     let base = format!("{}/{}", api.path, api.version);
-    let mut taken = BTreeSet::new();
+    let mut known = BTreeSet::new();
     let mut ids = BTreeSet::new();
+    let mut calls = Vec::new();
+    let mut groups = Vec::new();
+    let moves: Vec<_> = ways
+        .iter()
+        .map(|way| Move {
+            at: &way.at,
+            method: &way.method,
+            public: &way.public,
+            below: &way.below,
+        })
+        .collect();
+    moved::list(&base, &moves, import);
     for way in ways {
-        let now = format!("{base}{}", way.below);
-        if now.trim_end_matches('/') != way.public {
+        if !known.insert((way.method.clone(), way.below.clone())) {
             import.leave(
-                way.at.clone(),
-                format!("{} {} is called as {now} here", way.method, way.public),
+                at,
+                format!("{} {} is led there twice", way.method, shown(&way.public)),
             );
-        }
-        if !taken.insert((way.method.clone(), way.below.clone())) {
-            import.leave(at, format!("{} {} is led there twice", way.method, way.public));
             continue;
         }
-        api.calls.push(Call {
-            id: id(&way.method, &way.below, &mut ids),
+        groups.push(way.groups);
+        calls.push(Call {
             summary: format!("{} of {}", way.method, way.below),
             method: way.method,
             path: way.below,
+            max_body: way.max_body,
             ..Call::default()
         });
     }
+    align(&mut calls);
+    for call in &mut calls {
+        call.id = id(&call.method, &call.path, &mut ids);
+    }
+    let operations = calls.iter().map(|call| call.id.clone()).zip(groups).collect();
+    api.calls = calls;
+    Door {
+        api: api.name.clone(),
+        operations,
+    }
+}
+
+fn is_empty(value: &serde_json::Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
+        || value.as_object().is_some_and(serde_json::Map::is_empty)
+        || value.as_str().is_some_and(str::is_empty)
 }
