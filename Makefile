@@ -77,9 +77,9 @@ fuzz: ## Damage policy trees, then tokens and key sets, at random and look what 
 tree: ## Write a large policy tree to measure with (APIS=1000 OUT=dir)
 	@$(TOOLS) node scripts/tree.mjs --apis "$${APIS:-1000}" --out "$${OUT:?name a folder: make tree OUT=dir}" --seed "$${SEED:-1}"
 
-real-documents: ## Read large OpenAPI documents that others wrote, from packages of the npm registry
+real-documents: ## Read what others wrote, from packages of the npm registry: OpenAPI documents, and what Kong makes of them
 	@$(MAKE) cli
-	@$(TOOLS) FETCH=1 node --test --test-reporter=spec tests/documents.test.mjs
+	@$(TOOLS) FETCH=1 node --test --test-reporter=spec tests/documents.test.mjs tests/imports.test.mjs
 
 bench: ## Measure it beside the platform's floor and its peers (bench/README.md)
 	@scripts/bootstrap build
