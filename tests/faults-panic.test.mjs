@@ -1,5 +1,5 @@
-// A fault in one request harms no other. The build has the feature `faults`: `?fault=begin`,
-// `?fault=answered` and `?fault=streamed` break the core (`&fault=twice` once more, as it tells of that), as does a
+// A fault in one request harms no other. The build has the feature `faults`: `?fault=begin` and `verified`, `body`,
+// `metered`, `answered` and `streamed` break the core there (`&fault=twice` once more, as it tells of that), as does a
 // stream that holds `fault=follow`, and the plan `fault-meter` when the clock ends in 013 ms; `/_turnpike/panic` the
 // half that is off the hot path, and `/_turnpike/slow?ms=` is a call of that half that takes its time.
 
@@ -11,7 +11,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import v8 from "node:v8";
-import { chat, key, startE2e } from "./harness/e2e.mjs";
+import { bearer, chat, key, startE2e } from "./harness/e2e.mjs";
 import { parseList } from "./harness/fields.mjs";
 import { PORTS, chunks, completion, event, eventStream, json, startUpstream } from "./harness/upstream.mjs";
 
@@ -57,16 +57,16 @@ const pets = (as, path = PETS) => gateway.fetch(path, { headers: { "x-api-key": 
 const left = (response) => parseList(response.headers.get("ratelimit"))[0].r;
 const faults = (from) => gateway.logs.slice(from).filter((line) => line.event === "fault");
 
-// What is under way while something breaks: streams of both kinds, calls that wait for their upstream, an
+// What is under way, of another caller, while something breaks: streams of both kinds, calls that wait for their upstream, an
 // answer that is held back until it is whole, and mocks.
 function inFlight() {
   const text = async (response) => ({ status: (await response).status, text: await (await response).text() });
   return {
-    untouched: [0, 1].map(() => text(chat(gateway, { as: "open", stream: true, stream_options: { include_usage: true } }))),
-    filtered: [0, 1].map(() => text(chat(gateway, { as: "open", stream: true }))),
-    held: [text(chat(gateway, { as: "open", model: "whole", stream: true }))],
-    mocked: [text(chat(gateway, { as: "open", model: "scripted", stream: true, messages: [{ role: "user", content: "slowly" }] }))],
-    slow: [0, 1, 2].map(() => text(chat(gateway, { as: "open" }))),
+    untouched: [0, 1].map(() => text(chat(gateway, { as: "wide", stream: true, stream_options: { include_usage: true } }))),
+    filtered: [0, 1].map(() => text(chat(gateway, { as: "wide", stream: true }))),
+    held: [text(chat(gateway, { as: "wide", model: "whole", stream: true }))],
+    mocked: [text(chat(gateway, { as: "wide", model: "scripted", stream: true, messages: [{ role: "user", content: "slowly" }] }))],
+    slow: [0, 1, 2].map(() => text(chat(gateway, { as: "wide" }))),
   };
 }
 async function unharmed(flight) {
@@ -111,7 +111,7 @@ const breakChat = (where) => gateway.fetch(`/v1/chat/completions?fault=${where}`
 });
 
 describe("a panic in the core", () => {
-  for (const where of ["begin", "answered"]) {
+  for (const where of ["begin", "body", "answered"]) {
     test(`while others are under way (${where}): only the request that panics is lost`, async () => {
       const from = gateway.logs.length;
       const before = left(await pets("minute-a"));
@@ -224,11 +224,29 @@ describe("a panic in the core", () => {
     await burst(30);
     const count = (wanted) => statuses.filter((status) => status === wanted).length;
     assert.deepEqual([count(200), count(429)], [100, 20]);
-    const answers = await Promise.all(Array.from({ length: 30 }, async () => {
-      const [response] = await Promise.all([pets("daily"), Math.random() < 0.3 ? breakChat("begin") : null]);
+    const answers = await Promise.all(Array.from({ length: 30 }, async (_, i) => {
+      const [response] = await Promise.all([pets("daily"), i % 3 === 0 ? breakChat("begin") : null]);
       return response.status;
     }));
     assert.equal(answers.filter((status) => status === 200).length, 20, "a quota as well");
+  });
+
+  test("where a signature was looked at, and where an object has decided: the next one is served, and nothing is charged twice", async () => {
+    const now = NOON + 36 * 3600_000;
+    await gateway.clock(now);
+    const from = gateway.logs.length;
+    const flight = inFlight();
+    await sleep(200);
+    const iat = now / 1000 - 60;
+    const authorization = await bearer("open", { iat, exp: iat + 3600 });
+    const asked = (query) => gateway.fetch(`${PETS}${query}`, { headers: { authorization } });
+    await lost(await asked("?fault=verified"), "problem", ["GET", "petstore/v2#listPets"]);
+    assert.equal((await asked("")).status, 200);
+    const before = left(await pets("daily"));
+    await lost(await pets("daily", `${PETS}?fault=metered`), "problem", ["GET", "petstore/v2#listPets"]);
+    assert.equal(left(await pets("daily")), before - 2, "the object had admitted what was lost: it stays charged, once");
+    await unharmed(flight);
+    assert.equal(faults(from).length, 2);
   });
 
   test("hundreds of times over, it goes on", async () => {
