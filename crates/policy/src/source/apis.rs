@@ -6,13 +6,14 @@ use super::authorize::{AuthorizeFields, authorize};
 use super::compile::Checker;
 use super::conditions::ClaimText;
 use super::containers::{List, Map};
-use super::declare::{choice, record};
+use super::declare::{choice, record, unknown_word};
 use super::diagnostic::{Code, Span};
 use super::exceptions::ExceptionRule;
 use super::limits::LimitFields;
+use super::names::nearest;
 use super::narrowed::{self, OperationFields};
 use super::overlays::Upstream;
-use super::reader::{Read, Reader, Spanned};
+use super::reader::{Fault, Read, Reader, Scalar, Spanned};
 use super::routes::RouteBuilder;
 use super::scalars::{BasePath, Date, Duration, FilePath, Header, Name, Size, Text};
 use super::secrets::quote;
@@ -153,12 +154,40 @@ impl Read for MockFields {
     fn shapes(out: &mut Vec<&'static super::declare::Shape>) {
         MockMap::shapes(out);
     }
+
+    fn later() -> &'static [&'static str] {
+        MockSource::LATER
+    }
 }
 
 /// Where the answers of a mocked API come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MockSource;
-choice!(MockSource: "openapi" => Self; later "script");
+
+impl Scalar for MockSource {
+    const EXPECTS: &'static str = "`openapi`";
+    const LATER: &'static [&'static str] = &["the name of a script"];
+
+    fn schema() -> serde_json::Value {
+        super::schema::words(&["openapi"])
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if text == "openapi" {
+            return Ok(Self);
+        }
+        if nearest(text, ["openapi"].into_iter()).is_none() && Name::parse(text).is_ok() {
+            let message = format!(
+                "the script {} as the mock of an API is not built yet",
+                quote(text)
+            );
+            return Err(Fault::new(Code::NotBuilt, message).help(
+                "write `mock: openapi`, and what it answers as an `example` in its document; scripts answer models",
+            ));
+        }
+        Err(unknown_word(text, Self::EXPECTS, &["openapi"], &[]))
+    }
+}
 
 /// The operations of an API over all of its versions.
 #[derive(Debug, Default)]

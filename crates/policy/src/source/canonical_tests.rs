@@ -273,38 +273,96 @@ fn the_reference_tells_of_everything() {
         assert!(fields.contains(&format!("### `{kind}/<name>.yaml`")), "{kind}");
     }
     assert!(fields.contains("| `first_token` |") && fields.contains("| `sha256` |"));
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md"))
-        .unwrap_or_default();
-    let made = page_with_reference(&page);
+    is_up_to_date(
+        "docs/policy.md",
+        &[
+            ("fields", fields),
+            ("codes", reference::codes()),
+            ("rules", reference::rules()),
+            ("inherited", reference::inherited()),
+        ],
+    );
+}
+
+/// Nobody reads of something in the README that is refused, or the other way round.
+#[test]
+fn the_reference_of_what_is_not_built_is_in_the_readme() {
+    let unbuilt = reference::unbuilt();
+    for part in [
+        "`sticky`",
+        "as `wire`: `anthropic`",
+        "as `algorithms`: `ES512`",
+        "| `guardrails/` |",
+        "OpenAPI 3.2",
+    ] {
+        assert!(unbuilt.contains(part), "{part}\n{unbuilt}");
+    }
+    is_up_to_date("README.md", &[("unbuilt", unbuilt)]);
+}
+
+/// What is refused as not built is declared in one of these, from which the list is made.
+#[test]
+fn the_reference_of_what_is_not_built_is_whole() {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let count = fs::read_to_string(&path)
+                .unwrap()
+                .matches("Code::NotBuilt,")
+                .count();
+            if count > 0 && !path.ends_with("canonical_tests.rs") {
+                let name = path
+                    .strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src/source"))
+                    .unwrap();
+                found.push((name.display().to_string(), count));
+            }
+        }
+    }
+    found.sort();
+    let known = [
+        ("apis.rs", 1, "MockSource::LATER"),
+        ("declare.rs", 1, "the `later` of a choice"),
+        ("files/mod.rs", 1, "LATER"),
+        ("issuers.rs", 1, "Algorithm::LATER"),
+        ("openapi/check.rs", 1, "openapi::LATER"),
+        ("openapi/mod.rs", 3, "openapi::LATER"),
+        ("reader.rs", 1, "the `later` of a record"),
+    ];
+    let known = known.map(|(file, count, _)| (file.to_owned(), count));
+    assert_eq!(found, known, "where is it declared, so that the README lists it?");
+}
+
+/// Holds the parts of a page between its marks against what they are to be; `UPDATE=1` writes them.
+fn is_up_to_date(name: &str, parts: &[(&str, String)]) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    let page = fs::read_to_string(&file).unwrap_or_default();
+    let made = page_with(name, &page, parts);
     if std::env::var_os("UPDATE").is_some() {
-        fs::write(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md"),
-            made,
-        )
-        .unwrap();
+        fs::write(file, made).unwrap();
     } else {
         assert!(
             page == made,
-            "docs/policy.md is not up to date: run `UPDATE=1 cargo test -p turnpike-policy reference`"
+            "{name} is not up to date: run `UPDATE=1 cargo test -p turnpike-policy reference`"
         );
     }
 }
 
 /// The page with the parts between its marks made anew.
-fn page_with_reference(page: &str) -> String {
+fn page_with(file: &str, page: &str, parts: &[(&str, String)]) -> String {
     let mut page = page.to_owned();
-    for (name, text) in [
-        ("fields", reference::fields()),
-        ("codes", reference::codes()),
-        ("rules", reference::rules()),
-        ("inherited", reference::inherited()),
-    ] {
+    for (name, text) in parts {
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
         let parts = page
             .split_once(&begin)
             .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
         let Some((before, after)) = parts else {
-            panic!("docs/policy.md has no place for {name}")
+            panic!("{file} has no place for {name}")
         };
         page = format!("{before}{begin}\n{}\n\n{end}{after}", text.trim_end());
     }

@@ -61,6 +61,10 @@ impl<T: Read> Read for List<T> {
     fn shapes(out: &mut Vec<&'static Shape>) {
         T::shapes(out);
     }
+
+    fn later() -> &'static [&'static str] {
+        T::later()
+    }
 }
 
 impl<T: Read> Read for Map<T> {
@@ -102,6 +106,10 @@ impl<T: Read> Read for Map<T> {
 
     fn shapes(out: &mut Vec<&'static Shape>) {
         T::shapes(out);
+    }
+
+    fn later() -> &'static [&'static str] {
+        T::later()
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct FieldInfo {
     pub(crate) default: Option<&'static str>,
     pub(crate) expects: fn() -> String,
     pub(crate) schema: fn() -> serde_json::Value,
+    /// Values of the language that are not enforced yet.
+    pub(crate) later: fn() -> &'static [&'static str],
     pub(crate) doc: &'static [&'static str],
 }
 
@@ -73,6 +75,7 @@ macro_rules! record {
                     default: record!(@default $($default)?),
                     expects: <$kind as $crate::source::reader::Read>::expects,
                     schema: <$kind as $crate::source::reader::Read>::schema,
+                    later: <$kind as $crate::source::reader::Read>::later,
                     doc: &[$($field_doc),*],
                 }),*],
                 later: &[$($(stringify!($later)),*)?],
@@ -124,6 +127,7 @@ macro_rules! choice {
     ($kind:ty: $($word:literal => $value:expr),+ $(; later $($later:literal),+)?) => {
         impl $crate::source::reader::Scalar for $kind {
             const EXPECTS: &'static str = choice!(@list $($word),+);
+            const LATER: &'static [&'static str] = &[$($($later),+)?];
 
             fn schema() -> serde_json::Value {
                 $crate::source::schema::words(&[$($word),+])
@@ -136,7 +140,7 @@ macro_rules! choice {
                         text,
                         Self::EXPECTS,
                         &[$($word),+],
-                        &[$($($later),+)?],
+                        Self::LATER,
                     )),
                 }
             }

@@ -118,6 +118,7 @@ impl Scalar for KeySource {
 
 impl Scalar for Algorithm {
     const EXPECTS: &'static str = "an algorithm such as `RS256`";
+    const LATER: &'static [&'static str] = &["ES512", "Ed25519", "Ed448", "ES256K"];
 
     fn parse(text: &str) -> Result<Self, Fault> {
         if let Some(algorithm) = Self::from_name(text) {
@@ -128,7 +129,7 @@ impl Scalar for Algorithm {
             "what is built: {}",
             all.map(|name| format!("`{name}`")).join(", ")
         );
-        if matches!(text, "ES512" | "Ed25519" | "Ed448" | "ES256K") {
+        if Self::LATER.contains(&text) {
             return Err(
                 Fault::new(Code::NotBuilt, format!("the algorithm `{text}` is not built yet")).help(built),
             );

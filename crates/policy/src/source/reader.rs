@@ -71,6 +71,11 @@ pub(crate) trait Read: Sized {
 
     /// The records that it is made of, itself first.
     fn shapes(_: &mut Vec<&'static Shape>) {}
+
+    /// Values of the language that are not enforced yet.
+    fn later() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// What is written as one scalar.
@@ -81,6 +86,8 @@ pub(crate) trait Scalar: Sized {
     const SHOWN: bool = true;
     /// Whether quotes make it something else (numbers and booleans are never quoted).
     const PLAIN: bool = false;
+    /// Values of the language that are not enforced yet.
+    const LATER: &'static [&'static str] = &[];
 
     /// Its JSON Schema.
     fn schema() -> serde_json::Value {
@@ -502,6 +509,10 @@ impl<T: Scalar> Read for T {
 
     fn schema() -> serde_json::Value {
         <T as Scalar>::schema()
+    }
+
+    fn later() -> &'static [&'static str] {
+        T::LATER
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {

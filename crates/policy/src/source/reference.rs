@@ -7,10 +7,12 @@ use super::cases::TestFile;
 use super::codes::Code;
 use super::consumers::ConsumerFile;
 use super::declare::{FieldInfo, Shape};
+use super::files::LATER;
 use super::gateway::GatewayFile;
 use super::governance::{GovernanceFile, RULES};
 use super::mocks::MockFile;
 use super::models::ModelFile;
+use super::openapi;
 use super::overlays::EnvironmentFile;
 use super::plans::PlanFile;
 use super::providers::ProviderFile;
@@ -71,12 +73,67 @@ pub fn fields() -> String {
                 );
             }
             let _ = writeln!(text);
-            if !shape.later.is_empty() {
-                let later: Vec<_> = shape.later.iter().map(|name| format!("`{name}`")).collect();
-                let _ = writeln!(text, "Refused until it is built: {}.\n", later.join(", "));
+            let later = later(shape);
+            if !later.is_empty() {
+                let _ = writeln!(text, "Refused until it is built: {}.\n", later.join("; "));
             }
         }
     }
+    text
+}
+
+/// What of a record is refused until it is built: its fields, then values of those that are.
+fn later(shape: &Shape) -> Vec<String> {
+    let list = |names: &[&str]| {
+        // What is no word of its own is a description.
+        let shown = names.iter().map(|name| {
+            if name.contains(' ') {
+                (*name).to_owned()
+            } else {
+                format!("`{name}`")
+            }
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    let mut all = Vec::new();
+    if !shape.later.is_empty() {
+        all.push(list(shape.later));
+    }
+    for field in shape.fields {
+        let values = (field.later)();
+        if !values.is_empty() {
+            all.push(format!("as `{}`: {}", field.name, list(values)));
+        }
+    }
+    all
+}
+
+/// All of the language that is refused until it is built, as Markdown.
+pub fn unbuilt() -> String {
+    let mut text = "| in | refused until it is built |\n|---|---|\n".to_owned();
+    let mut told: Vec<&str> = Vec::new();
+    for (file, shapes) in kinds() {
+        let mut parts = Vec::new();
+        for (position, shape) in shapes.iter().enumerate() {
+            let later = later(shape);
+            if later.is_empty() || told.contains(&shape.name) {
+                continue;
+            }
+            told.push(shape.name);
+            let later = later.join("; ");
+            parts.push(match position {
+                0 => later,
+                _ => format!("{}: {later}", shape.name),
+            });
+        }
+        if !parts.is_empty() {
+            let _ = writeln!(text, "| `{file}` | {} |", parts.join(". "));
+        }
+    }
+    for folder in LATER {
+        let _ = writeln!(text, "| `{folder}/` | all of it |");
+    }
+    let _ = writeln!(text, "| OpenAPI documents | {} |", openapi::LATER.join(", "));
     text
 }
 

@@ -146,6 +146,10 @@ impl<T: Read> Read for Unread<T> {
     fn shapes(out: &mut Vec<&'static Shape>) {
         T::shapes(out);
     }
+
+    fn later() -> &'static [&'static str] {
+        T::later()
+    }
 }
 
 /// Values for the parameters of a template, as written.

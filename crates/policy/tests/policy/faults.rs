@@ -294,6 +294,10 @@ const CASES: &[Case] = &[
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], roles: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
     case!("gateway.yaml": "[RS256]" => "[ES512]"; "gateway.yaml:6:18: error[P0901]"),
     case!("guardrails/y.yaml" = "b: 1"; "guardrails/y.yaml:1:1: error[P0901]"),
+    case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: fast"; "apis/pets/api.yaml:9:11: error[P0901]: the script `fast` as the mock of an API is not built yet"),
+    case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: { from: fast, environments: [dev] }"; "apis/pets/api.yaml:9:19: error[P0901]: the script `fast`"),
+    case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: opnapi"; "apis/pets/api.yaml:9:11: error[P0204]: expected `openapi`, found `opnapi`"),
+    case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: Open/Api"; "apis/pets/api.yaml:9:11: error[P0204]"),
     case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "openapi: 3.2.0"; "apis/pets/v1.yaml:1:10: error[P0901]"),
 ];
 

@@ -245,6 +245,10 @@ impl<T: Read> Read for OneOr<T> {
     fn shapes(out: &mut Vec<&'static Shape>) {
         T::shapes(out);
     }
+
+    fn later() -> &'static [&'static str] {
+        T::later()
+    }
 }
 
 /// A JSON value.
