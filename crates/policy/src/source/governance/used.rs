@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::super::diagnostic::Code;
+use super::super::diagnostic::{Code, Span};
 use super::super::secrets::quote;
 use super::Judge;
 use crate::{Grant, State};
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
+    issuers(judge);
+    apis(judge);
+    models(judge);
+}
+
+/// Issuers by whose tokens nobody is known; where there is no consumer at all, that says it.
+fn issuers(judge: &mut Judge<'_>) {
     let consumers = &judge.subject.consumers.here;
-    // Where nobody calls at all, such as in the sample for production, it is not said of each thing.
     if consumers.is_empty() {
         return;
     }
@@ -30,9 +36,11 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
                 .help("give a consumer a `jwt` of it, or remove it");
         }
     }
+}
+
+fn apis(judge: &mut Judge<'_>) {
     let compiled = judge.subject.compiled;
     let operations = Granted::of(compiled.consumers.iter().map(|consumer| &consumer.operations));
-    let models = Granted::of(compiled.consumers.iter().map(|consumer| &consumer.models));
     let (mut published, mut called) = (BTreeSet::new(), BTreeSet::new());
     for (index, operation) in (0_u32..).zip(&compiled.operations) {
         let api = usize::try_from(operation.api)
@@ -44,41 +52,66 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
             called.insert(api.name.as_str());
         }
     }
-    for (name, api) in &judge.subject.known.apis.here {
-        if published.contains(name.as_str()) && !called.contains(name.as_str()) {
-            let at = api.api.as_ref().map_or(api.span, |field| field.span);
-            judge
-                .say(
-                    Code::UncallableApi,
-                    at,
-                    format!("no consumer may call {}", quote(name)),
-                )
-                .help(format!(
-                    "grant it to one, `may: [{{ api: {name}, operations: all }}]`, or remove it"
-                ));
-        }
-    }
-    for ((name, model), (index, compiled_model)) in judge
-        .subject
-        .known
-        .models
-        .here
-        .iter()
+    let known = judge.subject.known.apis.here.iter();
+    let uncallable = known
+        .filter(|(name, _)| published.contains(name.as_str()) && !called.contains(name.as_str()))
+        .map(|(name, api)| (name, api.api.as_ref().map_or(api.span, |field| field.span)))
+        .collect();
+    say(Code::UncallableApi, uncallable, "API", judge, |name| {
+        format!("`may: [{{ api: {name}, operations: all }}]`")
+    });
+}
+
+fn models(judge: &mut Judge<'_>) {
+    let compiled = judge.subject.compiled;
+    let models = Granted::of(compiled.consumers.iter().map(|consumer| &consumer.models));
+    let known = judge.subject.known.models.here.iter();
+    let uncallable = known
         .zip((0_u32..).zip(&compiled.models))
-    {
-        if compiled_model.lifecycle.state != State::Retired && !models.has(index) {
+        .filter(|(_, (index, model))| model.lifecycle.state != State::Retired && !models.has(*index))
+        .map(|((name, model), _)| {
             let at = model.model.as_ref().map_or(model.span, |field| field.span);
+            (name, at)
+        })
+        .collect();
+    say(Code::UncallableModel, uncallable, "model", judge, |name| {
+        format!("`may: [{{ models: [{name}] }}]`")
+    });
+}
+
+/// Says of each of these that nobody may call it; once of all of them, where there is nobody at all.
+fn say(
+    code: Code,
+    uncallable: Vec<(&String, Span)>,
+    what: &str,
+    judge: &mut Judge<'_>,
+    grant: fn(&str) -> String,
+) {
+    if !judge.subject.consumers.here.is_empty() {
+        for (name, at) in uncallable {
             judge
-                .say(
-                    Code::UncallableModel,
-                    at,
-                    format!("no consumer may call {}", quote(name)),
-                )
-                .help(format!(
-                    "grant it to one, `may: [{{ models: [{name}] }}]`, or remove it"
-                ));
+                .say(code, at, format!("no consumer may call {}", quote(name)))
+                .help(format!("grant it to one, {}, or remove it", grant(name)));
         }
+        return;
     }
+    let count = uncallable.len();
+    let Some((name, at)) = uncallable.into_iter().next() else {
+        return;
+    };
+    let others = match count {
+        1 => String::new(),
+        2 => format!(", nor another {what}"),
+        _ => format!(", nor {} other {what}s", count - 1),
+    };
+    let message = format!(
+        "nobody may call {}{others}: {} has no consumer",
+        quote(name),
+        quote(&judge.subject.compiled.gateway.environment)
+    );
+    judge
+        .say(code, at, message)
+        .help(format!("add one that may, with {}", grant(name)));
 }
 
 /// What anybody of some may use.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use turnpike_policy::source::{Code, RULES, Severity};
 
-use cases::{API, APP, CASES, Case, DOC, GATE, clean};
+use cases::{API, APP, CASES, Case, DOC, GATE, WHOLE, clean};
 
 use crate::common::{Files, build_with_rules as build, lines};
 
@@ -84,6 +84,44 @@ fn severities_are_set_by_the_gateway() {
             "{wrong}: {lines:?}"
         );
     }
+}
+
+#[test]
+fn where_there_is_no_consumer_it_is_said_once_what_nobody_may_call() {
+    let alone = with(&[(
+        APP,
+        "",
+        "consumer: app\nowner: team\nplan: gold\nenvironments: [production]\n",
+    )]);
+    assert_eq!(
+        alone,
+        [
+            "apis/pets/api.yaml:1:6: warning[P1409]: nobody may call `pets`: `dev` has no consumer",
+            "models/chat.yaml:1:8: warning[P1510]: nobody may call `chat`: `dev` has no consumer",
+        ]
+    );
+    let pets = clean()[API].clone();
+    let mut files = changed(&Case(&[(APP, WHOLE, "REMOVED")], &[]));
+    let copies = |count: usize, files: &mut Files| {
+        for index in 1..=count {
+            let api = pets.replace("api: pets", &format!("api: pets{index}"));
+            let api = api.replace("path: /pets", &format!("path: /pets{index}"));
+            files.insert(format!("apis/pets{index}/api.yaml"), api);
+            files.insert(format!("apis/pets{index}/v1.yaml"), clean()[DOC].clone());
+        }
+        let lines = lines(&build(files, "dev"));
+        let said = lines.into_iter().filter(|line| line.contains("P1409"));
+        said.collect::<Vec<_>>()
+    };
+    let said = "apis/pets/api.yaml:1:6: warning[P1409]: nobody may call `pets`";
+    assert_eq!(
+        copies(1, &mut files),
+        [format!("{said}, nor another API: `dev` has no consumer")]
+    );
+    assert_eq!(
+        copies(3, &mut files),
+        [format!("{said}, nor 3 other APIs: `dev` has no consumer")]
+    );
 }
 
 /// Two versions of one API: the first as it is, the other with another number, state and document.
