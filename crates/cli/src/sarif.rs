@@ -4,6 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
+/// A place in a file, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) line: u32,
+    /// In characters, where more than the line is known.
+    pub(crate) column: Option<u32>,
+}
+
 /// A log of one run: rules as [`rule`] makes them, results as [`result`] does.
 pub(crate) fn log(rules: &[Json], results: &[Json]) -> Json {
     json!({
@@ -26,11 +35,10 @@ pub(crate) fn rule(id: &str, says: &str) -> Json {
     json!({ "id": id, "shortDescription": { "text": says } })
 }
 
-/// A result: the rule, how bad it is (`error`, `warning` or `note`), what is said, and the file and line of it where
-/// it has one.
-pub(crate) fn result(rule: &str, level: &str, said: &str, at: Option<(&str, u32)>) -> Json {
+/// A result: the rule, how bad it is (`error`, `warning` or `note`), what is said, and its place where it has one.
+pub(crate) fn result(rule: &str, level: &str, said: &str, at: Option<Place<'_>>) -> Json {
     let places: Vec<_> = at
-        .map(|(file, line)| location(file, line, 1, None))
+        .map(|at| location(at.file, at.line, at.column.unwrap_or(1), None))
         .into_iter()
         .collect();
     json!({ "ruleId": rule, "level": level, "message": { "text": said }, "locations": places })

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use turnpike_policy::source::{Code, Diagnostic, Severity};
 
 use super::{Finding, count};
-use crate::sarif::{self, location};
+use crate::sarif::{self, Place, location};
 
 /// The findings, each with its place and where it holds.
 pub(super) fn json(findings: &[Finding], files: usize) -> Json {
@@ -137,24 +137,39 @@ pub(super) fn github(findings: &[Finding]) -> String {
 }
 
 /// What GitHub Actions show with a run; with a place, beside that line of a pull request.
-pub(crate) fn annotation(level: &str, at: Option<(&str, u32)>, title: &str, said: &str) -> String {
-    let at = at.map_or_else(String::new, |(file, line)| {
-        format!("file={},line={line},", property(file))
+pub(crate) fn annotation(level: &str, at: Option<Place<'_>>, title: &str, said: &str) -> String {
+    let at = at.map_or_else(String::new, |Place { file, line, column }| {
+        let column = column.map_or_else(String::new, |column| format!("col={column},"));
+        format!("file={},line={line},{column}", property(file))
     });
     format!("::{level} {at}title={}::{}\n", property(title), data(said))
 }
 
-/// The file and the line of a place such as `policies/tests/a.yaml:3`.
-pub(crate) fn place(origin: &str) -> (&str, u32) {
-    let mut parts = origin.rsplit(':');
-    let last = parts.next().and_then(|part| part.parse().ok());
-    match (origin.rsplit_once(':'), last) {
-        (Some((file, _)), Some(line)) => match file.rsplit_once(':') {
-            // With a column behind the line.
-            Some((file, before)) if before.parse::<u32>().is_ok() => (file, before.parse().unwrap_or(line)),
-            _ => (file, line),
+/// What a place such as `policies/tests/a.yaml:3` or `policies/tests/a.yaml:3:5` says.
+pub(crate) fn place(origin: &str) -> Place<'_> {
+    let number = |text: &str| text.parse::<u32>().ok();
+    let last = |text| -> Option<(&str, u32)> {
+        let (before, end) = str::rsplit_once(text, ':')?;
+        Some((before, number(end)?))
+    };
+    let Some((before, end)) = last(origin) else {
+        return Place {
+            file: origin,
+            line: 1,
+            column: None,
+        };
+    };
+    match last(before) {
+        Some((file, line)) => Place {
+            file,
+            line,
+            column: Some(end),
         },
-        _ => (origin, 1),
+        None => Place {
+            file: before,
+            line: end,
+            column: None,
+        },
     }
 }
 
@@ -164,4 +179,22 @@ fn data(text: &str) -> String {
 
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        for (origin, file, line, column) in [
+            ("policies/a.yaml:3:5", "policies/a.yaml", 3, Some(5)),
+            ("policies/a.yaml:3", "policies/a.yaml", 3, None),
+            ("a:b/c.yaml:3", "a:b/c.yaml", 3, None),
+            ("policies/a.yaml", "policies/a.yaml", 1, None),
+            ("", "", 1, None),
+        ] {
+            assert_eq!(place(origin), Place { file, line, column }, "{origin}");
+        }
+    }
 }

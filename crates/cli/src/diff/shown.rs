@@ -8,8 +8,9 @@ use turnpike_policy::source::Severity;
 
 use super::change::{Change, Class};
 use crate::check::machine::{annotation, place as line_of};
+use crate::sarif::{self, Place};
+use crate::say;
 use crate::words::{count, list};
-use crate::{sarif, say};
 
 /// How many changes of each class there are, those that there are none of left out.
 fn sums(changes: &[Change]) -> Vec<(Class, usize)> {
@@ -187,8 +188,8 @@ fn filed(change: &Change) -> &'static str {
 }
 
 /// The line that makes a change, where it is known.
-fn place_of(change: &Change) -> Option<(&str, u32)> {
-    Some(line_of(&change.origin)).filter(|(file, _)| !file.is_empty())
+fn place_of(change: &Change) -> Option<Place<'_>> {
+    Some(line_of(&change.origin)).filter(|at| !at.file.is_empty())
 }
 
 /// As GitHub Actions show it, each change at the line that makes it.

@@ -1,5 +1,7 @@
 //! Indentation, and the rest of the layout.
 
+use std::fmt;
+
 use super::flow;
 use crate::outline::{Kind, Node, Stop, outlined};
 
@@ -16,12 +18,43 @@ const EXPLICIT: &str = "a key is written with `?`: write it as `key: value`";
 const MARKED: &str = "an anchor or a tag stands before this: take it away, or put it on the line above";
 const LEFT: &str = "this goes on what begins above, and stands further left: indent it";
 
-/// Why a text is left as it is, and where that stands in it, both from 1.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Left {
+/// A place in a text, both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
     pub(super) line: u32,
     /// In characters.
     pub(super) column: u32,
+}
+
+impl At {
+    fn of(text: &str, byte: usize) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        Self {
+            line: number(before.matches('\n').count()),
+            column: number(line.chars().count()),
+        }
+    }
+
+    /// Where a text first differs from another one.
+    pub(super) fn of_difference(text: &str, other: &str) -> Self {
+        let mut others = other.chars();
+        let here = text.char_indices().find(|(_, c)| others.next() != Some(*c));
+        Self::of(text, here.map_or(text.len(), |(at, _)| at))
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Why a text is left as it is, and where that stands in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) at: At,
     pub(super) why: String,
 }
 
@@ -66,12 +99,8 @@ pub(super) fn format(text: &str) -> Result<String, Left> {
 }
 
 fn left(text: &str, at: usize, why: impl Into<String>) -> Left {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
     Left {
-        line: number(before.matches('\n').count()),
-        column: number(line.chars().count()),
+        at: At::of(text, at),
         why: why.into(),
     }
 }
@@ -354,6 +383,20 @@ mod tests {
     }
 
     #[test]
+    fn where_a_text_is_laid_out_otherwise() {
+        for (text, place) in [
+            ("é:  1\n", "1:4"),
+            ("a: 1\nb:\n- c\n", "3:1"),
+            ("a: 1\n\n\n", "2:1"),
+            ("a: 1", "1:5"),
+            ("a: 1\r\n", "1:5"),
+        ] {
+            let new = format(text).unwrap();
+            assert_eq!(At::of_difference(text, &new).to_string(), place, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_plain_is_left() {
         for (text, place, why) in [
             ("", (1, 1), "it says nothing"),
@@ -370,7 +413,7 @@ mod tests {
             ("a:\r\n        b: [1,\r\n  2]\r\n", (3, 3), LEFT),
         ] {
             let left = format(text).unwrap_err();
-            assert_eq!((left.line, left.column), place, "{text}");
+            assert_eq!((left.at.line, left.at.column), place, "{text}");
             assert!(left.why.starts_with(why), "{text}: {}", left.why);
         }
     }

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use self::layout::Left;
+use self::layout::{At, Left};
 use crate::check::machine::annotation;
+use crate::sarif::Place;
 use crate::{Failure, new_key, sarif, say, tree, words};
 
 /// Folders with a policy in each file. Documents beside an API belong to their authors.
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             .map_err(|error| Failure::refused(format!("cannot read {}: {error}", file.display())))?;
         let state = match layout::format(&text) {
             Ok(new) if new == text => State::Right,
-            Ok(_) if arguments.check => State::Otherwise,
+            Ok(new) if arguments.check => State::Otherwise(At::of_difference(&text, &new)),
             Ok(new) => {
                 new_key::replace(file, &new)?;
                 State::LaidOut
@@ -105,20 +106,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             words::count(broken, "file")
         )));
     }
-    if found.iter().all(|one| one.state != State::Otherwise) {
-        Ok(())
-    } else {
+    if found.iter().any(|one| matches!(one.state, State::Otherwise(_))) {
         say::note("`turnpike fmt` lays them out");
-        Err(Failure::Findings)
+        return Err(Failure::Findings);
     }
+    Ok(())
 }
 
 /// What became of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Right,
-    /// It is laid out otherwise, and was to be left.
-    Otherwise,
+    /// It is laid out otherwise from there on, and was to be left.
+    Otherwise(At),
     LaidOut,
     /// It is right, and not plain enough to be laid out; why.
     Left(Left),
@@ -136,22 +136,40 @@ impl Found<'_> {
         let file = self.file.display();
         match &self.state {
             State::Right => {}
-            State::Otherwise => say::out(&format!("{file} is laid out otherwise\n"))?,
+            State::Otherwise(_) => say::out(&format!("{file} is laid out otherwise\n"))?,
             State::LaidOut => say::out(&format!("laid out {file}\n"))?,
-            State::Left(left) => say::note(&format!("{file}:{}:{}: {}", left.line, left.column, self.why())),
+            State::Left(left) => say::note(&format!("{file}:{}: {}", left.at, self.why())),
             State::Broken(left) => {
-                say::error(&format!("{file}:{}:{}: {}", left.line, left.column, self.why()));
+                say::error(&format!("{file}:{}: {}", left.at, self.why()));
             }
         }
         Ok(())
     }
 
-    /// Where and why it was not laid out, if it was not.
+    /// Why it could not be laid out, if it could not.
     fn left(&self) -> Option<&Left> {
         match &self.state {
             State::Left(left) | State::Broken(left) => Some(left),
-            State::Right | State::Otherwise | State::LaidOut => None,
+            State::Right | State::Otherwise(_) | State::LaidOut => None,
         }
+    }
+
+    /// Where it is not as it should be.
+    fn at(&self) -> Option<At> {
+        match &self.state {
+            State::Left(left) | State::Broken(left) => Some(left.at),
+            State::Otherwise(at) => Some(*at),
+            State::Right | State::LaidOut => None,
+        }
+    }
+
+    /// That place, for programs.
+    fn place<'f>(&self, file: &'f str) -> Option<Place<'f>> {
+        self.at().map(|At { line, column }| Place {
+            file,
+            line,
+            column: Some(column),
+        })
     }
 
     /// What is to be said of a file that was not laid out.
@@ -159,25 +177,25 @@ impl Found<'_> {
         match &self.state {
             State::Left(left) => format!("the file is left as it is: {}", left.why),
             State::Broken(left) => format!("the file cannot be read: {}", left.why),
-            State::Right | State::Otherwise | State::LaidOut => String::new(),
+            State::Right | State::Otherwise(_) | State::LaidOut => String::new(),
         }
     }
 
     fn json(&self) -> Json {
         let state = match &self.state {
             State::Right => "right",
-            State::Otherwise => "otherwise",
+            State::Otherwise(_) => "otherwise",
             State::LaidOut => "laid_out",
             State::Left(_) => "left",
             State::Broken(_) => "broken",
         };
-        let left = self.left();
+        let at = self.at();
         json!({
             "file": self.file.display().to_string(),
             "state": state,
-            "line": left.map(|left| left.line),
-            "column": left.map(|left| left.column),
-            "why": left.map(|left| left.why.as_str()),
+            "line": at.map(|at| at.line),
+            "column": at.map(|at| at.column),
+            "why": self.left().map(|left| left.why.as_str()),
         })
     }
 
@@ -185,9 +203,9 @@ impl Found<'_> {
     fn told(&self) -> Option<(&'static str, String)> {
         match &self.state {
             State::Right | State::LaidOut => None,
-            State::Otherwise => Some((
+            State::Otherwise(_) => Some((
                 "error",
-                "it is laid out otherwise: `turnpike fmt` lays it out".to_owned(),
+                "it is laid out otherwise from here on: `turnpike fmt` lays it out".to_owned(),
             )),
             State::Left(_) => Some(("note", self.why())),
             State::Broken(_) => Some(("error", self.why())),
@@ -199,16 +217,14 @@ impl Found<'_> {
         let (level, said) = self.told()?;
         let level = if level == "note" { "notice" } else { level };
         let file = self.file.display().to_string();
-        let line = self.left().map_or(1, |left| left.line);
-        Some(annotation(level, Some((&file, line)), "turnpike fmt", &said))
+        Some(annotation(level, self.place(&file), "turnpike fmt", &said))
     }
 
     /// As code scanners take it.
     fn sarif(&self) -> Option<Json> {
         let (level, said) = self.told()?;
         let file = self.file.display().to_string();
-        let line = self.left().map_or(1, |left| left.line);
-        Some(sarif::result("fmt", level, &said, Some((&file, line))))
+        Some(sarif::result("fmt", level, &said, self.place(&file)))
     }
 }
 

@@ -38,7 +38,7 @@ fn the_whole_tree() {
 fn what_became_of_files_for_programs() {
     let tree = Tree::new();
     tree.good(&["fmt"]);
-    tree.write("plans/gold.yaml", "plan:  gold\nlimits: [{ rate: 1/s }]\n");
+    tree.write("plans/gold.yaml", "plan: gold\nlimits: [{rate: 1/s}]\n");
     tree.write(
         "plans/free.yaml",
         "plan: &a free\nlimits: [{rate: 1/s}]\nother: *a\n",
@@ -49,14 +49,24 @@ fn what_became_of_files_for_programs() {
     assert_eq!(lines.len(), 2, "{}", check.out);
     assert!(
         lines[0].starts_with(
-            "::notice file=policies/plans/free.yaml,line=3,title=turnpike fmt::the file is left as it is: an alias stands here"
+            "::notice file=policies/plans/free.yaml,line=3,col=8,title=turnpike fmt::the file is left as it is: an alias stands here"
         ),
         "{}",
         check.out
     );
     assert_eq!(
         lines[1],
-        "::error file=policies/plans/gold.yaml,line=1,title=turnpike fmt::it is laid out otherwise: `turnpike fmt` lays it out"
+        "::error file=policies/plans/gold.yaml,line=2,col=11,title=turnpike fmt::it is laid out otherwise from here on: `turnpike fmt` lays it out"
+    );
+    let results = sarif(&tree.run(&["fmt", "--check", "--format", "sarif"]).out);
+    let region = |at: usize| &results[at]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(
+        region(0),
+        &serde_json::json!({ "startLine": 3, "startColumn": 8 })
+    );
+    assert_eq!(
+        region(1),
+        &serde_json::json!({ "startLine": 2, "startColumn": 11 })
     );
     let states = |output: &str| -> Vec<(String, String)> {
         let json: serde_json::Value = serde_json::from_str(output).unwrap();
