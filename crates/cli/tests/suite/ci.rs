@@ -1,6 +1,7 @@
 //! `scripts/ci`, as pipelines run it (docs/ci.md), up to the deployment.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -59,6 +60,8 @@ impl Pipeline {
             .env_remove("GITHUB_ACTIONS")
             .env_remove("CI_FORMAT")
             .env_remove("FAIL_ON")
+            .env_remove("GATEWAY_URL")
+            .env_remove("VERIFY")
             .envs(variables.iter().copied());
         finish(script)
     }
@@ -108,10 +111,105 @@ fn one_run_tells_everything() {
     );
 }
 
+/// A deployment with stand-ins for the tools, each of which notes how it was called.
+#[test]
+fn a_deployment_is_verified_or_says_aloud_that_it_was_not() {
+    let pipeline = Pipeline::new();
+    let folder = pipeline.tree.folder.path();
+    let script = |name: &str, text: &str| {
+        let file = folder.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    script(
+        "scripts/bootstrap",
+        "#!/bin/sh\n[ \"$1\" = --env ] && echo \"export PATH='$PWD/bin:$PATH'\"\n",
+    );
+    script("bin/wrangler", "#!/bin/sh\necho \"wrangler $*\" >> called\n");
+    script(
+        "bin/turnpike",
+        "#!/bin/sh\necho \"turnpike $*\" >> called\nexit \"${VERDICT:-0}\"\n",
+    );
+    let command = folder.join("bin/turnpike");
+    let deploy = |more: &[&str], variables: &[(&str, &str)]| {
+        let _ = fs::remove_file(folder.join("called"));
+        let mut all = vec![("TURNPIKE", command.to_str().unwrap())];
+        all.extend(variables);
+        let output = pipeline.run(&[&["deploy", "production"], more].concat(), &all);
+        let called = fs::read_to_string(folder.join("called")).unwrap_or_default();
+        (output, called)
+    };
+    let url = ("GATEWAY_URL", "https://api.acme.example");
+    let deployed = "wrangler deploy --env production\n";
+    let looked = "turnpike verify https://api.acme.example --env production --wait 2m\n";
+
+    let (output, called) = deploy(&[], &[]);
+    assert_eq!((output.code, called.as_str()), (2, ""), "{}", output.err);
+    assert!(
+        output.err.contains("GATEWAY_URL is not set") && output.err.contains("VERIFY=no"),
+        "{}",
+        output.err
+    );
+    let (output, called) = deploy(&[], &[url, ("VERIFY", "maybe")]);
+    assert_eq!((output.code, called.as_str()), (2, ""), "{}", output.err);
+    assert!(
+        output.err.contains("VERIFY=maybe is neither yes nor no"),
+        "{}",
+        output.err
+    );
+
+    let (output, called) = deploy(&[], &[url]);
+    assert_eq!(
+        (output.code, called),
+        (0, format!("{deployed}{looked}")),
+        "{}",
+        output.err
+    );
+    let (output, called) = deploy(&[], &[url, ("VERDICT", "1")]);
+    assert_eq!((output.code, called), (1, format!("{deployed}{looked}")));
+
+    let (output, called) = deploy(&[], &[("VERIFY", "no")]);
+    assert_eq!((output.code, called.as_str()), (0, deployed), "{}", output.err);
+    assert!(
+        output
+            .err
+            .contains("warning: `production` is deployed and was NOT verified"),
+        "{}",
+        output.err
+    );
+    let (output, _) = deploy(&[], &[url, ("VERIFY", "no"), ("GITHUB_ACTIONS", "true")]);
+    assert!(
+        output
+            .out
+            .contains("::warning title=scripts/ci deploy::`production` is deployed and was NOT verified"),
+        "{}",
+        output.out
+    );
+
+    let (output, called) = deploy(&["--dry-run"], &[]);
+    assert_eq!(
+        (output.code, called.as_str()),
+        (
+            0,
+            "wrangler deploy --dry-run --env production --outdir build/dry-run/production\n"
+        ),
+        "{}",
+        output.err
+    );
+}
+
 #[test]
 fn misuse_is_told() {
     let pipeline = Pipeline::new();
-    for arguments in [&[][..], &["diff"], &["check", "more"], &["deploy"], &["other"]] {
+    for arguments in [
+        &[][..],
+        &["diff"],
+        &["check", "more"],
+        &["deploy"],
+        &["deploy", "dev", "--dry"],
+        &["other"],
+    ] {
         let Output { code, err, .. } = pipeline.run(arguments, &[]);
         assert_eq!(code, 2, "{arguments:?}");
         assert!(err.contains("scripts/ci deploy ENV [--dry-run]"), "{err}");
