@@ -5,26 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Output, finish};
-
-/// A block of code, by its language.
-fn blocks(text: &str) -> Vec<(String, String)> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(String, String)> = None;
-    for line in text.lines() {
-        match (line.strip_prefix("```"), open.as_mut()) {
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(language), None) => open = Some((language.to_owned(), String::new())),
-            (None, Some((_, block))) => {
-                block.push_str(line);
-                block.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "a block has no end");
-    blocks
-}
+use crate::common::{Output, blocks, finish};
 
 /// The commands of a block, each with the lines that it is to say and its exit code.
 fn commands(block: &str) -> Vec<(String, Vec<String>, i32)> {

@@ -28,4 +28,5 @@ mod schema;
 mod show;
 mod test;
 mod verify;
+mod workflows;
 mod wrangler;
