@@ -337,10 +337,13 @@ impl Mint {
     }
 
     /// With which algorithm, under which key and how long an issuer's tokens are signed.
-    fn signing(issuer: &Issuer) -> Result<(Algorithm, Option<String>, usize), String> {
+    pub(crate) fn signing(issuer: &Issuer) -> Result<(Algorithm, Option<String>, usize), String> {
         let none = || format!("the issuer `{}` has no key that fits its algorithms", issuer.name);
         match &issuer.keys {
-            Keys::Secret(_) => Ok((*issuer.algorithms.first().ok_or_else(none)?, None, 0)),
+            Keys::Secret(_) => {
+                let algorithm = *issuer.algorithms.first().ok_or_else(none)?;
+                Ok((algorithm, None, signature_len(algorithm, 0)))
+            }
             Keys::Url(_) | Keys::Discovered { .. } => {
                 let algorithm = *issuer.algorithms.first().ok_or_else(none)?;
                 Ok((algorithm, Some(KEY_ID.to_owned()), signature_len(algorithm, 256)))
@@ -391,10 +394,12 @@ fn keys_of(metadata: &str) -> String {
 
 /// How many bytes a signature has; for RSA as many as the modulus.
 const fn signature_len(algorithm: Algorithm, modulus: usize) -> usize {
-    match algorithm.key_kind() {
-        KeyKind::Rsa => modulus,
-        KeyKind::P384 => 96,
-        KeyKind::P256 | KeyKind::Ed25519 | KeyKind::Secret => 64,
+    match (algorithm.key_kind(), algorithm) {
+        (KeyKind::Rsa, _) => modulus,
+        (KeyKind::P384, _) => 96,
+        (KeyKind::Secret, Algorithm::HS256) => 32,
+        (KeyKind::Secret, Algorithm::HS384) => 48,
+        (KeyKind::P256 | KeyKind::Ed25519 | KeyKind::Secret, _) => 64,
     }
 }
 

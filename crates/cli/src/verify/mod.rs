@@ -4,6 +4,7 @@
 //! whom it must is tried: each route is called with credentials that are none, and the answer is compared
 //! with that of the engine, which plays the same request here.
 
+mod credentials;
 mod probe;
 
 use std::fmt::Write as _;
@@ -26,8 +27,9 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Compare a gateway that runs with the policies
 ///
 /// Asks it which bundle it serves, of which environment and commit, and whether it is ready. Then calls
-/// each route with no credential, a malformed one, one that nobody was given and one that somebody forged:
-/// each must be refused as the policies say. Where operators may deny, what they have denied is drift until the
+/// each route with no credential, and with malformed ones, ones that nobody was given and ones that somebody
+/// forged (tokens, tokens with proofs, and API keys wherever the policies take one): each must be refused as the
+/// policies say. What cannot be tried from here, such as client certificates, is told. Where operators may deny, what they have denied is drift until the
 /// policies say the same; to see it takes an operator's credential. Where the gateway serves other policies than these, only
 /// routes that read (GET, HEAD) are called. No other credential is needed, and nothing reaches an upstream
 /// unless a route does not refuse.

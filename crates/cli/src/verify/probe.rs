@@ -1,16 +1,16 @@
 //! Calls that must be refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use base64ct::{Base64UrlUnpadded, Encoding as _};
-use serde_json::json;
-use turnpike_policy::{Compiled, Timestamp};
+use turnpike_engine::error::Code;
+use turnpike_policy::{Compiled, Keys, Timestamp};
 
 use super::Verdict;
+use super::credentials::{self, Credential};
 use crate::play::{Answer, Mint, Request, World};
 use crate::words::{self, at};
 use crate::{Failure, tree, web};
@@ -23,12 +23,21 @@ const TRIES: usize = 10;
 const PLACEHOLDER: &str = "turnpike-verify";
 
 /// One call, what it shows, and what the policies answer.
-struct Probe {
+struct Probe<'a> {
     route: String,
-    with: &'static str,
+    with: &'a Credential,
+    /// Without the credential.
     request: Request,
     status: u16,
     code: Option<String>,
+}
+
+/// What a probe did that it should not.
+struct Wrong {
+    route: String,
+    what: String,
+    /// The issuer whose keys the gateway lacks, by its place in [`Compiled::issuers`]: that is why.
+    keyless: Option<usize>,
 }
 
 /// Calls every route with credentials that are none, and says what was not refused as it must be.
@@ -42,7 +51,7 @@ pub(super) fn probe(
     let mut unread = 0_usize;
     let mut probes = Vec::new();
     let mut count = 0_usize;
-    let credentials = credentials(compiled, now)?;
+    let credentials = credentials::all(compiled, now)?;
     let mut world = World::new(compiled, Mint::new(compiled).map_err(Failure::refused)?);
     for route in routes(compiled) {
         if let Some(until) = route.open_until.filter(|until| now < *until) {
@@ -59,18 +68,13 @@ pub(super) fn probe(
             continue;
         }
         count += 1;
-        for (with, credential) in &credentials {
-            let request = Request {
-                method: route.method.clone(),
-                url: format!("{base}{}", route.path),
-                headers: Vec::from_iter(
-                    credential
-                        .as_ref()
-                        .map(|credential| ("authorization".to_owned(), format!("Bearer {credential}"))),
-                ),
-                ..Request::default()
-            };
-            let mut played = request.clone();
+        let request = Request {
+            method: route.method.clone(),
+            url: format!("{base}{}", route.path),
+            ..Request::default()
+        };
+        for with in &credentials {
+            let mut played = with.in_request(&request, probes.len(), now);
             // Each from an address of its own, so that none meets the shield.
             played
                 .headers
@@ -85,7 +89,7 @@ pub(super) fn probe(
             probes.push(Probe {
                 route: route.name.clone(),
                 with,
-                request,
+                request: request.clone(),
                 status: answer.status,
                 code: answer.code(),
             });
@@ -97,14 +101,49 @@ pub(super) fn probe(
             words::count(unread, "route")
         ));
     }
-    judge(&send(base, &probes)?, probes.len(), count, verdict);
+    if count > 0 {
+        verdict.skipped.extend(credentials::left_out(compiled));
+    }
+    judge(&send(base, &probes)?, (probes.len(), count), compiled, verdict);
     Ok(())
 }
 
-/// What each probe did that it should not, by route.
-fn judge(wrong: &BTreeMap<usize, (String, String)>, sent: usize, routes: usize, verdict: &mut Verdict) {
-    for (route, what) in wrong.values() {
-        verdict.wrong.push(format!("{route}: {what}"));
+/// What each probe did that it should not, in the order of the routes; what follows from keys that are missing is
+/// said once for each issuer.
+fn judge(
+    wrong: &BTreeMap<usize, Wrong>,
+    (sent, routes): (usize, usize),
+    compiled: &Compiled,
+    verdict: &mut Verdict,
+) {
+    let mut keyless: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+    for Wrong {
+        route,
+        what,
+        keyless: issuer,
+    } in wrong.values()
+    {
+        match issuer {
+            Some(issuer) => {
+                keyless.entry(*issuer).or_default().insert(route);
+            }
+            None => verdict.wrong.push(format!("{route}: {what}")),
+        }
+    }
+    for (index, routes) in keyless {
+        let Some(issuer) = compiled.issuers.get(index) else {
+            continue;
+        };
+        let from = match &issuer.keys {
+            Keys::Url(url) | Keys::Discovered { url, .. } => format!(" from {url}"),
+            Keys::Inline(_) | Keys::Secret(_) => String::new(),
+        };
+        verdict.wrong.push(format!(
+            "it cannot get the keys of `{}`{from}, so that its tokens are refused with 503 keys_unavailable, right ones \
+             too, on {}: look whether they can be fetched from there",
+            issuer.name,
+            words::count(routes.len(), "route")
+        ));
     }
     if wrong.is_empty() && sent > 0 {
         verdict.good.push(format!(
@@ -116,7 +155,7 @@ fn judge(wrong: &BTreeMap<usize, (String, String)>, sent: usize, routes: usize, 
 }
 
 /// Sends them, several at one time.
-fn send(base: &str, probes: &[Probe]) -> Result<BTreeMap<usize, (String, String)>, Failure> {
+fn send(base: &str, probes: &[Probe<'_>]) -> Result<BTreeMap<usize, Wrong>, Failure> {
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(BTreeMap::new());
     let lost = Mutex::new(None);
@@ -128,10 +167,10 @@ fn send(base: &str, probes: &[Probe]) -> Result<BTreeMap<usize, (String, String)
                     let Some(probe) = probes.get(index) else {
                         break;
                     };
-                    match patient(probe) {
+                    match patient(probe, index) {
                         Ok(answer) => {
-                            if let (Some(what), Ok(mut wrong)) = (differs(probe, &answer), wrong.lock()) {
-                                wrong.insert(index, (probe.route.clone(), what));
+                            if let (Some(found), Ok(mut wrong)) = (differs(probe, &answer), wrong.lock()) {
+                                wrong.insert(index, found);
                             }
                         }
                         Err(why) => {
@@ -155,8 +194,13 @@ fn send(base: &str, probes: &[Probe]) -> Result<BTreeMap<usize, (String, String)
 }
 
 /// Sends one, and again once the shield lets it.
-fn patient(probe: &Probe) -> Result<Answer, String> {
-    let mut answer = web::send(&probe.request)?;
+fn patient(probe: &Probe<'_>, number: usize) -> Result<Answer, String> {
+    let send = || {
+        let now =
+            tree::now().map_err(|_| "this machine's clock is wrong: it stands before 1970".to_owned())?;
+        web::send(&probe.with.in_request(&probe.request, number, now))
+    };
+    let mut answer = send()?;
     for _ in 1..TRIES {
         if answer.status != 429 || probe.status == 429 {
             break;
@@ -165,12 +209,12 @@ fn patient(probe: &Probe) -> Result<Answer, String> {
             .header("retry-after")
             .and_then(|seconds| seconds.parse().ok());
         thread::sleep(Duration::from_secs(wait.unwrap_or(1).clamp(1, 10)));
-        answer = web::send(&probe.request)?;
+        answer = send()?;
     }
     Ok(answer)
 }
 
-fn differs(probe: &Probe, answer: &Answer) -> Option<String> {
+fn differs(probe: &Probe<'_>, answer: &Answer) -> Option<Wrong> {
     let Probe {
         with, status, code, ..
     } = probe;
@@ -185,16 +229,23 @@ fn differs(probe: &Probe, answer: &Answer) -> Option<String> {
         return None;
     }
     let right = shown(*status, code.as_deref());
-    Some(if answer.status < 400 {
+    let what = if answer.status < 400 {
         format!(
-            "with {with} it answers {}; it must refuse, with {right}",
-            answer.status
+            "with {} it answers {}; it must refuse, with {right}",
+            with.what, answer.status
         )
     } else {
         format!(
-            "with {with} it refuses with {}; the policies say {right}",
+            "with {} it refuses with {}; the policies say {right}",
+            with.what,
             shown(answer.status, theirs.as_deref())
         )
+    };
+    let keyless = theirs.as_deref() == Some(Code::KeysUnavailable.text());
+    Some(Wrong {
+        route: probe.route.clone(),
+        what,
+        keyless: with.issuer.filter(|_| keyless),
     })
 }
 
@@ -249,55 +300,6 @@ fn filled(path: &str) -> String {
         }
     });
     segments.collect::<Vec<_>>().join("/")
-}
-
-/// Credentials that nobody was given.
-fn credentials(compiled: &Compiled, now: Timestamp) -> Result<Vec<(&'static str, Option<String>)>, Failure> {
-    let mut random = [0_u8; 64];
-    getrandom::fill(&mut random).map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
-    let text = Base64UrlUnpadded::encode_string(&random);
-    let mut all = vec![
-        ("no credential", None),
-        (
-            "a malformed credential",
-            Some("eyJhbGciOiJub25lIn0.e30".to_owned()),
-        ),
-        (
-            "a key that nobody has",
-            Some(format!("tpk_{}", text.chars().take(43).collect::<String>())),
-        ),
-    ];
-    // In the name of an issuer that is trusted, where there is one; signed by nobody it knows.
-    let token = |issuer: &str, audience: &str, claim: &str, algorithm: &str| {
-        let seconds = now / 1000;
-        let part = |json: serde_json::Value| Base64UrlUnpadded::encode_string(json.to_string().as_bytes());
-        let header = part(json!({ "alg": algorithm, "typ": "at+jwt" }));
-        let claims = part(json!({
-            "iss": issuer, "aud": audience, claim: "turnpike-verify", "sub": "turnpike-verify",
-            "iat": seconds, "exp": seconds + 60,
-        }));
-        format!("{header}.{claims}.{text}")
-    };
-    all.push((
-        "a token of a foreign issuer",
-        Some(token("https://foreign.invalid/", "foreign", "client_id", "ES256")),
-    ));
-    for issuer in &compiled.issuers {
-        let Some(algorithm) = issuer.algorithms.first() else {
-            continue;
-        };
-        let audience = issuer.audience.first().map_or("", String::as_str);
-        all.push((
-            "a forged token",
-            Some(token(
-                &issuer.issuer,
-                audience,
-                &issuer.consumer_claim,
-                algorithm.name(),
-            )),
-        ));
-    }
-    Ok(all)
 }
 
 /// An address for each number.
