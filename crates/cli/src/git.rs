@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::{Failure, say};
 
 /// A commit, as far as people ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,12 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
             "it is neither a revision, a folder nor a bundle".to_owned(),
         ));
     }
+    if git(root, ["rev-parse", "--git-dir"]).is_err() {
+        return Err(wrong(format!(
+            "{} is in no repository of Git, which could have such a revision; name a folder or a bundle to compare with",
+            root.display()
+        )));
+    }
     let commit = format!("{revision}^{{commit}}");
     git(root, ["rev-parse", "--verify", "--quiet", commit.as_str()])
         .map_err(|_| wrong("it is neither a revision of Git, a folder nor a bundle".to_owned()))?;
@@ -124,6 +130,16 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
         .unpack(folder.path().join(name))
         .map_err(|error| wrong(format!("it cannot be unpacked: {error}")))?;
     Ok(folder)
+}
+
+/// Says that Git knows nothing of a folder, where that is so: what is told of changes is empty then.
+pub(crate) fn note_if_unknown(folder: &Path) {
+    if head(folder).is_none() {
+        say::note(&format!(
+            "{} has no commit in Git: since when something is as it is cannot be told",
+            folder.display()
+        ));
+    }
 }
 
 /// The day of the commit of a revision, as it is written.

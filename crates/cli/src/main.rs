@@ -8,6 +8,7 @@ mod completions;
 mod compliance;
 mod deny;
 mod diff;
+mod disk;
 mod edit;
 mod effective;
 mod explain;

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use turnpike_policy::Compiled;
 
 use crate::edit::{Entry, add_key};
-use crate::{Failure, say, tree};
+use crate::{Failure, disk, say, tree};
 
 /// Make an API key for a consumer and store its hash
 ///
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         && expires.at <= tree::now()?
     {
         return Err(Failure::refused(format!(
-            "{} is over: the key would never work",
+            "{} is over: the key would never work\nname a day to come, or leave --expires out: then it is good for a year",
             expires.text
         )));
     }
@@ -208,8 +208,7 @@ fn file_of(root: &Path, consumer: &str) -> Result<PathBuf, Failure> {
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file)
-        .map_err(|error| Failure::refused(format!("cannot read {}: {error}", file.display())))
+    fs::read_to_string(file).map_err(|error| disk::unreadable(file, &error))
 }
 
 /// Writes a file anew, whole or not at all.
@@ -227,7 +226,7 @@ pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Failure> {
         }
         written
     };
-    write().map_err(|error| Failure::refused(format!("cannot write {}: {error}", file.display())))
+    write().map_err(|error| disk::unwritable(file, &error))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use turnpike_policy::source::schema;
 
-use crate::{Failure, say, tree};
+use crate::{Failure, disk, say, tree};
 
 /// Print the JSON Schema of a kind of policy file, for editors
 ///
@@ -55,8 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
     };
     if !arguments.check {
-        fs::create_dir_all(folder)
-            .map_err(|error| Failure::refused(format!("cannot make {}: {error}", folder.display())))?;
+        fs::create_dir_all(folder).map_err(|error| disk::unwritable(folder, &error))?;
     }
     let mut stale = false;
     for (name, text) in &all {
@@ -78,8 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ));
             stale = true;
         } else {
-            fs::write(&file, text)
-                .map_err(|error| Failure::refused(format!("cannot write {path}: {error}")))?;
+            fs::write(&file, text).map_err(|error| disk::unwritable(&file, &error))?;
             say::out(&format!("wrote {path}\n"))?;
         }
     }

@@ -9,7 +9,7 @@ use turnpike_policy::{Compiled, Consumer, Limit, Operation, SubjectPart};
 use crate::compliance;
 use crate::effective;
 use crate::explain::facts_table;
-use crate::git::{Changes, Commit};
+use crate::git::{self, Changes, Commit};
 use crate::lines::Lines;
 use crate::table::Table;
 use crate::words::{self, List, at, or_none};
@@ -82,10 +82,10 @@ impl Shown {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.what != What::Effective {
-        let extra = arguments.name.as_deref().or(arguments.consumer.as_deref());
-        if let Some(extra) = extra {
+        let consumer = arguments.consumer.as_ref().map(|name| format!("--as {name}"));
+        if let Some(extra) = arguments.name.clone().or(consumer) {
             return Err(Failure::refused(format!(
-                "`{extra}` is for `turnpike show effective` alone"
+                "`{extra}` is for `turnpike show effective` alone: leave it out, or write `turnpike show effective {extra}`"
             )));
         }
     }
@@ -312,6 +312,7 @@ fn limits(compiled: &Compiled, root: &Path) -> Shown {
 }
 
 fn inventory(compiled: &Compiled, root: &Path) -> Shown {
+    git::note_if_unknown(root);
     let changes = Changes::read(root);
     let last = |origins: &[&str]| changes.as_ref()?.of(origins.iter().copied());
     let mut shown = Shown::new(&[

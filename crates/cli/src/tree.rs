@@ -30,6 +30,11 @@ impl Policies {
             .unwrap_or_else(|| "policies".into());
         if root.is_dir() {
             Ok(root)
+        } else if root.is_file() {
+            Err(Failure::refused(format!(
+                "{} is a file, and policies are a folder: name the one in which `gateway.yaml` lies",
+                root.display()
+            )))
         } else {
             Err(Failure::refused(format!(
                 "there is no folder of policies at {}\n\

@@ -16,8 +16,18 @@ pub(crate) fn address(url: &str) -> Result<String, Failure> {
         .strip_prefix("https://")
         .or_else(|| base.strip_prefix("http://"));
     if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+        // Whose scheme alone is missing is told as it is to be.
+        let named = !url.is_empty()
+            && !url.contains("//")
+            && !url.contains(char::is_whitespace)
+            && !url.starts_with('/');
+        let instead = match url.split(['/', ':']).next() {
+            Some("localhost" | "127.0.0.1") if named => format!("http://{url}"),
+            _ if named => format!("https://{url}"),
+            _ => "for example https://api.acme.example".to_owned(),
+        };
         return Err(Failure::refused(format!(
-            "{url} is not the address of a gateway: write for example https://api.acme.example"
+            "`{url}` is not the address of a gateway: write {instead}"
         )));
     }
     Ok(base)

@@ -102,6 +102,7 @@ pub(crate) fn show(
         "uncommitted": git::uncommitted(root),
         "bundle": hex(hash),
     });
+    git::note_if_unknown(root);
     let things = record.things();
     match format {
         tree::Format::Json => say::json(&record.json(&head, &things)),

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use turnpike_policy::source::{Code, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
-use crate::{Failure, git, say, tree};
+use crate::{Failure, disk, git, say, tree};
 
 /// One side of a comparison.
 pub(super) struct Side {
@@ -59,8 +59,7 @@ impl Side {
             return Ok(Self::folder(path.to_owned()));
         }
         if path.is_file() {
-            let bytes =
-                fs::read(path).map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))?;
+            let bytes = fs::read(path).map_err(|error| disk::unreadable(path, &error))?;
             let bundle =
                 Bundle::verified(&bytes).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
             return Ok(Self {

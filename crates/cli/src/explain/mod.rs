@@ -100,7 +100,9 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
     if let Some(body) = &arguments.json
         && let Err(error) = serde_json::from_str::<Json>(body)
     {
-        return Err(Failure::refused(format!("--json is not JSON: {error}")));
+        return Err(Failure::refused(format!(
+            "--json is not JSON: {error}\nkeep it whole for the shell, in single quotes: --json '{{\"name\": \"Rex\"}}'"
+        )));
     }
     let root = arguments.policies.root()?;
     let mut compiled = tree::compiled(&root, &arguments.env, arguments.as_of.as_ref(), "then ask again")?;

@@ -32,6 +32,19 @@ pub(super) fn show(what: &str, format: tree::Format) -> Result<(), Failure> {
 }
 
 fn unknown(what: &str) -> Failure {
+    let shown: String = what.chars().filter(|c| !c.is_control()).take(200).collect();
+    if shown.starts_with('/') || shown.contains("://") {
+        return Failure::refused(format!(
+            "`{shown}` is a URL, and a request has a method before it: turnpike explain GET {shown}"
+        ));
+    }
+    if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .contains(&shown.to_ascii_uppercase().as_str())
+    {
+        return Failure::refused(format!(
+            "`{shown}` is a method: for a request, write its method and its URL: turnpike explain {shown} /petstore/v1/pets"
+        ));
+    }
     let known: Vec<&str> = Code::ALL
         .iter()
         .map(|code| code.number())
@@ -39,7 +52,8 @@ fn unknown(what: &str) -> Failure {
         .collect();
     match tree::find(what, "code", known.into_iter(), "of Turnpike's") {
         Err(Failure::Refused(message)) => Failure::refused(format!(
-            "{message}\nfor a request, write its method and its URL: turnpike explain GET /petstore/v1/pets"
+            "{message}\ndocs/diagnostics.md and docs/errors.md list them; for a request, write its method and its URL: \
+             turnpike explain GET /petstore/v1/pets"
         )),
         _ => Failure::refused(format!("there is no code `{what}`")),
     }

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use self::layout::{At, Left};
 use crate::check::machine::annotation;
 use crate::sarif::Place;
-use crate::{Failure, new_key, sarif, say, tree, words};
+use crate::{Failure, disk, new_key, sarif, say, tree, words};
 
 /// Folders with a policy in each file. Documents beside an API belong to their authors.
 const KINDS: [&str; 10] = [
@@ -66,8 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut found = Vec::new();
     for file in &files {
-        let text = fs::read_to_string(file)
-            .map_err(|error| Failure::refused(format!("cannot read {}: {error}", file.display())))?;
+        let text = disk::text(file)?;
         let state = match layout::format(&text) {
             Ok(new) if new == text => State::Right,
             Ok(new) if arguments.check => State::Otherwise(At::of_difference(&text, &new)),
@@ -264,7 +263,7 @@ fn policy_files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let cannot = |error| Failure::refused(format!("cannot read {}: {error}", folder.display()));
+    let cannot = |error| disk::unreadable(folder, &error);
     fs::read_dir(folder)
         .map_err(cannot)?
         .map(|entry| entry.map(|entry| entry.path()).map_err(cannot))

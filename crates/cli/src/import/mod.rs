@@ -24,7 +24,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 use turnpike_policy::source::parse_document;
 
-use crate::{Failure, new, say, tree, words};
+use crate::{Failure, disk, new, say, tree, words};
 
 use cors::Cors;
 use names::shown;
@@ -209,8 +209,7 @@ impl Import {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.file.display();
-    let text = fs::read_to_string(&arguments.file)
-        .map_err(|error| Failure::refused(format!("cannot read {file}: {error}")))?;
+    let text = disk::text(&arguments.file)?;
     for ending in ["yaml", "yml", "json"] {
         let there = arguments.into.join(format!("gateway.{ending}"));
         if there.exists() {
@@ -236,7 +235,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         &until,
     );
     let made = !arguments.into.exists();
-    let cannot = |error| Failure::refused(format!("cannot write {}: {error}", arguments.into.display()));
+    let cannot = |error| disk::unwritable(&arguments.into, &error);
     fs::create_dir_all(&arguments.into).map_err(cannot)?;
     let written = new::kept(&arguments.into, &files).inspect_err(|_| {
         if made {

@@ -10,7 +10,7 @@ use turnpike_policy::source::parse_document;
 
 use super::{Template, Where, keep, name, scalar};
 use crate::outline::{Kind, outline};
-use crate::{Failure, tree};
+use crate::{Failure, disk, tree};
 
 /// Publish an API from its OpenAPI document
 ///
@@ -67,8 +67,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
     let from = arguments.from.display();
-    let document = fs::read_to_string(&arguments.from)
-        .map_err(|error| Failure::refused(format!("cannot read {from}: {error}")))?;
+    let document = disk::text(&arguments.from)?;
     let parsed = parse_document(&document)
         .map_err(|error| Failure::refused(format!("{from} is no YAML or JSON: {error}")))?;
     if parsed.get("openapi").is_none() {
@@ -96,10 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             )));
         }
         Err(error) if file.exists() => {
-            return Err(Failure::refused(format!(
-                "cannot read {}: {error}",
-                file.display()
-            )));
+            return Err(disk::unreadable(&file, &error));
         }
         Err(_) => whole(arguments, &parsed, &beside)?,
     };

@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use turnpike_policy::source::Loaded;
+use turnpike_policy::source::{Diagnostic, Loaded};
 
-use crate::{Failure, say, tree};
+use crate::{Failure, disk, say, tree};
 
 /// In which environments something new exists.
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ struct Change {
 
 impl Change {
     fn write(&mut self, file: &Path, text: &str) -> Result<(), Failure> {
-        let cannot = |error| Failure::refused(format!("cannot write {}: {error}", file.display()));
+        let cannot = |error| disk::unwritable(file, &error);
         if let Some(folder) = file.parent() {
             let mut missing = folder;
             let mut made = Vec::new();
@@ -140,7 +140,14 @@ pub(crate) fn kept(root: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Strin
     if let Err(failure) = written {
         change.undo();
         if matches!(failure, Failure::Findings) {
-            say::error("the policies would not be right with it; nothing was changed");
+            // A tree that is made as a whole was none before.
+            let whole =
+                |(file, _): &(PathBuf, String)| file.file_stem().is_some_and(|stem| stem == "gateway");
+            say::error(if files.iter().any(whole) || wrong(root)?.is_empty() {
+                "the policies would not be right with it; nothing was changed"
+            } else {
+                "the policies have errors without it too: mend these first; nothing was changed"
+            });
         }
         return Err(failure);
     }
@@ -153,23 +160,25 @@ pub(crate) fn kept(root: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Strin
 
 /// Whether the policies are right in every environment.
 fn right(root: &Path) -> Result<(), Failure> {
+    let wrong = wrong(root)?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    say::findings(&wrong);
+    Err(Failure::Findings)
+}
+
+/// What is wrong in any environment; what is wrong in several is there once.
+fn wrong(root: &Path) -> Result<Vec<Diagnostic>, Failure> {
     let loaded = Loaded::read(root);
     let environments = tree::environments_of(&loaded);
     let outcomes = tree::build_all(&loaded, &environments, None)?;
-    let wrong = outcomes.iter().filter(|outcome| outcome.compiled.is_none());
+    let broken = outcomes.into_iter().filter(|outcome| outcome.compiled.is_none());
     let mut said = BTreeSet::new();
-    let mut broken = false;
-    for outcome in wrong {
-        broken = true;
-        // What is wrong in several environments is told once.
-        let errors = outcome.diagnostics.iter().filter(|one| one.is_error());
-        let new: Vec<_> = errors
-            .filter(|one| said.insert(one.to_string()))
-            .cloned()
-            .collect();
-        say::findings(&new);
-    }
-    if broken { Err(Failure::Findings) } else { Ok(()) }
+    let errors = broken
+        .flat_map(|outcome| outcome.diagnostics)
+        .filter(Diagnostic::is_error);
+    Ok(errors.filter(|one| said.insert(one.to_string())).collect())
 }
 
 /// The file of something new, which must not be there yet.

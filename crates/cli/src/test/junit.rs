@@ -6,7 +6,7 @@ use std::path::Path;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Outcome, Ran};
-use crate::Failure;
+use crate::{Failure, disk};
 
 /// Writes the report: one suite for each file and environment.
 pub(super) fn write(file: &Path, ran: &[Ran]) -> Result<(), Failure> {
@@ -48,6 +48,5 @@ pub(super) fn write(file: &Path, ran: &[Ran]) -> Result<(), Failure> {
     let text = report
         .to_string()
         .map_err(|error| Failure::refused(format!("the report cannot be made: {error}")))?;
-    fs::write(file, text)
-        .map_err(|error| Failure::refused(format!("cannot write {}: {error}", file.display())))
+    fs::write(file, text).map_err(|error| disk::unwritable(file, &error))
 }

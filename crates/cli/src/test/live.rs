@@ -3,14 +3,13 @@
 //! What cannot be known from outside is not pretended: such tests are skipped, with the reason.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use turnpike_policy::source::{Caller, Case};
 
 use super::{Outcome, compare, request};
 use crate::outline::{Kind, Node, outline};
-use crate::{Failure, tree, web};
+use crate::{Failure, disk, tree, web};
 
 /// A gateway that runs.
 pub(super) struct Gateway {
@@ -130,10 +129,12 @@ fn needs_more(case: &Case) -> Option<&'static str> {
 /// The credentials of a file.
 fn read(file: &Path) -> Result<BTreeMap<String, Vec<Credential>>, Failure> {
     let bad = |why: &str| Failure::refused(format!("{}: {why}", file.display()));
-    let text = fs::read_to_string(file).map_err(|error| bad(&format!("it cannot be read: {error}")))?;
+    let text = disk::text(file)?;
     let root = outline(&text).ok_or_else(|| bad("it is not one plain YAML document"))?;
     let Kind::Map { entries, .. } = &root.kind else {
-        return Err(bad("it is not a map from consumers to credentials"));
+        return Err(bad(
+            "it is not a map from consumers to credentials: write for example `demo: $DEMO_TOKEN`",
+        ));
     };
     let mut all = BTreeMap::new();
     for (key, value) in entries {
@@ -157,7 +158,7 @@ fn read(file: &Path) -> Result<BTreeMap<String, Vec<Credential>>, Failure> {
                 Some(variable) => match std::env::var(variable) {
                     Ok(value) if !value.is_empty() => Ok(Credential { value, ..credential }),
                     _ => Err(bad(&format!(
-                        "the credential of `{name}` is in ${variable}, which is not set"
+                        "the credential of `{name}` is in ${variable}, which is not set: export it, or leave `{name}` out"
                     ))),
                 },
             })

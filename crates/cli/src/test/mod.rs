@@ -10,14 +10,15 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use turnpike_policy::source::{Case, CaseRequest, Loaded};
 use turnpike_policy::{Compiled, Timestamp};
 
 use crate::play::{Answer, Mint, Request, World};
-use crate::{Failure, say, tree};
+use crate::{Failure, say, tree, words};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// A host that is nobody's, for gateways that answer for every one.
@@ -153,14 +154,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if let (Some(filter), true, true) = (&arguments.filter, ran.is_empty(), there > 0) {
         return Err(Failure::refused(format!(
-            "no test has `{filter}` in its file or name"
+            "no test has `{filter}` in its file or name\n`turnpike test` without it runs all, and names them"
         )));
     }
     if let Some(file) = &arguments.junit {
         junit::write(file, &ran)?;
     }
     match arguments.format {
-        tree::Report::Text => say::out(&report::text(&ran, there, &root))?,
+        tree::Report::Text if there == 0 => say::out(&none(&root, &environments))?,
+        tree::Report::Text => say::out(&report::text(&ran))?,
         tree::Report::Json => say::json(&report::json(&ran))?,
         tree::Report::Github => say::out(&report::github(&ran))?,
         tree::Report::Sarif => say::json(&report::sarif(&ran))?,
@@ -171,13 +173,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Why nothing was run where there is no test.
+fn none(root: &Path, environments: &[String]) -> String {
+    let tests = root.join("tests");
+    let mut files = fs::read_dir(&tests).into_iter().flatten();
+    if files.next().is_some() {
+        let named: Vec<_> = environments.iter().map(|name| format!("`{name}`")).collect();
+        format!(
+            "no test in {} is for {}: their `environments` name others\n",
+            tests.display(),
+            words::list(&named)
+        )
+    } else {
+        format!(
+            "there are no tests: write some in {}/<name>.yaml (docs/cli.md shows how)\n",
+            tests.display()
+        )
+    }
+}
+
 /// Plays a test.
-fn played(
-    case: &Case,
-    compiled: &Compiled,
-    day: Timestamp,
-    root: &std::path::Path,
-) -> (Outcome, Vec<String>) {
+fn played(case: &Case, compiled: &Compiled, day: Timestamp, root: &Path) -> (Outcome, Vec<String>) {
     let mut notes = Vec::new();
     let outcome = play_steps(case, compiled, day, root, &mut notes)
         .unwrap_or_else(|why| Outcome::Failed(vec![format!("{}: {why}", tree::place(root, &case.origin))]));
@@ -188,7 +204,7 @@ fn play_steps(
     case: &Case,
     compiled: &Compiled,
     day: Timestamp,
-    root: &std::path::Path,
+    root: &Path,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, String> {
     let mut world = World::new(compiled, Mint::new(compiled)?);
@@ -258,7 +274,7 @@ fn request(case: &CaseRequest, base: &str) -> Request {
 }
 
 /// One line that says what an answer was.
-fn told(answer: &Answer, root: &std::path::Path) -> String {
+fn told(answer: &Answer, root: &Path) -> String {
     let mut text = answer.status.to_string();
     if let Some(code) = answer.code() {
         let _ = write!(text, " {code}");

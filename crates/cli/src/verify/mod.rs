@@ -193,7 +193,11 @@ fn ask(base: &str, path: &str) -> Result<crate::play::Answer, Failure> {
         url: format!("{base}{path}"),
         ..Request::default()
     };
-    web::send(&request).map_err(|why| Failure::refused(format!("{base}: {why}")))
+    web::send(&request).map_err(|why| {
+        Failure::refused(format!(
+            "{base}: {why}\nlook whether the address is right, and whether the gateway runs there"
+        ))
+    })
 }
 
 impl Mine {

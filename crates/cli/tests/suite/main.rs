@@ -30,3 +30,4 @@ mod test;
 mod verify;
 mod workflows;
 mod wrangler;
+mod wrong;

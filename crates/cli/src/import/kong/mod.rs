@@ -53,7 +53,7 @@ struct Services<'a> {
 
 pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
     if json.get("services").is_none() && json.get("routes").is_none() && json.get("consumers").is_none() {
-        return Err("it is no configuration of Kong: it has no `services`".to_owned());
+        return Err("it is no configuration of Kong: it has no `services`; name a file as `deck gateway dump` writes it".to_owned());
     }
     let known = [
         "_format_version",

@@ -43,7 +43,7 @@ struct File<'a> {
 
 pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
     if json.get("endpoints").and_then(Json::as_array).is_none() {
-        return Err("it is no configuration of KrakenD: it has no `endpoints`".to_owned());
+        return Err("it is no configuration of KrakenD: it has no `endpoints`; name the krakend.json that it runs with".to_owned());
     }
     let old = match json.get("version").and_then(Json::as_u64) {
         Some(2) => true,

@@ -1,0 +1,83 @@
+//! Files that people name: what is said where one cannot be read or written, and what to do about it.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use crate::Failure;
+
+/// The text of a file.
+pub(crate) fn text(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+/// Why a file cannot be read.
+pub(crate) fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    refused("read", file, error)
+}
+
+/// Why a file cannot be written.
+pub(crate) fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    refused("write", file, error)
+}
+
+fn refused(what: &str, file: &Path, error: &io::Error) -> Failure {
+    let said = match error.kind() {
+        ErrorKind::InvalidData => "it is no text in UTF-8".to_owned(),
+        _ => error.to_string(),
+    };
+    let remedy = remedy(what, error.kind()).map_or_else(String::new, |remedy| format!("\n{remedy}"));
+    Failure::refused(format!("cannot {what} {}: {said}{remedy}", file.display()))
+}
+
+/// What to do about it, where the system's own words do not say so.
+fn remedy(what: &str, kind: ErrorKind) -> Option<String> {
+    let said = match kind {
+        ErrorKind::NotFound if what == "write" => "its folder is not there: make it, or name another place",
+        ErrorKind::NotFound => {
+            let here = std::env::current_dir().ok()?;
+            return Some(format!(
+                "look whether it is called so; a name that does not begin with `/` is looked for from {}",
+                here.display()
+            ));
+        }
+        ErrorKind::IsADirectory => "it is a folder: name a file in it",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a part of its path is a file: move that, or name another place"
+        }
+        ErrorKind::PermissionDenied => "this user may not: look whose it is, and what its mode allows",
+        ErrorKind::ReadOnlyFilesystem => "nothing can be written there: name another place",
+        ErrorKind::StorageFull => "make room there, or name another place",
+        _ => return None,
+    };
+    Some(said.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_says_the_place_and_a_remedy() {
+        let file = Path::new("policies/a.yaml");
+        for kind in [
+            ErrorKind::NotFound,
+            ErrorKind::IsADirectory,
+            ErrorKind::NotADirectory,
+            ErrorKind::AlreadyExists,
+            ErrorKind::PermissionDenied,
+            ErrorKind::ReadOnlyFilesystem,
+            ErrorKind::StorageFull,
+        ] {
+            for (failure, first) in [
+                (unreadable(file, &kind.into()), "cannot read policies/a.yaml: "),
+                (unwritable(file, &kind.into()), "cannot write policies/a.yaml: "),
+            ] {
+                let Failure::Refused(said) = failure else {
+                    panic!("{failure:?}")
+                };
+                assert!(said.starts_with(first) && said.lines().count() == 2, "{said}");
+            }
+        }
+    }
+}
