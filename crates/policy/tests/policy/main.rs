@@ -22,6 +22,8 @@ mod conditions;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod contract_around;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod faults;

@@ -51,7 +51,7 @@ impl Budget {
         let deep = self.deep.as_mut().filter(|deep| !deep.is_empty())?;
         let place = std::mem::take(deep);
         Some(format!(
-            "the schemas are nested too deep to be compared beyond {place}: what changed there is not told"
+            "the document is nested too deep to be compared beyond {place}: what changed there is not told"
         ))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json};
 
 use super::budget::Budget;
-use super::schema::is_word;
+use super::keywords::is_word;
 
 /// How many references in a row are followed.
 const REFERENCES: usize = 24;

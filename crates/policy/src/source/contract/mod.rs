@@ -3,9 +3,16 @@
 //! give less.
 
 mod budget;
+mod call;
+mod callbacks;
 mod flat;
+mod keywords;
+mod links;
+mod members;
 mod parts;
 mod schema;
+mod servers;
+mod values;
 
 use std::sync::Arc;
 
