@@ -1,5 +1,6 @@
 //! What must hold whatever is written: the parser, the reader of OpenAPI documents, the reader of
-//! conditions, the checker and the reader of bundles, on trees and bundles that were right and are damaged at random.
+//! conditions, the checker and the reader of bundles, on trees and bundles that were right and are damaged at random;
+//! and the comparison of contracts, on documents made at random.
 //!
 //! `cargo test` plays a few seconds of it from a fixed seed; `make fuzz MINUTES=10` plays as long as it is
 //! told to, from a seed that it names. A failure names its case, and `FUZZ_CASE` plays that one again.
@@ -19,6 +20,8 @@ mod bundles;
 mod common;
 #[cfg(test)]
 mod conditions;
+#[cfg(test)]
+mod contracts;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]

@@ -233,6 +233,14 @@ fn what_says_the_same_otherwise_is_the_same() {
             r#"{"additionalProperties":true,"items":{},"minLength":0,"readOnly":false}"#,
         ),
         (
+            "{}",
+            r#"{"items":{"description":"Any."},"additionalProperties":{"allOf":[{}]}}"#,
+        ),
+        (
+            r#"{"additionalProperties":true}"#,
+            r#"{"additionalProperties":{"minLength":0,"readOnly":false}}"#,
+        ),
+        (
             r##"{"$ref":"#/components/schemas/T"}"##,
             r#"{"allOf":[{"type":"string"}]}"#,
         ),

@@ -99,6 +99,11 @@ impl<'d> Flat<'d> {
         flat
     }
 
+    /// Whether nothing is said.
+    pub(super) const fn is_any(&self) -> bool {
+        self.parts.is_empty() && !self.never
+    }
+
     /// The objects that it is made of.
     pub(super) fn key(&self) -> Vec<usize> {
         let mut key: Vec<_> = self.parts.iter().map(|part| address(part)).collect();

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::Weight;
 use super::flat::Flat;
-use super::schema::{Walk, Way, says_nothing};
+use super::schema::{Walk, Way};
 
 impl<'d> Walk<'d, '_> {
     /// Members that are told by their names.
@@ -67,12 +67,14 @@ impl<'d> Walk<'d, '_> {
                 continue;
             }
             let (before, after) = (was.values(key), is.values(key));
-            match (says_nothing(&before), says_nothing(&after)) {
+            match (self.is_any(self.old, &before), self.is_any(self.new, &after)) {
                 (false, false) => self.schemas((&before, &after), way, &format!("{what}.*")),
                 (true, true) => {}
                 (_, wider) => {
-                    let weight = way.weigh(wider, Weight::Risky, Weight::Risky);
-                    self.another(weight, what, key);
+                    if self.differ(&before, &after) {
+                        let weight = way.weigh(wider, Weight::Risky, Weight::Risky);
+                        self.another(weight, what, key);
+                    }
                 }
             }
         }

@@ -16,6 +16,9 @@ const DEPTH: usize = 64;
 /// What it costs to compare two schemas, however little they say.
 const STEP: usize = 16;
 
+/// What holds where there is no schema: every value is right.
+pub(super) static ANY: Json = Json::Bool(true);
+
 /// In which direction values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Way {
@@ -155,11 +158,11 @@ impl<'d, 'k> Walk<'d, 'k> {
     /// Compares schemas that need not be there.
     pub(super) fn maybe(&mut self, (was, is): (&[&'d Json], &[&'d Json]), way: Way, what: &str) {
         match (was.is_empty(), is.is_empty()) {
-            (true, false) if !says_nothing(is) => {
+            (true, false) if self.differ(&[&ANY], is) => {
                 let weight = way.weigh(false, Weight::Risky, Weight::Risky);
                 self.add(weight, format!("{what} has a schema now"));
             }
-            (false, true) if !says_nothing(was) => {
+            (false, true) if self.differ(was, &[&ANY]) => {
                 let weight = way.weigh(true, Weight::Risky, Weight::Risky);
                 self.add(weight, format!("{what} has no schema any more"));
             }
@@ -223,6 +226,12 @@ impl<'d, 'k> Walk<'d, 'k> {
         }
     }
 
+    /// Whether every value is right for schemas, as far as that is written plainly.
+    pub(super) fn is_any(&mut self, document: Document<'d>, schemas: &[&'d Json]) -> bool {
+        let flat = Flat::of(document, schemas, &mut self.known.budget);
+        flat.is_any()
+    }
+
     /// Whether schemas say different things.
     pub(super) fn differ(&mut self, was: &[&'d Json], is: &[&'d Json]) -> bool {
         let around = self.asked.replace(false);
@@ -244,13 +253,4 @@ impl<'d, 'k> Walk<'d, 'k> {
 
 fn list(schema: Option<&Json>) -> Vec<&Json> {
     schema.into_iter().collect()
-}
-
-/// Whether every value is right for schemas.
-pub(super) fn says_nothing(schemas: &[&Json]) -> bool {
-    schemas.iter().all(|schema| match schema {
-        Json::Bool(all) => *all,
-        Json::Object(map) => map.is_empty(),
-        _ => true,
-    })
 }
