@@ -1,0 +1,64 @@
+// The tree that `make tree` writes: the same bytes for the same seed, nothing to be said about it in any environment,
+// and documents in which there is what people write.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { ROOT } from "./harness/gateway.mjs";
+
+const TURNPIKE = join(process.env.CARGO_TARGET_DIR || join(ROOT, "target"), "release/turnpike");
+const APIS = 60;
+
+describe("a generated tree", () => {
+  let folder;
+  before(() => { folder = mkdtempSync(join(tmpdir(), "turnpike-generated-")); });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  function generate(name, seed) {
+    const out = join(folder, name);
+    execFileSync(process.execPath, ["scripts/tree.mjs", "--apis", String(APIS), "--out", out, "--seed", String(seed)], { cwd: ROOT });
+    const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const paths = files.map((entry) => join(entry.parentPath, entry.name));
+    return { out, files: new Map(paths.map((path) => [path.slice(out.length), readFileSync(path, "utf8")])) };
+  }
+
+  test("is the same for the same seed, and another for another", () => {
+    const [first, second, other] = [generate("first", 1), generate("second", 1), generate("other", 2)];
+    assert.deepEqual(second.files, first.files);
+    assert.notDeepEqual(other.files, first.files);
+    for (const { out } of [first, other]) {
+      const checked = spawnSync(TURNPIKE, ["check", "--policies", out, "--deny", "warnings"], { encoding: "utf8" });
+      assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+    }
+  });
+
+  test("has documents with what people write", () => {
+    const { files } = generate("documents", 3);
+    const documents = [...files].filter(([path]) => /\/v\d\.yaml$/.test(path)).map(([, text]) => text);
+    assert.ok(documents.length >= APIS);
+    const [old, current] = [/^openapi: 3\.0\./, /^openapi: 3\.1\./];
+    const has = {
+      "OpenAPI 3.0": [old],
+      "OpenAPI 3.1": [current],
+      "alternatives with a discriminator": [/\boneOf:\n( +- \{ \$ref.*\n){2} +discriminator:\n +propertyName: kind\n +mapping:/],
+      "one of two types": [/\banyOf:\n( +- \{ type.*\n){2}/],
+      "parts put together": [/\ballOf:\n +- \{ \$ref: .*\n +- type: object/],
+      "a schema that contains itself": [/^ {4}(\w+Part):\n(?: {6}.*\n)*? {8}parts: .*"#\/components\/schemas\/\1"/m],
+      "null as 3.0 writes it": [old, /type: string, nullable: true/],
+      "null as 3.1 writes it": [current, /type: \[string, "null"\]/],
+      "an example by reference": [/examples: \{ usual: \{ \$ref: "#\/components\/examples\/(\w+)" \} \}[^]*\n {2}examples:\n(?: {4}.*\n)*? {4}\1: \{ summary/],
+      "an example in its place": [/ {4}example: \{/],
+      "a callback": [/callbacks:\n.*\n +"\{\$request.query.notify\}":\n +post:/],
+      "a link": [/links:\n +one: \{ operationId: get/],
+    };
+    for (const [what, patterns] of Object.entries(has)) {
+      const count = documents.filter((text) => patterns.every((pattern) => pattern.test(text))).length;
+      assert.ok(count >= 3, `${what} is in ${count} of ${documents.length} documents`);
+    }
+    const formats = new Set(documents.flatMap((text) => [...text.matchAll(/\bformat: ([a-z0-9-]+)/g)].map(([, format]) => format)));
+    assert.ok(formats.size >= 12, [...formats].join(", "));
+  });
+});
