@@ -160,6 +160,7 @@ fn no_keyword_that_differs_is_silent_wherever_it_stands() {
             r##"{"not":{"$ref":"#/components/schemas/T"}}"##,
             r##"{"items":{"$ref":"#/components/schemas/T"}}"##,
             r##"{"prefixItems":[{"$ref":"#/components/schemas/T"}]}"##,
+            r##"{"allOf":[{"prefixItems":[{}]},{"prefixItems":[{"$ref":"#/components/schemas/T"}]}]}"##,
             r##"{"properties":{"m":{"oneOf":[{"$ref":"#/components/schemas/T"}]}}}"##,
             r##"{"additionalProperties":{"items":{"$ref":"#/components/schemas/T"}}}"##,
             r##"{"patternProperties":{"^p":{"$ref":"#/components/schemas/T"}}}"##,

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value as Json;
-
 use super::Weight;
 use super::flat::Flat;
 use super::schema::{Walk, Way};
@@ -97,21 +95,20 @@ impl<'d> Walk<'d, '_> {
     /// Items that are told by their position.
     pub(super) fn positions(&mut self, (was, is): (&Flat<'d>, &Flat<'d>), way: Way, what: &str) {
         let key = "prefixItems";
-        match (was.values(key).as_slice(), is.values(key).as_slice()) {
-            ([], []) => {}
-            ([Json::Array(before)], [Json::Array(after)]) => {
-                if before.len() != after.len() {
-                    self.another(Weight::Risky, what, key);
-                }
-                for (at, (was, is)) in before.iter().zip(after).enumerate() {
-                    self.maybe((&[was], &[is]), way, &format!("{what}[{at}]"));
-                }
+        let (before, after) = (was.values(key), is.values(key));
+        let mut differs = before.len() != after.len();
+        for (was, is) in before.into_iter().zip(after) {
+            let (Some(was), Some(is)) = (was.as_array(), is.as_array()) else {
+                differs |= was != is;
+                continue;
+            };
+            differs |= was.len() != is.len();
+            for (at, (was, is)) in was.iter().zip(is).enumerate() {
+                self.maybe((&[was], &[is]), way, &format!("{what}[{at}]"));
             }
-            (before, after) => {
-                if before != after {
-                    self.another(Weight::Risky, what, key);
-                }
-            }
+        }
+        if differs {
+            self.another(Weight::Risky, what, key);
         }
     }
 
