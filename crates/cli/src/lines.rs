@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,7 +29,8 @@ struct File {
     folder: String,
     /// Below the folder of the policies.
     name: String,
-    text: String,
+    /// The byte at which each line begins.
+    starts: Vec<usize>,
     node: Node,
 }
 
@@ -209,9 +211,10 @@ impl Lines {
     pub(crate) fn document(&self, operation: &Operation, field: &str) -> Option<String> {
         let file = self.of(&operation.origin)?;
         let (_, paths) = entry(&file.node, "paths")?;
+        let its = file.bytes(&operation.origin)?;
         paths.entries().iter().find_map(|(_, item)| {
             let mut methods = item.entries().iter();
-            let (_, own) = methods.find(|(key, _)| file.line(key) == operation.origin)?;
+            let (_, own) = methods.find(|(key, _)| its.contains(&key.bytes.start))?;
             let (key, _) = entry(own, field).or_else(|| entry(item, field))?;
             Some(file.line(key))
         })
@@ -244,10 +247,12 @@ impl Lines {
             let node = outline(&text)?;
             let name = name.to_owned();
             let folder = folder(&self.root);
+            let starts = text.match_indices('\n').map(|(at, _)| at + 1);
+            let starts = [0].into_iter().chain(starts).collect();
             Some(Rc::new(File {
                 folder,
                 name,
-                text,
+                starts,
                 node,
             }))
         });
@@ -266,13 +271,18 @@ impl Lines {
 impl File {
     /// Where a node begins, as the bundle names places.
     fn line(&self, node: &Node) -> String {
-        let before = self.text.get(..node.bytes.start).unwrap_or_default();
-        format!(
-            "{}/{}:{}",
-            self.folder,
-            self.name,
-            before.matches('\n').count() + 1
-        )
+        let line = self.starts.partition_point(|start| *start <= node.bytes.start);
+        format!("{}/{}:{line}", self.folder, self.name)
+    }
+
+    /// The bytes of a line that is named as [`Self::line`] does.
+    fn bytes(&self, place: &str) -> Option<Range<usize>> {
+        let (file, line) = place.rsplit_once(':')?;
+        let here = file.strip_prefix(&self.folder)?.strip_prefix('/')? == self.name;
+        let line: usize = line.parse().ok().filter(|_| here)?;
+        let start = *self.starts.get(line.checked_sub(1)?)?;
+        let end = self.starts.get(line).copied().unwrap_or(usize::MAX);
+        Some(start..end)
     }
 
     fn field(&self, path: &[&str]) -> Option<String> {

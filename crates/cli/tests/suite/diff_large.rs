@@ -37,6 +37,38 @@ fn a_large_document_is_compared_as_a_small_one_is() {
 }
 
 #[test]
+fn many_changes_of_a_large_document_are_told_in_time() {
+    let tree = Tree::new();
+    let document = tree.read("apis/pets/v1.yaml");
+    let paths = |more: &str| -> String {
+        let one = |at| {
+            format!(
+                "  /things-{at}:\n    get:\n      operationId: thing{at}\n      responses:\n        '200': {{ description: ok }}\n{more}"
+            )
+        };
+        (0..600).map(one).collect()
+    };
+    // What is large stands before what is looked for, and is one text.
+    let text = format!(
+        "x-text: |\n{}",
+        format!("  {}\n", "text ".repeat(18)).repeat(20_000)
+    );
+    let with = |more: &str| text.clone() + &document.replace("paths:\n", &format!("paths:\n{}", paths(more)));
+    tree.write("apis/pets/v1.yaml", &with(""));
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.write(
+        "apis/pets/v1.yaml",
+        &with("      parameters:\n        - { name: sudden, in: query, required: true, schema: { type: string } }\n"),
+    );
+    let start = Instant::now();
+    let out = tree.good(&["diff", "old", "--env", "dev"]);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    let told = "thing599: the query parameter `sudden` is new and required  [policies/apis/pets/v1.yaml:";
+    assert!(out.contains(told), "{out}");
+    assert_eq!(out.matches("is new and required").count(), 600, "{out}");
+}
+
+#[test]
 fn a_large_document_is_taken_in() {
     let tree = Tree::new();
     let document = tree
