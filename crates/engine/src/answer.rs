@@ -516,13 +516,13 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
 }
 
 /// How long an answer asks to be left alone from `now` on, in milliseconds: `retry-after-ms`, or else
-/// `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3); a day at the most.
+/// `Retry-After`, in seconds or as a date, in any of its forms (RFC 9110, 10.2.3); a day at the most.
 pub fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) -> Option<u64> {
     let asked = milliseconds.and_then(crate::accept::digits).or_else(|| {
         let after = after?.trim();
         match crate::accept::digits(after) {
             Some(seconds) => Some(seconds.saturating_mul(1000)),
-            None => dates::from_http_date(after).map(|at| at.saturating_sub(now)),
+            None => dates::from_http_date(after, now).map(|at| at.saturating_sub(now)),
         }
     });
     asked.map(|ms| ms.min(MAX_RETRY_AFTER))

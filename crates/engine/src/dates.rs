@@ -16,20 +16,40 @@ pub(crate) fn http_date(ms: u64) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// The time in Unix milliseconds of an HTTP-date in the form that is written today; the two obsolete
-/// forms are not read.
-pub(crate) fn from_http_date(text: &str) -> Option<u64> {
-    let (_, date) = text.split_once(", ")?;
-    let mut parts = date.split(' ');
-    let day = number(parts.next()?, 2)?;
-    let month = parts.next()?;
+/// Fifty years: a date of two digits that lies further ahead is of the century before (RFC 9110, 5.6.7).
+const AHEAD: u64 = 1_577_923_200_000;
+
+/// The time in Unix milliseconds of an HTTP-date (RFC 9110, 5.6.7), in any of its three forms:
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, and of old `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
+pub(crate) fn from_http_date(text: &str, now: u64) -> Option<u64> {
+    let mut parts = text.split([' ', '-']).filter(|part| !part.is_empty());
+    let mut next = || parts.next();
+    let plain = !next()?.ends_with(',');
+    let (mut day, mut month, mut year, mut clock) = (next()?, next()?, next()?, next()?);
+    if plain {
+        (day, month, year, clock) = (month, day, clock, year);
+    }
+    let right = if plain {
+        day.len() < 3
+    } else {
+        day.len() == 2 && next() == Some("GMT")
+    };
+    let day = number(day, day.len())?;
     let month = MONTHS.iter().position(|known| *known == month)?;
     let month = u64::try_from(month).ok()? + 1;
-    let year = number(parts.next()?, 4)?;
-    let mut clock = parts.next()?.split(':').map(|part| number(part, 2));
+    let mut clock = clock.split(':').map(|part| number(part, 2));
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let right = parts.next() == Some("GMT") && clock.next().is_none() && parts.next().is_none();
-    instant(year, [month, day, hour, minute, second]).filter(|_| right && year >= 1970)
+    if !right || clock.next().is_some() || next().is_some() {
+        return None;
+    }
+    let at = |year| instant(year, [month, day, hour, minute, second]).filter(|_| year >= 1970);
+    if year.len() == 4 {
+        return at(number(year, 4)?);
+    }
+    let year = number(year, 2)? + civil(now / 86_400_000).0 / 100 * 100;
+    at(year)
+        .filter(|at| at.saturating_sub(now) <= AHEAD)
+        .or_else(|| at(year - 100))
 }
 
 /// The time in Unix milliseconds of a year, and of a month (from 1), day, hour, minute and second; 0 for what lies
@@ -93,6 +113,9 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
+    /// 2026-11-22T20:45:11Z.
+    const NOW: u64 = 1_795_380_311_000;
+
     #[test]
     fn known_dates() {
         for (ms, text) in [
@@ -102,11 +125,11 @@ mod tests {
             (4_102_444_799_000, "Thu, 31 Dec 2099 23:59:59 GMT"),
         ] {
             assert_eq!(http_date(ms), text);
-            assert_eq!(from_http_date(text), Some(ms / 1000 * 1000));
+            assert_eq!(from_http_date(text, NOW), Some(ms / 1000 * 1000));
         }
         for day in 0..40_000_u64 {
             let ms = day * 86_400_000 + day % 86_400 * 1000;
-            assert_eq!(from_http_date(&http_date(ms)), Some(ms), "{}", http_date(ms));
+            assert_eq!(from_http_date(&http_date(ms), NOW), Some(ms), "{}", http_date(ms));
         }
         for text in [
             "",
@@ -117,10 +140,37 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:37 GMT x",
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, 06 Nov 1994 8:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 0094 08:49:37 GMT",
+            "Sun, 06 Nov 994 08:49:37 GMT",
+            "Sun, 006 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37",
+            "Sunday, 06-Nov-94 08:49:37 GMT x",
+            "Sunday, 06-Nov-9 08:49:37 GMT",
+            "Sun Nov  6 08:49:37",
+            "Sun Nov  6 08:49:37 1994 GMT",
+            "Sun Nov 006 08:49:37 1994",
+            "Sun Now  6 08:49:37 1994",
+            "Sun Nov é 08:49:37 1994",
         ] {
-            assert_eq!(from_http_date(text), None, "{text}");
+            assert_eq!(from_http_date(text, NOW), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_of_old() {
+        for (text, same) in [
+            ("Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("Wed Nov 16 08:49:37 1994", "Wed, 16 Nov 1994 08:49:37 GMT"),
+            ("Monday, 30-Nov-26 20:45:12 GMT", "Mon, 30 Nov 2026 20:45:12 GMT"),
+            ("Mon Nov 30 20:45:12 2026", "Mon, 30 Nov 2026 20:45:12 GMT"),
+            // More than fifty years ahead is of the century before.
+            ("Sunday, 22-Nov-76 20:45:11 GMT", "Sun, 22 Nov 2076 20:45:11 GMT"),
+            ("Tuesday, 23-Nov-76 20:45:11 GMT", "Tue, 23 Nov 1976 20:45:11 GMT"),
+            ("Friday, 01-Jan-70 00:00:00 GMT", "Wed, 01 Jan 2070 00:00:00 GMT"),
+        ] {
+            assert_eq!(from_http_date(text, NOW), from_http_date(same, NOW), "{text}");
+            assert!(from_http_date(text, NOW).is_some(), "{text}");
         }
     }
 }
