@@ -69,7 +69,7 @@ cli: ## Build the `turnpike` command: target/release/turnpike
 	@mkdir -p $(TARGET)/release && cp $(TARGET)/cli/turnpike $(TARGET)/release/turnpike
 	@echo '$(TARGET)/release/turnpike'
 
-fuzz: ## Damage policy trees, then tokens and key sets, at random and look what comes of it (MINUTES=10, of each)
+fuzz: ## Damage policy trees, documents, tokens and key sets at random and look what comes of it (MINUTES=10, of each)
 	export FUZZ_MINUTES=$${MINUTES:-10} FUZZ_SEED=$${SEED:-$$(date +%s)}; \
 		cargo test --package turnpike-policy --profile cli --test fuzz -- --nocapture; \
 		cargo test --package turnpike-engine --profile cli --lib fuzz:: -- --nocapture

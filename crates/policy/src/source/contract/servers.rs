@@ -33,13 +33,13 @@ pub(super) fn compare<'d>((was, is): Both<'_, 'd>, walk: &mut Walk<'d, '_>) {
         return;
     }
     walk.known.budget.spend(before.len() + after.len());
-    let whose = if whole { " of the document" } else { "" };
-    let what = |url: &str| format!("the server `{url}`{whose}");
+    let owner = if whole { " of the document" } else { "" };
+    let what = |url: &str| format!("the server `{url}`{owner}");
     if let (Some((first, _)), Some((now, _))) = (before.first(), after.first())
         && first != now
     {
         // That is where clients call, unless they are told otherwise.
-        let text = format!("the first server{whose} is `{now}`, was `{first}`");
+        let text = format!("the first server{owner} is `{now}`, was `{first}`");
         walk.add(Weight::Risky, text);
     }
     let (before, after): (BTreeMap<_, _>, BTreeMap<_, _>) =

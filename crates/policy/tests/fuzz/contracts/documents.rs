@@ -74,7 +74,7 @@ impl Maker<'_> {
                 schema["enum"] = self
                     .random
                     .pick(&[json!(["a"]), json!(["a", "b"]), json!(["b", "c", null])])
-                    .clone()
+                    .clone();
             }
             1 => schema["maxLength"] = json!(self.random.below(40)),
             2 => schema["minLength"] = json!(self.random.below(3)),
