@@ -322,7 +322,7 @@ impl Started {
         let mut flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
         flight.repeated(reader.ms()?);
         #[cfg(feature = "faults")]
-        fault(flight.base.query.contains("fault=answered"), "answered");
+        fault(flight.query().contains("fault=answered"), "answered");
         let head = answer_head(reader)?;
         let answer = answer_bytes(reader)?;
         let next = self.engine.resume(flight, Event::Answered(Ok(head)), now, random);
@@ -399,7 +399,7 @@ impl Started {
             (ask::STREAMED, "streamed"),
         ] {
             fault(
-                op == asked && flight.base.query.contains(&format!("fault={place}")),
+                op == asked && flight.query().contains(&format!("fault={place}")),
                 place,
             );
         }
@@ -591,7 +591,7 @@ fn tell_next(next: &Next, out: &mut Writer) {
         Step::Cold => {
             out.u8(tell::COLD);
             // What the other half answers bears the id that the log line has.
-            let id = next.flight.as_ref().map(|flight| flight.base.id_text());
+            let id = next.flight.as_ref().map(Flight::id_text);
             out.text(&id.unwrap_or_default());
         }
     }

@@ -33,22 +33,72 @@ pub struct Random {
     pub choice: u64,
 }
 
-/// A request in canonical form. Only [`accept`] makes it.
+/// A request in canonical form. Only [`accept`] makes it:
+///
+/// ```
+/// use turnpike_engine::Head;
+/// use turnpike_engine::accept::{Random, accept};
+///
+/// let head = Head { method: "GET", url: "https://api.example/%61", ..Head::default() };
+/// let accepted = accept(&head, &Random::default()).map_err(|refusal| refusal.code);
+/// assert_eq!(accepted.map(|accepted| accepted.path().to_owned()), Ok("/a".to_owned()));
+/// ```
+///
+/// and nobody else:
+///
+/// ```compile_fail,E0451
+/// use turnpike_engine::accept::{Accepted, Trace};
+/// use turnpike_policy::Method;
+///
+/// let accepted = Accepted {
+///     method: Method::Get,
+///     host: String::new(),
+///     path: "/..//".to_owned(),
+///     query: String::new(),
+///     trace: Trace::default(),
+///     content_length: None,
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
+    method: Method,
+    host: String,
+    path: String,
+    query: String,
+    trace: Trace,
+    content_length: Option<u64>,
+}
+
+impl Accepted {
     /// The method.
-    pub method: Method,
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
     /// The host, lower case, without port.
-    pub host: String,
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The path, beginning with `/`, needless percent-encoding undone.
-    pub path: String,
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The query, without `?`; empty: none.
-    pub query: String,
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
     /// The trace that this request is a part of.
-    pub trace: Trace,
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     /// The length of the body as announced.
-    pub content_length: Option<u64>,
-    _proof: (),
+    pub const fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
 }
 
 /// The trace of a request (W3C Trace Context).
@@ -169,7 +219,6 @@ pub fn accept(head: &Head<'_>, random: &Random) -> Result<Accepted, Refusal> {
         query: query.to_owned(),
         trace: trace(head.header("traceparent"), random),
         content_length,
-        _proof: (),
     })
 }
 

@@ -14,7 +14,7 @@ use crate::settle::{Bound, Settlement};
 
 /// What one object keeps for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub(crate) struct Account {
     /// The object.
     object: String,
     /// How long it keeps it, in milliseconds.

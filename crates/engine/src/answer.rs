@@ -15,7 +15,6 @@ use turnpike_policy::{
 
 use crate::admit::Reservation;
 use crate::error::{Code, Refusal};
-use crate::identify::Principal;
 use crate::settle::Bound;
 use crate::step::{Attempt, Carried, CommitOn, Ending, Failure, Outgoing, Upstream};
 use crate::{dates, egress, look};
@@ -33,28 +32,55 @@ const MAX_RETRY_AFTER: u64 = 86_400_000;
 const TOKEN_COOL_DOWN: u32 = 10;
 
 /// The list of the client's headers that reach every upstream: see [`crate::Engine::names`].
-pub const GATEWAY_NAMES: u32 = 0;
+pub(crate) const GATEWAY_NAMES: u32 = 0;
 /// The list that holds `tracestate` alone.
-pub const TRACE_NAMES: u32 = 1;
+pub(crate) const TRACE_NAMES: u32 = 1;
 /// What is added to an operation's index for the list of its own headers.
-pub const OPERATION_NAMES: u32 = 2;
+pub(crate) const OPERATION_NAMES: u32 = 2;
 
-/// A request that is being answered.
+/// An operation whose upstream is asked (its index). Only [`proxy`] makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Proxied(u32);
+
+impl Proxied {
+    /// The operation (index into the policy's list).
+    pub(crate) const fn operation(self) -> u32 {
+        self.0
+    }
+}
+
+/// A model's call that is being answered. Only [`Answering::new`] makes it, of a reservation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answering {
+pub(crate) struct Answering {
     /// The right to be answered, and what was reserved for it.
     pub reservation: Reservation,
     /// By when it must be over, in Unix milliseconds.
     pub deadline: u64,
-    /// Which target is being tried; for operations there is only one.
+    /// Which target is being tried.
     pub target: Tried,
     /// What is waited for.
     pub stage: Stage,
     /// The status that the target answered; 0: it has not.
     pub status: u16,
+    _proof: (),
 }
 
 impl Answering {
+    /// The call of a model that was admitted at `now`, before anything was tried. `random` chooses a target, where none
+    /// was reserved for.
+    pub(crate) fn new(reservation: Reservation, model: &Model, now: u64, random: u64) -> Self {
+        Self {
+            deadline: now.saturating_add(model.timeouts.total),
+            target: reservation
+                .target()
+                .unwrap_or_else(|| Tried::choose(&model.targets, random)),
+            stage: Stage::Head,
+            status: 0,
+            reservation,
+            _proof: (),
+        }
+    }
+
     /// Whether the target has begun an answer that counts.
     pub(crate) const fn begun(&self) -> bool {
         matches!(self.status, 200..=299)
@@ -63,7 +89,7 @@ impl Answering {
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// An object, to reserve what another attempt needs.
     Reserving,
     /// The client's body, again, for a mock that looks at it.
@@ -82,7 +108,7 @@ pub enum Stage {
 
 /// Which target is tried, and for which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
+pub(crate) struct Tried {
     /// The target that the weights chose.
     pub chosen: u32,
     /// Nothing: the chosen one. Otherwise the fallback with this number, from 1.
@@ -93,7 +119,7 @@ pub struct Tried {
 
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
+pub(crate) enum Move {
     /// Another try on the same target, after so many milliseconds.
     Again(u64),
     /// The next target, at once.
@@ -104,7 +130,7 @@ pub enum Move {
 
 impl Tried {
     /// A first choice among targets by their weights.
-    pub fn choose(targets: &[Target], random: u64) -> Self {
+    pub(crate) fn choose(targets: &[Target], random: u64) -> Self {
         let total: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
         let mut point = random % total.max(1);
         let mut chosen = 0;
@@ -123,7 +149,7 @@ impl Tried {
     }
 
     /// The target that is meant.
-    pub fn target(self, model: &Model) -> Option<&Target> {
+    pub(crate) fn target(self, model: &Model) -> Option<&Target> {
         match self.fallback.checked_sub(1) {
             None => model.targets.get(usize::try_from(self.chosen).ok()?),
             Some(index) => model.fallback.get(usize::try_from(index).ok()?),
@@ -131,7 +157,7 @@ impl Tried {
     }
 
     /// Whether there is anything left to try.
-    pub fn has_more(self, model: &Model) -> bool {
+    pub(crate) fn has_more(self, model: &Model) -> bool {
         !model.retry.on.is_empty()
             && (self.tries < model.retry.attempts
                 || usize::try_from(self.fallback).is_ok_and(|used| used < model.fallback.len()))
@@ -139,7 +165,7 @@ impl Tried {
 
     /// What follows when the target failed for `reason` and asked to wait for `retry_after`
     /// milliseconds. `left` is the time that is left for all of it.
-    pub fn after(
+    pub(crate) fn after(
         self,
         model: &Model,
         reason: Reason,
@@ -183,14 +209,13 @@ fn wait(tries: u32, retry_after: Option<u64>, random: u64) -> u64 {
 }
 
 /// The call of an operation's upstream.
-pub fn proxy(
+pub(crate) fn proxy(
     policy: &Compiled,
-    index: u32,
-    operation: &Operation,
+    reservation: &Reservation,
+    (index, operation): (u32, &Operation),
     request: &Outward<'_>,
-    caller: Option<&Principal>,
     body: Outgoing,
-) -> Result<Attempt, Refusal> {
+) -> Result<(Attempt, Proxied), Refusal> {
     let Handler::Proxy {
         url,
         timeouts,
@@ -206,14 +231,14 @@ pub fn proxy(
         .unwrap_or(request.path);
     let query = allowed_query(request.query, &operation.forward_query);
     let mark = if query.is_empty() { "" } else { "?" };
-    Ok(Attempt {
+    let attempt = Attempt {
         to: Upstream::Http {
             url: format!("{url}{path}{mark}{query}"),
             method: request.method,
             set: request.set.clone(),
             credential: credential
                 .as_ref()
-                .map(|credential| egress::carried(policy, credential, caller))
+                .map(|credential| egress::carried(policy, credential, reservation.permit().caller()))
                 .transpose()?,
             copy: request.lists(Some(index)),
             body,
@@ -221,11 +246,12 @@ pub fn proxy(
         within: timeouts.first.min(timeouts.total),
         whole: 0,
         ahead: None,
-    })
+    };
+    Ok((attempt, Proxied(index)))
 }
 
 /// The call of a model's target at a provider that speaks HTTP.
-pub fn completion(
+pub(crate) fn completion(
     base_url: &str,
     credential: Option<Carried>,
     target: &Target,
@@ -259,7 +285,7 @@ pub fn completion(
 
 /// What a call of an upstream takes from the client's request.
 #[derive(Clone, Debug)]
-pub struct Outward<'a> {
+pub(crate) struct Outward<'a> {
     /// The method.
     pub method: &'static str,
     /// The canonical path.
@@ -334,7 +360,7 @@ pub(crate) fn decoded(name: &str) -> Cow<'_, [u8]> {
 }
 
 /// The scripted answer of a mock to a request.
-pub fn scripted(
+pub(crate) fn scripted(
     policy: &Compiled,
     target: &Target,
     peek: &Peek,
@@ -422,7 +448,7 @@ fn script(answer: &MockAnswer) -> Script {
 }
 
 /// When an answer that streams is the client's.
-pub fn commit_on(model: &Model, tried: Tried) -> CommitOn {
+pub(crate) fn commit_on(model: &Model, tried: Tried) -> CommitOn {
     match model.commit {
         Commit::Complete => CommitOn::Whole,
         Commit::FirstToken if tried.has_more(model) => CommitOn::FirstToken,
@@ -431,7 +457,7 @@ pub fn commit_on(model: &Model, tried: Tried) -> CommitOn {
 }
 
 /// What a call of a model may use at the most.
-pub fn bound(model: &Model, peek: &Peek) -> Bound {
+pub(crate) fn bound(model: &Model, peek: &Peek) -> Bound {
     let per_answer = match (peek.max_tokens, model.max_output_tokens.map(u64::from)) {
         (Some(asked), Some(most)) => Some(asked.min(most)),
         (asked, most) => asked.or(most),
@@ -443,7 +469,7 @@ pub fn bound(model: &Model, peek: &Peek) -> Bound {
 }
 
 /// The bound that a target is asked to keep.
-pub fn output_cap(model: &Model, member: OutputCap) -> Option<chat::OutputCap> {
+pub(crate) fn output_cap(model: &Model, member: OutputCap) -> Option<chat::OutputCap> {
     model.max_output_tokens.map(|tokens| chat::OutputCap {
         tokens: tokens.into(),
         member: match member {
@@ -454,7 +480,7 @@ pub fn output_cap(model: &Model, member: OutputCap) -> Option<chat::OutputCap> {
 }
 
 /// What an upstream's status means for a model's target.
-pub fn judge(status: u16) -> Option<Reason> {
+pub(crate) fn judge(status: u16) -> Option<Reason> {
     match status {
         429 => Some(Reason::RateLimited),
         503 | 529 => Some(Reason::Overloaded),
@@ -465,7 +491,7 @@ pub fn judge(status: u16) -> Option<Reason> {
 }
 
 /// The reason that a failed transport stands for, where it is one of the list.
-pub fn transport(failure: Failure) -> Option<Reason> {
+pub(crate) fn transport(failure: Failure) -> Option<Reason> {
     match failure {
         Failure::Unreachable => Some(Reason::Unreachable),
         Failure::Timeout => Some(Reason::NoFirstToken),
@@ -475,7 +501,7 @@ pub fn transport(failure: Failure) -> Option<Reason> {
 }
 
 /// What the client is told when nothing is left to try.
-pub fn give_up(reason: Reason, retry_after: Option<u64>) -> Refusal {
+pub(crate) fn give_up(reason: Reason, retry_after: Option<u64>) -> Refusal {
     let seconds = retry_after.map_or(1, |ms| ms.div_ceil(1000).max(1)).to_string();
     match reason {
         Reason::RateLimited => Refusal::new(
@@ -493,7 +519,7 @@ pub fn give_up(reason: Reason, retry_after: Option<u64>) -> Refusal {
 }
 
 /// What the client is told when the gateway itself could not make the call.
-pub fn not_made(failure: Failure, origin: &str) -> Refusal {
+pub(crate) fn not_made(failure: Failure, origin: &str) -> Refusal {
     match failure {
         Failure::SecretMissing => {
             Refusal::new(Code::SecretMissing, "The gateway is not ready for this call.")
@@ -517,7 +543,7 @@ pub fn not_made(failure: Failure, origin: &str) -> Refusal {
 
 /// How long an answer asks to be left alone from `now` on, in milliseconds: `retry-after-ms`, or else
 /// `Retry-After`, in seconds or as a date, in any of its forms (RFC 9110, 10.2.3); a day at the most.
-pub fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) -> Option<u64> {
+pub(crate) fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) -> Option<u64> {
     let asked = milliseconds.and_then(crate::accept::digits).or_else(|| {
         let after = after?.trim();
         match crate::accept::digits(after) {
@@ -529,7 +555,7 @@ pub fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) ->
 }
 
 /// The example that answers a mocked operation, and whether a preference chose it.
-pub fn example<'a>(
+pub(crate) fn example<'a>(
     responses: &'a [MockResponse],
     prefer: Option<&str>,
 ) -> Result<(&'a MockResponse, Option<String>), Refusal> {
@@ -578,7 +604,7 @@ pub fn example<'a>(
 }
 
 /// How a target of a model is reached.
-pub fn provider_of<'a>(
+pub(crate) fn provider_of<'a>(
     policy: &'a Compiled,
     target: &Target,
 ) -> Result<&'a turnpike_policy::Provider, Refusal> {
@@ -586,7 +612,7 @@ pub fn provider_of<'a>(
 }
 
 /// `provider/model`, for the log.
-pub fn target_name(policy: &Compiled, target: &Target) -> String {
+pub(crate) fn target_name(policy: &Compiled, target: &Target) -> String {
     let provider = look::provider(policy, target.provider).map_or("?", |p| p.name.as_str());
     format!("{provider}/{}", target.model)
 }

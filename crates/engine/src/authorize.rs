@@ -6,49 +6,72 @@
 
 use serde::{Deserialize, Serialize};
 use turnpike_llm::chat::Peek;
-use turnpike_policy::{Compiled, Consumer, Grant, Method, Model, Operation};
+use turnpike_policy::{Compiled, Consumer, Grant, Method, Model, Operation, Route, Surface};
 
 use crate::conditions::Facts;
 use crate::decide::{self, Question, Yes};
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
+use crate::inspect::{Chat, Inspected};
 use crate::look::{self, consumer, model, operation};
+use crate::matching::{Destination, Matched};
+use crate::shield::Shielded;
 use crate::told;
 
 /// The right to have one thing answered. Only this module makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Permit {
+pub(crate) struct Permit {
+    caller: Option<Principal>,
+    to: Permitted,
+}
+
+impl Permit {
     /// Who has it; nobody where an exception makes an operation public.
-    pub caller: Option<Principal>,
+    pub(crate) const fn caller(&self) -> Option<&Principal> {
+        self.caller.as_ref()
+    }
+
     /// What for.
-    pub to: Permitted,
-    _proof: (),
+    pub(crate) const fn to(&self) -> &Permitted {
+        &self.to
+    }
+}
+
+/// The right to call an operation whose body was not inspected. Nothing else can be done with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Uninspected(Permit);
+
+impl Uninspected {
+    /// The permit, once the body is known to be one that the operation takes.
+    pub(crate) fn inspected(self, _body: Inspected) -> Permit {
+        self.0
+    }
 }
 
 /// What a caller has whom the policy itself allows an operation: the right to it, or less while a decision point
 /// must be asked.
 #[derive(Debug)]
-pub enum Granted {
+pub(crate) enum Granted {
     /// All is decided.
-    Permit(Permit),
+    Permit(Uninspected),
     /// [`crate::decide`] makes a permit of it.
     Ask(Unproven, Box<Question>),
 }
 
 /// A permit that a decision point has not confirmed. Nothing can be done with it but to ask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unproven(Permit);
+pub(crate) struct Unproven(Uninspected);
 
 impl Unproven {
     /// The permit, once a decision point has said yes.
-    pub(crate) fn proven(self, _yes: &Yes) -> Permit {
+    pub(crate) fn proven(self, _yes: &Yes) -> Uninspected {
         self.0
     }
 }
 
 /// What a permit is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Permitted {
+pub(crate) enum Permitted {
     /// An operation (index into the policy's list).
     Operation(u32),
     /// A call of a model (index into the policy's list).
@@ -63,16 +86,18 @@ pub enum Permitted {
 
 /// Something whose limits are looked at (indices into the policy's lists).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// A version of an API.
     Api(u32),
     /// A model.
     Model(u32),
 }
 
-/// What conditions may ask of a request.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Requested<'a> {
+/// What is asked for, and what conditions may ask of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Requested<'a> {
+    /// Where it leads.
+    pub matched: Matched,
     /// Its canonical path.
     pub path: &'a str,
     /// The country that it comes from, if that is known.
@@ -81,35 +106,43 @@ pub struct Requested<'a> {
     pub now: u64,
 }
 
+/// Where calls of models lead.
+const CHAT: Destination = Destination::Route(Route::Surface(Surface::ChatCompletions));
+
 /// Whether an exception opens an operation to everybody. The gateway keeps its date by itself: an
 /// older build closes when the exception ends.
-pub fn is_open(operation: &Operation, now: u64) -> bool {
+pub(crate) fn is_open(operation: &Operation, now: u64) -> bool {
     operation.open_until.is_some_and(|until| now < until)
 }
 
 /// The right to call an operation that is open to everybody.
-pub fn for_everybody(policy: &Compiled, index: u32, now: u64) -> Result<Permit, Refusal> {
+pub(crate) fn for_everybody(
+    policy: &Compiled,
+    matched: Matched,
+    _by: Shielded,
+    now: u64,
+) -> Result<Uninspected, Refusal> {
+    let index = matched.operation()?;
     let wanted = operation(policy, index)?;
     // A decision point is asked about a caller: where there is none, it has allowed nothing.
     if !is_open(wanted, now) || wanted.relation.is_some() {
         return Err(Refusal::new(Code::CredentialMissing, "Send a credential."));
     }
-    Ok(Permit {
+    Ok(Uninspected(Permit {
         caller: None,
         to: Permitted::Operation(index),
-        _proof: (),
-    })
+    }))
 }
 
 /// The right to call an operation.
-pub fn for_operation(
+pub(crate) fn for_operation(
     policy: &Compiled,
     caller: Principal,
-    index: u32,
     request: Requested<'_>,
 ) -> Result<Granted, Refusal> {
+    let index = request.matched.operation()?;
     let wanted = operation(policy, index)?;
-    let consumer = consumer(policy, caller.consumer)?;
+    let consumer = consumer(policy, caller.consumer())?;
     if !consumer.operations.allows(index) {
         let detail = format!("`{}` may not call `{}`.", consumer.name, wanted.id);
         return Err(Refusal::new(Code::OperationNotAllowed, detail).by(&consumer.origin));
@@ -134,11 +167,10 @@ pub fn for_operation(
     let question = relation
         .map(|relation| decide::question(policy, relation, &facts, &wanted.id))
         .transpose()?;
-    let permit = Permit {
+    let permit = Uninspected(Permit {
         caller: Some(caller),
         to: Permitted::Operation(index),
-        _proof: (),
-    };
+    });
     Ok(match question {
         Some(question) => Granted::Ask(Unproven(permit), Box::new(question)),
         None => Granted::Permit(permit),
@@ -147,7 +179,7 @@ pub fn for_operation(
 
 /// Refuses a caller that does not have all of these scopes, which this line asks for.
 fn scoped(caller: &Principal, (scopes, origin): (&[String], &str), what: &str) -> Result<(), Refusal> {
-    let Some(missing) = scopes.iter().find(|scope| !caller.scopes.contains(scope)) else {
+    let Some(missing) = scopes.iter().find(|scope| !caller.scopes().contains(scope)) else {
         return Ok(());
     };
     let detail = format!("`{what}` needs the scope `{missing}`.");
@@ -159,8 +191,9 @@ fn scoped(caller: &Principal, (scopes, origin): (&[String], &str), what: &str) -
 }
 
 /// Refuses a caller that no model is granted to, before its body is read.
-pub fn any_model(policy: &Compiled, caller: &Principal) -> Result<(), Refusal> {
-    let consumer = consumer(policy, caller.consumer)?;
+pub(crate) fn any_model(policy: &Compiled, caller: &Principal, matched: Matched) -> Result<(), Refusal> {
+    matched.leads(CHAT)?;
+    let consumer = consumer(policy, caller.consumer())?;
     if consumer.models == Grant::Only(Vec::new()) {
         let detail = format!("`{}` may not call any model.", consumer.name);
         return Err(Refusal::new(Code::ModelNotAllowed, detail).by(&consumer.origin));
@@ -169,64 +202,72 @@ pub fn any_model(policy: &Compiled, caller: &Principal) -> Result<(), Refusal> {
 }
 
 /// The right to call the model that a request names.
-pub fn for_model(
+pub(crate) fn for_model(
     policy: &Compiled,
     caller: Principal,
-    peek: Peek,
+    chat: Chat,
     request: Requested<'_>,
 ) -> Result<Permit, Refusal> {
+    request.matched.leads(CHAT)?;
+    let peek = chat.said();
     let index = granted(policy, &caller, &peek.model, request)?;
     Ok(Permit {
         caller: Some(caller),
         to: Permitted::Model(index, Box::new(peek)),
-        _proof: (),
     })
 }
 
 /// The right to see the description of a model.
-pub fn for_model_card(
+pub(crate) fn for_model_card(
     policy: &Compiled,
     caller: Principal,
     name: &str,
     request: Requested<'_>,
 ) -> Result<Permit, Refusal> {
+    request
+        .matched
+        .leads(Destination::Route(Route::Surface(Surface::Model)))?;
     let index = granted(policy, &caller, name, request)?;
     Ok(Permit {
         caller: Some(caller),
         to: Permitted::ModelCard(index),
-        _proof: (),
     })
 }
 
 /// The right to see the list of models, which shows only those that are granted.
-pub fn for_model_list(caller: Principal) -> Permit {
-    Permit {
+pub(crate) fn for_model_list(caller: Principal, matched: Matched) -> Result<Permit, Refusal> {
+    matched.leads(Destination::Route(Route::Surface(Surface::Models)))?;
+    Ok(Permit {
         caller: Some(caller),
         to: Permitted::Models,
-        _proof: (),
-    }
+    })
 }
 
 /// The right to see what one may still do, which everybody has who is known.
-pub fn for_standing(caller: Principal) -> Permit {
-    looking(caller, None)
+pub(crate) fn for_standing(caller: Principal, matched: Matched) -> Result<Permit, Refusal> {
+    looking(caller, None, matched)
 }
 
 /// The right to see what one may still do with a model, which everybody has who may call it.
-pub fn for_standing_of_model(
+pub(crate) fn for_standing_of_model(
     policy: &Compiled,
     caller: Principal,
     name: &str,
     request: Requested<'_>,
 ) -> Result<Permit, Refusal> {
     let index = granted(policy, &caller, name, request)?;
-    Ok(looking(caller, Some(Seen::Model(index))))
+    looking(caller, Some(Seen::Model(index)), request.matched)
 }
 
 /// The right to see what one may still do with a version of an API (`petstore/v1`), which everybody has who may call
 /// one of its operations.
-pub fn for_standing_of_api(policy: &Compiled, caller: Principal, name: &str) -> Result<Permit, Refusal> {
-    let consumer = consumer(policy, caller.consumer)?;
+pub(crate) fn for_standing_of_api(
+    policy: &Compiled,
+    caller: Principal,
+    name: &str,
+    matched: Matched,
+) -> Result<Permit, Refusal> {
+    let consumer = consumer(policy, caller.consumer())?;
     let is = |api: &turnpike_policy::Api| name.split_once('/') == Some((&*api.name, &*api.version));
     let places = (0_u32..).zip(&policy.apis);
     let index = places.clone().find_map(|(index, api)| is(api).then_some(index));
@@ -235,7 +276,7 @@ pub fn for_standing_of_api(policy: &Compiled, caller: Principal, name: &str) -> 
         (first..end).any(|operation| consumer.operations.allows(operation))
     });
     match allowed {
-        Some(index) => Ok(looking(caller, Some(Seen::Api(index)))),
+        Some(index) => looking(caller, Some(Seen::Api(index)), matched),
         // What one may not call is not told apart from what does not exist.
         None => Err(Refusal::new(
             Code::NotFound,
@@ -263,16 +304,16 @@ fn first_of(policy: &Compiled, api: u32) -> u32 {
     u32::try_from(low).unwrap_or(u32::MAX)
 }
 
-fn looking(caller: Principal, at: Option<Seen>) -> Permit {
-    Permit {
+fn looking(caller: Principal, at: Option<Seen>, matched: Matched) -> Result<Permit, Refusal> {
+    matched.leads(Destination::Limits)?;
+    Ok(Permit {
         caller: Some(caller),
         to: Permitted::Standing(at),
-        _proof: (),
-    }
+    })
 }
 
 /// The models that a caller may call now.
-pub fn granted_models<'a>(
+pub(crate) fn granted_models<'a>(
     policy: &'a Compiled,
     consumer: &'a Consumer,
     caller: &'a Principal,
@@ -316,7 +357,7 @@ fn granted(
     name: &str,
     request: Requested<'_>,
 ) -> Result<u32, Refusal> {
-    let consumer = consumer(policy, caller.consumer)?;
+    let consumer = consumer(policy, caller.consumer())?;
     let found = policy
         .models
         .binary_search_by(|model| model.name.as_str().cmp(name));

@@ -5,6 +5,9 @@
 //! when it is negated, and a yes is only given where no value of it would have made a difference, nothing
 //! passes because something is missing.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use turnpike_policy::{ClaimKind, Comparison, Compiled, Condition, Method, Operand, Rule, claim_name};
@@ -14,7 +17,7 @@ use crate::identify::{ClaimValue, Principal};
 
 /// What a condition looks at.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The policy.
     pub policy: &'a Compiled,
     /// Who calls.
@@ -43,7 +46,7 @@ enum Value<'a> {
 impl<'a> Facts<'a> {
     /// Refuses a call for which not all of these rules hold. The client is not told which one it was, nor what
     /// it says: that is for the log.
-    pub fn check(&self, rules: &[Rule], what: &str) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, rules: &[Rule], what: &str) -> Result<(), Refusal> {
         for rule in rules {
             let why = match self.holds(&rule.when) {
                 Some(true) => continue,
@@ -59,7 +62,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether a condition holds; none: that is not known.
-    pub fn holds(&self, condition: &Condition) -> Option<bool> {
+    pub(crate) fn holds(&self, condition: &Condition) -> Option<bool> {
         match condition {
             Condition::All(parts) => self.joined(parts, false),
             Condition::Any(parts) => self.joined(parts, true),
@@ -122,7 +125,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The text that an operand is; none: it is not known, or no text.
-    pub fn text(&self, operand: &'a Operand) -> Option<Cow<'a, str>> {
+    pub(crate) fn text(&self, operand: &'a Operand) -> Option<Cow<'a, str>> {
         match self.value(operand)? {
             Value::Text(text) => Some(text),
             _ => None,

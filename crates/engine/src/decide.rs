@@ -27,11 +27,11 @@ const REST: u64 = 1_000;
 
 /// A yes. Only this module makes it.
 #[derive(Debug)]
-pub struct Yes(());
+pub(crate) struct Yes(());
 
 /// What is asked, and what it is remembered by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Question {
+pub(crate) struct Question {
     point: u32,
     body: String,
     key: [u8; 32],

@@ -179,18 +179,18 @@ impl Denials {
             return None;
         }
         let caller = caller.and_then(|caller| {
-            let credential = match (caller.credential, caller.issuer) {
-                (CredentialKind::Key, _) => self.keys.get(&caller.subject),
+            let credential = match (caller.credential(), caller.issuer()) {
+                (CredentialKind::Key, _) => self.keys.get(caller.subject()),
                 // By all of its names, below.
                 (CredentialKind::Certificate, _) => None,
                 (CredentialKind::Token, issuer) => {
-                    issuer.and_then(|issuer| self.subjects.get(&issuer)?.get(&caller.subject))
+                    issuer.and_then(|issuer| self.subjects.get(&issuer)?.get(caller.subject()))
                 }
             };
             let stands = |mark: &&Mark| now < mark.until;
             credential
                 .filter(stands)
-                .or_else(|| self.consumers.get(&caller.consumer).filter(stands))
+                .or_else(|| self.consumers.get(&caller.consumer()).filter(stands))
         });
         // Whatever else its caller has: a token that is bound to it, or a key beside it.
         let mut shown = certificate.iter().filter_map(|name| self.certificates.get(name));

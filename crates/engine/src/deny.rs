@@ -31,7 +31,7 @@ struct Body {
 
 /// What an operator did, for the log and for its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub(crate) struct Note {
     /// `deny` or `lift`.
     pub action: String,
     /// The denial's id.
@@ -49,7 +49,7 @@ pub struct Note {
 /// Refuses whoever may not deny; how long the others may, in milliseconds.
 pub(crate) fn right(policy: &Compiled, caller: &Principal) -> Result<Millis, Refusal> {
     let right = operate::right(policy, caller)?;
-    let consumer = look::consumer(policy, caller.consumer)?;
+    let consumer = look::consumer(policy, caller.consumer())?;
     right.deny.ok_or_else(|| {
         let detail = format!(
             "`{}` may not deny anything: its `operator` has no `deny`.",
@@ -72,7 +72,7 @@ pub(crate) fn read(
     now: Timestamp,
 ) -> Result<Order, Refusal> {
     let longest = right(policy, caller)?.min(LONGEST);
-    let by = look::consumer(policy, caller.consumer)?.name.clone();
+    let by = look::consumer(policy, caller.consumer())?.name.clone();
     let body: Body = serde_json::from_slice(body).map_err(|error| {
         let code = if error.is_data() {
             Code::InvalidRequest

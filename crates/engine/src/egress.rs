@@ -53,15 +53,15 @@ fn signed(policy: &Compiled, token: &SignedToken, caller: Option<&Principal>) ->
                 None => {}
             }
         }
-        let consumer = look::consumer(policy, caller.consumer)?;
+        let consumer = look::consumer(policy, caller.consumer())?;
         claims.insert("consumer".to_owned(), consumer.name.as_str().into());
-        claims.insert("sub".to_owned(), caller.subject.as_str().into());
-        let place = caller.issuer.and_then(|issuer| usize::try_from(issuer).ok());
+        claims.insert("sub".to_owned(), caller.subject().into());
+        let place = caller.issuer().and_then(|issuer| usize::try_from(issuer).ok());
         let issuer = place.and_then(|place| policy.issuers.get(place));
         let id = match issuer {
-            Some(issuer) => json!({ "format": "iss_sub", "iss": issuer.issuer, "sub": caller.subject }),
+            Some(issuer) => json!({ "format": "iss_sub", "iss": issuer.issuer, "sub": caller.subject() }),
             // The public part of an API key.
-            None => json!({ "format": "opaque", "id": caller.subject }),
+            None => json!({ "format": "opaque", "id": caller.subject() }),
         };
         claims.insert("sub_id".to_owned(), id);
     }

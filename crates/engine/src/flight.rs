@@ -3,6 +3,8 @@
 //! It travels with the request as bytes. The engine keeps none of it, so that a fault in one
 //! request cannot touch another, and a request survives the engine's replacement under it.
 
+mod presented;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -11,31 +13,63 @@ use turnpike_policy::{Api, Compiled, Operation, Price, Route, Surface, Unit};
 use crate::accept::{Trace, hex};
 use crate::account::{Account, Attempt, Settled};
 use crate::admit::{Admitted, Asked};
-use crate::answer::Answering;
-use crate::authorize::{Permit, Unproven};
+use crate::answer::{Answering, Proxied};
+use crate::authorize::{Permit, Uninspected, Unproven};
 use crate::decide::Question;
 use crate::deny;
 use crate::error::{Code, Refusal, Shape, render};
 use crate::identify;
 use crate::inspect::{Announced, Body};
-use crate::matching::Destination;
+use crate::matching::{Destination, Matched};
 use crate::meter::amount;
 use crate::meter::denials::Order as DenialOrder;
 use crate::operate::{Note, Order};
 use crate::settle::{self, AttemptRecord, Bound, Record, Settlement};
+use crate::shield::Shielded;
 use crate::step::{Finish, Reply, Step};
 use crate::{Engine, cors, look};
+pub(crate) use presented::Presented;
 
 /// A request between two steps.
+///
+/// What its phases have proved lies in it, and outside the engine it is nothing but bytes: it is had from
+/// [`Engine::begin`] and [`Engine::resume`], or read from what was written of one:
+///
+/// ```
+/// let flight: Result<turnpike_engine::Flight, _> = postcard::from_bytes(&[]);
+/// assert!(flight.is_err());
+/// ```
+///
+/// and is neither taken apart nor put together:
+///
+/// ```compile_fail,E0616
+/// let flight: turnpike_engine::Flight = postcard::from_bytes(&[]).unwrap();
+/// let phase = flight.phase;
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Flight {
     /// What does not depend on the phase.
-    pub base: Base,
+    pub(crate) base: Base,
     /// Where it is.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
 }
 
 impl Flight {
+    /// The request's id as clients and logs see it.
+    pub fn id_text(&self) -> String {
+        self.base.id_text()
+    }
+
+    /// The request's canonical path.
+    pub fn path(&self) -> &str {
+        &self.base.path
+    }
+
+    /// The request's query.
+    pub fn query(&self) -> &str {
+        &self.base.query
+    }
+
     /// Notes that its call was made again so many milliseconds after it was begun, as the upstream had not taken
     /// the gateway's token: two attempts for the log, of which the first was refused. 0: it was made once.
     pub fn repeated(&mut self, after: u64) {
@@ -56,9 +90,9 @@ impl Flight {
 
 /// Where a request is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its signature, or that of its proof, is being verified.
-    Verifying(identify::Pending),
+    Verifying(identify::Pending, Shielded),
     /// Whether its proof is new is being asked.
     Proving(Box<identify::Proven>),
     /// The keys of its issuer are being fetched.
@@ -95,8 +129,8 @@ pub enum Phase {
     },
     /// The body of an operation's call is being read to know its length.
     Measuring {
-        /// The right to call it.
-        permit: Permit,
+        /// The right to call it, if the body is short enough.
+        permit: Uninspected,
         /// How much may be read.
         max: u64,
     },
@@ -117,8 +151,8 @@ pub enum Phase {
     Operating(Order),
     /// The list of denials is being looked at again.
     Looking {
-        /// Who calls; nobody where an operation is open to everybody.
-        caller: Option<identify::Principal>,
+        /// Who calls.
+        caller: identify::Caller,
         /// When it was asked.
         began: u64,
     },
@@ -126,98 +160,17 @@ pub enum Phase {
     ReadingDenial(identify::Principal),
     /// The list of denials is being asked what an operator wants of it, since so long.
     Denying(DenialOrder, u64),
-    /// The upstream of an operation (its index) is being asked; there is no other to ask.
-    Proxied(u32),
+    /// The upstream of an operation is being asked; there is no other to ask.
+    Proxied(Proxied),
     /// It is being answered by a model's target, or by the next one.
     Answering(Box<Answering>),
     /// The other half of the Worker answers it.
     Cold,
 }
 
-/// What a client presented to be identified, for as long as keys are being fetched.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Presented {
-    authorization: Option<String>,
-    x_api_key: Option<String>,
-    api_key: Option<String>,
-    x_goog_api_key: Option<String>,
-    other: Option<String>,
-    several: bool,
-    dpop: bool,
-    /// Proof, method, URL.
-    proof: Option<Box<[String; 3]>>,
-    /// The members of [`identify::ClientCertificate`], in their order.
-    certificate: Option<Box<[Option<String>; 6]>>,
-}
-
-impl Presented {
-    /// As the phase identify takes it.
-    pub fn borrow(&self) -> identify::Presented<'_> {
-        let [proof, method, url] = match &self.proof {
-            Some(bound) => bound.each_ref().map(String::as_str),
-            None => [""; 3],
-        };
-        let certificate = self.certificate.as_ref().map(|words| {
-            let [presented, verified, revoked, whole, subject, issuer] =
-                words.each_ref().map(Option::as_deref);
-            identify::ClientCertificate {
-                presented,
-                verified,
-                revoked,
-                whole,
-                subject,
-                issuer,
-            }
-        });
-        identify::Presented {
-            authorization: self.authorization.as_deref(),
-            x_api_key: self.x_api_key.as_deref(),
-            api_key: self.api_key.as_deref(),
-            x_goog_api_key: self.x_goog_api_key.as_deref(),
-            other: self.other.as_deref(),
-            several: self.several,
-            certificate,
-            proof: self.proof.as_ref().map(|_| proof),
-            method,
-            url,
-            dpop: self.dpop,
-        }
-    }
-}
-
-impl From<&identify::Presented<'_>> for Presented {
-    fn from(presented: &identify::Presented<'_>) -> Self {
-        let proof = presented
-            .proof
-            .map(|proof| Box::new([proof, presented.method, presented.url].map(str::to_owned)));
-        let certificate = presented.certificate.map(|shown| {
-            let words = [
-                shown.presented,
-                shown.verified,
-                shown.revoked,
-                shown.whole,
-                shown.subject,
-                shown.issuer,
-            ];
-            Box::new(words.map(|word| word.map(str::to_owned)))
-        });
-        Self {
-            authorization: presented.authorization.map(str::to_owned),
-            x_api_key: presented.x_api_key.map(str::to_owned),
-            api_key: presented.api_key.map(str::to_owned),
-            x_goog_api_key: presented.x_goog_api_key.map(str::to_owned),
-            other: presented.other.map(str::to_owned),
-            several: presented.several,
-            dpop: presented.dpop,
-            proof,
-            certificate,
-        }
-    }
-}
-
 /// What does not depend on the phase.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Base {
+pub(crate) struct Base {
     /// When the request came, in Unix milliseconds.
     pub began: u64,
     /// Its id.
@@ -242,9 +195,7 @@ pub struct Base {
     /// Its query.
     pub query: String,
     /// Where it leads.
-    pub to: Option<Destination>,
-    /// Whether only the head of the answer is wanted.
-    pub head_only: bool,
+    pub matched: Option<Matched>,
     /// Whether errors are shaped for the clients of models.
     pub model_client: bool,
     /// The page that calls, if a browser said so.
@@ -301,12 +252,27 @@ pub struct Base {
 
 impl Base {
     /// The request's id as clients and logs see it.
-    pub fn id_text(&self) -> String {
+    pub(crate) fn id_text(&self) -> String {
         hex(&self.id)
     }
 
+    /// Whether only the head of the answer is wanted.
+    pub(crate) fn head_only(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// Where it leads, once that is known.
+    pub(crate) fn to(&self) -> Option<Destination> {
+        self.matched.map(Matched::to)
+    }
+
+    /// What was matched, for the phases that need it.
+    pub(crate) fn matched(&self) -> Result<Matched, Refusal> {
+        self.matched.ok_or_else(|| look::broken("nothing was matched"))
+    }
+
     /// Notes what the last attempt came to.
-    pub fn judged(&mut self, now: u64, status: u16, failed: Option<settle::AttemptFailure>) {
+    pub(crate) fn judged(&mut self, now: u64, status: u16, failed: Option<settle::AttemptFailure>) {
         if let Some(last) = self.attempts.last_mut() {
             last.took = now.saturating_sub(last.began);
             last.status = if status == 0 { last.status } else { status };
@@ -366,13 +332,13 @@ impl Base {
     }
 
     /// The headers that every answer carries.
-    pub fn answer_headers(&self, engine: &Engine) -> Vec<(Cow<'static, str>, String)> {
+    pub(crate) fn answer_headers(&self, engine: &Engine) -> Vec<(Cow<'static, str>, String)> {
         let policy = &engine.policy;
         let mut set = Vec::with_capacity(6);
         set.push((Cow::Borrowed("x-request-id"), self.id_text()));
         set.extend(self.limits.iter().cloned());
         cors::decorate(policy.gateway.cors.as_ref(), self.origin.as_deref(), &mut set);
-        if let Some(Destination::Route(Route::Operation(index))) = self.to {
+        if let Some(Destination::Route(Route::Operation(index))) = self.to() {
             lifecycle_headers(policy, index, &mut set);
         }
         if policy.gateway.show_hash {
@@ -391,7 +357,7 @@ impl Base {
 
     /// `petstore/v1#listPets`, or the name of a model surface.
     fn operation(&self, policy: &Compiled) -> Option<String> {
-        match self.to? {
+        match self.to()? {
             Destination::Route(Route::Operation(index)) => {
                 let operation = look::operation(policy, index).ok()?;
                 let api = look::api(policy, operation.api).ok()?;
@@ -438,7 +404,7 @@ fn lifecycle_headers(policy: &Compiled, index: u32, set: &mut Vec<(Cow<'static, 
 
 /// How a request ended, for its log line.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome<'a> {
+pub(crate) struct Outcome<'a> {
     /// The status that the client saw.
     pub status: u16,
     /// The code, if it was refused or failed.
@@ -455,7 +421,7 @@ pub struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// An answer with this status.
-    pub const fn passed(status: u16, settlement: Settlement) -> Self {
+    pub(crate) const fn passed(status: u16, settlement: Settlement) -> Self {
         Self {
             status,
             code: None,
@@ -469,7 +435,7 @@ impl Outcome<'_> {
 
 /// What is to be done when a request is over.
 #[derive(Clone, Debug, Default)]
-pub struct Closing {
+pub(crate) struct Closing {
     /// The line to log.
     pub log: Option<String>,
     /// Whom to tell what was used.
@@ -590,7 +556,7 @@ impl Engine {
             client_gone,
             settlement,
         };
-        let body = if base.head_only {
+        let body = if base.head_only() {
             Reply::None
         } else {
             Reply::Bytes(body)

@@ -14,7 +14,7 @@ use crate::step::BodyFailure;
 
 /// What the head of a request says of its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announced {
+pub(crate) struct Announced {
     /// Whether there is one.
     pub present: bool,
     /// Its length in bytes, if that was said.
@@ -25,9 +25,29 @@ pub struct Announced {
     pub encoded: bool,
 }
 
+/// An operation's body, or that there is none, may go on. Only this module makes it.
+#[derive(Debug)]
+pub(crate) struct Inspected(());
+
+/// A chat request that was read. Only [`chat`] makes it.
+#[derive(Debug)]
+pub(crate) struct Chat(Peek);
+
+impl Chat {
+    /// What it says.
+    pub(crate) fn said(self) -> Peek {
+        self.0
+    }
+
+    /// The model that it names.
+    pub(crate) fn model(&self) -> &str {
+        &self.0.model
+    }
+}
+
 /// How a request's body reaches its upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Body {
+pub(crate) enum Body {
     /// There is none.
     None,
     /// As it comes: its length is announced and within bounds.
@@ -37,14 +57,14 @@ pub enum Body {
 }
 
 /// Checks the announced body of a call of an operation. `forwards` says whether a header of the
-/// client's reaches the upstream.
-pub fn operation_body(
+/// client's reaches the upstream. One that must be read is inspected when it is ([`measured`]).
+pub(crate) fn operation_body(
     operation: &Operation,
     announced: &Announced,
     forwards: impl Fn(&str) -> bool,
-) -> Result<Body, Refusal> {
+) -> Result<(Body, Option<Inspected>), Refusal> {
     if !announced.present || announced.length == Some(0) {
-        return Ok(Body::None);
+        return Ok((Body::None, Some(Inspected(()))));
     }
     if !operation.accepts_body {
         let detail = format!("`{}` takes no body.", operation.id);
@@ -63,14 +83,22 @@ pub fn operation_body(
     }
     match announced.length {
         Some(length) if length > operation.max_body => Err(too_large(operation.max_body)),
-        Some(_) => Ok(Body::Stream),
-        None => Ok(Body::Measure(operation.max_body)),
+        Some(_) => Ok((Body::Stream, Some(Inspected(())))),
+        None => Ok((Body::Measure(operation.max_body), None)),
+    }
+}
+
+/// Checks a body of an operation's call that was read, up to `max` bytes, to know its length.
+pub(crate) fn measured(body: Result<&[u8], BodyFailure>, max: u64) -> Result<Inspected, Refusal> {
+    match body {
+        Ok(_) => Ok(Inspected(())),
+        Err(failure) => Err(unreadable(failure, max)),
     }
 }
 
 /// Checks the announced body of a call of a model, of which up to `max` bytes may be read; returns
 /// that bound.
-pub fn model_body(max: u64, announced: &Announced) -> Result<u64, Refusal> {
+pub(crate) fn model_body(max: u64, announced: &Announced) -> Result<u64, Refusal> {
     if announced.media_type != "application/json" {
         let detail = "Send the request as `content-type: application/json`.";
         return Err(Refusal::new(Code::UnsupportedMediaType, detail));
@@ -85,7 +113,7 @@ pub fn model_body(max: u64, announced: &Announced) -> Result<u64, Refusal> {
 }
 
 /// Reads of a chat request what routing needs.
-pub fn chat(body: &[u8]) -> Result<Peek, Refusal> {
+pub(crate) fn chat(body: &[u8]) -> Result<Chat, Refusal> {
     let read = peek(body).map_err(|error| {
         let code = match &error.kind {
             PeekErrorKind::Empty
@@ -105,11 +133,11 @@ pub fn chat(body: &[u8]) -> Result<Peek, Refusal> {
         let detail = "`messages` is missing: add it";
         return Err(Refusal::new(Code::InvalidRequest, detail).about("messages"));
     }
-    Ok(read)
+    Ok(Chat(read))
 }
 
 /// Checks a read body against the model that it names: that one may allow less than the most.
-pub fn model_fits(model: &Model, peek: &Peek) -> Result<(), Refusal> {
+pub(crate) fn model_fits(model: &Model, peek: &Peek) -> Result<(), Refusal> {
     if u64::from(peek.body_len) > model.max_body {
         return Err(too_large(model.max_body).by(&model.origin));
     }
@@ -117,7 +145,7 @@ pub fn model_fits(model: &Model, peek: &Peek) -> Result<(), Refusal> {
 }
 
 /// The refusal for a body that could not be read.
-pub fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
+pub(crate) fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
     match failure {
         BodyFailure::TooLarge => too_large(max),
         BodyFailure::Incomplete => Refusal::new(
@@ -144,7 +172,7 @@ fn too_large(max: u64) -> Refusal {
 }
 
 /// A media type without its parameters, lower case.
-pub fn media_type(value: &str) -> String {
+pub(crate) fn media_type(value: &str) -> String {
     value
         .split(';')
         .next()

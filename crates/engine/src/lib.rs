@@ -3,46 +3,61 @@
 //! The engine is synchronous and does no I/O: [`Engine::begin`] takes the head of a request and
 //! returns the first [`Step`]; [`Engine::resume`] takes what is in flight and what followed the
 //! step, and returns the next. Time and randomness are handed in. Each phase of a request's life is
-//! a module; each takes what the one before has proved, as a value that only that one can make:
+//! a module; each takes what the one before has proved, as a value that only that one can make. Outside this crate
+//! there is none of them but in a [`Flight`], which is opaque:
 //!
-//! | phase | module | proves |
-//! |---|---|---|
-//! | accept | [`accept`] | [`accept::Accepted`] |
-//! | match | [`matching`] | [`matching::Matched`] |
-//! | shield | [`shield`] | (passes or refuses) |
-//! | identify | [`identify`] | [`identify::Principal`] |
-//! | inspect | [`inspect`] | what the body says |
-//! | authorize | [`authorize`] | [`authorize::Permit`] |
-//! | admit | [`admit`] | [`admit::Reservation`] |
-//! | answer | [`answer`] | a plan of attempts |
-//! | relay | [`relay`] | what passed |
-//! | settle | [`settle`] | the log line, and what is given back of a reservation |
+//! | phase | module | makes | takes |
+//! |---|---|---|---|
+//! | accept | `accept` | `Accepted` | the head |
+//! | match | `matching` | `Matched` | `Accepted` |
+//! | shield | `shield` | `Shielded` | `Matched` |
+//! | identify | `identify` | `Principal` | `Shielded` |
+//! | inspect | `inspect` | `Inspected`, `Chat` | the body |
+//! | authorize | `authorize` | `Permit` | `Principal`, `Matched`, and what inspect makes |
+//! | admit | `admit` | `Reservation` | `Permit` |
+//! | answer | `answer` | `Answering`, `Proxied` | `Reservation` |
+//! | relay | `relay` | what passed | an `Answering` that is followed |
+//! | settle | `settle` | the log line, and what is given back of a reservation | whatever there is: each request is settled |
+//!
+//! Nobody outside reaches a phase but through the engine:
+//!
+//! ```compile_fail,E0603
+//! use turnpike_engine::authorize::Permit;
+//! ```
+//!
+//! ```compile_fail,E0603
+//! use turnpike_engine::identify::Principal;
+//! ```
+//!
+//! ```compile_fail,E0603
+//! use turnpike_engine::admit::Reservation;
+//! ```
 
 pub mod accept;
 mod account;
-pub mod admit;
-pub mod answer;
-pub mod authorize;
-pub mod conditions;
+mod admit;
+mod answer;
+mod authorize;
+mod conditions;
 mod cors;
 mod dates;
-pub mod decide;
+mod decide;
 mod denials;
 mod deny;
 mod drive;
 mod egress;
 pub mod error;
-pub mod flight;
-pub mod identify;
-pub mod inspect;
+mod flight;
+mod identify;
+mod inspect;
 mod known;
 mod look;
-pub mod matching;
+mod matching;
 pub mod meter;
 mod operate;
 pub mod relay;
-pub mod settle;
-pub mod shield;
+mod settle;
+mod shield;
 mod sorted;
 mod standing;
 pub mod step;

@@ -9,21 +9,39 @@ use turnpike_policy::{Compiled, Lifecycle, Method, Route, RouteNode, Routes, Sta
 
 use crate::accept::Accepted;
 use crate::error::{Code, Refusal};
-use crate::sorted;
+use crate::{look, sorted};
 
-/// What answers a request. Only [`find`] makes it.
+/// Where a request leads that was accepted. Only [`find`] makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Matched {
-    /// Where the request leads.
-    pub to: Destination,
-    /// Whether only the head of the answer is wanted (`HEAD`).
-    pub head_only: bool,
-    _proof: (),
+pub(crate) struct Matched(Destination);
+
+impl Matched {
+    /// Where that is.
+    pub(crate) const fn to(self) -> Destination {
+        self.0
+    }
+
+    /// Refuses what leads elsewhere: nobody asks for the right to one thing by what was matched for another.
+    pub(crate) fn leads(self, to: Destination) -> Result<(), Refusal> {
+        if to == self.0 { Ok(()) } else { Err(elsewhere()) }
+    }
+
+    /// The operation that it leads to (index into the policy's list).
+    pub(crate) fn operation(self) -> Result<u32, Refusal> {
+        match self.0 {
+            Destination::Route(Route::Operation(index)) => Ok(index),
+            _ => Err(elsewhere()),
+        }
+    }
+}
+
+fn elsewhere() -> Refusal {
+    look::broken("the request leads elsewhere")
 }
 
 /// Where a request leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// An operation or a model surface.
     Route(Route),
     /// A page of the gateway's own.
@@ -42,11 +60,11 @@ pub enum Destination {
 
 /// The methods that are published at a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Methods(Vec<Method>);
+pub(crate) struct Methods(Vec<Method>);
 
 impl Methods {
     /// The value of `Allow`, with what the gateway adds.
-    pub fn allow(&self) -> String {
+    pub(crate) fn allow(&self) -> String {
         let mut all = self.0.clone();
         all.push(Method::Options);
         if all.contains(&Method::Get) {
@@ -60,51 +78,50 @@ impl Methods {
 }
 
 /// Finds what answers a request. `now` decides whether a version has ended.
-pub fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, Refusal> {
+pub(crate) fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Matched, Refusal> {
     check_host(policy, request)?;
-    let head_only = request.method == Method::Head;
-    let matched = |to| Matched {
-        to,
-        head_only,
-        _proof: (),
-    };
-    if let Some((shown, ordered)) = own(&request.path) {
-        return match request.method {
-            Method::Get | Method::Head => Ok(matched(shown)),
-            Method::Post => Ok(matched(ordered)),
-            Method::Options => Ok(matched(Destination::Options)),
+    let method = request.method();
+    if let Some((shown, ordered)) = own(request.path()) {
+        return match method {
+            Method::Get | Method::Head => Ok(Matched(shown)),
+            Method::Post => Ok(Matched(ordered)),
+            Method::Options => Ok(Matched(Destination::Options)),
             _ => {
                 let allow = own_methods().allow();
-                let detail = format!("{} takes {allow}.", request.path);
+                let detail = format!("{} takes {allow}.", request.path());
                 Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", allow))
             }
         };
     }
-    if request.path.starts_with("/_turnpike/") || request.path.starts_with("/.well-known/") {
-        return Ok(matched(Destination::Operator));
+    if request.path().starts_with("/_turnpike/") || request.path().starts_with("/.well-known/") {
+        return Ok(Matched(Destination::Operator));
     }
-    let wanted = if head_only { Method::Get } else { request.method };
+    let wanted = if method == Method::Head {
+        Method::Get
+    } else {
+        method
+    };
     let mut seen = Methods::default();
     let route = descend(&policy.routes, 0, &segments(request), wanted, &mut seen);
     if let Some(route) = route {
         check_lifecycle(policy, route, now)?;
-        return Ok(matched(Destination::Route(route)));
+        return Ok(Matched(Destination::Route(route)));
     }
     if seen.0.is_empty() {
         return Err(nothing(request));
     }
-    if request.method == Method::Options {
-        return Ok(matched(Destination::Options));
+    if method == Method::Options {
+        return Ok(Matched(Destination::Options));
     }
     let allow = seen.allow();
-    let detail = format!("{} takes {allow}.", shown(&request.path));
+    let detail = format!("{} takes {allow}.", shown(request.path()));
     Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", allow))
 }
 
 /// The methods published at the path of a request, for `OPTIONS` and preflights.
-pub fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal> {
+pub(crate) fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal> {
     check_host(policy, request)?;
-    if own(&request.path).is_some() {
+    if own(request.path()).is_some() {
         return Ok(own_methods());
     }
     let mut seen = Methods::default();
@@ -132,16 +149,16 @@ fn own_methods() -> Methods {
 
 fn check_host(policy: &Compiled, request: &Accepted) -> Result<(), Refusal> {
     let hosts = &policy.gateway.hosts;
-    if hosts.is_empty() || hosts.contains(&request.host) {
+    if hosts.is_empty() || hosts.iter().any(|host| host == request.host()) {
         return Ok(());
     }
-    let detail = format!("The host `{}` is not one of this gateway's.", request.host);
+    let detail = format!("The host `{}` is not one of this gateway's.", request.host());
     Err(Refusal::new(Code::UnknownHost, detail))
 }
 
 /// The segments of a path; of `/` there are none.
 fn segments(request: &Accepted) -> Vec<&str> {
-    let rest = request.path.strip_prefix('/').unwrap_or_default();
+    let rest = request.path().strip_prefix('/').unwrap_or_default();
     if rest.is_empty() {
         Vec::new()
     } else {
@@ -151,7 +168,11 @@ fn segments(request: &Accepted) -> Vec<&str> {
 
 /// The refusal for a path at which nothing is published.
 fn nothing(request: &Accepted) -> Refusal {
-    let detail = format!("There is no {} {}.", request.method.name(), shown(&request.path));
+    let detail = format!(
+        "There is no {} {}.",
+        request.method().name(),
+        shown(request.path())
+    );
     Refusal::new(Code::NotFound, detail)
 }
 
@@ -215,12 +236,12 @@ fn check_lifecycle(policy: &Compiled, route: Route, now: u64) -> Result<(), Refu
 }
 
 /// Whether what has this life has ended by `now`.
-pub fn ended(lifecycle: &Lifecycle, now: u64) -> bool {
+pub(crate) fn ended(lifecycle: &Lifecycle, now: u64) -> bool {
     lifecycle.state == State::Retired || lifecycle.sunset.is_some_and(|sunset| sunset <= now)
 }
 
 /// The API of an operation.
-pub fn operation_api(policy: &Compiled, operation: u32) -> Option<&turnpike_policy::Api> {
+pub(crate) fn operation_api(policy: &Compiled, operation: u32) -> Option<&turnpike_policy::Api> {
     let operation = policy.operations.get(usize::try_from(operation).ok()?)?;
     policy.apis.get(usize::try_from(operation.api).ok()?)
 }
@@ -278,6 +299,13 @@ mod tests {
         find(&policy, &accepted, 0)
     }
 
+    fn operation(route: Route) -> Option<u32> {
+        match route {
+            Route::Operation(index) => Some(index),
+            Route::Surface(_) => None,
+        }
+    }
+
     #[test]
     fn a_literal_wins_and_a_parameter_catches_the_rest() {
         for (method, path, route) in [
@@ -289,8 +317,8 @@ mod tests {
             ("GET", "/v1/models", Route::Surface(Surface::Models)),
         ] {
             let matched = look(method, path).expect(path);
-            assert_eq!(matched.to, Destination::Route(route), "{method} {path}");
-            assert_eq!(matched.head_only, method == "HEAD");
+            assert_eq!(matched.to(), Destination::Route(route), "{method} {path}");
+            assert_eq!(matched.operation().ok(), operation(route), "{method} {path}");
         }
     }
 
@@ -303,7 +331,7 @@ mod tests {
         assert_eq!(refusal.code, Code::MethodNotAllowed);
         assert_eq!(refusal.headers[0].1, "GET, HEAD, OPTIONS, POST");
         assert_eq!(
-            look("OPTIONS", "/a/x/d").expect("options").to,
+            look("OPTIONS", "/a/x/d").expect("options").to(),
             Destination::Options
         );
         assert_eq!(
@@ -315,7 +343,7 @@ mod tests {
     #[test]
     fn the_gateways_own_pages_are_apart() {
         assert_eq!(
-            look("GET", "/_turnpike/health").expect("page").to,
+            look("GET", "/_turnpike/health").expect("page").to(),
             Destination::Operator
         );
     }

@@ -24,7 +24,7 @@ const HOLD: u64 = 60_000;
 
 /// What an operator wants of a consumer's limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub(crate) struct Order {
     /// The operator (index into the policy's list of consumers).
     operator: u32,
     /// Whose limits.
@@ -75,7 +75,7 @@ struct Credit {
 
 /// A credit, for the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub(crate) struct Note {
     /// Whose limit.
     pub consumer: String,
     /// Which.
@@ -136,7 +136,7 @@ pub(crate) fn look_at(policy: &Compiled, caller: &Principal, query: &str) -> Res
     }
     let consumer = consumer.ok_or_else(no_such_parameter)?;
     Ok(Order {
-        operator: caller.consumer,
+        operator: caller.consumer(),
         consumer: named(policy, &consumer)?,
         credit: None,
         only,
@@ -187,7 +187,7 @@ pub(crate) fn read(policy: &Compiled, caller: &Principal, body: &[u8], id: &str)
     let id = self::id(body.id.as_deref().unwrap_or(id))?;
     let consumer = named(policy, &body.consumer)?;
     let order = Order {
-        operator: caller.consumer,
+        operator: caller.consumer(),
         consumer,
         credit: Some(Credit {
             id: id.to_owned(),
@@ -206,7 +206,7 @@ pub(crate) fn read(policy: &Compiled, caller: &Principal, body: &[u8], id: &str)
 
 /// What the policy lets a caller do as an operator.
 pub(crate) fn right<'a>(policy: &'a Compiled, caller: &Principal) -> Result<&'a Operator, Refusal> {
-    let consumer = look::consumer(policy, caller.consumer)?;
+    let consumer = look::consumer(policy, caller.consumer())?;
     consumer.operator.as_ref().ok_or_else(|| {
         let detail = format!("`{}` is no operator of this gateway.", consumer.name);
         Refusal::new(Code::OperatorRequired, detail).by(&consumer.origin)

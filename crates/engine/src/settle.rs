@@ -14,7 +14,7 @@ use crate::step::Failure;
 
 /// What one attempt came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AttemptRecord {
+pub(crate) struct AttemptRecord {
     /// `provider/model`, or `api/version`.
     pub to: String,
     /// When it was begun, in Unix milliseconds.
@@ -31,7 +31,7 @@ pub struct AttemptRecord {
 
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AttemptFailure {
+pub(crate) enum AttemptFailure {
     /// For one of the reasons of the closed list.
     Reason(Reason),
     /// The transport failed, and no reason of the list covers it.
@@ -104,7 +104,7 @@ impl Settlement {
 
 /// What the log line of a request is made of.
 #[derive(Debug)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// The gateway's policy.
     pub policy: &'a Compiled,
     /// The first half of the bundle's hash, in hexadecimal digits.
@@ -249,7 +249,7 @@ fn is_false(value: &bool) -> bool {
 const LINE: usize = 640;
 
 /// The log line of a request; none, where the policy wants none.
-pub fn line(record: &Record<'_>) -> Option<String> {
+pub(crate) fn line(record: &Record<'_>) -> Option<String> {
     let failed = record.status >= 400 || record.code.is_some();
     if record.policy.gateway.log == LogRequests::Failures
         && !failed

@@ -12,20 +12,40 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
 use turnpike_policy::{Millis, Rate, Timestamp};
 
+use crate::matching::Matched;
 use crate::meter::local::Local;
+
+/// An address that may send a request. Only [`Shield::take`] makes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed(());
+
+/// A request that was matched, from an address that may send it: without it nobody is identified, and nothing is open
+/// to everybody. Only [`Passed::on`] makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct Shielded(());
+
+impl Passed {
+    /// The request that the shield was asked for, once it is matched.
+    pub(crate) const fn on(self, _request: Matched) -> Shielded {
+        let Self(()) = self;
+        Shielded(())
+    }
+}
 
 /// The shield of one isolate.
 #[derive(Clone, Debug)]
-pub struct Shield {
+pub(crate) struct Shield {
     local: Local,
     rate: Rate,
 }
 
 impl Shield {
     /// With the gateway's rate ([`turnpike_policy::Gateway::shield`]) and a random, secret seed.
-    pub fn new(rate: Rate, seed: [u8; 16]) -> Self {
+    pub(crate) fn new(rate: Rate, seed: [u8; 16]) -> Self {
         Self {
             local: Local::new(seed),
             rate,
@@ -34,13 +54,13 @@ impl Shield {
 
     /// Lets a request from `address` (as text, without port or brackets) pass at `now`, or tells
     /// how many milliseconds to wait (at least 1).
-    pub fn take(&mut self, address: &str, now: Timestamp) -> Result<(), Millis> {
-        self.local.take(&key(address), &self.rate, now)
+    pub(crate) fn take(&mut self, address: &str, now: Timestamp) -> Result<Passed, Millis> {
+        self.local.take(&key(address), &self.rate, now).map(Passed)
     }
 }
 
 /// Who has an address, as the name of a subject: the address itself, of IPv6 its first 64 bits.
-pub fn subject(address: &str) -> String {
+pub(crate) fn subject(address: &str) -> String {
     crate::accept::hex(&key(address))
 }
 

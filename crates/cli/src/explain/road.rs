@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
+use turnpike_engine::Flight;
 use turnpike_engine::error::Code;
 use turnpike_policy::{Api, Compiled, Consumer, Handler, Model, Operation};
 
@@ -206,8 +207,8 @@ impl<'a> Passed<'a> {
                 // Refused by the next phase it has left no trace; then the URL is what is known.
                 let rest = self.request.url.splitn(4, '/').nth(3).unwrap_or_default();
                 let sent = format!("/{}", rest.split(['?', '#']).next().unwrap_or_default());
-                let base = self.answer.trace.last().map(|flight| &flight.base);
-                let path = base.map_or(sent.as_str(), |base| base.path.as_str());
+                let flight = self.answer.trace.last();
+                let path = flight.map_or(sent.as_str(), Flight::path);
                 format!("{} {path}", self.request.method)
             }
             "match" => self.text("operation").to_owned(),

@@ -30,43 +30,72 @@ use crate::look;
 use crate::meter::lease::{Leases, Spent, Taken};
 use crate::meter::local::Local;
 use crate::meter::{Answer, Ask, Asked as AskedLimit, LeaseAsk, Mode, Outcome, Standing, is_shadowed, zoned};
-pub use more::Admitted;
-pub use spread::Spread;
-pub use subject::Origin;
+pub(crate) use more::Admitted;
+pub(crate) use spread::Spread;
+pub(crate) use subject::Origin;
 pub(crate) use subject::stands_for;
 use subject::{Call, Called, Group, What};
-pub use uses::{Asks, Uses};
+pub(crate) use uses::{Asks, Uses};
 
 /// A request that its limits let pass. Only this module makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reservation {
+pub(crate) struct Reservation {
     permit: Permit,
-    /// What the answer says of the limits.
-    pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The limiter could not be asked, and the plan lets pass then.
-    pub unlimited: bool,
-    /// Of a model's call: the target that is tried first.
-    pub target: Option<Tried>,
-    /// What the call may use.
-    pub uses: Uses,
-    /// What objects keep for it until it is settled.
-    pub accounts: Vec<Account>,
-    /// The limits in the shadow that would have held it back (places among those of the call).
-    pub shadowed: Vec<u32>,
-    /// How its limits stand, by their places; where that is what was asked.
-    pub standings: Vec<(u32, Standing)>,
+    headers: Headers,
+    unlimited: bool,
+    target: Option<Tried>,
+    uses: Uses,
+    accounts: Vec<Account>,
+    shadowed: Vec<u32>,
+    standings: Vec<(u32, Standing)>,
 }
+
+/// What an answer says of limits: names and values.
+pub(crate) type Headers = Vec<(Cow<'static, str>, String)>;
 
 impl Reservation {
     /// The right that was admitted.
-    pub fn permit(&self) -> &Permit {
+    pub(crate) fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// Hands over what the answer says of the limits, and what objects keep for the call until it is settled.
+    pub(crate) fn hand_over(&mut self) -> (Headers, Vec<Account>) {
+        (
+            std::mem::take(&mut self.headers),
+            std::mem::take(&mut self.accounts),
+        )
+    }
+
+    /// Whether the limiter could not be asked, and the plan lets pass then.
+    pub(crate) const fn unlimited(&self) -> bool {
+        self.unlimited
+    }
+
+    /// Of a model's call: the target that is tried first.
+    pub(crate) const fn target(&self) -> Option<Tried> {
+        self.target
+    }
+
+    /// What the call may use.
+    pub(crate) const fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    /// The limits in the shadow that would have held it back (places among those of the call).
+    pub(crate) fn shadowed(&self) -> &[u32] {
+        &self.shadowed
+    }
+
+    /// How its limits stand, by their places; where that is what was asked.
+    pub(crate) fn standings(&self) -> &[(u32, Standing)] {
+        &self.standings
     }
 }
 
 /// How far a request has got with its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// What it came to for this call.
     uses: Uses,
     /// The groups of limits that objects are asked for, by their places.
@@ -114,7 +143,7 @@ enum Turn {
 
 /// What an isolate knows of limits by itself; it may vanish.
 #[derive(Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Limits that it keeps alone.
     pub local: Local,
     /// What it took in advance.
@@ -125,7 +154,7 @@ pub struct Memory {
 
 /// What admission came to.
 #[derive(Clone, Debug)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// The request may go on.
     Reserved(Reservation),
     /// An object must be asked.
@@ -143,7 +172,7 @@ pub enum Admission {
 
 /// Why there is no reservation.
 #[derive(Debug)]
-pub struct Unmetered {
+pub(crate) struct Unmetered {
     /// What the client is told.
     pub refusal: Box<Refusal>,
     /// What objects may keep for it, to be given back.
@@ -174,14 +203,14 @@ struct Round<'a> {
 }
 
 /// Reserves what a request needs, or says whom to ask.
-pub fn begin(
+pub(crate) fn begin(
     policy: &Compiled,
     permit: Permit,
     asks: Asks<'_>,
     memory: &mut Memory,
     now: u64,
 ) -> Result<Admission, Refusal> {
-    let uses = uses::of(policy, &permit.to, &limits_of(policy, &permit)?.1, &asks, now)?;
+    let uses = uses::of(policy, permit.to(), &limits_of(policy, &permit)?.1, &asks, now)?;
     let round = Round::new(policy, &permit, &uses, asks, now)?;
     if let Some(limit) = round.never(&uses) {
         return Err(verdict::never(&permit, limit));
@@ -242,7 +271,7 @@ pub fn begin(
 }
 
 /// Reads an object's answer; `None`: there was none.
-pub fn metered(
+pub(crate) fn metered(
     policy: &Compiled,
     permit: Permit,
     mut asked: Asked,
@@ -422,7 +451,7 @@ impl<'a> Round<'a> {
             limits,
             groups,
             asks,
-            cost: u32::from(!matches!(permit.to, Permitted::Standing(_))),
+            cost: u32::from(!matches!(permit.to(), Permitted::Standing(_))),
             zones: &policy.zones,
             at: uses.at,
             now,
@@ -521,7 +550,7 @@ impl<'a> Round<'a> {
             Vec::new()
         };
         let accounts = self.held(&asked);
-        let looks = matches!(permit.to, Permitted::Standing(_));
+        let looks = matches!(permit.to(), Permitted::Standing(_));
         Reservation {
             permit,
             headers,
@@ -596,8 +625,8 @@ pub(crate) fn call<'a, 'c>(
     from: Origin<'c>,
     provider: Option<u32>,
 ) -> Result<Call<'a, 'c>, Refusal> {
-    let caller = match &permit.caller {
-        Some(caller) => Some((look::consumer(policy, caller.consumer)?, caller)),
+    let caller = match permit.caller() {
+        Some(caller) => Some((look::consumer(policy, caller.consumer())?, caller)),
         None => None,
     };
     Ok(Call {
@@ -605,7 +634,7 @@ pub(crate) fn call<'a, 'c>(
         from,
         called: Called {
             policy,
-            what: What::from(&permit.to),
+            what: What::from(permit.to()),
             provider,
         },
     })
@@ -631,14 +660,14 @@ pub(crate) fn limits_of<'a>(
     policy: &'a Compiled,
     permit: &Permit,
 ) -> Result<(Option<&'a Plan>, Vec<&'a Limit>), Refusal> {
-    let plan = match &permit.caller {
+    let plan = match permit.caller() {
         Some(caller) => {
-            let consumer = look::consumer(policy, caller.consumer)?;
+            let consumer = look::consumer(policy, caller.consumer())?;
             Some(look::plan(policy, consumer.plan)?)
         }
         None => None,
     };
-    let own: &[Limit] = match &permit.to {
+    let own: &[Limit] = match permit.to() {
         Permitted::Operation(index) => &look::api(policy, look::operation(policy, *index)?.api)?.limits,
         Permitted::Standing(Some(Seen::Api(index))) => &look::api(policy, *index)?.limits,
         Permitted::Model(index, _) | Permitted::Standing(Some(Seen::Model(index))) => {
@@ -648,7 +677,7 @@ pub(crate) fn limits_of<'a>(
     };
     let of_plan = plan.map_or(&[][..], |plan| &plan.limits);
     // Only a model's call uses tokens or money.
-    let budgets = matches!(permit.to, Permitted::Model(..) | Permitted::Standing(_));
+    let budgets = matches!(permit.to(), Permitted::Model(..) | Permitted::Standing(_));
     let counts = |limit: &&Limit| {
         budgets || !matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes)
     };

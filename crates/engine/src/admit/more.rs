@@ -33,7 +33,7 @@ pub(crate) struct Reserved<'a> {
 
 /// An object has admitted an attempt at an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Admitted {
+pub(crate) struct Admitted {
     /// The upstream's provider (index into the policy's list).
     pub(crate) provider: u32,
     /// Which attempt of the call it is, from 0; none: it was not made, and only what is held for the call is left.

@@ -20,7 +20,7 @@ const CAPACITY: usize = 4_096;
 
 /// What an isolate knows of subjects with several objects.
 #[derive(Debug)]
-pub struct Spread {
+pub(crate) struct Spread {
     /// Its own number, so that what it takes in advance is of one object.
     isolate: [u8; 16],
     /// Subjects with nothing left, by their objects.

@@ -68,7 +68,7 @@ impl From<&Permitted> for What {
 
 /// Where a request comes from, and what it says of itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'c> {
+pub(crate) struct Origin<'c> {
     /// The client's address, as text.
     pub address: &'c str,
     /// What stands for the values of [`Compiled::headers`], in that order.
@@ -189,16 +189,16 @@ impl<'a> Call<'a, '_> {
             (SubjectPart::Consumer, Some((consumer, _))) => format!("consumer:{}", consumer.name),
             (SubjectPart::Credential, Some((_, principal))) => {
                 // Names of objects are for operators to see, and subjects of tokens may be names of people.
-                let issuer = match (principal.issuer, principal.credential) {
+                let issuer = match (principal.issuer(), principal.credential()) {
                     (Some(issuer), _) => look::issuer(self.called.policy, issuer)?.issuer.as_str(),
                     (None, CredentialKind::Certificate) => CERTIFICATES,
                     (None, _) => "",
                 };
-                format!("credential:{}", digest(&[issuer, &principal.subject]))
+                format!("credential:{}", digest(&[issuer, principal.subject()]))
             }
             (SubjectPart::Claim(name), caller) => {
                 let said = caller.and_then(|(_, principal)| {
-                    let issuer = principal.issuer?;
+                    let issuer = principal.issuer()?;
                     Some((issuer, principal.claim(self.called.policy, name)?.plain()?))
                 });
                 // What one issuer calls a tenant is another tenant than the next one's.

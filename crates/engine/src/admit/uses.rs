@@ -24,7 +24,7 @@ const SENDING: Millis = 2 * 60 * 1_000;
 
 /// What one call may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Uses {
+pub(crate) struct Uses {
     /// Of a model's call: the target that is tried first.
     pub target: Option<Tried>,
     /// Its provider (index into the policy's list).
@@ -55,7 +55,7 @@ impl Uses {
 
 /// Who asks, as far as the permit does not say.
 #[derive(Clone, Copy, Debug)]
-pub struct Asks<'a> {
+pub(crate) struct Asks<'a> {
     /// The request's id.
     pub request: &'a [u8; 16],
     /// Where it comes from.

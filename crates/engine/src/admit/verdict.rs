@@ -124,7 +124,7 @@ fn by_limit(limit: &Limit, detail: String, headers: Vec<(Cow<'static, str>, Stri
 /// Whether its client is one of models.
 const fn is_models(permit: &Permit) -> bool {
     matches!(
-        permit.to,
+        permit.to(),
         Permitted::Model(..) | Permitted::Models | Permitted::ModelCard(_)
     )
 }

@@ -10,7 +10,7 @@ use super::{Now, Outgoing, done};
 use crate::account::Attempt;
 use crate::admit::more::{More, Need, Reserved};
 use crate::admit::{self, Reservation};
-use crate::answer::{self, Answering, Move, Outward, Stage, Tried};
+use crate::answer::{self, Answering, Move, Outward, Proxied, Stage, Tried};
 use crate::authorize::Permitted;
 use crate::error::{Code, Refusal};
 use crate::flight::{Base, Closing, Outcome, Phase};
@@ -36,7 +36,7 @@ const MAX_HOLD: u32 = 4 * 1024 * 1024;
 impl Engine {
     /// Answer: begins.
     pub(super) fn answer(&self, reservation: Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
-        match &reservation.permit().to {
+        match reservation.permit().to() {
             Permitted::Models => self.model_list(&reservation, base, at),
             Permitted::ModelCard(index) => self.model_card(*index, base, at),
             Permitted::Standing(_) => self.standing(&reservation, base, at),
@@ -46,15 +46,7 @@ impl Engine {
             }
             Permitted::Model(index, _) => {
                 let model = look::model(&self.policy, *index)?;
-                let answering = Answering {
-                    deadline: at.time.saturating_add(model.timeouts.total),
-                    target: reservation
-                        .target
-                        .unwrap_or_else(|| Tried::choose(&model.targets, at.random)),
-                    stage: Stage::Head,
-                    status: 0,
-                    reservation,
-                };
+                let answering = Answering::new(reservation, model, at.time, at.random);
                 self.attempt(answering, base, at)
             }
         }
@@ -75,7 +67,7 @@ impl Engine {
                 }
                 set.push((Cow::Borrowed("x-mock"), "example".to_owned()));
                 let empty =
-                    base.head_only || example.body.is_empty() || matches!(example.status, 204 | 205 | 304);
+                    base.head_only() || example.body.is_empty() || matches!(example.status, 204 | 205 | 304);
                 let body = if empty {
                     Reply::None
                 } else {
@@ -100,14 +92,14 @@ impl Engine {
                 };
                 let api = look::api(&self.policy, operation.api)?;
                 let mut outward = outward(base);
-                if let Some(caller) = &reservation.permit().caller {
+                if let Some(caller) = reservation.permit().caller() {
                     outward.set.extend(told::headers(&self.policy, api, caller));
                 }
-                let caller = reservation.permit().caller.as_ref();
-                let mut attempt = answer::proxy(&self.policy, index, operation, &outward, caller, sent)?;
+                let (mut attempt, proxied) =
+                    answer::proxy(&self.policy, reservation, (index, operation), &outward, sent)?;
                 begin_attempt(base, [&*api.name, "/", &*api.version].concat(), at.time);
                 attempt.ahead = self.ahead(base, at.time).map(Box::new);
-                Ok((Step::Attempt(attempt), Phase::Proxied(index)))
+                Ok((Step::Attempt(attempt), Phase::Proxied(proxied)))
             }
         }
     }
@@ -140,7 +132,7 @@ impl Engine {
                 };
                 let outward = outward(base);
                 let cap = answer::output_cap(model, *output_cap);
-                let caller = answering.reservation.permit().caller.as_ref();
+                let caller = answering.reservation.permit().caller();
                 let credential = credential
                     .as_ref()
                     .map(|credential| egress::carried(&self.policy, credential, caller))
@@ -212,15 +204,15 @@ impl Engine {
     pub(super) fn operation_answered(
         &self,
         mut base: Base,
-        index: u32,
+        proxied: Proxied,
         event: Event<'_>,
         at: Now<'_>,
     ) -> Next {
-        let origin = look::operation(&self.policy, index).map_or("", |o| o.origin.as_str());
+        let origin = look::operation(&self.policy, proxied.operation()).map_or("", |o| o.origin.as_str());
         match event {
             Event::Answered(Ok(head)) if (200..600).contains(&head.status) => {
                 base.judged(at.time, head.status, None);
-                let bodyless = base.head_only || matches!(head.status, 204 | 205 | 304);
+                let bodyless = base.head_only() || matches!(head.status, 204 | 205 | 304);
                 let body = if bodyless { Reply::None } else { Reply::Upstream };
                 let set = self.passed_headers(&base);
                 let Closing { log, settle } = self.passed(&base, at.time, head.status, Settlement::Nothing);
@@ -258,7 +250,7 @@ impl Engine {
         }
         Some(Ahead {
             set: self.passed_headers(base),
-            body: !base.head_only,
+            body: !base.head_only(),
             began: base.began,
             attempted: now,
             line: self.line_ahead(base)?,
@@ -439,7 +431,7 @@ impl Engine {
         base: &Base,
         at: Now<'_>,
     ) -> Result<Option<More>, Refusal> {
-        let Reservation { uses, .. } = &answering.reservation;
+        let uses = answering.reservation.uses();
         // Nearly all calls: nothing is held, and the first upstream is asked once.
         let first = base.attempts.is_empty() && uses.provider == Some(target.provider);
         if base.accounts.is_empty() && first {
@@ -712,10 +704,10 @@ impl Engine {
     }
 
     fn model_list(&self, reservation: &Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let caller = reservation.permit().caller.as_ref();
+        let caller = reservation.permit().caller();
         let caller = caller.ok_or_else(|| look::broken("nobody asks for models"))?;
-        let consumer = look::consumer(&self.policy, caller.consumer)?;
-        let request = super::requested(base, at);
+        let consumer = look::consumer(&self.policy, caller.consumer())?;
+        let request = super::requested(base, base.matched()?, at);
         let models = crate::authorize::granted_models(&self.policy, consumer, caller, request)
             .filter(|model| !crate::matching::ended(&model.lifecycle, at.time));
         let body = turnpike_llm::models::list(models.map(|m| (m.name.as_str(), m.owner.as_str())));
@@ -723,18 +715,18 @@ impl Engine {
     }
 
     fn standing(&self, reservation: &Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
-        if reservation.unlimited {
+        if reservation.unlimited() {
             return Err(
                 Refusal::new(Code::LimiterUnavailable, "The limits cannot be seen now.")
                     .header("retry-after", "1"),
             );
         }
-        let caller = reservation.permit().caller.as_ref();
+        let caller = reservation.permit().caller();
         let caller = caller.ok_or_else(|| look::broken("nobody asks for limits"))?;
-        let consumer = look::consumer(&self.policy, caller.consumer)?;
+        let consumer = look::consumer(&self.policy, caller.consumer())?;
         let plan = look::plan(&self.policy, consumer.plan)?;
         let (_, limits) = admit::limits_of(&self.policy, reservation.permit())?;
-        let body = standing::page(consumer, plan, &limits, &reservation.standings);
+        let body = standing::page(consumer, plan, &limits, reservation.standings());
         base.limits.clear();
         Ok(self.page(base, body, at))
     }
@@ -751,7 +743,7 @@ impl Engine {
         set.push((Cow::Borrowed("content-type"), "application/json".to_owned()));
         // It is this caller's alone.
         set.push((Cow::Borrowed("cache-control"), "private, no-store".to_owned()));
-        let body = if base.head_only {
+        let body = if base.head_only() {
             Reply::None
         } else {
             Reply::Bytes(body)
@@ -776,7 +768,7 @@ impl Engine {
 
     /// The model that a reservation is for, and what the request says.
     fn call<'a>(&'a self, reservation: &'a Reservation) -> Result<(&'a Model, &'a Peek), Refusal> {
-        match &reservation.permit().to {
+        match reservation.permit().to() {
             Permitted::Model(index, peek) => Ok((look::model(&self.policy, *index)?, peek)),
             _ => Err(look::broken("the permit is for no model")),
         }

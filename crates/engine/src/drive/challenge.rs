@@ -103,7 +103,7 @@ pub(super) fn point(policy: &Compiled, base: &Base, refusal: &mut Refusal) {
 
 /// What stands behind the path of the metadata of what was asked for.
 fn metadata_path<'a>(policy: &'a Compiled, base: &Base) -> &'a str {
-    match base.to {
+    match base.to() {
         Some(Destination::Route(Route::Operation(index))) => {
             let api = look::operation(policy, index).and_then(|operation| look::api(policy, operation.api));
             api.map_or("", |api| api.base.as_str())

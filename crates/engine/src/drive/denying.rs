@@ -1,19 +1,16 @@
 //! Denials on the road: looked at once the caller is known, and nothing of the request was charged or sent yet.
 
-use turnpike_policy::Route;
-
 use super::{Now, Outgoing};
 use crate::error::Refusal;
 use crate::flight::{Base, Phase};
-use crate::identify::Principal;
-use crate::matching::Destination;
+use crate::identify::{Caller, Principal};
 use crate::meter::denials::{Order, Report};
 use crate::step::{BodyFailure, Step};
-use crate::{Engine, authorize, deny, inspect, look, operate};
+use crate::{Engine, authorize, deny, inspect, operate};
 
 impl Engine {
     /// Goes on with a request that no denial refuses; looks at the list again first, if it is time to.
-    pub(super) fn undenied(&mut self, caller: Option<Principal>, base: &mut Base, at: Now<'_>) -> Outgoing {
+    pub(super) fn undenied(&mut self, caller: Caller, base: &mut Base, at: Now<'_>) -> Outgoing {
         if self.denials.as_mut().is_some_and(|denials| denials.due(at.time)) {
             let (object, ask) = deny::ask(&Order::Look)?;
             let began = at.time;
@@ -25,7 +22,7 @@ impl Engine {
     /// The same, with what the look has brought.
     pub(super) fn looked(
         &mut self,
-        caller: Option<Principal>,
+        caller: Caller,
         began: u64,
         answer: Option<&[u8]>,
         base: &mut Base,
@@ -42,23 +39,20 @@ impl Engine {
         }
     }
 
-    fn go_on(&mut self, caller: Option<Principal>, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let operation = match base.to {
-            Some(Destination::Route(Route::Operation(index))) => Some(index),
-            _ => None,
-        };
-        if let Some(caller) = &caller {
-            base.consumer = Some(caller.consumer);
-            base.subject.clone_from(&caller.subject);
+    fn go_on(&mut self, caller: Caller, base: &mut Base, at: Now<'_>) -> Outgoing {
+        let matched = base.matched()?;
+        let operation = matched.operation().ok();
+        if let Some(caller) = caller.known() {
+            base.consumer = Some(caller.consumer());
+            caller.subject().clone_into(&mut base.subject);
         }
-        self.not_denied(caller.as_ref(), operation, None, base, at)?;
-        match (caller, operation) {
-            (Some(caller), _) => self.identified(caller, base, at),
-            (None, Some(index)) => {
-                let permit = authorize::for_everybody(&self.policy, index, at.time)?;
-                self.inspect_operation(permit, base, at)
+        self.not_denied(caller.known(), operation, None, base, at)?;
+        match caller {
+            Caller::Known(caller) => self.identified(caller, matched, base, at),
+            Caller::Anybody(shielded) => {
+                let right = authorize::for_everybody(&self.policy, matched, shielded, at.time)?;
+                self.inspect_operation(right, matched, base, at)
             }
-            (None, None) => Err(look::broken("nobody calls nothing")),
         }
     }
 

@@ -7,6 +7,7 @@ mod answering;
 mod challenge;
 mod denying;
 mod fetching;
+mod identifying;
 mod operating;
 mod presented;
 mod proving;
@@ -16,15 +17,15 @@ use turnpike_policy::{Compiled, Handler, Issuer, Model, Route, Surface};
 use crate::accept::{self, Accepted, Random};
 use crate::admit::{self, Admission, Unmetered};
 use crate::answer;
-use crate::authorize::{self, Granted, Permit, Permitted, Unproven};
+use crate::authorize::{self, Granted, Permit, Permitted, Uninspected, Unproven};
 use crate::cors;
 use crate::decide::{self, Question};
 use crate::error::{Code, Refusal};
 use crate::flight::{Base, Closing, Flight, Outcome, Phase};
-use crate::identify::{self, Presented, Principal};
+use crate::identify::{self, Caller, Presented, Principal};
 use crate::inspect::{self, Announced, Body};
 use crate::look;
-use crate::matching::{self, Destination};
+use crate::matching::{self, Destination, Matched};
 use crate::settle::Settlement;
 use crate::step::{BodyFailure, Event, Finish, Head, Step, Undecided};
 use crate::{Engine, Next};
@@ -65,23 +66,23 @@ impl Engine {
             body: None,
         };
         // Charged first, whatever comes: refusals are what a flood is made of.
-        let shielded = self
+        let passed = self
             .shield
             .take(head.header("cf-connecting-ip").unwrap_or_default(), now);
-        let accepted = match self.opening(head, &mut base, now, random) {
-            Err(_) | Ok(Opening::Preflight(_)) if shielded.is_err() => {
-                return self.shielded(&base, now, shielded);
-            }
+        let opening = self.opening(head, &mut base, now, random);
+        let passed = match passed {
+            Ok(passed) => passed,
+            Err(ms) => return self.shielded(&base, now, ms),
+        };
+        let (accepted, matched) = match opening {
             Err(refusal) => return done(self.refuse(&base, now, &refusal)),
             Ok(Opening::Preflight(finish)) => return self.finished(&base, now, finish),
-            Ok(Opening::Matched(accepted)) => accepted,
+            Ok(Opening::Matched(accepted, matched)) => (accepted, matched),
         };
-        if shielded.is_err() {
-            return self.shielded(&base, now, shielded);
-        }
-        let outgoing = match base.to {
-            Some(Destination::Operator) => Ok((Step::Cold, Phase::Cold)),
-            Some(Destination::Options) => match matching::methods(&self.policy, &accepted) {
+        let shielded = passed.on(matched);
+        let outgoing = match matched.to() {
+            Destination::Operator => Ok((Step::Cold, Phase::Cold)),
+            Destination::Options => match matching::methods(&self.policy, &accepted) {
                 Ok(methods) => {
                     let set = vec![("allow".into(), methods.allow())];
                     let finish = Finish {
@@ -93,11 +94,10 @@ impl Engine {
                 }
                 Err(refusal) => Err(refusal),
             },
-            Some(Destination::Route(route)) => self.identify(route, head, &mut base, at),
-            Some(Destination::Limits | Destination::Credits | Destination::Denials | Destination::Deny) => {
-                self.identify_caller(head, &mut base, at)
+            Destination::Route(route) => self.identify(route, shielded, head, &mut base, at),
+            Destination::Limits | Destination::Credits | Destination::Denials | Destination::Deny => {
+                self.identify_caller(shielded, head, &mut base, at)
             }
-            None => Err(look::broken("nothing was matched")),
         };
         self.next(base, outgoing, now)
     }
@@ -111,9 +111,9 @@ impl Engine {
             body: None,
         };
         let outgoing = match (phase, event) {
-            (Phase::Verifying(pending), Event::Verified(right)) => {
+            (Phase::Verifying(pending, shielded), Event::Verified(right)) => {
                 let outcome = identify::verified(&mut self.identities, pending, right, now);
-                self.identity(outcome, &Presented::default(), 0, &mut base, at)
+                self.identity(outcome, &Presented::nothing(shielded), 0, &mut base, at)
             }
             (Phase::Proving(proven), Event::Metered(answer)) => self.proved(*proven, answer, &mut base, at),
             (
@@ -133,7 +133,7 @@ impl Engine {
             (Phase::Introspecting(asked), Event::Decided(answer)) => {
                 let (policy, store) = (&self.policy, &mut self.identities);
                 match identify::introspected(policy, store, &asked, answer, now) {
-                    Ok(principal) => self.undenied(Some(principal), &mut base, at),
+                    Ok(principal) => self.undenied(Caller::Known(principal), &mut base, at),
                     Err(refusal) => Err(unidentified(&refusal)),
                 }
             }
@@ -143,12 +143,12 @@ impl Engine {
             (Phase::ReadingChat { caller, max }, Event::Body(body)) => {
                 self.chat(caller, body, max, &mut base, at)
             }
-            (Phase::Measuring { permit, max }, Event::Body(body)) => match body {
-                Ok(body) => {
-                    at.body = Some(body);
-                    self.admit(permit, &mut base, at)
+            (Phase::Measuring { permit, max }, Event::Body(body)) => match inspect::measured(body, max) {
+                Ok(inspected) => {
+                    at.body = body.ok();
+                    self.admit(permit.inspected(inspected), &mut base, at)
                 }
-                Err(failure) => Err(inspect::unreadable(failure, max)),
+                Err(refusal) => Err(refusal),
             },
             (Phase::Deciding(to, ask), Event::Decided(said)) => self.decided(to, &ask, said, &mut base, at),
             (Phase::Admitting { permit, asked }, Event::Metered(answer)) => {
@@ -181,8 +181,8 @@ impl Engine {
             (Phase::Cold, Event::Answered(Err(_))) => {
                 Err(look::broken("the other half of the Worker failed"))
             }
-            (Phase::Proxied(index), event) => {
-                return self.operation_answered(base, index, event, at);
+            (Phase::Proxied(proxied), event) => {
+                return self.operation_answered(base, proxied, event, at);
             }
             (Phase::Answering(answering), event) => {
                 if let Event::Body(Ok(body)) = event {
@@ -237,12 +237,12 @@ impl Engine {
         random: &Random,
     ) -> Result<Opening, Refusal> {
         let accepted = accept::accept(head, random)?;
-        base.trace = accepted.trace.clone();
-        base.path.clone_from(&accepted.path);
-        base.query = presented::without(&self.policy, &accepted.query);
+        base.trace = accepted.trace().clone();
+        accepted.path().clone_into(&mut base.path);
+        base.query = presented::without(&self.policy, accepted.query());
         base.announced = Announced {
             present: head.has_body,
-            length: accepted.content_length,
+            length: accepted.content_length(),
             media_type: head
                 .header("content-type")
                 .map(inspect::media_type)
@@ -251,124 +251,61 @@ impl Engine {
                 .header("content-encoding")
                 .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")),
         };
-        base.model_client = !self.policy.models.is_empty() && accepted.path.starts_with("/v1/");
+        base.model_client = !self.policy.models.is_empty() && accepted.path().starts_with("/v1/");
         let preflight = head
             .header("origin")
             .zip(head.header("access-control-request-method"));
-        if let (turnpike_policy::Method::Options, Some((origin, wanted))) = (accepted.method, preflight) {
+        if let (turnpike_policy::Method::Options, Some((origin, wanted))) = (accepted.method(), preflight) {
             let methods = matching::methods(&self.policy, &accepted)?;
             let cors = self.policy.gateway.cors.as_ref();
             return cors::preflight(cors, origin, wanted, &methods).map(Opening::Preflight);
         }
         let matched = matching::find(&self.policy, &accepted, now)?;
-        base.to = Some(matched.to);
-        base.head_only = matched.head_only;
-        if let Destination::Route(route) = matched.to {
+        base.matched = Some(matched);
+        if let Destination::Route(route) = matched.to() {
             base.model_client = matches!(route, Route::Surface(_));
         }
-        Ok(Opening::Matched(accepted))
-    }
-
-    /// Identify: finds the caller, or what must be known first.
-    fn identify(&mut self, route: Route, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
-        if let Route::Operation(index) = route {
-            let operation = look::operation(&self.policy, index)?;
-            if authorize::is_open(operation, at.time) {
-                return self.undenied(None, base, at);
-            }
-        }
-        self.identify_caller(head, base, at)
-    }
-
-    fn identify_caller(&mut self, head: &Head<'_>, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let presented = presented::of(&self.policy, head, at.time);
-        if let Some(shown) = &presented.certificate {
-            base.certificate = identify::certificate_names(shown, at.time);
-        }
-        base.dpop = presented.is_dpop();
-        let outcome = identify::begin(&self.policy, &mut self.identities, &presented, at.time);
-        self.identity(outcome, &presented, 0, base, at)
-    }
-
-    fn identity(
-        &mut self,
-        outcome: identify::Outcome,
-        presented: &Presented<'_>,
-        waited: u64,
-        base: &mut Base,
-        at: Now<'_>,
-    ) -> Outgoing {
-        match outcome {
-            identify::Outcome::Wait(ms) => Ok((
-                Step::Pause { ms },
-                Phase::AwaitingKeys {
-                    presented: presented.into(),
-                    waited: waited.saturating_add(ms),
-                },
-            )),
-            identify::Outcome::Known(principal) => self.undenied(Some(principal), base, at),
-            identify::Outcome::Proven(proven) => proving::ask(proven, base),
-            identify::Outcome::Refused(refusal) => Err(unidentified(&refusal)),
-            identify::Outcome::Verify(ask) => Ok((
-                Step::Verify {
-                    algorithm: ask.algorithm,
-                    key: ask.key,
-                    input: ask.signing_input,
-                    signature: ask.signature,
-                },
-                Phase::Verifying(ask.pending),
-            )),
-            identify::Outcome::Introspect(ask) => {
-                Ok((Step::Decide(ask.ask), Phase::Introspecting(ask.asked)))
-            }
-            identify::Outcome::FetchKeys(ask) => Ok((
-                fetching::step(&ask),
-                Phase::FetchingKeys {
-                    issuer: ask.issuer,
-                    part: ask.part,
-                    presented: presented.into(),
-                },
-            )),
-        }
+        Ok(Opening::Matched(accepted, matched))
     }
 
     /// What follows once the caller is known: all that can be decided without the body, first.
-    fn identified(&mut self, caller: Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
-        base.consumer = Some(caller.consumer);
-        base.subject.clone_from(&caller.subject);
-        match base.to {
-            Some(Destination::Route(Route::Operation(index))) => {
-                match authorize::for_operation(&self.policy, caller, index, requested(base, at))? {
-                    Granted::Permit(permit) => self.inspect_operation(permit, base, at),
+    fn identified(&mut self, caller: Principal, matched: Matched, base: &mut Base, at: Now<'_>) -> Outgoing {
+        match matched.to() {
+            Destination::Route(Route::Operation(_)) => {
+                match authorize::for_operation(&self.policy, caller, requested(base, matched, at))? {
+                    Granted::Permit(right) => self.inspect_operation(right, matched, base, at),
                     Granted::Ask(unproven, question) => self.decide(unproven, question, base, at),
                 }
             }
-            Some(Destination::Route(Route::Surface(Surface::ChatCompletions))) => {
-                authorize::any_model(&self.policy, &caller)?;
+            Destination::Route(Route::Surface(Surface::ChatCompletions)) => {
+                authorize::any_model(&self.policy, &caller, matched)?;
                 let largest = self.policy.models.iter().map(|model| model.max_body).max();
                 let max = inspect::model_body(largest.unwrap_or(0), &base.announced)?;
                 Ok((Step::ReadBody { max }, Phase::ReadingChat { caller, max }))
             }
-            Some(Destination::Route(Route::Surface(Surface::Models))) => {
-                self.admit(authorize::for_model_list(caller), base, at)
+            Destination::Route(Route::Surface(Surface::Models)) => {
+                self.admit(authorize::for_model_list(caller, matched)?, base, at)
             }
-            Some(Destination::Route(Route::Surface(Surface::Model))) => {
+            Destination::Route(Route::Surface(Surface::Model)) => {
                 let name = base
                     .path
                     .strip_prefix("/v1/models/")
                     .unwrap_or_default()
                     .to_owned();
-                let permit = authorize::for_model_card(&self.policy, caller, &name, requested(base, at))?;
-                if let Permitted::ModelCard(index) = permit.to {
-                    not_ended(look::model(&self.policy, index)?, at.time)?;
+                let permit =
+                    authorize::for_model_card(&self.policy, caller, &name, requested(base, matched, at))?;
+                if let Permitted::ModelCard(index) = permit.to() {
+                    not_ended(look::model(&self.policy, *index)?, at.time)?;
                 }
                 self.admit(permit, base, at)
             }
-            Some(Destination::Limits) => self.look(caller, base, at),
-            Some(Destination::Credits) => self.credit(caller, base),
-            Some(Destination::Denials) => self.list_denials(&caller, at),
-            Some(Destination::Deny) => self.deny(caller, base),
-            _ => Err(look::broken("a caller was identified for nothing")),
+            Destination::Limits => self.look(caller, matched, base, at),
+            Destination::Credits => self.credit(caller, base),
+            Destination::Denials => self.list_denials(&caller, at),
+            Destination::Deny => self.deny(caller, base),
+            Destination::Operator | Destination::Options => {
+                Err(look::broken("a caller was identified for nothing"))
+            }
         }
     }
 
@@ -381,7 +318,9 @@ impl Engine {
         at: Now<'_>,
     ) -> Outgoing {
         match self.decisions.begin(&self.policy, &question, at.time)? {
-            decide::Outcome::Known(yes) => self.inspect_operation(unproven.proven(&yes), base, at),
+            decide::Outcome::Known(yes) => {
+                self.inspect_operation(unproven.proven(&yes), base.matched()?, base, at)
+            }
             decide::Outcome::Ask(ask) => Ok((Step::Decide(ask), Phase::Deciding(unproven, question))),
         }
     }
@@ -396,26 +335,32 @@ impl Engine {
         at: Now<'_>,
     ) -> Outgoing {
         let yes = self.decisions.decided(&self.policy, question, answer, at.time)?;
-        self.inspect_operation(unproven.proven(&yes), base, at)
+        self.inspect_operation(unproven.proven(&yes), base.matched()?, base, at)
     }
 
     /// Inspect an operation's call: its announced body, and whether it must be read to be measured.
-    fn inspect_operation(&mut self, permit: Permit, base: &mut Base, at: Now<'_>) -> Outgoing {
-        let Permitted::Operation(index) = permit.to else {
-            return Err(look::broken("the permit is for no operation"));
-        };
-        let operation = look::operation(&self.policy, index)?;
+    fn inspect_operation(
+        &mut self,
+        right: Uninspected,
+        matched: Matched,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
+        let operation = look::operation(&self.policy, matched.operation()?)?;
         let lists = [&self.policy.gateway.forward_headers, &operation.forward_headers];
         let forwards = |name: &str| lists.iter().any(|list| list.iter().any(|known| known == name));
-        let body = inspect::operation_body(operation, &base.announced, forwards)?;
+        let (body, inspected) = inspect::operation_body(operation, &base.announced, forwards)?;
         base.body = Some(body);
         if let Handler::Mock(responses) = &operation.handler {
             // Refused here, if it cannot be met: what is refused later has been charged.
             answer::example(responses, base.prefer.as_deref())?;
         }
-        match body {
-            Body::Measure(max) => Ok((Step::ReadBody { max }, Phase::Measuring { permit, max })),
-            Body::None | Body::Stream => self.admit(permit, base, at),
+        match (body, inspected) {
+            (_, Some(inspected)) => self.admit(right.inspected(inspected), base, at),
+            (Body::Measure(max), None) => {
+                Ok((Step::ReadBody { max }, Phase::Measuring { permit: right, max }))
+            }
+            (Body::None | Body::Stream, None) => Err(look::broken("a body is not inspected")),
         }
     }
 
@@ -429,15 +374,21 @@ impl Engine {
         at: Now<'a>,
     ) -> Outgoing {
         let body = body.map_err(|failure| inspect::unreadable(failure, max))?;
-        let peek = inspect::chat(body)?;
-        base.model = Some(peek.model.chars().filter(|c| !c.is_control()).take(128).collect());
-        let permit = authorize::for_model(&self.policy, caller, peek, requested(base, at))?;
-        if let Permitted::Model(index, peek) = &permit.to {
+        let chat = inspect::chat(body)?;
+        base.model = Some(
+            chat.model()
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(128)
+                .collect(),
+        );
+        let permit = authorize::for_model(&self.policy, caller, chat, requested(base, base.matched()?, at))?;
+        if let Permitted::Model(index, peek) = permit.to() {
             let model = look::model(&self.policy, *index)?;
             inspect::model_fits(model, peek)?;
             not_ended(model, at.time)?;
             // Also the caller once more: its body may have taken its time.
-            self.not_denied(permit.caller.as_ref(), None, Some(*index), base, at)?;
+            self.not_denied(permit.caller(), None, Some(*index), base, at)?;
         }
         // The body is at hand here; a script that looks at it need not read it again.
         self.admit(
@@ -472,14 +423,13 @@ impl Engine {
     }
 
     fn admitted(&self, mut reservation: admit::Reservation, base: &mut Base, at: Now<'_>) -> Outgoing {
-        base.limits = std::mem::take(&mut reservation.headers);
-        base.unlimited = reservation.unlimited;
-        base.accounts = std::mem::take(&mut reservation.accounts);
-        base.bound = reservation.uses.bound;
-        if !reservation.shadowed.is_empty() {
+        (base.limits, base.accounts) = reservation.hand_over();
+        base.unlimited = reservation.unlimited();
+        base.bound = reservation.uses().bound;
+        if !reservation.shadowed().is_empty() {
             let (_, limits) = admit::limits_of(&self.policy, reservation.permit())?;
             let named = reservation
-                .shadowed
+                .shadowed()
                 .iter()
                 .filter_map(|place| admit::name_of(&limits, *place));
             base.shadowed = named.map(|limit| limit.id.clone()).collect();
@@ -505,8 +455,7 @@ impl Engine {
         }
     }
 
-    fn shielded(&self, base: &Base, now: u64, verdict: Result<(), u64>) -> Next {
-        let ms = verdict.err().unwrap_or(1000);
+    fn shielded(&self, base: &Base, now: u64, ms: u64) -> Next {
         let refusal = Refusal::new(
             Code::TooManyRequests,
             "This address sends more requests than the gateway takes from one.",
@@ -562,9 +511,10 @@ fn asks<'a>(base: &'a Base, at: Now<'a>) -> admit::Asks<'a> {
     }
 }
 
-/// What conditions may ask of a request.
-pub(crate) fn requested<'a>(base: &'a Base, at: Now<'_>) -> authorize::Requested<'a> {
+/// What is asked for, and what conditions may ask of it.
+pub(crate) fn requested<'a>(base: &'a Base, matched: Matched, at: Now<'_>) -> authorize::Requested<'a> {
     authorize::Requested {
+        matched,
         path: &base.path,
         country: base.country.as_deref(),
         now: at.time,
@@ -582,7 +532,7 @@ fn not_ended(model: &Model, now: u64) -> Result<(), Refusal> {
 
 enum Opening {
     Preflight(Finish),
-    Matched(Accepted),
+    Matched(Accepted, Matched),
 }
 
 fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base {
@@ -616,7 +566,6 @@ fn opened(policy: &Compiled, head: &Head<'_>, now: u64, random: &Random) -> Base
             ..accept::Trace::default()
         },
         method: bounded(head.method, 16),
-        head_only: head.method == "HEAD",
         model_client: !policy.models.is_empty() && accept::path_of(head.url).starts_with("/v1/"),
         origin: head.header("origin").map(|origin| bounded(origin, 256)),
         prefer: head

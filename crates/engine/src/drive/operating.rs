@@ -4,6 +4,7 @@
 use super::{Now, Outgoing, requested};
 use crate::flight::{Base, Phase};
 use crate::identify::Principal;
+use crate::matching::Matched;
 use crate::meter::correction::Report;
 use crate::operate::{self, Of, Order};
 use crate::step::{BodyFailure, Finish, Step};
@@ -11,13 +12,19 @@ use crate::{Engine, authorize, inspect, look, standing};
 
 impl Engine {
     /// Shows a caller its own limits, or an operator those of another.
-    pub(super) fn look(&mut self, caller: Principal, base: &mut Base, at: Now<'_>) -> Outgoing {
+    pub(super) fn look(
+        &mut self,
+        caller: Principal,
+        matched: Matched,
+        base: &mut Base,
+        at: Now<'_>,
+    ) -> Outgoing {
         let permit = match operate::seen(&base.query) {
-            _ if base.query.is_empty() => authorize::for_standing(caller),
+            _ if base.query.is_empty() => authorize::for_standing(caller, matched)?,
             Some(Of::Model(name)) => {
-                authorize::for_standing_of_model(&self.policy, caller, &name, requested(base, at))?
+                authorize::for_standing_of_model(&self.policy, caller, &name, requested(base, matched, at))?
             }
-            Some(Of::Api(name)) => authorize::for_standing_of_api(&self.policy, caller, &name)?,
+            Some(Of::Api(name)) => authorize::for_standing_of_api(&self.policy, caller, &name, matched)?,
             None => return self.look_at_another(&caller, base, at),
         };
         self.admit(permit, base, at)

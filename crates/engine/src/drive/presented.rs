@@ -5,16 +5,18 @@ use turnpike_policy::Compiled;
 use crate::accept;
 use crate::answer::is_named;
 use crate::identify::Presented;
+use crate::shield::Shielded;
 use crate::step::Head;
 
 /// What a client presents to be identified.
-pub(super) fn of<'a>(policy: &Compiled, head: &Head<'a>, now: u64) -> Presented<'a> {
+pub(super) fn of<'a>(policy: &Compiled, head: &Head<'a>, shielded: Shielded, now: u64) -> Presented<'a> {
     let places = &policy.gateway.api_keys;
     let listed = |name: &str| {
         let listed = places.headers.iter().any(|known| known == name);
         head.header(name).filter(|_| listed)
     };
     let mut presented = Presented {
+        shielded,
         authorization: head.header("authorization"),
         x_api_key: listed("x-api-key"),
         api_key: listed("api-key"),

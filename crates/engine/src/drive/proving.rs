@@ -8,13 +8,13 @@ use super::{Now, Outgoing};
 use crate::Engine;
 use crate::error::{Code, Refusal};
 use crate::flight::{Base, Phase};
-use crate::identify::{self, Proven};
-use crate::meter::proofs::{self, Outcome};
+use crate::identify::{self, Caller, Proven};
+use crate::meter::proofs::Outcome;
 use crate::step::Step;
 
 /// Asks whether a proof is new.
 pub(super) fn ask(proven: Box<Proven>, base: &Base) -> Outgoing {
-    let question = proofs::question(&proven.key, &proven.proof, &base.id, proven.until);
+    let question = proven.question(&base.id);
     let (object, ask) = question.map_err(|_| unavailable("its question could not be written"))?;
     Ok((Step::Meter { object, ask }, Phase::Proving(proven)))
 }
@@ -28,14 +28,15 @@ impl Engine {
         base: &mut Base,
         at: Now<'_>,
     ) -> Outgoing {
-        let outcome = answer.and_then(|answer| proofs::answered(answer).ok());
-        match outcome {
-            Some(Outcome::New) => self.undenied(Some(proven.principal), base, at),
-            Some(Outcome::Used) => Err(unidentified(&identify::Refusal::Proof(
+        match proven.answered(answer) {
+            Ok(principal) => self.undenied(Caller::Known(principal), base, at),
+            Err(Some(Outcome::Used)) => Err(unidentified(&identify::Refusal::Proof(
                 "the proof was used before",
             ))),
-            Some(Outcome::Full) => Err(unavailable("as many proofs of this key are remembered as may be")),
-            None => Err(unavailable("the object could not be asked")),
+            Err(Some(Outcome::Full)) => {
+                Err(unavailable("as many proofs of this key are remembered as may be"))
+            }
+            Err(_) => Err(unavailable("the object could not be asked")),
         }
     }
 }

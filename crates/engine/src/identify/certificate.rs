@@ -148,7 +148,7 @@ impl<'a> Leaf<'a> {
 }
 
 /// What a certificate may be denied by that is shown and counts; nothing, if none does.
-pub fn names(shown: &ClientCertificate<'_>, now: Timestamp) -> Vec<String> {
+pub(crate) fn names(shown: &ClientCertificate<'_>, now: Timestamp) -> Vec<String> {
     let leaf = Leaf::of(shown, now).ok().flatten();
     leaf.map_or_else(Vec::new, |leaf| leaf.names())
 }

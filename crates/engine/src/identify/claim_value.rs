@@ -14,7 +14,7 @@ const EXACT_DIGITS: usize = 15;
 
 /// What a token says of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClaimValue {
+pub(crate) enum ClaimValue {
     /// A text.
     Text(String),
     /// A number, as its JSON text, to the last digit.
@@ -28,7 +28,7 @@ pub enum ClaimValue {
 impl ClaimValue {
     /// The JSON text of a plain value, so that a number, a text and a boolean are never the same; none of a
     /// list.
-    pub fn plain(&self) -> Option<String> {
+    pub(crate) fn plain(&self) -> Option<String> {
         Some(match self {
             Self::Text(text) => Value::from(text.as_str()).to_string(),
             Self::Number(number) => number.clone(),
@@ -38,7 +38,7 @@ impl ClaimValue {
     }
 
     /// A number that can be compared exactly.
-    pub fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Number(text) => text
                 .parse()

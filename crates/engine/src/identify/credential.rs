@@ -2,6 +2,7 @@
 //! what they call a key.
 
 use super::{ClientCertificate, Refusal};
+use crate::shield::Shielded;
 
 /// The most bytes that a credential may have.
 pub(super) const MAX_TOKEN: usize = 8 * 1024;
@@ -12,8 +13,11 @@ const KEY_PREFIX: &str = "tpk_";
 
 /// The headers of a request that may carry a credential; the values of a repeated header are joined
 /// by commas (RFC 9110, 5.3).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Presented<'a> {
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct Presented<'a> {
+    /// The request has passed the shield.
+    pub shielded: Shielded,
     /// `Authorization`.
     pub authorization: Option<&'a str>,
     /// `x-api-key`.
@@ -40,6 +44,24 @@ pub struct Presented<'a> {
 }
 
 impl Presented<'_> {
+    /// Of a request of which nothing is looked at again.
+    pub(crate) const fn nothing(shielded: Shielded) -> Self {
+        Self {
+            shielded,
+            authorization: None,
+            x_api_key: None,
+            api_key: None,
+            x_goog_api_key: None,
+            other: None,
+            several: false,
+            certificate: None,
+            proof: None,
+            method: "",
+            url: "",
+            dpop: false,
+        }
+    }
+
     /// Whether `Authorization` says that its token comes with a proof (RFC 9449, 7.1).
     pub(crate) fn is_dpop(&self) -> bool {
         let scheme = |value: &str| {

@@ -18,11 +18,12 @@ use super::keys::{Choice, Generation, KeySet, MAX_SET};
 use super::token::{self, Unverified};
 use super::work::{Work, note};
 use super::{Presented, Principal, Refusal, api_key};
+use crate::meter::{MeterError, proofs};
 use crate::step::Copies;
 
 /// What is kept between requests: keys of issuers, tokens that were verified, HMAC secrets. All of
 /// it may vanish at any time.
-pub struct Store {
+pub(crate) struct Store {
     pub(super) keys: KeyStore,
     pub(super) cache: TokenCache,
     /// By issuer; the error says why there is none.
@@ -36,7 +37,11 @@ pub struct Store {
 
 impl Store {
     /// An empty store for one policy. `secret` is asked once for each HMAC issuer's secret.
-    pub fn new(policy: &Compiled, policy_hash: &[u8; 32], secret: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
+    pub(crate) fn new(
+        policy: &Compiled,
+        policy_hash: &[u8; 32],
+        secret: impl Fn(&str) -> Option<Vec<u8>>,
+    ) -> Self {
         let secrets = policy.issuers.iter().map(|issuer| match &issuer.keys {
             Keys::Secret(name) => match secret(name) {
                 Some(value) if is_key(&value) => {
@@ -60,7 +65,7 @@ impl Store {
 
 /// What comes of a credential.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It proves this.
     Known(Principal),
     /// It proves this, if its proof was not used before: whoever asks must find out.
@@ -80,7 +85,7 @@ pub enum Outcome {
 
 /// A signature to verify.
 #[derive(Clone, Debug, PartialEq)]
-pub struct VerifyAsk {
+pub(crate) struct VerifyAsk {
     /// By which algorithm, never HMAC; fixed by the policy and the key.
     pub algorithm: Algorithm,
     /// The public key, a JWK with its required members only.
@@ -95,7 +100,7 @@ pub struct VerifyAsk {
 
 /// Whose signature is being verified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Pending {
+pub(crate) enum Pending {
     /// That of a token.
     Token(Box<PendingToken>),
     /// That of a proof, beside a token that is right.
@@ -104,7 +109,7 @@ pub enum Pending {
 
 /// A token of which everything has been checked but the signature, and so of its proof.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PendingToken {
+pub(crate) struct PendingToken {
     who: Result<Principal, Stranger>,
     window: claims::Window,
     issuer: u32,
@@ -116,20 +121,35 @@ pub struct PendingToken {
 
 /// What is proved by a token and a proof that is right, if that is new.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Proven {
+pub(crate) struct Proven {
     /// Who calls.
-    pub principal: Principal,
+    pub(super) principal: Principal,
     /// What the proof is known by: no other one of the same key has it.
-    pub proof: [u8; 32],
+    pub(super) proof: [u8; 32],
     /// The thumbprint of its key.
-    pub key: [u8; 32],
+    pub(super) key: [u8; 32],
     /// Until when it must be remembered.
-    pub until: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Proven {
+    /// The object that knows which proofs were used, and what it is asked for a request.
+    pub(crate) fn question(&self, request: &[u8; 16]) -> Result<(String, Vec<u8>), MeterError> {
+        proofs::question(&self.key, &self.proof, request, self.until)
+    }
+
+    /// Who calls, if the object has answered that the proof is new; what else it said, or nothing.
+    pub(crate) fn answered(self, answer: Option<&[u8]>) -> Result<Principal, Option<proofs::Outcome>> {
+        match answer.and_then(|answer| proofs::answered(answer).ok()) {
+            Some(proofs::Outcome::New) => Ok(self.principal),
+            other => Err(other),
+        }
+    }
 }
 
 /// A key set to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeysAsk {
+pub(crate) struct KeysAsk {
     /// Index into [`Compiled::issuers`].
     pub issuer: u32,
     /// What of it; to be handed back to [`keys_fetched`].
@@ -147,13 +167,18 @@ pub struct KeysAsk {
 const WAITS: (u64, u64) = (20, 500);
 
 /// Begins with the headers of a request.
-pub fn begin(policy: &Compiled, store: &mut Store, presented: &Presented<'_>, now: Timestamp) -> Outcome {
+pub(crate) fn begin(
+    policy: &Compiled,
+    store: &mut Store,
+    presented: &Presented<'_>,
+    now: Timestamp,
+) -> Outcome {
     waited(policy, store, presented, 0, now)
 }
 
 /// Continues after [`Outcome::Wait`], when so many milliseconds were waited in all; and with the headers that
 /// [`begin`] was given. They are counted and not measured: a clock that stands must not keep a request for ever.
-pub fn waited(
+pub(crate) fn waited(
     policy: &Compiled,
     store: &mut Store,
     presented: &Presented<'_>,
@@ -180,7 +205,7 @@ const NOTHING: May = May {
 
 /// Continues after [`Outcome::FetchKeys`] with the answer's bytes (status 200 only), or none; and
 /// with the headers that [`begin`] was given. Asks again only for the keys that metadata lead to.
-pub fn keys_fetched(
+pub(crate) fn keys_fetched(
     policy: &Compiled,
     store: &mut Store,
     fetched: (u32, Part),
@@ -196,14 +221,14 @@ pub fn keys_fetched(
 
 /// What is to be fetched beside the request that was looked at last, if anything: the keys of its issuer, before
 /// they are too old. Nobody waits for it; continue with [`refreshed`].
-pub fn due(policy: &Compiled, store: &mut Store, now: Timestamp) -> Option<KeysAsk> {
+pub(crate) fn due(policy: &Compiled, store: &mut Store, now: Timestamp) -> Option<KeysAsk> {
     let issuer = store.due.take()?;
     ask(policy, store, issuer, now)
 }
 
 /// Takes the answer to a fetch (status 200 only), or that there is none. Says what else is to be fetched: the
 /// keys that metadata lead to; or a copy, where the issuer's own answer is of no use and there are no keys to use.
-pub fn refreshed(
+pub(crate) fn refreshed(
     policy: &Compiled,
     store: &mut Store,
     (issuer, part): (u32, Part),
@@ -243,7 +268,7 @@ pub fn refreshed(
 
 /// The same as [`refreshed`] for a copy of this age, that another isolate has shared. One that cannot be used is
 /// answered by asking the issuer itself, if it was not asked before.
-pub fn copied(
+pub(crate) fn copied(
     policy: &Compiled,
     store: &mut Store,
     (issuer, part): (u32, Part),
@@ -270,7 +295,7 @@ pub fn copied(
 
 /// The same as [`keys_fetched`] for a copy of this age, that another isolate has shared. Nobody was asked: a key
 /// that it lacks is still asked for.
-pub fn keys_copied(
+pub(crate) fn keys_copied(
     policy: &Compiled,
     store: &mut Store,
     fetched: (u32, Part),
@@ -289,12 +314,12 @@ pub fn keys_copied(
 }
 
 /// Whether the answer that was handed in last is worth sharing with other isolates; said once.
-pub fn shares(store: &mut Store) -> bool {
+pub(crate) fn shares(store: &mut Store) -> bool {
     std::mem::take(&mut store.share)
 }
 
 /// Continues after [`Outcome::Verify`]: whether the signature is right. Asks again only for that of a proof.
-pub fn verified(store: &mut Store, pending: Pending, right: bool, now: Timestamp) -> Outcome {
+pub(crate) fn verified(store: &mut Store, pending: Pending, right: bool, now: Timestamp) -> Outcome {
     match pending {
         Pending::Token(token) => token_verified(store, *token, right, now).unwrap_or_else(Outcome::Refused),
         Pending::Proof(proven) if right => Outcome::Proven(proven),

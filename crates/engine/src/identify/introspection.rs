@@ -51,7 +51,7 @@ const KINDS: [(&str, &[&str]); 3] = [
 
 /// A question about a token.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IntrospectAsk {
+pub(crate) struct IntrospectAsk {
     /// What is to be done.
     pub ask: Decide,
     /// To be handed back to [`introspected`].
@@ -60,7 +60,7 @@ pub struct IntrospectAsk {
 
 /// The token that is asked about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub(crate) struct Asked {
     issuer: u32,
     digest: Digest,
     /// Until when its question is believed to be under way.
@@ -249,7 +249,7 @@ fn form(token: &str) -> String {
 }
 
 /// Ends after [`Outcome::Introspect`]: with the bytes of an answer of status 200 in JSON, or why there is none.
-pub fn introspected(
+pub(crate) fn introspected(
     policy: &Compiled,
     store: &mut Store,
     asked: &Asked,

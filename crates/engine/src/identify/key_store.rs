@@ -39,7 +39,7 @@ pub(super) const FOUND: u64 = 60 * 60 * 1000;
 
 /// What is fetched of an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Part {
+pub(crate) enum Part {
     /// Its metadata, which say where its keys are.
     Metadata,
     /// Its keys.

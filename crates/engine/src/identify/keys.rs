@@ -8,7 +8,7 @@ use super::jwk::Key;
 use crate::sorted;
 
 /// The most bytes that a key set may have.
-pub const MAX_SET: u32 = 256 * 1024;
+pub(crate) const MAX_SET: u32 = 256 * 1024;
 /// The most keys that it may have.
 const MAX_KEYS: usize = 100;
 

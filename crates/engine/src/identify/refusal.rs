@@ -7,7 +7,7 @@ use super::encoding::shown;
 /// Why a credential was refused. Each maps to one stable code; what a client is told is decided
 /// elsewhere and says less.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// No credential was sent.
     Missing,
     /// Two credentials that differ, or several in one header.
@@ -74,7 +74,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether the gateway, and not the caller, is at fault.
-    pub const fn is_fault(&self) -> bool {
+    pub(crate) const fn is_fault(&self) -> bool {
         matches!(
             self,
             Self::KeysUnavailable { .. } | Self::IntrospectionUnavailable { .. } | Self::SecretMissing { .. }
@@ -82,7 +82,7 @@ impl Refusal {
     }
 
     /// The reason in words, for the log. Never holds a token, a key or a secret.
-    pub fn reason(&self) -> Cow<'static, str> {
+    pub(crate) fn reason(&self) -> Cow<'static, str> {
         match self {
             Self::Missing => "no credential".into(),
             Self::Ambiguous => "more than one credential".into(),

@@ -212,8 +212,8 @@ proptest! {
         let random = Random::default();
         let take = |url: &str| accept(&Head { method: "GET", url, ..Head::default() }, &random);
         if let Ok(first) = take(&url) {
-            let mark = if first.query.is_empty() { "" } else { "?" };
-            let again = take(&format!("https://{}{}{mark}{}", first.host, first.path, first.query));
+            let mark = if first.query().is_empty() { "" } else { "?" };
+            let again = take(&format!("https://{}{}{mark}{}", first.host(), first.path(), first.query()));
             prop_assert_eq!(again, Ok(first));
         }
     }

@@ -7,8 +7,8 @@ use p384::ecdsa::signature::Verifier as _;
 use p384::ecdsa::{Signature, VerifyingKey};
 use turnpike_policy::{Algorithm, KeyKind};
 
-use super::super::VerifyAsk;
 use super::super::encoding::from_base64url;
+use super::super::flow::VerifyAsk;
 
 /// What the shell answers to [`super::super::Outcome::Verify`].
 pub(super) fn verify(ask: &VerifyAsk) -> bool {
