@@ -56,6 +56,7 @@ mod matching;
 pub mod meter;
 mod operate;
 pub mod relay;
+mod seeded;
 mod settle;
 mod shield;
 mod sorted;
@@ -104,7 +105,7 @@ impl Engine {
             shield: shield::Shield::new(policy.gateway.shield, seed),
             memory: admit::Memory {
                 local: meter::local::Local::new(seed),
-                leases: meter::lease::Leases::default(),
+                leases: meter::lease::Leases::new(seed),
                 spread: admit::Spread::new(seed),
             },
             denials: denials::Denials::of(&policy),

@@ -5,7 +5,7 @@
 //! own code, and travels back. Clocks differ: each isolate's and each object's is off by an amount of its own.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -64,10 +64,17 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
 }
 
+/// By the numbers of subjects.
+#[expect(
+    clippy::disallowed_types,
+    reason = "nobody else chooses its keys, and nothing depends on their order"
+)]
+type Numbered<T> = std::collections::HashMap<u32, T>;
+
 struct Machine {
     isolate: Isolate,
     /// Of subjects that were refused by all that a request may ask: until when only one is asked.
-    full: HashMap<u32, Micros>,
+    full: Numbered<Micros>,
     generation: u32,
     until: Micros,
     off: i64,
@@ -132,7 +139,7 @@ struct Run<'w> {
     flights: Vec<Flight>,
     free: Vec<u32>,
     /// Where a subject lies in the list of those that were seen.
-    known: HashMap<u32, u32>,
+    known: Numbered<u32>,
     subjects: Vec<Subject>,
     machines: Vec<Machine>,
     requests: u64,
@@ -145,7 +152,7 @@ impl<'w> Run<'w> {
         let machines = (0..world.isolates())
             .map(|_| Machine {
                 isolate: Isolate::default(),
-                full: HashMap::new(),
+                full: Numbered::new(),
                 generation: 0,
                 until: life(ISOLATE_LIFE, &mut random),
                 off: random.random_range(-ISOLATE_SKEW..=ISOLATE_SKEW) * 1_000
@@ -162,7 +169,7 @@ impl<'w> Run<'w> {
             events_made: 0,
             flights: Vec::new(),
             free: Vec::new(),
-            known: HashMap::new(),
+            known: Numbered::new(),
             subjects: Vec::new(),
             machines,
             requests: 0,

@@ -6,7 +6,7 @@
 //! is not among it, since the name of a consumer does not tell where that lies; nor is what isolates keep alone.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use turnpike_policy::{Compiled, Consumer, Limit, Precision, Split, SubjectPart, Timestamp, Zone};
 
@@ -179,11 +179,18 @@ fn counts<'a>(policy: &'a Compiled, consumer: &'a Consumer) -> Result<Vec<Count<
     Ok(found.counts)
 }
 
+/// Names of counts. All of them are the policy's own, so it needs no seed.
+#[expect(
+    clippy::disallowed_types,
+    reason = "its hasher is named, and no client chooses a key"
+)]
+type Known<'a> = std::collections::HashSet<Cow<'a, str>, BuildHasherDefault<DefaultHasher>>;
+
 #[derive(Default)]
 struct Found<'a> {
     counts: Vec<Count<'a>>,
     /// Versions of an API share its limits, and many calls those of a plan.
-    known: HashSet<Cow<'a, str>>,
+    known: Known<'a>,
 }
 
 impl<'a> Found<'a> {

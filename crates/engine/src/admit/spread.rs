@@ -4,12 +4,11 @@
 //! refuses it asks a second, so what is left somewhere is found by who needs it. An isolate to which two have refused
 //! asks only one for a moment, so that a flood above the limit does not double itself.
 
-use std::collections::HashMap;
-
 use turnpike_policy::{Limit, Millis, Precision, Split, Timestamp};
 
 use super::subject::Group;
 use crate::meter::{Answer, Asked, Outcome, Standing, shards};
+use crate::seeded::{Named, named};
 
 /// How many objects of a subject a request asks at most.
 const TRIES: usize = 2;
@@ -24,7 +23,7 @@ pub(crate) struct Spread {
     /// Its own number, so that what it takes in advance is of one object.
     isolate: [u8; 16],
     /// Subjects with nothing left, by their objects.
-    full: HashMap<String, Full>,
+    full: Named<Full>,
 }
 
 /// A subject with nothing left.
@@ -48,11 +47,11 @@ pub(super) struct Stricter {
 }
 
 impl Spread {
-    /// Of an isolate with a random number.
+    /// Of an isolate with a random number, which is secret.
     pub(crate) fn new(isolate: [u8; 16]) -> Self {
         Self {
             isolate,
-            full: HashMap::new(),
+            full: named(isolate),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Only good tokens are put in, so that bad ones push none out. What is in can only make a request
 //! cheaper: expiry and the generation of the keys are checked on every hit.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest as _, Sha256};
@@ -48,12 +48,19 @@ struct Slot {
     used: bool,
 }
 
+/// By the names of tokens.
+#[expect(
+    clippy::disallowed_types,
+    reason = "its keys are hashes already, and its hasher is their first bytes"
+)]
+type Slots = std::collections::HashMap<Digest, Slot, BuildHasherDefault<FirstBytes>>;
+
 /// A bounded cache with second-chance eviction.
 pub(super) struct TokenCache {
     /// The hash of one block that holds the policy's hash: a token verified under one policy has
     /// another name under the next.
     prefix: Sha256,
-    slots: HashMap<Digest, Slot, BuildHasherDefault<FirstBytes>>,
+    slots: Slots,
     /// Every key of `slots`, once, in the order of their coming.
     order: VecDeque<Digest>,
     /// Good tokens that were hit lately, and their names; each in the place that its end says.
@@ -67,7 +74,7 @@ impl TokenCache {
     /// An empty cache for one policy.
     pub(super) fn new(policy_hash: &[u8; 32], max_entries: usize, max_bytes: usize) -> Self {
         let prefix = Sha256::new().chain_update(policy_hash).chain_update([0; 32]);
-        let (slots, order) = (HashMap::default(), VecDeque::new());
+        let (slots, order) = (Slots::default(), VecDeque::new());
         Self {
             prefix,
             slots,

@@ -22,12 +22,11 @@
 //! the edge of a window, where a clock that is off ([`SKEW`]) would name another one, nothing is given back.
 //! An isolate that vanishes gives nothing back: at most [`MOST`] requests of a quota for each of its leases.
 
-use std::collections::HashMap;
-
 use turnpike_policy::{LimitKind, Millis, Rate, Timestamp};
 
 use super::quota::span;
 use super::{Asked, LeaseAsk, Standing};
+use crate::seeded::{Named, named};
 
 /// How long a lease lasts at most, in milliseconds.
 pub const LIFE: Millis = 1_000;
@@ -45,9 +44,9 @@ const FIRST: u32 = 4;
 const LEAST: u32 = 2;
 
 /// The leases of one isolate.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Leases {
-    entries: HashMap<String, Lease>,
+    entries: Named<Lease>,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +152,11 @@ fn same_windows(limits: &[Asked<'_>], taken: Timestamp, now: Timestamp) -> bool 
 }
 
 impl Leases {
+    /// Of an isolate that has taken none. `seed` must be random and secret: subjects may have names that others chose.
+    pub fn new(seed: [u8; 16]) -> Self {
+        Self { entries: named(seed) }
+    }
+
     /// Spends one request of the lease under `key`, or says what to ask the object for.
     pub fn spend(&mut self, key: &str, limits: &[Asked<'_>], now: Timestamp) -> Spent {
         let (life, most) = (life(limits), most(limits));
@@ -364,7 +368,7 @@ mod tests {
                 window: Window::Day,
             },
         ]);
-        let (mut leases, mut object, mut passed) = (Leases::default(), Object::default(), 0);
+        let (mut leases, mut object, mut passed) = (Leases::new([3; 16]), Object::default(), 0);
         for step in 0..6_000 {
             passed += u32::from(send(&mut leases, &mut object, &limits, NOW + step * 100, 0, 3));
         }
@@ -375,7 +379,7 @@ mod tests {
     #[test]
     fn small_bursts_are_not_handed_out() {
         let limits = asked(&[rate(5, 1_000, 5)]);
-        let (mut leases, mut object) = (Leases::default(), Object::default());
+        let (mut leases, mut object) = (Leases::new([3; 16]), Object::default());
         let passed = (0..50)
             .filter(|_| send(&mut leases, &mut object, &limits, NOW, 0, 0))
             .count();
@@ -388,7 +392,7 @@ mod tests {
             count: 1_000,
             window: Window::Day,
         }]);
-        let (mut leases, mut object, mut passed) = (Leases::default(), Object::default(), 0);
+        let (mut leases, mut object, mut passed) = (Leases::new([3; 16]), Object::default(), 0);
         for step in 0..5_000 {
             passed += u32::from(send(&mut leases, &mut object, &limits, NOW + step * 300, 0, 2));
         }
@@ -406,7 +410,7 @@ mod tests {
         let end = span(Window::Minute, NOW).end;
         // A clock that is two seconds ahead sees the next window before the object does. (asked, what comes back)
         for (at, back) in [(end - 1_500, 0), (end - 30_000, 3)] {
-            let (mut leases, mut object) = (Leases::default(), Object::default());
+            let (mut leases, mut object) = (Leases::new([3; 16]), Object::default());
             for _ in 0..3 {
                 assert!(send(&mut leases, &mut object, &limits, at, 2_000, 0));
             }
@@ -421,7 +425,7 @@ mod tests {
     #[test]
     fn who_comes_seldom_takes_nothing_in_advance() {
         let limits = asked(&[rate(120, 60_000, 120)]);
-        let (mut isolates, mut object) = ([(); 30].map(|()| Leases::default()), Object::default());
+        let (mut isolates, mut object) = ([(); 30].map(|()| Leases::new([3; 16])), Object::default());
         // One request a second over thirty isolates: half of what the limit allows. All of them pass.
         for step in 0..3_000_u64 {
             let isolate = &mut isolates[usize::try_from(step % 30).unwrap()];
@@ -435,7 +439,7 @@ mod tests {
     #[test]
     fn one_asks_for_a_lease_while_others_only_ask() {
         let limits = asked(&[rate(600, 60_000, 600)]);
-        let mut leases = Leases::default();
+        let mut leases = Leases::new([3; 16]);
         // Who comes once needs no lease.
         let Spent::Ask(once) = leases.spend("s", &limits, NOW) else {
             panic!()
@@ -468,12 +472,12 @@ mod tests {
             let limits = asked(&kinds);
             // Another operation has a limit of its own, too small to be handed out.
             let narrow = asked(&[kinds[0], kinds[1], rate(1_000_000, 1, 3)]);
-            let mut isolates: Vec<Leases> = (0..8).map(|_| Leases::default()).collect();
+            let mut isolates: Vec<Leases> = (0..8).map(|_| Leases::new([3; 16])).collect();
             let (mut object, mut now, mut passed) = (Object::default(), NOW, Vec::new());
             for (isolate, step, delay, event, other) in steps {
                 now += step;
                 match event {
-                    0 => isolates[isolate] = Leases::default(),
+                    0 => isolates[isolate] = Leases::new([3; 16]),
                     1 => object.memory = None,
                     _ => {}
                 }

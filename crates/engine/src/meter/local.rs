@@ -20,13 +20,14 @@
 //! when a set sees new addresses faster than its eight entries are paid off (for 100 a second: 800 a second in
 //! one set of 1,024).
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use turnpike_policy::{LimitKind, Millis, Rate, Timestamp};
 
 use super::gcra::Tat;
 use super::quota::{Used, span};
 use super::{Answer, Asked, Clock, Held, Outcome, judge, window_number};
+use crate::seeded::Seeded;
 
 /// Entries of a set: as many as are searched in one call.
 const WAYS: usize = 8;
@@ -42,7 +43,7 @@ pub const CAPACITY: usize = SETS * WAYS;
 /// A limiter in memory. It takes 288 KiB, from the first.
 #[derive(Clone, Debug)]
 pub struct Local {
-    seed: [u8; 16],
+    seed: Seeded,
     clock: Clock,
     sets: Vec<Set>,
 }
@@ -80,7 +81,7 @@ impl Local {
 
     fn of(seed: [u8; 16], sets: usize) -> Self {
         Self {
-            seed,
+            seed: Seeded::new(seed),
             clock: Clock::default(),
             sets: vec![Set::default(); sets],
         }
@@ -149,9 +150,7 @@ impl Local {
 
     /// The key of a slot. A changed law is another key: within one isolate no law changes.
     fn hash(&self, parts: &[&[u8]], kind: &LimitKind) -> u64 {
-        // SipHash over a secret prefix: without it, nobody can tell which keys meet.
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&self.seed);
+        let mut hasher = self.seed.build_hasher();
         match kind {
             LimitKind::Rate(rate) => {
                 hasher.write_u32(rate.count);

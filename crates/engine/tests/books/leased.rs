@@ -83,7 +83,7 @@ impl World {
         let isolates = (0..ISOLATES)
             .map(|_| {
                 let off = i64::try_from(random.below(2 * SKEW)).unwrap() - i64::try_from(SKEW).unwrap();
-                (Leases::default(), off)
+                (Leases::new([3; 16]), off)
             })
             .collect();
         let (minute, hour) = (random.between(20, 900), random.between(200, 4_000));
@@ -142,7 +142,7 @@ impl World {
             _ => {
                 self.counts.isolates += 1;
                 let index = self.random.index(ISOLATES);
-                self.isolates[index].0 = Leases::default();
+                self.isolates[index].0 = Leases::new([3; 16]);
                 // Its requests are gone with it.
                 self.messages.retain(|message| message.isolate != index);
             }

@@ -152,7 +152,7 @@ impl World {
         Self {
             subjects: (0..OBJECTS).map(|_| Subject::new(&mut random)).collect(),
             isolates: (0..ISOLATES)
-                .map(|_| (Leases::default(), off(&mut random)))
+                .map(|_| (Leases::new([3; 16]), off(&mut random)))
                 .collect(),
             charged: BTreeMap::new(),
             // Shortly before windows end.
@@ -246,7 +246,7 @@ impl World {
     fn vanish(&mut self) {
         self.counts.isolates += 1;
         let index = self.random.index(ISOLATES);
-        self.isolates[index].0 = Leases::default();
+        self.isolates[index].0 = Leases::new([3; 16]);
         for flight in std::mem::take(&mut self.flights) {
             if flight.isolate == index {
                 self.leave_behind(&flight);

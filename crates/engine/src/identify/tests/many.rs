@@ -196,7 +196,7 @@ fn a_flood_of_bad_tokens_evicts_nothing() {
     assert_eq!(before.0, cache::MAX_ENTRIES);
     assert!(before.1 <= cache::MAX_BYTES);
     let bad = bad_tokens();
-    let different: std::collections::HashSet<&String> = bad.iter().collect();
+    let different: std::collections::BTreeSet<&String> = bad.iter().collect();
     assert_eq!(different.len(), bad.len());
     let (mut fetches, mut looked) = (0, 0);
     for (n, token) in bad.iter().enumerate() {
