@@ -1,5 +1,6 @@
 // The shell: it owns requests, answers, streams, WebCrypto and objects, and carries out the steps
-// that the core decides. There is no rule in it.
+// that the core decides. Whether a request may pass, and what it gets, is not decided here; what is, docs/architecture.md
+// lists (What the shell decides).
 
 import { BODY, FAILURE, createHold, edited, readWhole } from "./bodies.js";
 import { Fault } from "./core.js";

@@ -2,8 +2,9 @@
 //!
 //! The engine does nothing itself. It is handed the head of a request and the time, and answers
 //! with one [`Step`]; whoever runs it carries the step out and comes back with the [`Event`] that
-//! followed. A step says everything that is needed to carry it out, so that the one who does needs
-//! no rules of its own.
+//! followed. A step says everything that is needed to carry it out, so that the one who does decides
+//! nothing of what a request may do. What is left to it (how a granted token is had, that a call is repeated with
+//! another one, an end that was told ahead) is in docs/architecture.md.
 
 use std::borrow::Cow;
 
