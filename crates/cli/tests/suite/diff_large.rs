@@ -62,7 +62,7 @@ fn many_changes_of_a_large_document_are_told_in_time() {
     );
     let start = Instant::now();
     let out = tree.good(&["diff", "old", "--env", "dev"]);
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
     let told = "thing599: the query parameter `sudden` is new and required  [policies/apis/pets/v1.yaml:";
     assert!(out.contains(told), "{out}");
     assert_eq!(out.matches("is new and required").count(), 600, "{out}");

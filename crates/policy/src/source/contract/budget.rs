@@ -2,7 +2,7 @@
 //! refer to is looked at once for each way that leads there.
 
 /// Keywords, members and values that are looked at in two documents.
-const STEPS: usize = 1_000_000;
+const STEPS: usize = 5_000_000;
 
 /// What is left of the work that two documents may be.
 pub(super) struct Budget {
