@@ -104,18 +104,24 @@ dry-run: ## Have wrangler prepare a deployment of each environment without deplo
 		wrangler deploy --dry-run --env "$$environment" --outdir "build/deploy/$${environment:-dev}"; \
 	done
 
-lint: ## Check format, lints (native and Wasm) and dependencies
+lint: ## Check format, lints (native, Wasm, JavaScript) and dependencies
 	@scripts/bootstrap build lint
 	cargo fmt --all --check
 	cargo clippy --workspace --exclude turnpike --all-targets -- -D warnings
 	@$(TOOLS) set -x; \
 	$$TURNPIKE_CARGO_CLIPPY clippy --package turnpike --all-targets --target wasm32-unknown-unknown -- -D warnings; \
-	$$TURNPIKE_CARGO_CLIPPY clippy --package turnpike-core --lib --target wasm32-unknown-unknown -- -D warnings
-	@if cargo deny --version >/dev/null 2>&1; then \
-		cargo deny check bans licenses sources; \
+	$$TURNPIKE_CARGO_CLIPPY clippy --package turnpike-core --lib --target wasm32-unknown-unknown -- -D warnings; \
+	$$TURNPIKE_CARGO_CLIPPY clippy --package turnpike --package turnpike-core --lib --features faults --target wasm32-unknown-unknown -- -D warnings; \
+	oxlint --deny-warnings
+	@$(TOOLS) node scripts/dependencies.mjs
+	@# Known faults of dependencies stand in a database that must be fetched.
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+		echo '*** NOT LOOKED AT: advisories of the dependencies, as cargo-deny is not installed.'; \
+		echo '***                To look here too (it takes minutes): cargo install --locked cargo-deny'; \
+	elif ! cargo deny fetch db; then \
+		echo '*** NOT LOOKED AT: advisories of the dependencies, as their database cannot be fetched from here.'; \
 	else \
-		echo '*** SKIPPED: licences and sources of the dependencies, as cargo-deny is not installed.'; \
-		echo '***          To check them here too: cargo install --locked cargo-deny'; \
+		cargo deny check --disable-fetch advisories; \
 	fi
 
 fmt: ## Format the code
