@@ -16,7 +16,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := set -euo pipefail; environment=$$(scripts/bootstrap --env); eval "$$environment";
 
 .PHONY: help dev test build artifact cli fuzz tree real-documents bench bench-tree scale size lint fmt dry-run clean
-.PHONY: test-native test-books test-policies test-wasm test-e2e
+.PHONY: test-native test-books test-policies test-wasm test-e2e test-cold
 
 help: ## List these commands
 	@echo 'Turnpike. Commands (each sets up by itself what it needs):'
@@ -56,6 +56,9 @@ test-e2e: ## Only the end-to-end tests, against what `make build` built (TESTS=t
 	@$(TOOLS) tests=$${TESTS:-$$(find tests -name '*.test.mjs' | sort)}; \
 	[ -n "$$tests" ] || { echo 'there is no tests/*.test.mjs' >&2; exit 1; }; \
 	node --test --test-reporter=spec $$tests
+
+test-cold: ## The road of a stranger: a fresh clone, empty caches, make dev (minutes, 300 MB; not of `make test`)
+	@scripts/test-cold
 
 build: ## Build the Worker for deployment into build/
 	@scripts/build

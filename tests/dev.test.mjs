@@ -7,7 +7,6 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { ROOT } from "./harness/gateway.mjs";
 import { checkPython } from "./harness/python.mjs";
@@ -22,6 +21,11 @@ async function policiesElsewhere(t) {
   return policies;
 }
 
+// In seconds: the goals for a machine that does nothing else, of which a busy one may take three times as much.
+const WARM_START = 30;
+const CHANGE_SERVED = 20;
+const SLACK = 3;
+
 const ask = (content, more = {}) => ({ model: "fast", messages: [{ role: "user", content }], ...more });
 const GREETING = "Hello from fast! You said: Hello";
 
@@ -32,7 +36,11 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
   const dev = start(t, "make", ["dev", `PORT=${port}`, `POLICIES=${policies}`], project);
   const url = `http://127.0.0.1:${port}`;
   const began = Date.now();
-  const took = (what, since) => t.diagnostic(`${what}: ${((Date.now() - since) / 1000).toFixed(1)} s`);
+  const took = (what, since, goal = Infinity) => {
+    const seconds = (Date.now() - since) / 1000;
+    t.diagnostic(`${what}: ${seconds.toFixed(1)} s`);
+    assert.ok(seconds <= goal * SLACK, `${what}: ${seconds.toFixed(1)} s, where the goal is ${goal} s`);
+  };
   await hears(dev, new RegExp(`Ready on ${url}`));
   took("from make dev to ready", began);
 
@@ -80,7 +88,7 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     const since = Date.now();
     await writeFile(mock, good.replaceAll("Hello from fast!", "Changed!"));
     await until(said, (now) => now === "Changed! You said: Hello");
-    took("from the change of one file to its being served", since);
+    took("from the change of one file to its being served", since, CHANGE_SERVED);
   });
 
   await t.test("a change that is wrong is explained, and what was served is served on", async () => {
@@ -111,6 +119,14 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     await dev.closed;
     await until(() => left(dev), (list) => list.length === 0, 15_000);
     await assert.rejects(() => fetch(url), "nobody listens any more");
+    await writeFile(mock, good);
+  });
+
+  await t.test("the next time it serves soon", async (t) => {
+    const since = Date.now();
+    start(t, "make", ["dev", `PORT=${port}`, `POLICIES=${policies}`], project);
+    await until(() => pets({}), ({ status }) => status === 401);
+    took("from make dev to the first answer, with all that it needs there", since, WARM_START);
   });
 });
 
@@ -135,49 +151,6 @@ describe("make dev where it cannot listen", () => {
       assert.ok(!/building/.test(dev.said), dev.said);
     });
   }
-});
-
-test("the set-up takes no package whose checksum is not written down, on any machine", async () => {
-  const { packages } = JSON.parse(await readFile(join(ROOT, "package-lock.json"), "utf8"));
-  const installed = Object.entries(packages).filter(([name]) => name !== "");
-  assert.ok(installed.length > 100);
-  assert.deepEqual(installed.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? "")).map(([name]) => name), []);
-});
-
-test("a cache that cannot be written is told with its remedy", async (t) => {
-  const file = join(await folder(t, "cache"), "file");
-  await writeFile(file, "");
-  const run = start(t, "scripts/bootstrap", ["build"], { directory: ROOT, env: { XDG_CACHE_HOME: file } });
-  assert.equal(await run.closed, 1);
-  assert.match(run.said, /^turnpike: cannot go on: the folder .* cannot be written\n +Set XDG_CACHE_HOME/);
-});
-
-// What the first lines of the set-up say, which begins with the packages of npm in an empty cache.
-test("Ctrl-C in the set-up: what is kept is said, nothing is left running, and it goes on from there", { timeout: 300_000 }, async (t) => {
-  const directory = await folder(t, "set-up");
-  for (const name of ["scripts/bootstrap", "scripts/tools/Cargo.toml", "scripts/tools/Cargo.lock", "package.json", "package-lock.json", "Cargo.lock"]) {
-    await cp(join(ROOT, name), join(directory, name));
-  }
-  // A registry that takes its time.
-  const registry = createServer().listen(0, "127.0.0.1");
-  await once(registry, "listening");
-  t.after(() => registry.close());
-  const env = { XDG_CACHE_HOME: join(directory, "cache"), npm_config_registry: `http://127.0.0.1:${registry.address().port}/` };
-  const bootstrap = () => start(t, "scripts/bootstrap", ["build"], { directory, env });
-  const first = bootstrap();
-  await hears(first, /npm packages .*: fetching/);
-  await sleep(300);
-  first.signal("SIGINT");
-  assert.equal(await first.closed, 130);
-  assert.match(first.said, /interrupted\. What was fetched and compiled is kept: the same command goes on from there\n$/);
-  assert.ok(!/cannot go on|failed/.test(first.said), first.said);
-  assert.deepEqual(await left(first), []);
-  // Its lock is gone with it.
-  const second = bootstrap();
-  await hears(second, /npm packages .*: fetching/);
-  second.signal("SIGINT");
-  assert.equal(await second.closed, 130);
-  assert.ok(!/another set-up is running/.test(second.said), second.said);
 });
 
 describe("make dev with policies that are wrong from the start", () => {
