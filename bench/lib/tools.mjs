@@ -157,9 +157,11 @@ async function virtualEnvironment(folder) {
 }
 
 export async function findLitellm() {
-  const constraints = join(BENCH, "peers", "litellm", "constraints.txt");
+  const requirements = join(BENCH, "peers", "litellm", "requirements.txt");
+  const wanted = readFileSync(requirements, "utf8");
+  if (!wanted.includes(`\nlitellm==${LITELLM} `)) throw new Trouble(`${requirements} is not of LiteLLM ${LITELLM}`);
   const python = (await run("python3", ["-c", "import platform; print(platform.python_version())"])).trim();
-  const folder = join(CACHE, `litellm-${fingerprint(readFileSync(constraints, "utf8"), python, process.arch)}`);
+  const folder = join(CACHE, `litellm-${fingerprint(wanted, python, process.arch)}`);
   if (!existsSync(join(folder, "ready"))) {
     say(`LiteLLM ${LITELLM}: from PyPI, 700 MB on disk, into the cache; a few minutes`);
     // A virtual environment cannot be moved, so it is made in place, and marked when it is whole.
@@ -167,7 +169,7 @@ export async function findLitellm() {
     mkdirSync(CACHE, { recursive: true });
     const env = { ...process.env, ...await virtualEnvironment(folder) };
     await run(join(folder, "bin", "python"), ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
-      "--only-binary", ":all:", "--constraint", constraints, `litellm[proxy]==${LITELLM}`], { env, seconds: 1200 });
+      "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", requirements], { env, seconds: 1200 });
     writeFileSync(join(folder, "ready"), "");
   }
   return { path: join(folder, "bin", "litellm"), version: LITELLM, python };
