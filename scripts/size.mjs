@@ -19,9 +19,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
-// In bytes. A KB is 1,000 bytes here, as in everything that is said about size. The goal is 450 KB; what is
-// beyond it allows for the paths of the machine that builds, which stand in the Wasm, and for its tools.
-const BUDGET = 455_000;
+// In bytes. A KB is 1,000 bytes here, as in everything that is said about size.
+const BUDGET = 450_000;
 const RUNS = 7;
 
 const { values } = parseArgs({ options: { project: { type: "string" }, json: { type: "boolean", default: false } } });
