@@ -52,3 +52,12 @@ test("decisions have numbers without a gap, and each says its own", async () => 
     assert.equal(Number(/^# (\d+)/.exec(first)?.[1]), number, `docs/decisions/${file} begins with "${first}"`);
   }
 });
+
+test("nobody is sent to npx, which takes the system's Node, nor told to install in the clone what is there", async () => {
+  for (const name of [...await documents(), "policies/models/fast.yaml", "wrangler.toml"]) {
+    const text = await readFile(join(ROOT, name), "utf8");
+    assert.doesNotMatch(text, /\bnpx /, name);
+    const blocks = [...text.matchAll(/^```(?:console|sh)\n([\s\S]*?)^```/gm)].map(([, block]) => block);
+    for (const block of blocks) assert.doesNotMatch(block, /\bnpm (?:install|i|ci|add)\b/, name);
+  }
+});
