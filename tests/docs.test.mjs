@@ -61,3 +61,12 @@ test("nobody is sent to npx, which takes the system's Node, nor told to install 
     for (const block of blocks) assert.doesNotMatch(block, /\bnpm (?:install|i|ci|add)\b/, name);
   }
 });
+
+test("tests/README.md has a line for every end-to-end test, and for none that is gone", async () => {
+  const rows = (await readFile(join(ROOT, "tests/README.md"), "utf8")).split("\n").filter((line) => line.startsWith("| `"));
+  const told = rows.flatMap((row) => [...row.split("|")[1].matchAll(/`([^`]+)`/g)].map(([, name]) => name));
+  const files = (await readdir(join(ROOT, "tests"))).filter((name) => name.endsWith(".test.mjs")).map((name) => name.slice(0, -9));
+  const means = (name) => (name.endsWith("*") ? (file) => file.startsWith(name.slice(0, -1)) : (file) => file === name);
+  assert.deepEqual(files.filter((file) => !told.some((name) => means(name)(file))), [], "not told");
+  assert.deepEqual(told.filter((name) => !files.some(means(name))), [], "gone");
+});
