@@ -541,6 +541,13 @@ pub(crate) fn not_made(failure: Failure, origin: &str) -> Refusal {
     }
 }
 
+/// What is told of an upstream that may not be asked any more: nothing was sent to it.
+pub(crate) fn exception_ended(origin: &str) -> Refusal {
+    Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached.")
+        .because("the exception that let it be reached without TLS has ended")
+        .by(origin)
+}
+
 /// How long an answer asks to be left alone from `now` on, in milliseconds: `retry-after-ms`, or else
 /// `Retry-After`, in seconds or as a date, in any of its forms (RFC 9110, 10.2.3); a day at the most.
 pub(crate) fn retry_after(after: Option<&str>, milliseconds: Option<&str>, now: u64) -> Option<u64> {

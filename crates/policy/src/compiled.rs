@@ -759,6 +759,8 @@ pub struct Api {
     /// Headers that tell its upstream what the caller's token says, sorted by name; a client's own of these
     /// names never pass.
     pub upstream_headers: Vec<UpstreamHeader>,
+    /// Until when its upstream may be asked, where only an exception lets it be reached without TLS (Unix milliseconds).
+    pub until: Option<Timestamp>,
     /// Where it was written.
     pub origin: String,
 }
@@ -1141,6 +1143,8 @@ pub struct Provider {
     pub name: String,
     /// How it is reached.
     pub kind: ProviderKind,
+    /// Until when it may be asked, where only an exception lets it be reached without TLS (Unix milliseconds).
+    pub until: Option<Timestamp>,
     /// Where it was written.
     pub origin: String,
 }

@@ -91,6 +91,9 @@ impl Engine {
                     Some(Body::None) | None => Sent::None,
                 };
                 let api = look::api(&self.policy, operation.api)?;
+                if ended(api.until, at) {
+                    return Err(answer::exception_ended(&api.origin));
+                }
                 let mut outward = outward(base);
                 if let Some(caller) = reservation.permit().caller() {
                     outward.set.extend(told::headers(&self.policy, api, caller));
@@ -117,6 +120,12 @@ impl Engine {
         base.price = target.price;
         answering.status = 0;
         let provider = answer::provider_of(&self.policy, target)?;
+        if ended(provider.until, at) {
+            if model.retry.on.contains(&Reason::Unreachable) && answering.target.has_another(model) {
+                return self.next_target(answering, base, at);
+            }
+            return Err(answer::exception_ended(&provider.origin));
+        }
         let left = answering.deadline.saturating_sub(at.time);
         let mut attempt = match &provider.kind {
             ProviderKind::OpenAi {
@@ -779,6 +788,11 @@ fn target(model: &Model, tried: Tried) -> Result<&Target, Refusal> {
     tried
         .target(model)
         .ok_or_else(|| look::broken("the model has no such target"))
+}
+
+/// Whether an exception that something needs is over.
+fn ended(until: Option<u64>, at: Now<'_>) -> bool {
+    until.is_some_and(|until| at.time >= until)
 }
 
 fn begin_attempt(base: &mut Base, to: String, now: u64) {

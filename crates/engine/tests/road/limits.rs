@@ -408,6 +408,29 @@ fn a_caller_sees_its_own_standing_and_pays_nothing_for_it() {
 }
 
 #[test]
+fn an_upstream_without_tls_is_asked_no_longer_than_its_exception_lasts() {
+    let mut world = World::with(|compiled| {
+        for api in compiled.apis.iter_mut() {
+            api.until = Some(NOW + 1000);
+        }
+    });
+    let latest = Request::get("/petstore/v2/pets/latest").by("open");
+    assert_eq!(world.send(&latest).status, 200);
+    world.now = NOW + 1000;
+    let answer = world.send(&latest);
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (502, "upstream_unreachable")
+    );
+    assert!(answer.sent.is_empty(), "nothing is sent in clear text");
+    assert!(
+        answer.log().to_string().contains("the exception"),
+        "{}",
+        answer.log()
+    );
+}
+
+#[test]
 fn a_plan_is_open_no_longer_than_its_exception() {
     let mut world = World::with(|compiled| {
         let plan = compiled

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use turnpike_engine::step::{Ending, Failure};
 use turnpike_policy::{Reason, State};
 
-use crate::policy::{FIRST, TOTAL};
+use crate::policy::{FIRST, NOW, TOTAL};
 use crate::streams::{DONE, TOKEN};
 use crate::world::{Answer, Does, Request, World, ask, ask_stream, chat};
 
@@ -178,6 +178,40 @@ fn fallbacks_come_in_their_order_each_tried_as_often_as_the_policy_says() {
         sent.url
             .contains(body["model"].as_str().unwrap().trim_end_matches("-1"))
     }));
+}
+
+#[test]
+fn who_is_reached_without_tls_is_asked_no_longer_than_the_exception_lasts() {
+    let until = NOW + 60_000;
+    let mut world = World::with(|compiled| {
+        for provider in compiled.providers.iter_mut() {
+            provider.until = ["alpha", "gamma"]
+                .contains(&provider.name.as_str())
+                .then_some(until);
+        }
+    });
+    assert_eq!(hosts(&world.send(&ask("smart"))), ["alpha"]);
+    // From then on nothing is sent there: somebody else is asked, where the policy lets an unreachable one be followed.
+    world.now = until;
+    assert_eq!(hosts(&world.send(&ask("smart"))), ["beta"]);
+    world.expect("beta", std::iter::repeat_n(Does::status(503, "{}"), 3));
+    let answer = world.send(&ask("smart"));
+    assert_eq!(hosts(&answer), ["beta", "beta", "beta"]);
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (502, "upstream_unreachable")
+    );
+    assert!(
+        answer.log().to_string().contains("the exception"),
+        "{}",
+        answer.log()
+    );
+    let alone = world.send(&ask_stream("fast"));
+    assert!(
+        hosts(&alone).is_empty() || hosts(&alone) == ["beta"],
+        "{:?}",
+        hosts(&alone)
+    );
 }
 
 #[test]

@@ -270,6 +270,7 @@ fn providers() -> Vec<Provider> {
     let provider = |name: &str, kind| Provider {
         name: name.to_owned(),
         kind,
+        until: None,
         origin: format!("policies/providers/{name}.yaml:1"),
     };
     let open = |name: &str, credential| {
@@ -501,6 +502,7 @@ fn apis() -> Vec<Api> {
         lifecycle,
         limits: Vec::new(),
         upstream_headers: Vec::new(),
+        until: None,
         origin: format!("policies/apis/{name}/api.yaml:7"),
     };
     let ending = Lifecycle {

@@ -45,6 +45,8 @@ pub(crate) struct Checker {
     pub(crate) exceptions: Vec<Exception>,
     /// Whether every exception could be read.
     pub(crate) exceptions_known: bool,
+    /// When the exceptions end that let what is being checked be reached without TLS; none: it needs none.
+    pub(crate) without_tls: Option<Timestamp>,
     pub(crate) secrets: BTreeSet<String>,
     /// What templates say of limits.
     pub(crate) inherited: InheritedLimits,
@@ -133,6 +135,7 @@ pub(crate) fn compile(
         },
         exceptions: Vec::new(),
         exceptions_known: false,
+        without_tls: None,
         secrets: BTreeSet::new(),
         inherited: InheritedLimits::new(),
         cases: Vec::new(),

@@ -59,6 +59,7 @@ pub(crate) fn compile(
     provider: &Spanned<ProviderFile>,
     checker: &mut Checker,
 ) -> Option<crate::Provider> {
+    checker.without_tls = None;
     let kind = match provider.wire.as_ref()?.value {
         Wire::Mock => mock(name, provider, checker),
         Wire::OpenAi => openai(name, provider, checker)?,
@@ -67,6 +68,7 @@ pub(crate) fn compile(
     Some(crate::Provider {
         name: name.to_owned(),
         kind,
+        until: checker.without_tls,
         origin,
     })
 }
@@ -171,10 +173,15 @@ fn openai(name: &str, provider: &Spanned<ProviderFile>, checker: &mut Checker) -
 impl Checker {
     /// Reports an upstream that is reached without TLS, if nothing allows that.
     pub(crate) fn check_tls(&mut self, url: &Spanned<Upstream>, target: &str) {
-        if url.is_https()
-            || self.excepted(ExceptionRule::Upstreams, target).is_some()
-            || self.rules.http_upstreams
-        {
+        if url.is_https() {
+            return;
+        }
+        let excepted = self.excepted(ExceptionRule::Upstreams, target);
+        if self.rules.http_upstreams {
+            return;
+        }
+        if let Some(end) = excepted {
+            self.without_tls = self.without_tls.into_iter().chain([end]).min();
             return;
         }
         let from = url.from;

@@ -24,7 +24,9 @@ pub(crate) fn compile(
     checker: &mut Checker,
 ) {
     let lifecycle = lifecycle(shared, version, fields, checker);
+    checker.without_tls = None;
     let handler = handler(shared, version, fields, checker);
+    let until = checker.without_tls;
     let parsed = fields.openapi.as_ref().and_then(|path| {
         let full = format!("apis/{}/{}", shared.name, path.0);
         let node = checker
@@ -79,6 +81,7 @@ pub(crate) fn compile(
         lifecycle,
         limits: shared.limits.clone(),
         upstream_headers: shared.told(),
+        until,
         origin: checker.report().origin(version.span),
     });
     for mut found in parsed.list {

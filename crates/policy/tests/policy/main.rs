@@ -56,3 +56,4 @@ mod templates;
 mod tighten;
 #[cfg(test)]
 mod upstream_tokens;
+mod without_tls;
