@@ -373,3 +373,31 @@ fn rules_of_ones_own_that_look_at_everything() {
         found.len()
     );
 }
+
+#[test]
+fn rules_of_ones_own_with_a_star_for_everything() {
+    let kinds = [
+        "gateway",
+        "apis",
+        "documents",
+        "consumers",
+        "models",
+        "plans",
+        "providers",
+        "mocks",
+        "templates",
+        "tests",
+    ];
+    for kind in kinds {
+        let stars = vec!["*"; 32].join(".");
+        let rule = format!("rule: r\nfor: {kind}\nfield: '{stars}'\nmust: {{ exist: true }}\nmessage: m\n");
+        let found = with("governance/r.yaml", rule);
+        // In most kinds no place is so deep; in none does it take long to say so.
+        assert!(
+            found
+                .iter()
+                .all(|line| line.contains("P0104") || line.starts_with("governance/")),
+            "{kind}: {found:#?}"
+        );
+    }
+}

@@ -4,6 +4,8 @@
 //! the kinds and the grammar of OpenAPI know which places there are: what only an author can tell, such as the
 //! names in a map, may be anything.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::super::{names, openapi, schema};
@@ -64,9 +66,12 @@ fn in_schema(kind: &str, path: &[String]) -> Result<(), Lost> {
     let root = schema::of(kind);
     let mut here = vec![&root];
     for (part, name) in path.iter().enumerate() {
+        // Each once: by several ways to the same shape, a few `*` would come to more than can be counted.
+        let mut seen = BTreeSet::new();
         let objects: Vec<_> = here
             .iter()
             .flat_map(|schema| alternatives(schema, &root))
+            .filter(|object| seen.insert(std::ptr::from_ref(*object)))
             .collect();
         // What has no shape may hold anything.
         if objects.iter().any(|object| is_free(object)) {

@@ -1,5 +1,7 @@
 //! Which places a document may have: what OpenAPI lets its objects hold, followed along a path.
 
+use std::collections::BTreeSet;
+
 use super::super::governance::Lost;
 use super::grammar::{self, Holds, Kind, Others};
 
@@ -11,6 +13,18 @@ enum Place {
     Map(&'static Kind),
     /// What OpenAPI does not judge, or this gateway does not use.
     Anything,
+}
+
+impl Place {
+    /// What tells it from another one: in which way it holds a kind, and which.
+    fn key(self) -> (u8, Option<*const Kind>) {
+        match self {
+            Self::Anything => (0, None),
+            Self::One(kind) => (1, Some(std::ptr::from_ref(kind))),
+            Self::List(kind) => (2, Some(std::ptr::from_ref(kind))),
+            Self::Map(kind) => (3, Some(std::ptr::from_ref(kind))),
+        }
+    }
 }
 
 impl From<Holds> for Place {
@@ -28,12 +42,7 @@ impl From<Holds> for Place {
 pub(crate) fn find(path: &[String]) -> Result<(), Lost> {
     let mut here = vec![Place::One(&grammar::DOCUMENT)];
     for (part, name) in path.iter().enumerate() {
-        let mut next: Vec<_> = here.iter().flat_map(|place| below(*place, name)).collect();
-        let judged = |place: &Place| !matches!(place, Place::Anything);
-        // Beside what is told apart, texts and the like are not what `*` is for.
-        if name == "*" && next.iter().any(judged) {
-            next.retain(judged);
-        }
+        let next = step(&here, name);
         if next.is_empty() {
             let fields = here.iter().filter_map(|place| match place {
                 Place::One(kind) => Some(kind.fields.iter().map(|(field, _)| (*field).to_owned())),
@@ -51,6 +60,20 @@ pub(crate) fn find(path: &[String]) -> Result<(), Lost> {
         here = next;
     }
     Ok(())
+}
+
+/// What stands under a key of any of these places, each once: kinds hold each other in circles, and a few
+/// `*` would come by more ways than can be counted.
+fn step(here: &[Place], name: &str) -> Vec<Place> {
+    let mut next: Vec<_> = here.iter().flat_map(|place| below(*place, name)).collect();
+    let judged = |place: &Place| !matches!(place, Place::Anything);
+    // Beside what is told apart, texts and the like are not what `*` is for.
+    if name == "*" && next.iter().any(judged) {
+        next.retain(judged);
+    }
+    let mut seen = BTreeSet::new();
+    next.retain(|place| seen.insert(place.key()));
+    next
 }
 
 fn below(place: Place, name: &str) -> Vec<Place> {
@@ -75,6 +98,22 @@ fn below(place: Place, name: &str) -> Vec<Place> {
                 .or(others)
                 .into_iter()
                 .collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_do_not_multiply_along_a_path() {
+        let mut here = vec![Place::One(&grammar::DOCUMENT)];
+        for part in 1..=32 {
+            here = step(&here, "*");
+            // There are some thirty kinds, each of which is held in three ways at the most.
+            assert!(!here.is_empty(), "nothing at {part}");
+            assert!(here.len() < 100, "{} places at {part}", here.len());
         }
     }
 }
