@@ -1,5 +1,7 @@
 //! `authorize` of an API or a model: what a caller must have, and what must hold.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::apis::{ApiOperations, Apis, Shared};
 use super::compile::Checker;
 use super::conditions::{Checked, ConditionText};
@@ -55,6 +57,7 @@ pub(crate) fn authorize(
     compiled: &mut Apis,
     checker: &mut Checker,
 ) {
+    let mut scopes_of: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     for entry in shared.file.authorize.iter().flat_map(|list| &list.0) {
         if shared.open.is_some() {
             let at = shared.file.authentication.as_ref();
@@ -79,12 +82,14 @@ pub(crate) fn authorize(
         let origin = checker.report().origin(entry.span);
         let mut unsaid = true;
         for at in narrowed::named(operations, "operations", shared.name, known, checker) {
-            let at = usize::try_from(at).ok();
-            let Some(operation) = at.and_then(|at| compiled.operations.get_mut(at)) else {
+            let Ok(at) = usize::try_from(at) else {
+                continue;
+            };
+            let Some(operation) = compiled.operations.get_mut(at) else {
                 continue;
             };
             if let Some(scopes) = &scopes {
-                add_scopes(&mut operation.scopes, scopes);
+                add_scopes(scopes_of.entry(at).or_default(), scopes);
                 operation.scopes_origin.clone_from(&origin);
             }
             if let (Some(asked), true) = (&asked, unsaid) {
@@ -97,6 +102,11 @@ pub(crate) fn authorize(
             }
         }
     }
+    for (at, scopes) in scopes_of {
+        if let Some(operation) = compiled.operations.get_mut(at) {
+            operation.scopes = scopes.into_iter().collect();
+        }
+    }
 }
 
 /// Adds what `authorize` demands to a model.
@@ -105,6 +115,7 @@ pub(crate) fn model(
     model: &mut Model,
     checker: &mut Checker,
 ) {
+    let mut all = BTreeSet::new();
     for entry in list.into_iter().flat_map(|list| &list.0) {
         if entry.scopes.is_none() && entry.when.is_none() {
             asks_for_nothing(entry.span, checker);
@@ -112,7 +123,7 @@ pub(crate) fn model(
         let origin = checker.report().origin(entry.span);
         if let Some(list) = &entry.scopes {
             let scopes = scopes(list, checker);
-            add_scopes(&mut model.scopes, &scopes);
+            add_scopes(&mut all, &scopes);
             model.scopes_origin.clone_from(&origin);
         }
         let Some(when) = entry.when.as_ref().map(|when| checked(when, checker)) else {
@@ -136,6 +147,7 @@ pub(crate) fn model(
             push_rule(&mut model.rules, condition, &origin, (&name, entry.span), checker);
         }
     }
+    model.scopes = all.into_iter().collect();
 }
 
 fn asks_for_nothing(at: Span, checker: &mut Checker) {
@@ -157,10 +169,13 @@ fn scopes(list: &Spanned<List<Scope>>, checker: &mut Checker) -> Vec<String> {
     checker.sorted(&list.0, |scope| scope.0.clone())
 }
 
-fn add_scopes(all: &mut Vec<String>, more: &[String]) {
-    all.extend(more.iter().cloned());
-    all.sort();
-    all.dedup();
+/// Adds scopes to those that other items ask for.
+fn add_scopes(all: &mut BTreeSet<String>, more: &[String]) {
+    for scope in more {
+        if !all.contains(scope) {
+            all.insert(scope.clone());
+        }
+    }
 }
 
 fn checked(when: &ConditionText, checker: &mut Checker) -> Checked {
@@ -223,6 +238,8 @@ fn push_rule(
     rules.sort_by_cached_key(|rule| rule.when.to_string());
     rules.dedup_by(|one, other| one.when == other.when);
     if rules.len() > MAX_RULES {
+        // They are not run, and the more are kept, the longer the next one takes.
+        rules.truncate(MAX_RULES);
         let message = format!("{what} has more than {MAX_RULES} conditions");
         checker
             .report()

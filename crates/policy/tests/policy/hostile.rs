@@ -1,8 +1,12 @@
 //! Trees that mean harm, or make no sense: always an answer, never a panic.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::common::{Folder, base, build, build_at, lines};
+
+/// How long an answer may take, on a machine that is busy.
+const SOON: Duration = Duration::from_secs(30);
 
 fn with(path: &str, content: impl AsRef<[u8]>) -> Vec<String> {
     let folder = Folder::new();
@@ -400,4 +404,34 @@ fn rules_of_ones_own_with_a_star_for_everything() {
             "{kind}: {found:#?}"
         );
     }
+}
+
+#[test]
+fn demands_without_number() {
+    let api = &base()["apis/pets/api.yaml"];
+    let scopes: String = (0..40_000)
+        .map(|at| format!("  - {{ operations: all, scopes: [s{at}] }}\n"))
+        .collect();
+    let start = Instant::now();
+    let found = with("apis/pets/api.yaml", format!("{api}authorize:\n{scopes}"));
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    let letters = || (b'A'..=b'Z').map(char::from);
+    let conditions: String = letters()
+        .flat_map(|one| letters().map(move |other| format!("{one}{other}")))
+        .flat_map(|country| {
+            (1..=6).map(move |hour| {
+                format!("  - {{ operations: all, when: \"request.country == '{country}' && request.hour < {hour}\" }}\n")
+            })
+        })
+        .collect();
+    let start = Instant::now();
+    let found = with("apis/pets/api.yaml", format!("{api}authorize:\n{conditions}"));
+    assert!(
+        found
+            .iter()
+            .any(|line| line.contains("has more than 16 conditions")),
+        "{found:#?}"
+    );
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
