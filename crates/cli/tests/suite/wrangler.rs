@@ -186,9 +186,96 @@ fn each_disagreement() {
             0,
             "",
         ),
+        (
+            "pattern = \"api.acme.example\"",
+            "pattern = \"api.acme.example/v2/*\"",
+            &["P2011"],
+            18,
+            "leads only a part of `api.acme.example` here",
+        ),
+        (
+            ", custom_domain = true",
+            "",
+            &["P2013"],
+            18,
+            "`api.acme.example` is a route",
+        ),
+        (
+            "custom_domain = true",
+            "custom_domain = false",
+            &["P2013"],
+            18,
+            "while the Worker cannot run",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = false\npreview_urls = true",
+            &["P2007"],
+            18,
+            "at a preview address",
+        ),
+        (
+            "new_sqlite_classes",
+            "new_classes",
+            &["P2006", "P2006"],
+            20,
+            "create the class Meter without SQLite",
+        ),
+        (
+            "[triggers]",
+            "[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [\"More\"]\n[triggers]",
+            &["P2014"],
+            14,
+            "have the tag `v1`",
+        ),
+        ("src/entry.js", "src/other.js", &["P2015"], 3, "another Worker"),
+        ("src/entry.js", "./src/entry.js", &[], 0, ""),
+        (
+            "name = \"edge\"",
+            "compatibility_date = \"2025-01-01\"\nname = \"edge\"",
+            &["P2015"],
+            2,
+            "did not tell of clients that left",
+        ),
+        (
+            "name = \"edge\"",
+            "compatibility_date = \"2025-01-01\"\ncompatibility_flags = [\"enable_request_signal\"]\nname = \"edge\"",
+            &[],
+            0,
+            "",
+        ),
+        (
+            "[triggers]",
+            "[[rules]]\ntype = \"Data\"\nglobs = [\"**/*.wasm\"]\n[triggers]",
+            &["P2015"],
+            13,
+            "make no code of `.wasm` modules",
+        ),
+        (
+            "[triggers]",
+            "[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.txt\"]\n[triggers]",
+            &[],
+            0,
+            "",
+        ),
+        (
+            "workers_dev = false",
+            "name = \"edge\"\nworkers_dev = false",
+            &["P2016"],
+            17,
+            "deploys `production` as the Worker `edge`",
+        ),
+        (
+            "REGION = \"eu\"",
+            "TITLE = \"SECRET\", MORE = { deep = [\"SECRET\"] }",
+            &["P2009", "P2009"],
+            21,
+            "the value of `TITLE` looks like a secret",
+        ),
     ] {
         assert_eq!(GOOD.matches(from).count(), 1, "{from}");
-        let tree = with(&GOOD.replace(from, to));
+        let secret = format!("sk-{}", "1234".repeat(8));
+        let tree = with(&GOOD.replace(from, to).replace("SECRET", &secret));
         let all = found(&tree);
         let here: Vec<_> = all
             .iter()

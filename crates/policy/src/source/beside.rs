@@ -6,6 +6,12 @@
 use std::ops::Range;
 
 use super::diagnostic::{Code, Diagnostic, Report, Severity, Span};
+use super::secrets;
+
+/// Whether a text looks like a secret of a known kind (a provider's key, a token, a private key).
+pub fn is_secret(text: &str) -> bool {
+    secrets::is_secret(text)
+}
 
 /// What is wrong in a file beside the tree.
 #[derive(Clone, Debug)]

@@ -241,6 +241,10 @@ codes! {
     OtherHost "P2010" "A route of `wrangler.toml` leads a host here that the gateway does not answer (a warning)."
     HostUnreached "P2011" "No route of `wrangler.toml` leads a host here that the gateway answers (a warning)."
     NotRead "P2012" "What is deployed is written in a file that is not read (a warning)."
+    RouteOpen "P2013" "A route of `wrangler.toml` lets requests pass when the Worker cannot run (a warning)."
+    DoubleMigration "P2014" "Two migrations of `wrangler.toml` have the same tag."
+    OtherWorker "P2015" "`wrangler.toml` deploys another Worker, or runs it otherwise than it must be."
+    SameWorker "P2016" "Two environments of `wrangler.toml` are deployed as one Worker."
 }
 
 impl Code {

@@ -4,6 +4,7 @@
 //! kept in one place each ([`Place`]): bindings and `vars` are an environment's own.
 
 mod place;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,7 @@ use turnpike_policy::Compiled;
 use turnpike_policy::source::beside::{self, Remark};
 use turnpike_policy::source::{Code, Diagnostic, Severity};
 
-use place::{Place, classes, routes};
+use place::{Place, Route, classes, routes};
 
 /// By which name the Worker reaches the objects of the limits, and their class.
 const METER: (&str, &str) = ("METER", "Meter");
@@ -179,6 +180,7 @@ impl Check<'_> {
                 format!("add [env.{name}] with build.command = \"scripts/build --env {name}\" and its own bindings"),
             );
         }
+        self.names(&places);
         self.vars(&places);
     }
 
@@ -213,11 +215,14 @@ impl Check<'_> {
 
     /// Whether an environment has what the Worker needs there.
     fn place(&mut self, place: &Place<'_>, compiled: Option<&Compiled>) {
+        self.worker(place);
+        self.tags(place);
         self.binding(place);
         let Some(compiled) = compiled else {
             return;
         };
         self.workers_dev(place, compiled);
+        self.fails_open(place, compiled);
         self.hosts(place, compiled);
         let crons = place
             .inherited("triggers")
@@ -280,24 +285,46 @@ impl Check<'_> {
                 format!("{name} of {} is not of the class {class}", place.shown()),
                 format!("write: {right}"),
             );
-        } else if !classes(place).contains(class) {
-            let span = place
-                .own("migrations")
-                .map_or_else(|| meter.span(), Spanned::span);
-            self.say(
-                Code::NoMigration,
-                Severity::Error,
-                span,
-                format!("no migration of {} creates the class {class}", place.shown()),
-                format!("write [[migrations]] with tag = \"v1\" and new_sqlite_classes = [\"{class}\"]"),
-            );
+            return;
         }
+        let message = match classes(place).get(class) {
+            Some(true) => return,
+            Some(false) => format!(
+                "the migrations of {} create the class {class} without SQLite, in which it counts",
+                place.shown()
+            ),
+            None => format!("no migration of {} creates the class {class}", place.shown()),
+        };
+        let span = place
+            .own("migrations")
+            .map_or_else(|| meter.span(), Spanned::span);
+        self.say(
+            Code::NoMigration,
+            Severity::Error,
+            span,
+            message,
+            format!("write [[migrations]] with tag = \"v1\" and new_sqlite_classes = [\"{class}\"]"),
+        );
     }
 
     fn workers_dev(&mut self, place: &Place<'_>, compiled: &Compiled) {
         // Mocks are what no production has.
         if compiled.gateway.mocks {
             return;
+        }
+        let previews = place.inherited("preview_urls");
+        if let Some(previews) = previews.filter(|value| value.get_ref().as_bool() == Some(true)) {
+            self.say(
+                Code::OpenWorkersDev,
+                Severity::Warning,
+                previews.span(),
+                format!(
+                    "{} builds `{}`, which forbids mocks, and each of its versions is reached at a preview address",
+                    place.shown(),
+                    compiled.gateway.environment
+                ),
+                "write in it: preview_urls = false",
+            );
         }
         let written = place.inherited("workers_dev");
         let open = match written.and_then(|value| value.get_ref().as_bool()) {
@@ -328,7 +355,7 @@ impl Check<'_> {
         }
         let routes = routes(place);
         self.unreached(place, compiled, &routes);
-        for (pattern, span) in routes {
+        for Route { pattern, span, .. } in routes {
             let host = host_of(&pattern);
             // A pattern for many hosts leads at least one of them here.
             let fits = match host.strip_prefix('*') {
@@ -350,24 +377,44 @@ impl Check<'_> {
     }
 
     /// Hosts that the gateway answers, and to which nothing leads.
-    fn unreached(&mut self, place: &Place<'_>, compiled: &Compiled, routes: &[(String, Range<usize>)]) {
+    fn unreached(&mut self, place: &Place<'_>, compiled: &Compiled, routes: &[Route]) {
         let written = place.inherited("workers_dev");
         let closed = written.and_then(|value| value.get_ref().as_bool()) == Some(false);
         // What is led here in another way is reached at workers.dev, or in a place that is not known here.
         if !closed {
             return;
         }
+        let leads = |route: &Route, known: &str| {
+            let host = host_of(&route.pattern);
+            match host.strip_prefix('*') {
+                Some(end) => known.ends_with(end),
+                None => host == known,
+            }
+        };
         let led = |known: &str| {
-            routes.iter().any(|(pattern, _)| {
-                let host = host_of(pattern);
-                match host.strip_prefix('*') {
-                    Some(end) => known.ends_with(end),
-                    None => host == known,
-                }
-            })
+            routes
+                .iter()
+                .any(|route| is_whole(&route.pattern) && leads(route, known))
         };
         let hosts = compiled.gateway.hosts.iter();
-        let missing: Vec<_> = hosts.filter(|host| !led(host)).map(String::as_str).collect();
+        let (parts, missing): (Vec<&str>, Vec<&str>) = hosts
+            .map(String::as_str)
+            .filter(|host| !led(host))
+            .partition(|host| routes.iter().any(|route| leads(route, host)));
+        for host in parts {
+            if let Some(route) = routes.iter().find(|route| leads(route, host)) {
+                self.say(
+                    Code::HostUnreached,
+                    Severity::Warning,
+                    route.span.clone(),
+                    format!(
+                        "`{}` leads only a part of `{host}` here, and nothing the rest",
+                        route.pattern
+                    ),
+                    format!("write in it: routes = [{{ pattern = \"{host}\", custom_domain = true }}]"),
+                );
+            }
+        }
         let Some(first) = missing.first() else { return };
         let at = ["routes", "route"].into_iter().find_map(|key| place.own(key));
         let span = at
@@ -398,11 +445,11 @@ impl Check<'_> {
             let vars = place.own("vars").and_then(|vars| vars.get_ref().as_table());
             for (name, value) in vars.into_iter().flatten() {
                 let name_text: &str = name.get_ref();
+                let environment = place
+                    .name
+                    .map_or_else(String::new, |name| format!(" --env {name}"));
                 if secrets.contains(name_text) {
                     self.masked.push(value.span());
-                    let environment = place
-                        .name
-                        .map_or_else(String::new, |name| format!(" --env {name}"));
                     self.say(
                         Code::SecretInVars,
                         Severity::Error,
@@ -410,6 +457,8 @@ impl Check<'_> {
                         format!("the secret `{name_text}` stands in `vars`, which is plain text"),
                         format!("take it out, make a new one, and set it: wrangler secret put {name_text}{environment}"),
                     );
+                } else {
+                    self.looks_secret(name_text, value, &environment);
                 }
             }
         }
@@ -420,4 +469,10 @@ impl Check<'_> {
 fn host_of(pattern: &str) -> String {
     let bare = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
     bare.split('/').next().unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Whether the pattern of a route leads all of its hosts, and not only some of their paths.
+fn is_whole(pattern: &str) -> bool {
+    let bare = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
+    bare.split_once('/').is_none_or(|(_, path)| path == "*")
 }

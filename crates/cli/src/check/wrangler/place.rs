@@ -1,6 +1,6 @@
 //! One environment of a `wrangler.toml`: what it inherits, what it has for itself, and what it builds.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -24,6 +24,18 @@ impl<'a> Place<'a> {
     /// A value that every environment has for itself.
     pub(super) fn own(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.table.get(key)
+    }
+
+    /// The name of the Worker that it deploys, and where that is said.
+    pub(super) fn worker(&self) -> Option<(String, Range<usize>)> {
+        let text = |table: &'a DeTable<'a>| {
+            let name = table.get("name")?;
+            Some((name.get_ref().as_str()?.to_owned(), name.span()))
+        };
+        text(self.table).or_else(|| {
+            let (top, _) = text(self.top)?;
+            Some((format!("{top}-{}", self.name?), self.span.clone()))
+        })
     }
 
     pub(super) fn shown(&self) -> String {
@@ -63,12 +75,12 @@ fn named(command: &str) -> Option<&str> {
     found.map(|name| name.trim_matches(['"', '\'']))
 }
 
-/// The classes that migrations leave.
-pub(super) fn classes(place: &Place<'_>) -> BTreeSet<String> {
+/// The classes that migrations leave, each with whether its objects store in SQLite.
+pub(super) fn classes(place: &Place<'_>) -> BTreeMap<String, bool> {
     let migrations = place
         .inherited("migrations")
         .and_then(|all| all.get_ref().as_array());
-    let mut classes = BTreeSet::new();
+    let mut classes = BTreeMap::new();
     for migration in migrations.into_iter().flatten() {
         let list = |key: &str| {
             let list = migration
@@ -78,17 +90,14 @@ pub(super) fn classes(place: &Place<'_>) -> BTreeSet<String> {
             list.into_iter().flatten().map(Spanned::get_ref)
         };
         let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
-        classes.extend(
-            list("new_sqlite_classes")
-                .chain(list("new_classes"))
-                .filter_map(text),
-        );
+        for (key, sqlite) in [("new_sqlite_classes", true), ("new_classes", false)] {
+            classes.extend(list(key).filter_map(text).map(|class| (class, sqlite)));
+        }
         for renamed in list("renamed_classes") {
             let end = |key: &str| renamed.get(key).and_then(|value| text(value.get_ref()));
-            if let Some(from) = end("from") {
-                classes.remove(&from);
-            }
-            classes.extend(end("to"));
+            let sqlite = end("from").and_then(|from| classes.remove(&from));
+            // What another file created is not known, and is not judged.
+            classes.extend(end("to").map(|to| (to, sqlite.unwrap_or(true))));
         }
         for gone in list("deleted_classes").filter_map(text) {
             classes.remove(&gone);
@@ -97,8 +106,16 @@ pub(super) fn classes(place: &Place<'_>) -> BTreeSet<String> {
     classes
 }
 
-/// The patterns of the routes, with their places: `route`, and `routes` of texts or tables.
-pub(super) fn routes(place: &Place<'_>) -> Vec<(String, Range<usize>)> {
+/// A route, or a custom domain.
+pub(super) struct Route {
+    pub(super) pattern: String,
+    pub(super) span: Range<usize>,
+    /// The Worker is the origin of its host: nothing lies behind it.
+    pub(super) custom_domain: bool,
+}
+
+/// The routes: `route`, and `routes` of texts or tables.
+pub(super) fn routes(place: &Place<'_>) -> Vec<Route> {
     let one = place.inherited("route").into_iter();
     let more = place
         .inherited("routes")
@@ -110,7 +127,12 @@ pub(super) fn routes(place: &Place<'_>) -> Vec<(String, Range<usize>)> {
                 Some(pattern) => pattern.to_owned(),
                 None => value.get("pattern")?.get_ref().as_str()?.to_owned(),
             };
-            Some((pattern, route.span()))
+            let custom = value.get("custom_domain");
+            Some(Route {
+                pattern,
+                span: route.span(),
+                custom_domain: custom.and_then(|custom| custom.get_ref().as_bool()) == Some(true),
+            })
         })
         .collect()
 }

@@ -1,0 +1,189 @@
+//! Whether an environment of wrangler deploys this Worker, as it must run, and under a name of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeValue;
+use turnpike_policy::Compiled;
+use turnpike_policy::source::beside::is_secret;
+use turnpike_policy::source::{Code, Severity};
+
+use super::Check;
+use super::place::{Place, routes};
+
+/// The module that wrangler bundles.
+const MAIN: &str = "src/entry.js";
+/// The first day as of which the runtime tells of clients that left without being asked to.
+const SIGNALS_SINCE: &str = "2026-11-17";
+/// What asks it to, before that day.
+const SIGNALS: &str = "enable_request_signal";
+
+impl Check<'_> {
+    /// Says what may hold for several environments at once, when it stands at the top, for the first of them.
+    fn say_once(
+        &mut self,
+        code: Code,
+        severity: Severity,
+        span: Range<usize>,
+        message: String,
+        help: String,
+    ) {
+        let mut said = self.remarks.iter();
+        if !said.any(|remark| remark.code == code && remark.span == span) {
+            self.say(code, severity, span, message, help);
+        }
+    }
+
+    /// What is bundled, and as of which day and with which modules it runs.
+    pub(super) fn worker(&mut self, place: &Place<'_>) {
+        let main = place.inherited("main");
+        if let Some((value, main)) = main.and_then(|value| Some((value, value.get_ref().as_str()?)))
+            && main.strip_prefix("./").unwrap_or(main) != MAIN
+        {
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                value.span(),
+                format!("{} deploys another Worker than the gateway", place.shown()),
+                format!("write: main = \"{MAIN}\""),
+            );
+        }
+        let flags = place.inherited("compatibility_flags");
+        let flags = flags.and_then(|flags| flags.get_ref().as_array());
+        let told = flags
+            .into_iter()
+            .flatten()
+            .any(|flag| flag.get_ref().as_str() == Some(SIGNALS));
+        let date = place.inherited("compatibility_date");
+        if let Some((value, date)) = date.and_then(|value| Some((value, value.get_ref().as_str()?)))
+            && date < SIGNALS_SINCE
+            && !told
+        {
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                value.span(),
+                format!(
+                    "{} runs as of a day on which the runtime did not tell of clients that left",
+                    place.shown()
+                ),
+                format!("write: compatibility_date = \"{SIGNALS_SINCE}\", or a later one that was tried"),
+            );
+        }
+        let rules = place.inherited("rules");
+        let rules = rules.and_then(|rules| rules.get_ref().as_array());
+        for rule in rules.into_iter().flatten() {
+            let of = |key: &str| rule.get_ref().get(key).map(Spanned::get_ref);
+            let globs = of("globs").and_then(DeValue::as_array);
+            let takes = globs.into_iter().flatten().any(|glob| {
+                let glob = glob.get_ref().as_str().unwrap_or_default();
+                glob.ends_with(".wasm")
+            });
+            if takes && of("type").and_then(DeValue::as_str) != Some("CompiledWasm") {
+                self.say_once(
+                    Code::OtherWorker,
+                    Severity::Error,
+                    rule.span(),
+                    format!("the rules of {} make no code of `.wasm` modules", place.shown()),
+                    "write in it: type = \"CompiledWasm\"".to_owned(),
+                );
+            }
+        }
+    }
+
+    /// Migrations that one tag stands for: wrangler runs what comes after the tag that was run last.
+    pub(super) fn tags(&mut self, place: &Place<'_>) {
+        let migrations = place.inherited("migrations");
+        let migrations = migrations.and_then(|all| all.get_ref().as_array());
+        let mut tags = BTreeSet::new();
+        for migration in migrations.into_iter().flatten() {
+            let Some(tag) = migration.get_ref().get("tag") else {
+                continue;
+            };
+            if let Some(text) = tag.get_ref().as_str()
+                && !tags.insert(text)
+            {
+                self.say_once(
+                    Code::DoubleMigration,
+                    Severity::Error,
+                    tag.span(),
+                    format!("two migrations of {} have the tag `{text}`", place.shown()),
+                    "give the later one a tag of its own".to_owned(),
+                );
+            }
+        }
+    }
+
+    /// Routes past which requests go on when the Worker cannot run.
+    pub(super) fn fails_open(&mut self, place: &Place<'_>, compiled: &Compiled) {
+        if compiled.gateway.mocks {
+            return;
+        }
+        for route in routes(place).into_iter().filter(|route| !route.custom_domain) {
+            self.say_once(
+                Code::RouteOpen,
+                Severity::Warning,
+                route.span,
+                format!(
+                    "`{}` is a route: a request that comes while the Worker cannot run goes on to what lies behind it",
+                    route.pattern
+                ),
+                "write custom_domain = true (a host, without a path), or set the route's failure mode to closed in \
+                 the dashboard"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// Environments that are deployed as one Worker: the later deployment takes the place of the earlier.
+    pub(super) fn names(&mut self, places: &[Place<'_>]) {
+        let mut workers: BTreeMap<String, (String, String)> = BTreeMap::new();
+        for place in places {
+            let (builds, _) = place.builds();
+            let Some((worker, span)) = place.worker().filter(|_| self.all.contains(&builds)) else {
+                continue;
+            };
+            match workers.get(&worker) {
+                None => {
+                    workers.insert(worker, (builds, place.shown()));
+                }
+                Some((other, shown)) if *other != builds => {
+                    let message = format!(
+                        "{} deploys `{builds}` as the Worker `{worker}`, as which {shown} deploys `{other}`",
+                        place.shown()
+                    );
+                    let help = "each deployment would take the other's place: give them names of their own";
+                    self.say(Code::SameWorker, Severity::Error, span, message, help);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Texts in `vars` that look like secrets, whatever they are called.
+    pub(super) fn looks_secret(&mut self, name: &str, value: &Spanned<DeValue<'_>>, environment: &str) {
+        let mut rest = vec![value];
+        let mut secret = false;
+        while let Some(value) = rest.pop() {
+            match value.get_ref() {
+                DeValue::String(text) if is_secret(text) => {
+                    secret = true;
+                    self.masked.push(value.span());
+                }
+                DeValue::Array(items) => rest.extend(items.iter()),
+                DeValue::Table(table) => rest.extend(table.values()),
+                _ => {}
+            }
+        }
+        if secret {
+            self.say(
+                Code::SecretInVars,
+                Severity::Error,
+                value.span(),
+                format!("the value of `{name}` looks like a secret, and `vars` are plain text"),
+                format!("take it out, make a new one, and set it: wrangler secret put {name}{environment}"),
+            );
+        }
+    }
+}
