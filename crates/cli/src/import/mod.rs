@@ -88,6 +88,23 @@ struct Import {
     left: Vec<Left>,
 }
 
+/// Settings that are off where nothing is written, so that `false` says nothing. Of any other one it may take away what
+/// holds by itself, as `tls_verify: false` does.
+const USUALLY_OFF: [&str; 12] = [
+    "allow_insecure_connections",
+    "allow_private_network",
+    "always_use_authenticated_groups",
+    "auto_options",
+    "cache",
+    "debug",
+    "debug_endpoint",
+    "echo_endpoint",
+    "operation_debug",
+    "options_passthrough",
+    "private_network",
+    "sequential_start",
+];
+
 /// Something that was not carried over.
 #[derive(Debug, PartialEq, Eq)]
 struct Left {
@@ -189,7 +206,8 @@ impl Import {
     fn rest(&mut self, place: &str, object: &Json, known: &[&str]) {
         for (name, value) in object.as_object().into_iter().flatten() {
             let nothing = match value {
-                Json::Null | Json::Bool(false) => true,
+                Json::Null => true,
+                Json::Bool(false) => USUALLY_OFF.contains(&name.as_str()),
                 Json::Array(list) => list.is_empty(),
                 Json::Object(map) => map.is_empty(),
                 Json::String(text) => text.is_empty(),

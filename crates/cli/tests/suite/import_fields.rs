@@ -61,6 +61,7 @@ services:
     port: 8443
     path: /a
     enabled: true
+    tls_verify: false
     routes: [{ paths: [/pooled/v1], methods: [GET] }]
     plugins: [{ name: acl, config: { deny: [banned] } }]
 plugins:

@@ -478,3 +478,34 @@ fn upstreams_that_only_a_network_of_its_own_knows() {
         assert!(!api.contains("secret"), "{api}");
     }
 }
+
+/// What is off by being written is told, unless it is off by itself.
+#[test]
+fn what_is_off_says_something() {
+    let kong = "
+services:
+  - name: orders
+    url: https://orders.example
+    tls_verify: false
+    routes: [{ name: orders, paths: [/orders/v1], methods: [GET] }]
+    plugins:
+      - { name: mtls-auth, config: { ca_certificates: [a] } }
+      - { name: ldap-auth }
+      - { name: rate-limiting, config: { minute: 7, hide_client_headers: true } }
+  - name: plain
+    url: https://plain.example
+    routes: [{ name: plain, paths: [/plain/v1], methods: [GET] }]
+plugins: [{ name: cors, config: { origins: ['https://app.example'], private_network: false } }]
+";
+    let left = imported(kong).left();
+    contains(
+        &left,
+        &[
+            "services[0] (orders).tls_verify: there is no such setting",
+            "plugins[0] (mtls-auth): client certificates are those that the platform verifies: write them as `certificate`",
+            "plugins[1] (ldap-auth): callers are known by tokens of `issuers`, API keys or client certificates, not by",
+            "hide_client_headers: callers are told what is left, in `RateLimit`; `limit_headers: refused`",
+        ],
+    );
+    assert!(!left.contains("private_network"), "{left}");
+}

@@ -195,3 +195,19 @@ fn the_list_says_a_reason_once() {
         ],
     );
 }
+
+#[test]
+fn a_backend_that_is_looked_up_has_no_address() {
+    let krakend = r#"{ "version": 3, "output_encoding": "no-op", "endpoints": [
+      { "endpoint": "/a/v1/b", "backend": [{ "host": ["https://a.example"], "url_pattern": "/b", "sd": "static" }] },
+      { "endpoint": "/c/v1/d", "backend": [{ "host": ["https://c.example"], "url_pattern": "/d", "sd": "dns" }] }
+    ] }"#;
+    let imported = imported(krakend);
+    let left = imported.left();
+    contains(
+        &left,
+        &["endpoints[1] (/c/v1/d).backend[0].sd: where its backend is was looked up by `dns`"],
+    );
+    assert!(!left.contains("begins with http"), "{left}");
+    assert!(imported.read("apis/a/api.yaml").contains("https://a.example"));
+}

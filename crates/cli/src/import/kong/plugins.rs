@@ -9,17 +9,14 @@ use super::super::{Import, text, texts};
 use super::entities::Plugin;
 use super::reasons;
 
-/// Plugins that ask who calls.
-const KNOW_CALLERS: [&str; 9] = [
-    "key-auth",
+/// Plugins that ask who calls in ways that there are not here.
+const KNOW_CALLERS: [&str; 6] = [
     "key-auth-enc",
-    "jwt",
     "basic-auth",
     "hmac-auth",
     "oauth2",
     "openid-connect",
     "ldap-auth",
-    "mtls-auth",
 ];
 /// The largest body where the floor says nothing else, in bytes.
 pub(super) const MAX_BODY: u64 = 10 << 20;
@@ -103,12 +100,21 @@ impl Said {
                      consumers",
                 );
             }
+            "mtls-auth" => {
+                self.asks = true;
+                import.leave(
+                    at(),
+                    "client certificates are those that the platform verifies: write them as `certificate` credentials \
+                     of consumers",
+                );
+            }
             name if KNOW_CALLERS.contains(&name) => {
                 self.asks = true;
                 import.leave(
                     at(),
                     format!(
-                        "callers are known by tokens or API keys, not by `{name}`: give them such credentials"
+                        "callers are known by tokens of `issuers`, API keys or client certificates, not by `{name}`: \
+                         give them such credentials"
                     ),
                 );
             }
@@ -160,7 +166,8 @@ fn limits(plugin: &Plugin<'_>, import: &mut Import) -> Vec<String> {
     if config.get("hide_client_headers") == Some(&Json::Bool(true)) {
         import.leave(
             plugin.place(Some("hide_client_headers")),
-            "callers are always told what is left, in `RateLimit`",
+            "callers are told what is left, in `RateLimit`; `limit_headers: refused` of gateway.yaml tells only those \
+             that are refused",
         );
     }
     refusal(plugin, 429, "API rate limit exceeded", import);

@@ -268,8 +268,17 @@ impl File<'_> {
         } else {
             format!("http://{host}")
         };
-        if !host.starts_with("https://") && !host.starts_with("http://") || text(backend, "sd") == Some("dns")
-        {
+        if let Some(by) = text(backend, "sd").filter(|by| *by != "static") {
+            import.leave(
+                format!("{at}.backend[0].sd"),
+                format!(
+                    "where its backend is was looked up by `{}`; an upstream is one address: import it with that as `host`",
+                    shown(by)
+                ),
+            );
+            return None;
+        }
+        if !host.starts_with("https://") && !host.starts_with("http://") {
             import.leave(
                 at,
                 "its backend's host is no address that begins with http:// or https://",
