@@ -44,7 +44,7 @@ Examples:
   turnpike fmt --check      in CI: say which are laid out otherwise, change nothing
   turnpike fmt --check --format github      the same, beside the files of a pull request
 
-Exit codes: 0 done, 1 with --check: some are laid out otherwise, 2 a file cannot be read or written")]
+Exit codes: 0 done, 1 with --check: some are laid out otherwise or cannot be laid out, 2 a file cannot be read or written")]
 pub(crate) struct Arguments {
     /// Only these files
     files: Vec<PathBuf>,
@@ -77,7 +77,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Err(left) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => State::Broken(left),
             Err(left) => State::Left(left),
         };
-        let one = Found { file, state };
+        let one = Found {
+            file,
+            state,
+            checked: arguments.check,
+        };
         if arguments.format == tree::Report::Text {
             one.say()?;
         }
@@ -109,6 +113,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         say::note("`turnpike fmt` lays them out");
         return Err(Failure::Findings);
     }
+    // How they are laid out is anybody's: a gate does not pass what it cannot judge.
+    if arguments.check && found.iter().any(|one| matches!(one.state, State::Left(_))) {
+        return Err(Failure::Findings);
+    }
     Ok(())
 }
 
@@ -128,6 +136,8 @@ enum State {
 struct Found<'a> {
     file: &'a Path,
     state: State,
+    /// All files are to be laid out in the one way, so that one of which that cannot be said is a fault.
+    checked: bool,
 }
 
 impl Found<'_> {
@@ -137,8 +147,10 @@ impl Found<'_> {
             State::Right => {}
             State::Otherwise(_) => say::out(&format!("{file} is laid out otherwise\n"))?,
             State::LaidOut => say::out(&format!("laid out {file}\n"))?,
-            State::Left(left) => say::note(&format!("{file}:{}: {}", left.at, self.why())),
-            State::Broken(left) => {
+            State::Left(left) if !self.checked => {
+                say::note(&format!("{file}:{}: {}", left.at, self.why()));
+            }
+            State::Left(left) | State::Broken(left) => {
                 say::error(&format!("{file}:{}: {}", left.at, self.why()));
             }
         }
@@ -206,8 +218,8 @@ impl Found<'_> {
                 "error",
                 "it is laid out otherwise from here on: `turnpike fmt` lays it out".to_owned(),
             )),
-            State::Left(_) => Some(("note", self.why())),
-            State::Broken(_) => Some(("error", self.why())),
+            State::Left(_) if !self.checked => Some(("note", self.why())),
+            State::Left(_) | State::Broken(_) => Some(("error", self.why())),
         }
     }
 

@@ -49,7 +49,7 @@ fn what_became_of_files_for_programs() {
     assert_eq!(lines.len(), 2, "{}", check.out);
     assert!(
         lines[0].starts_with(
-            "::notice file=policies/plans/free.yaml,line=3,col=8,title=turnpike fmt::the file is left as it is: an alias stands here"
+            "::error file=policies/plans/free.yaml,line=3,col=8,title=turnpike fmt::the file is left as it is: an alias stands here"
         ),
         "{}",
         check.out
@@ -130,6 +130,26 @@ fn some_files() {
         output.err
     );
     assert!(tree.read("plans/free.yaml").contains("[{rate"));
+    // Nobody knows whether it is as it should be: a gate does not pass it.
+    let output = tree.run(&[
+        "fmt",
+        "--check",
+        "policies/plans/free.yaml",
+        "policies/plans/gold.yaml",
+    ]);
+    assert_eq!((output.code, output.out.as_str()), (1, ""), "{}", output.err);
+    assert!(
+        output
+            .err
+            .contains("error: policies/plans/free.yaml:3:8: the file is left as it is"),
+        "{}",
+        output.err
+    );
+    let github = tree.good(&["fmt", "--format", "github"]);
+    assert!(
+        github.contains("::notice file=policies/plans/free.yaml,line=3"),
+        "{github}"
+    );
 }
 
 /// Every policy of this repository is laid out so, and none is not understood.
