@@ -401,9 +401,10 @@ fn compile_cors(cors: &CorsFields, checker: &mut Checker) -> Cors {
 }
 
 impl Checker {
-    /// Reports a date that has passed, or soon will.
-    pub(crate) fn check_expiry(&mut self, what: &str, end: Timestamp, span: Span) {
-        let (now, day) = (self.as_of, show_day(end));
+    /// Reports a date that has passed, or soon will. `written` is the day that the author knows: of what holds
+    /// for the whole of its last day, it is the one before `end`.
+    pub(crate) fn check_expiry(&mut self, what: &str, end: Timestamp, written: Timestamp, span: Span) {
+        let (now, day) = (self.as_of, show_day(written));
         if end <= now {
             self.report()
                 .error(Code::Expired, span, format!("{what} ended on {day}"))
@@ -411,7 +412,7 @@ impl Checker {
         } else if end - now <= NOTICE {
             self.report()
                 .warning(Code::ExpiresSoon, span, format!("{what} ends on {day}"))
-                .help("renew it in time: from that day on the build fails");
+                .help("renew it in time: once it has ended, the build fails");
         }
     }
 

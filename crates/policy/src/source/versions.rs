@@ -256,7 +256,12 @@ fn lifecycle(
         }
         (Some(State::Retired), _) => {}
         (_, Some((end, span))) => {
-            checker.check_expiry(&format!("{} {}", quote(shared.name), version.value), end, span);
+            checker.check_expiry(
+                &format!("{} {}", quote(shared.name), version.value),
+                end,
+                end,
+                span,
+            );
         }
         _ => {}
     }
