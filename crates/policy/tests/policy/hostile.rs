@@ -435,3 +435,23 @@ fn demands_without_number() {
     );
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
+
+#[test]
+fn tests_that_would_never_end() {
+    let tests = |number: usize| -> String {
+        (0..number)
+            .map(|at| {
+                format!(
+                    "- name: t{at}\n  request: {{ get: /pets/v1/pets, times: 100000 }}\n  expect: {{ status: 401 }}\n"
+                )
+            })
+            .collect()
+    };
+    assert_eq!(with("tests/a.yaml", tests(10)), Vec::<String>::new());
+    let found = with("tests/a.yaml", tests(12));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    one(
+        &found,
+        "tests/a.yaml:31:9: error[P0206]: with this one, the tests send more than 1000000 requests together",
+    );
+}

@@ -20,6 +20,9 @@ use crate::source::scalars::{Header, Name, Text};
 use crate::source::secrets::quote;
 use serde_json::Value as Json;
 
+/// How many requests all tests of an environment may send together: a run of them has an end.
+const MOST_TOGETHER: u64 = 1_000_000;
+
 /// What tests are held against.
 pub(crate) struct Against<'a> {
     pub(crate) compiled: &'a Compiled,
@@ -35,6 +38,7 @@ pub(crate) fn compile(
 ) -> Vec<Case> {
     let against = Against { compiled, consumers };
     let mut cases = Vec::new();
+    let mut requests: u64 = 0;
     for item in items {
         let Some(node) = &item.node else { continue };
         let Some(file) = checker.reader.item::<TestFile>(node) else {
@@ -54,6 +58,23 @@ pub(crate) fn compile(
             }
             if let Some(steps) = steps(case, &against, checker) {
                 let at = case.name.as_ref().map_or(case.span, |name| name.span);
+                let before = requests;
+                requests += steps
+                    .iter()
+                    .map(|step| u64::from(step.request.times))
+                    .sum::<u64>();
+                if before <= MOST_TOGETHER && requests > MOST_TOGETHER {
+                    checker
+                        .report()
+                        .error(
+                            Code::OutOfRange,
+                            at,
+                            format!(
+                                "with this one, the tests send more than {MOST_TOGETHER} requests together"
+                            ),
+                        )
+                        .help("write fewer `times`: a limit is shown by one request more than it admits");
+                }
                 cases.push(Case {
                     name: case.name.as_ref().map(|name| name.0.clone()).unwrap_or_default(),
                     file: format!("tests/{}", item.name),
