@@ -11,35 +11,51 @@ export const FAILURE = {
 // at most one at a time (with its edits, or while its pieces are put together), and the core has room
 // for one more.
 const MAX_HELD = 40 * 1024 * 1024;
-// A body of up to this length takes its room at once. Of a longer one, and of one of unknown length, only what has
-// come is counted: what is announced and never sent takes no room from others.
+// A body of up to this length takes its room at once, as long as what was announced so and has not come is less than
+// `PROMISED`. Of any other, and of one of unknown length, only what has come is counted: what is announced and never
+// sent takes no room from others.
 const EAGER = 64 * 1024;
+const PROMISED = 4 * 1024 * 1024;
 
 let held = 0;
+let promised = 0;
 
 // Reserves room for a request's bodies; `release` gives it back.
 export function createHold() {
   let mine = 0;
-  return {
+  let ahead = 0;
+  const hold = {
     reserve(length) {
       if (held + length > MAX_HELD) return false;
       held += length;
       mine += length;
       return true;
     },
+    // The same for what is yet to come; `arrived` says that it has.
+    promise(length) {
+      if (promised + length > PROMISED || !hold.reserve(length)) return false;
+      promised += length;
+      ahead += length;
+      return true;
+    },
+    arrived() {
+      promised -= ahead;
+      ahead = 0;
+    },
     release() {
+      hold.arrived();
       held -= mine;
       mine = 0;
     },
   };
+  return hold;
 }
 
 // Reads a body whole: bytes, or why not ("large", "lost", "late", "busy"). `controller` aborts what
 // is read, where there is one.
 export async function readWhole(source, announced, max, within, hold, watch, controller = null) {
   if (announced !== null && announced > max) return "large";
-  const eager = announced !== null && announced <= EAGER;
-  if (eager && !hold.reserve(announced)) return "busy";
+  const eager = announced !== null && announced <= EAGER && hold.promise(announced);
   let late = false;
   try {
     if (eager && controller !== null) {
@@ -47,7 +63,9 @@ export async function readWhole(source, announced, max, within, hold, watch, con
         late = true;
         controller.abort();
       });
-      return new Uint8Array(await source.arrayBuffer());
+      const read = new Uint8Array(await source.arrayBuffer());
+      hold.arrived();
+      return read;
     }
     const deadline = new Promise((resolve) => {
       watch.within(within, () => {
@@ -57,7 +75,9 @@ export async function readWhole(source, announced, max, within, hold, watch, con
     });
     if (eager) {
       const read = await Promise.race([source.arrayBuffer(), deadline]);
-      return read === "late" ? "late" : new Uint8Array(read);
+      if (read === "late") return "late";
+      hold.arrived();
+      return new Uint8Array(read);
     }
     const read = await readCounted(source.body, max, deadline, hold);
     if (read === "late" && controller !== null) controller.abort();

@@ -18,7 +18,7 @@ import { CREDENTIAL, TELL } from "./wire.js";
 const UPLOAD = 60_000;
 const SHORT_UPLOAD = 10_000;
 // What a short one is, in bytes.
-const SHORT = 16 * 1024;
+const SHORT = 64 * 1024;
 // After how many milliseconds an answer that nobody takes is settled, and ended: what is given back is over.
 const UNTAKEN = 15_000;
 // How long an answer that holds a place may last at the most, in milliseconds, no longer than its object keeps the

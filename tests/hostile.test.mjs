@@ -180,8 +180,8 @@ describe("the body of a model's call", () => {
   });
 
   test("uploads that are announced and not sent take no room from others", async () => {
-    for (const framing of [{ "content-length": 256 * 1024 }, { "transfer-encoding": "chunked" }]) {
-      const slow = Array.from({ length: 170 }, (_, i) => {
+    for (const framing of [{ "content-length": 256 * 1024 }, { "content-length": 65_536 }, { "transfer-encoding": "chunked" }]) {
+      const slow = Array.from({ length: framing["content-length"] === 65_536 ? 700 : 170 }, (_, i) => {
         const from = { "cf-connecting-ip": `198.51.100.${i}` };
         const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...auth, ...jsonType, ...framing, ...from } });
         call.request.on("error", () => {});
