@@ -85,7 +85,9 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
             // Notes are for whoever asks (`turnpike check`).
             Severity::Warning | Severity::Note => continue,
         };
-        lines.push(format!("cargo::{directive}={}", diagnostic.one_line()));
+        // Whatever a tree holds, it is one line: cargo does what the lines of a build script say.
+        let told = diagnostic.one_line().replace(char::is_control, " ");
+        lines.push(format!("cargo::{directive}={told}"));
         // The picture, without the title that was just said.
         lines.extend(
             diagnostic

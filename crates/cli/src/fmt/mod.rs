@@ -251,7 +251,7 @@ fn policy_files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     }));
     for kind in KINDS {
         let folder = root.join(kind);
-        if folder.is_dir() {
+        if is_folder(&folder) {
             files.extend(
                 list(&folder)?
                     .into_iter()
@@ -260,7 +260,7 @@ fn policy_files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     let apis = root.join("apis");
-    if apis.is_dir() {
+    if is_folder(&apis) {
         for api in list(&apis)?.into_iter().filter(|api| api.is_dir()) {
             let own = |file: &PathBuf| yaml(file) && file.file_stem().is_some_and(|stem| stem == "api");
             files.extend(list(&api)?.into_iter().filter(own));
@@ -274,10 +274,23 @@ fn policy_files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
+/// Whether this is a folder itself, not a link to one.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// What lies in a folder, without links: what one leads to is laid out where it lies, if that is in the tree.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let cannot = |error| disk::unreadable(folder, &error);
     fs::read_dir(folder)
         .map_err(cannot)?
-        .map(|entry| entry.map(|entry| entry.path()).map_err(cannot))
+        .filter_map(|entry| {
+            let path = entry.and_then(|entry| Ok((entry.file_type()?, entry.path())));
+            match path {
+                Ok((kind, _)) if kind.is_symlink() => None,
+                Ok((_, path)) => Some(Ok(path)),
+                Err(error) => Some(Err(cannot(error))),
+            }
+        })
         .collect()
 }

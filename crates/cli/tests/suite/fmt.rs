@@ -34,6 +34,26 @@ fn the_whole_tree() {
     assert_eq!(tree.good(&["fmt"]), "");
 }
 
+#[cfg(unix)]
+#[test]
+fn links_lead_nowhere() {
+    let tree = Tree::new();
+    tree.good(&["fmt"]);
+    let policies = tree.path("");
+    let outside = policies.parent().unwrap().join("outside");
+    fs::create_dir_all(outside.join("plans")).unwrap();
+    let text = "plan:   other\nlimits: [{rate: 1/s}]\n";
+    for file in ["one.yaml", "plans/two.yaml"] {
+        fs::write(outside.join(file), text).unwrap();
+    }
+    std::os::unix::fs::symlink(outside.join("one.yaml"), policies.join("plans/one.yaml")).unwrap();
+    std::os::unix::fs::symlink(outside.join("plans"), policies.join("mocks")).unwrap();
+    assert_eq!(tree.good(&["fmt"]), "");
+    for file in ["one.yaml", "plans/two.yaml"] {
+        assert_eq!(fs::read_to_string(outside.join(file)).unwrap(), text);
+    }
+}
+
 #[test]
 fn what_became_of_files_for_programs() {
     let tree = Tree::new();

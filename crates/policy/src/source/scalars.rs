@@ -271,6 +271,9 @@ text!(
         if text.starts_with('/') || text.contains('\\') || text.split('/').any(|part| part == "..") {
             return Err(bad(Code::LeavesTree, "it leads out of the folder"));
         }
+        if text.chars().any(char::is_control) {
+            return Err(bad(Code::BadPath, "it holds control characters"));
+        }
         if text.is_empty() || text.len() > 512 || text.split('/').any(|part| part.is_empty() || part == ".") {
             return Err(bad(Code::BadPath, "it is malformed"));
         }

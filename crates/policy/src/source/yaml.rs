@@ -15,6 +15,8 @@ use super::{secrets, syntax};
 const MAX_DEPTH: usize = 64;
 /// How many nodes one file may have, aliases written out.
 const MAX_NODES: usize = 1_500_000;
+/// How many of them aliases may stand for: some lines can stand for more than memory holds, in each of many files.
+const MAX_ALIASED: usize = 100_000;
 
 /// A value, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +160,7 @@ fn read(file: u32, text: &str, report: &mut Report) -> Option<Node> {
         file,
         length: text.len(),
         nodes: 0,
+        aliased: 0,
         anchors: BTreeMap::new(),
         open: Vec::new(),
     };
@@ -229,6 +232,7 @@ struct Builder {
     file: u32,
     length: usize,
     nodes: usize,
+    aliased: usize,
     anchors: BTreeMap<usize, Node>,
     open: Vec<Open>,
 }
@@ -325,7 +329,19 @@ impl Builder {
                         .help("write the value out here: it would contain itself without end");
                     return Err(Refused);
                 };
-                self.nodes = self.nodes.saturating_add(target.size());
+                let size = target.size();
+                self.nodes = self.nodes.saturating_add(size);
+                self.aliased = self.aliased.saturating_add(size);
+                if self.aliased > MAX_ALIASED {
+                    report
+                        .error(
+                            Code::Alias,
+                            span,
+                            format!("aliases stand for more than {MAX_ALIASED} values in one file"),
+                        )
+                        .help("write out what is meant, or name it once and refer to it");
+                    return Err(Refused);
+                }
                 if self.open.len() + target.depth() > MAX_DEPTH {
                     return Err(Self::too_deep(span, report));
                 }

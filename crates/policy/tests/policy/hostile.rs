@@ -45,7 +45,7 @@ fn aliases_that_multiply() {
     }
     one(
         &with("plans/gold.yaml", bomb),
-        "plans/gold.yaml:7:10: error[P0105]",
+        "plans/gold.yaml:5:45: error[P0105]",
     );
     let mut nested = "a0: &a0 [x]\n".to_owned();
     for at in 1..200 {
@@ -54,6 +54,38 @@ fn aliases_that_multiply() {
     one(
         &with("plans/gold.yaml", nested),
         "plans/gold.yaml:63:12: error[P0104]",
+    );
+}
+
+/// What a build says is read line by line: no name may make a line of its own.
+#[test]
+fn names_with_control_characters() {
+    let name = "apis/pets/v1\ncargo::rustc-env=X=1\n.yaml";
+    let folder = Folder::new();
+    folder.write(name, "openapi: 3.1.0\n");
+    let found = build_at(&folder.0, "dev");
+    let told = found
+        .diagnostics
+        .iter()
+        .find(|one| one.message.contains("control characters"))
+        .expect("a fault");
+    assert_eq!((told.one_line().lines().count(), told.is_error()), (1, true));
+    assert!(
+        found
+            .diagnostics
+            .iter()
+            .all(|one| !one.to_string().contains("\ncargo::")),
+        "{found:?}"
+    );
+    let named = with(
+        "apis/pets/api.yaml",
+        "api: pets\nversions: { v1: { openapi: \"v1\\n.yaml\" } }\n",
+    );
+    assert!(
+        named
+            .iter()
+            .any(|line| line.contains("it holds control characters")),
+        "{named:?}"
     );
 }
 

@@ -146,6 +146,18 @@ impl Files {
                 report.error(Code::NotUtf8, span, "the name of the file is not UTF-8");
                 continue;
             };
+            if name.chars().any(char::is_control) {
+                // Shown as it is it could say anything, also to whoever reads what the build says line by line.
+                let span = Self::place(&join(below, &shown(name)), report);
+                report
+                    .error(
+                        Code::NotUtf8,
+                        span,
+                        "the name of this file holds control characters",
+                    )
+                    .help("give it a name of letters and digits");
+                continue;
+            }
             // Notes for people and what editors and systems leave behind.
             let note = Path::new(name).extension().is_some_and(|ending| ending == "md");
             if name.starts_with('.') || note {
@@ -440,6 +452,13 @@ fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
     let node = yaml::parse(file, text, report)?;
     secrets::search(&node, report);
     Some(node)
+}
+
+/// A name without what cannot be seen.
+fn shown(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn join(below: &str, name: &str) -> String {
