@@ -1,13 +1,10 @@
-//! What Git knows of the policies: when a file was last changed, and how the tree was at a revision.
+//! What Git knows of the policies: when a file was last changed, and since when a line is as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
-
-use crate::{Failure, say};
+use crate::say;
 
 /// A commit, as far as people ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,49 +84,6 @@ impl Changes {
         }
         newest.map(|(_, commit)| commit.clone())
     }
-}
-
-/// The folder as it was at a revision, in a folder of its own, which is called the same.
-pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failure> {
-    let wrong = |why: String| Failure::refused(format!("`{revision}` cannot be compared: {why}"));
-    if revision.starts_with('-') {
-        return Err(wrong(
-            "it is neither a revision, a folder nor a bundle".to_owned(),
-        ));
-    }
-    if git(root, ["rev-parse", "--git-dir"]).is_err() {
-        return Err(wrong(format!(
-            "{} is in no repository of Git, which could have such a revision; name a folder or a bundle to compare with",
-            root.display()
-        )));
-    }
-    let commit = format!("{revision}^{{commit}}");
-    git(root, ["rev-parse", "--verify", "--quiet", commit.as_str()])
-        .map_err(|_| wrong("it is neither a revision of Git, a folder nor a bundle".to_owned()))?;
-    let prefix = git(root, ["rev-parse", "--show-prefix"]).map_err(wrong)?;
-    let prefix = prefix.trim().trim_end_matches('/');
-    // From the top: elsewhere git would look for the folder inside of itself.
-    let top = git(root, ["rev-parse", "--show-toplevel"]).map_err(wrong)?;
-    let tree = format!("{revision}:{prefix}");
-    let output = Command::new("git")
-        .current_dir(top.trim_end_matches(['\r', '\n']))
-        .args(["archive", "--format=tar", &tree])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| wrong(format!("git cannot be started: {error}")))?;
-    if !output.status.success() {
-        return Err(wrong(format!("it has no folder `{prefix}`")));
-    }
-    let folder = tempfile::tempdir().map_err(|error| wrong(format!("there is no place for it: {error}")))?;
-    let name = root.canonicalize().ok();
-    let name = name
-        .as_deref()
-        .and_then(Path::file_name)
-        .unwrap_or_else(|| OsStr::new("policies"));
-    tar::Archive::new(output.stdout.as_slice())
-        .unpack(folder.path().join(name))
-        .map_err(|error| wrong(format!("it cannot be unpacked: {error}")))?;
-    Ok(folder)
 }
 
 /// Says that Git knows nothing of a folder, where that is so: what is told of changes is empty then.
@@ -223,7 +177,12 @@ fn blamed(said: &str) -> Vec<Commit> {
 }
 
 /// Runs git in a folder and gives what it says.
-fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<String, String> {
+pub(crate) fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<String, String> {
+    said(folder, arguments).map(|said| String::from_utf8_lossy(&said).into_owned())
+}
+
+/// As [`git`], byte by byte.
+pub(crate) fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Vec<u8>, String> {
     let output = Command::new("git")
         .current_dir(folder)
         .args(["-c", "core.quotePath=false"])
@@ -232,7 +191,7 @@ fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<String, St
         .output()
         .map_err(|error| format!("git cannot be started: {error}"))?;
     if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(output.stdout)
     } else {
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }

@@ -22,6 +22,7 @@ mod new_key;
 mod operator;
 mod outline;
 mod play;
+mod revision;
 mod sarif;
 mod say;
 mod schema;

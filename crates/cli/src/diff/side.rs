@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use turnpike_policy::source::{Code, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
+use crate::revision::at_revision;
 use crate::{Failure, disk, git, say, tree};
 
 /// One side of a comparison.
@@ -74,7 +75,7 @@ impl Side {
                 "`{name}` is no folder and no bundle, and there are no policies here of which it could be a revision"
             ))
         })?;
-        let folder = git::at_revision(root, name)?;
+        let folder = at_revision(root, name)?;
         let unpacked = fs::read_dir(folder.path())
             .ok()
             .and_then(|mut entries| entries.next()?.ok())

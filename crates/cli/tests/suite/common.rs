@@ -190,6 +190,22 @@ pub(crate) fn sarif(text: &str) -> Vec<serde_json::Value> {
     results.clone()
 }
 
+/// Git, in a folder, on a day, and what it says.
+pub(crate) fn git(folder: &Path, arguments: &[&str], day: &str) -> String {
+    let done = Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(["-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z"))
+        .env("GIT_AUTHOR_DATE", format!("{day}T12:00:00Z"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{arguments:?} {said}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
 pub(crate) fn finish(mut command: Command) -> Output {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Tree, finish, sarif};
+use crate::common::{Tree, finish, git, sarif};
 use crate::diff::{changed, copy};
 
 #[test]
@@ -195,19 +195,6 @@ fn revisions_folders_and_bundles() {
     let mut command = tree.command(&["diff", "HEAD"]);
     command.env("GIT_CEILING_DIRECTORIES", tree.folder.path());
     assert_eq!(finish(command).code, 2);
-}
-
-/// Git, in a folder.
-fn git(folder: &std::path::Path, arguments: &[&str], day: &str) {
-    let done = Command::new("git")
-        .current_dir(folder)
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
-        .args(arguments)
-        .env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z"))
-        .env("GIT_AUTHOR_DATE", format!("{day}T12:00:00Z"))
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]

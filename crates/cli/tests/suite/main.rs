@@ -14,6 +14,7 @@ mod common;
 mod conditions;
 mod diff;
 mod diff_large;
+mod diff_revisions;
 mod diff_sides;
 mod explain;
 mod fmt;
