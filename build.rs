@@ -295,10 +295,7 @@ impl Git<'_> {
             Some("true") => true,
             Some("false") => false,
             Some(other) => return Err(format!("{DIRTY} is `true` or `false`, not {other:?}")),
-            // Looking must not touch the index: others may be at work.
-            None => self
-                .ask(&["--no-optional-locks", "status", "--porcelain"])
-                .is_some_and(|changes| !changes.is_empty()),
+            None => self.dirty(),
         };
         let epoch = match variable("SOURCE_DATE_EPOCH") {
             Some(epoch) => Some(epoch),
@@ -310,6 +307,26 @@ impl Git<'_> {
             dirty,
             built: built.map(|seconds| seconds.saturating_mul(1000)),
         })
+    }
+
+    /// Whether the work tree holds what is in no commit. What Git ignores is in none: elsewhere that is nobody's
+    /// concern, but a policy is read whether Git ignores it or not. `scripts/build` asks the same.
+    fn dirty(&self) -> bool {
+        // Looking must not touch the index: others may be at work.
+        let changed = &["--no-optional-locks", "status", "--porcelain"][..];
+        // What is hidden is no policy, and systems leave it behind in every folder.
+        let ignored = &[
+            "ls-files",
+            "--others",
+            "--ignored",
+            "--exclude-standard",
+            "--",
+            ".",
+            ":(exclude,glob)**/.*",
+        ];
+        [changed, ignored]
+            .iter()
+            .any(|question| self.ask(question).is_some_and(|found| !found.is_empty()))
     }
 
     /// Has cargo look at what changes when `HEAD` moves: it is set to another branch, or its branch to

@@ -56,7 +56,8 @@ impl Changes {
         }
         for arguments in [
             &["diff", "--name-only", "--relative", "HEAD", "--", "."][..],
-            &["ls-files", "--others", "--exclude-standard", "--", "."],
+            // Also what Git ignores: the build does not.
+            &["ls-files", "--others", "--", "."],
         ] {
             let names = git(root, arguments).unwrap_or_default();
             changes.uncommitted.extend(names.lines().map(str::to_owned));
@@ -115,9 +116,22 @@ pub(crate) fn knows(folder: &Path, commit: &str) -> bool {
     hash && git(folder, ["cat-file", "-e", name.as_str()]).is_ok()
 }
 
-/// Whether something below a folder is not committed.
+/// Whether something below a folder is not committed. What Git ignores is not, and the build reads it all the same;
+/// what is hidden, such as what a system leaves behind in each folder, it does not read.
 pub(crate) fn uncommitted(folder: &Path) -> bool {
-    git(folder, ["status", "--porcelain", "--", "."]).is_ok_and(|changed| !changed.trim().is_empty())
+    let changed = ["status", "--porcelain", "--", "."];
+    let ignored = [
+        "ls-files",
+        "--others",
+        "--ignored",
+        "--exclude-standard",
+        "--",
+        ".",
+        ":(exclude,glob)**/.*",
+    ];
+    [&changed[..], &ignored]
+        .iter()
+        .any(|question| git(folder, question).is_ok_and(|said| !said.trim().is_empty()))
 }
 
 /// Since which commit each line of each file below a folder is as it is.

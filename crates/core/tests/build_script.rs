@@ -194,6 +194,22 @@ fn the_bundle_and_the_facts_tell_the_commit() {
 }
 
 #[test]
+fn what_git_ignores_is_in_no_commit() {
+    let tree = Tree::new();
+    tree.write(".gitignore", "local-*.yaml\n.system\n");
+    tree.commit();
+    // No policy: systems leave such files behind.
+    tree.write("plans/.system", "");
+    let clean = tree.run(&[]);
+    assert!(!clean.stamp().dirty);
+    tree.write("plans/local-x.yaml", "plan: local-x\nlimits: [{ rate: 5/s }]\n");
+    let ran = tree.run(&[]);
+    let hash = |ran: &Ran| Bundle::from_bytes(ran.bundle.as_ref().unwrap()).unwrap().hash;
+    assert_ne!(hash(&ran), hash(&clean), "the plan is in the bundle");
+    assert!(ran.stamp().dirty);
+}
+
+#[test]
 fn what_is_told_is_not_asked() {
     let tree = Tree::new();
     tree.commit();

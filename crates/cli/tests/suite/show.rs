@@ -1,32 +1,11 @@
 //! `turnpike show`.
 
-use std::process::Command;
-
 use serde_json::Value;
 
-use crate::common::Tree;
+use crate::common::{self, Tree};
 
 fn git(tree: &Tree, arguments: &[&str]) {
-    let output = Command::new("git")
-        .args([
-            "-c",
-            "user.name=a",
-            "-c",
-            "user.email=a@example.com",
-            "-c",
-            "commit.gpgsign=false",
-        ])
-        .args(arguments)
-        .current_dir(tree.folder.path())
-        .env("GIT_COMMITTER_DATE", "2026-05-01T12:00:00Z")
-        .env("GIT_AUTHOR_DATE", "2026-05-01T12:00:00Z")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?} {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    common::git(tree.folder.path(), arguments, "2026-05-01");
 }
 
 fn rows(tree: &Tree, what: &str) -> Vec<Value> {
@@ -251,4 +230,35 @@ fn compliance() {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert_eq!(tree.run(&["show", "compliance", "--env", "prod"]).code, 2);
+}
+
+/// A policy that Git ignores is in the bundle, and in no commit.
+#[test]
+fn what_git_ignores_is_a_change_that_is_not_committed() {
+    let tree = Tree::new();
+    git(&tree, &["init", "-q"]);
+    tree.write(".gitignore", "local-*.yaml\n.system\n");
+    git(&tree, &["add", "."]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    // Nothing that the build reads.
+    tree.write("models/.system", "");
+    let head = || {
+        let out = tree.good(&["show", "compliance", "--format", "json"]);
+        let record: Value = serde_json::from_str(&out).unwrap();
+        record["uncommitted"].clone()
+    };
+    assert_eq!(head(), false);
+    tree.write(
+        "models/local-chat.yaml",
+        "model: local-chat\nowner: team-ai\ntargets: [openai/gpt-5]\n",
+    );
+    assert_eq!(head(), true);
+    let text = tree.good(&["show", "compliance"]);
+    assert!(
+        text.contains(", with changes that are not committed; bundle "),
+        "{text}"
+    );
+    let all = rows(&tree, "inventory");
+    let local = all.iter().find(|row| row["route"] == "model local-chat").unwrap();
+    assert_eq!(local["last_change"], "uncommitted");
 }
