@@ -1,6 +1,7 @@
 //! What Git knows of the policies: when a file was last changed, and since when a line is as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,8 +19,9 @@ pub(crate) struct Commit {
 /// The last change of each file below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// The newest commit of each file, by its path below the folder, and its place in the history.
-    last: BTreeMap<String, (usize, Commit)>,
+    /// The newest commit of each file, by its path below the folder, and its place in the history; no commit where
+    /// the history ends before it.
+    last: BTreeMap<String, (usize, Option<Commit>)>,
     uncommitted: BTreeSet<String>,
 }
 
@@ -30,7 +32,7 @@ impl Changes {
             root,
             [
                 "log",
-                "--format=%x00%h %cs",
+                "--format=%x00%H %h %cs",
                 "--name-only",
                 "--relative",
                 "--no-renames",
@@ -39,16 +41,18 @@ impl Changes {
             ],
         )
         .ok()?;
+        let ends = ends(root);
         let mut changes = Self::default();
         for (place, commit) in log.split('\0').skip(1).enumerate() {
             let mut lines = commit.lines();
-            let Some((hash, date)) = lines.next().and_then(|head| head.split_once(' ')) else {
+            let mut words = lines.next().unwrap_or_default().split(' ');
+            let (Some(whole), Some(hash), Some(date)) = (words.next(), words.next(), words.next()) else {
                 continue;
             };
-            let commit = Commit {
+            let commit = (!ends.contains(whole)).then(|| Commit {
                 hash: hash.to_owned(),
                 date: date.to_owned(),
-            };
+            });
             for file in lines.filter(|line| !line.is_empty()) {
                 let newest = || (place, commit.clone());
                 changes.last.entry(file.to_owned()).or_insert_with(newest);
@@ -65,9 +69,9 @@ impl Changes {
         Some(changes)
     }
 
-    /// The newest change of some files, named as the bundle names places (`policies/a.yaml:3`).
+    /// The newest change of some files, nothing where the history does not tell; files are named as the bundle names places (`policies/a.yaml:3`).
     pub(crate) fn of<'a>(&self, origins: impl IntoIterator<Item = &'a str>) -> Option<Commit> {
-        let mut newest: Option<&(usize, Commit)> = None;
+        let mut newest: Option<&(usize, Option<Commit>)> = None;
         for origin in origins {
             let (_, below) = origin.split_once('/')?;
             let file = below.rsplit_once(':').map_or(below, |(file, _)| file);
@@ -83,18 +87,40 @@ impl Changes {
                 newest = Some(change);
             }
         }
-        newest.map(|(_, commit)| commit.clone())
+        newest?.1.clone()
     }
 }
 
-/// Says that Git knows nothing of a folder, where that is so: what is told of changes is empty then.
+/// Says that Git knows nothing of a folder, or not all, where that is so: what is told of changes is empty then.
 pub(crate) fn note_if_unknown(folder: &Path) {
+    let folder_shown = folder.display();
     if head(folder).is_none() {
         say::note(&format!(
-            "{} has no commit in Git: since when something is as it is cannot be told",
-            folder.display()
+            "{folder_shown} has no commit in Git: since when something is as it is cannot be told"
+        ));
+    } else if !ends(folder).is_empty() {
+        say::note(&format!(
+            "{folder_shown} is in a shallow clone: since when something is as it is cannot be told beyond its first commit\n\
+             fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout"
         ));
     }
+}
+
+/// The commits at which the history of a shallow clone ends. Git takes all that is in one for its change, whoever
+/// made it.
+fn ends(folder: &Path) -> BTreeSet<String> {
+    let file = git(folder, ["rev-parse", "--git-path", "shallow"]).unwrap_or_default();
+    // Git names it as seen from the folder; where nothing is cut off, it is not there.
+    let listed = fs::read_to_string(folder.join(file.trim_end_matches(['\r', '\n']))).unwrap_or_default();
+    // The first commit of all may be listed too, and nothing is before that.
+    let has_parents = |commit: &&str| {
+        let written = git(folder, ["cat-file", "commit", *commit]).unwrap_or_default();
+        written
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .any(|line| line.starts_with("parent "))
+    };
+    listed.lines().filter(has_parents).map(str::to_owned).collect()
 }
 
 /// The day of the commit of a revision, as it is written.
@@ -138,14 +164,17 @@ pub(crate) fn uncommitted(folder: &Path) -> bool {
 #[derive(Debug)]
 pub(crate) struct Blame {
     root: PathBuf,
-    /// The commits of the lines of a file; none of one that Git does not know.
-    files: BTreeMap<String, Vec<Commit>>,
+    /// Where the history ends that there is here.
+    ends: BTreeSet<String>,
+    /// The commits of the lines of a file, none where the history does not tell; no lines of one that Git does not know.
+    files: BTreeMap<String, Vec<Option<Commit>>>,
 }
 
 impl Blame {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            ends: ends(root),
             files: BTreeMap::new(),
         }
     }
@@ -154,14 +183,14 @@ impl Blame {
     pub(crate) fn line(&mut self, file: &str, line: usize) -> Option<Commit> {
         if !self.files.contains_key(file) {
             let said = git(&self.root, ["blame", "--porcelain", "--", file]).unwrap_or_default();
-            self.files.insert(file.to_owned(), blamed(&said));
+            self.files.insert(file.to_owned(), blamed(&said, &self.ends));
         }
-        self.files.get(file)?.get(line.checked_sub(1)?).cloned()
+        self.files.get(file)?.get(line.checked_sub(1)?)?.clone()
     }
 }
 
-/// The commit of each line, in the porcelain format of `git blame`.
-fn blamed(said: &str) -> Vec<Commit> {
+/// The commit of each line, in the porcelain format of `git blame`; none of a line as old as the history here.
+fn blamed(said: &str, ends: &BTreeSet<String>) -> Vec<Option<Commit>> {
     let mut dates: BTreeMap<&str, String> = BTreeMap::new();
     let mut hashes = Vec::new();
     let mut hash = "";
@@ -179,13 +208,13 @@ fn blamed(said: &str) -> Vec<Commit> {
     let commit = |hash: &str| {
         // Git calls what is not committed the commit of noughts.
         let committed = hash.bytes().any(|byte| byte != b'0');
-        Commit {
+        (!ends.contains(hash)).then(|| Commit {
             hash: hash
                 .get(..if committed { 9 } else { 0 })
                 .unwrap_or_default()
                 .to_owned(),
             date: dates.get(hash).filter(|_| committed).cloned().unwrap_or_default(),
-        }
+        })
     };
     hashes.into_iter().map(commit).collect()
 }

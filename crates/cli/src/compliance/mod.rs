@@ -298,7 +298,9 @@ impl Record<'_> {
         let since = |origin: &str| match self.since(origin) {
             Some(Commit { hash, .. }) if hash.is_empty() => "not committed".to_owned(),
             Some(Commit { hash, date }) => format!("{date} {hash}"),
-            None => String::new(),
+            // What nobody wrote has no beginning.
+            None if origin.is_empty() => String::new(),
+            None => "unknown".to_owned(),
         };
         let changed = if head.get("uncommitted") == Some(&Json::Bool(true)) {
             ", with changes that are not committed"

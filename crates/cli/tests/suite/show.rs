@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{self, Tree};
+use crate::common::{self, Tree, command, finish};
 
 fn git(tree: &Tree, arguments: &[&str]) {
     common::git(tree.folder.path(), arguments, "2026-05-01");
@@ -261,4 +261,66 @@ fn what_git_ignores_is_a_change_that_is_not_committed() {
     let all = rows(&tree, "inventory");
     let local = all.iter().find(|row| row["route"] == "model local-chat").unwrap();
     assert_eq!(local["last_change"], "uncommitted");
+}
+
+/// The oldest commit of a shallow clone seems to have made all that is older.
+#[test]
+fn what_a_shallow_clone_does_not_know_is_unknown() {
+    let tree = Tree::new();
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "policies"]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    tree.change("models/large.yaml", "team-ai", "team-large");
+    git(&tree, &["commit", "-qam", "second"]);
+    tree.change("models/chat.yaml", "team-ai", "team-chat");
+    git(&tree, &["commit", "-qam", "third"]);
+    let origin = format!("file://{}", tree.folder.path().display());
+    for (depth, chat) in [("1", "unknown"), ("2", "2026-05-01"), ("3", "2026-05-01")] {
+        git(&tree, &["clone", "-q", "--depth", depth, &origin, depth]);
+        let clone = tree.folder.path().join(depth);
+        let show = |arguments: &[&str]| finish(command(&clone, &[&["show"], arguments].concat()));
+        // A clone of three has the whole history, of which nothing is cut off.
+        let large = if depth == "3" { "2026-05-01" } else { "unknown" };
+        let of = |date: &str| match date {
+            "unknown" => Value::Null,
+            date => date.into(),
+        };
+
+        let said = show(&["inventory", "--format", "json"]);
+        let all: Vec<Value> = serde_json::from_str(&said.out).unwrap();
+        let last = |route: &str| {
+            let row = all.iter().find(|row| row["route"] == route).unwrap();
+            row["last_change"]["date"].clone()
+        };
+        assert_eq!(
+            (last("model chat"), last("model large")),
+            (of(chat), of(large)),
+            "{depth}"
+        );
+        assert_eq!(
+            said.err.contains("shallow clone"),
+            depth != "3",
+            "{depth}: {}",
+            said.err
+        );
+
+        let said = show(&["compliance", "--format", "json"]);
+        let record: Value = serde_json::from_str(&said.out).unwrap();
+        let owner = |name: &str| {
+            let mut routes = record["routes"].as_array().unwrap().iter();
+            let route = routes.find(|route| route["name"] == name).unwrap();
+            let mut rules = route["rules"].as_array().unwrap().iter();
+            rules.find(|row| row["rule"] == "owner").unwrap()["since"]["date"].clone()
+        };
+        assert_eq!((owner("chat"), owner("large")), (of(chat), of(large)), "{depth}");
+        assert_eq!(
+            said.err.contains("fetch-depth: 0"),
+            depth != "3",
+            "{depth}: {}",
+            said.err
+        );
+        let said = show(&["compliance"]);
+        let line = format!("| owner | yes | team-large | `policies/models/large.yaml:2` | {large}");
+        assert!(said.out.contains(&line), "{depth}\n{}", said.out);
+    }
 }
