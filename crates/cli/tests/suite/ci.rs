@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Output, Tree, finish};
+use crate::common::{Output, Tree, finish, git};
 
 /// The script in a repository of its own, which has one commit.
 struct Pipeline {
@@ -23,26 +23,14 @@ impl Pipeline {
             "- { name: nobody, request: { get: /pets/v1/pets }, expect: { status: 401 } }\n",
         );
         let pipeline = Self { tree };
-        for arguments in [
-            &["init", "-q"][..],
-            &["add", "policies"],
-            &[
-                "-c",
-                "user.name=a",
-                "-c",
-                "user.email=a@example.com",
-                "-c",
-                "commit.gpgsign=false",
-                "commit",
-                "-qm",
-                "first",
-            ],
-        ] {
-            let mut git = Command::new("git");
-            git.args(arguments).current_dir(pipeline.tree.folder.path());
-            assert_eq!(finish(git).code, 0);
-        }
+        pipeline.git(&["init", "-q", "--initial-branch=main"]);
+        pipeline.git(&["add", "policies"]);
+        pipeline.git(&["commit", "-qm", "first"]);
         pipeline
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        git(self.tree.folder.path(), arguments, "2026-05-01");
     }
 
     fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -87,6 +75,52 @@ fn a_change_on_its_way() {
     assert_eq!(gated.code, 1, "{}", gated.err);
     // The comment is there although the gate is closed.
     assert_eq!(gated.out, out);
+}
+
+#[test]
+fn what_the_base_got_meanwhile_is_no_change_of_the_branch() {
+    let pipeline = Pipeline::new();
+    pipeline.git(&["checkout", "-qb", "work"]);
+    pipeline
+        .tree
+        .change("apis/pets/api.yaml", "title: Pets", "title: All pets");
+    pipeline.git(&["commit", "-qam", "second"]);
+    pipeline.git(&["checkout", "-q", "main"]);
+    pipeline.tree.change("plans/free.yaml", "2/s", "1/s");
+    pipeline.git(&["commit", "-qam", "third"]);
+    pipeline.git(&["checkout", "-q", "work"]);
+    let gate = [("FAIL_ON", "breaking,loosening")];
+    let Output { code, out, err } = pipeline.run(&["diff", "main"], &gate);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("All pets") && !out.contains("2/s"), "{out}");
+    // What the branch itself changes is told against where it began.
+    pipeline.tree.change("plans/free.yaml", "2/s", "3/s");
+    let Output { code, out, err } = pipeline.run(&["diff", "main"], &gate);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("2/s → 3/s"), "{out}");
+}
+
+/// The file is posted whatever came of it.
+#[test]
+fn what_cannot_be_compared_is_told_where_the_changes_would_be() {
+    let pipeline = Pipeline::new();
+    let cannot = |base: &str| {
+        format!("The policies could not be compared with `{base}`: the output of this step says why.\n")
+    };
+    pipeline.tree.change("plans/free.yaml", "2/s", "2/sec");
+    let Output { code, out, err } = pipeline.run(&["diff", "HEAD"], &[]);
+    assert_eq!((code, &out), (1, &cannot("HEAD")), "{err}");
+    assert!(err.contains("plans/free.yaml:2"), "{err}");
+    assert_eq!(pipeline.built("diff.md"), out);
+    let Output { code, out, err } = pipeline.run(&["diff", "no-such-commit"], &[]);
+    assert_eq!((code, out), (2, cannot("no-such-commit")), "{err}");
+
+    // As in a clone that has not the commit in which the two parted.
+    pipeline.git(&["checkout", "-q", "--orphan", "apart"]);
+    pipeline.git(&["commit", "-qam", "apart"]);
+    let Output { code, out, err } = pipeline.run(&["diff", "main"], &[]);
+    assert_eq!((code, out), (2, cannot("main")), "{err}");
+    assert!(err.contains("fetch the whole history"), "{err}");
 }
 
 #[test]
