@@ -38,6 +38,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 Examples:
   turnpike verify https://api.acme.example --env production
   turnpike verify https://api.acme.example --env production --wait 2m      right after a deployment
+  turnpike verify https://api.acme.example --as-of 2026-11-01              after a rollback, in a checkout of the older commit
   turnpike verify https://api.acme.example --format github                 as annotations of a run
   turnpike verify http://127.0.0.1:8787 --format json
 
@@ -58,6 +59,10 @@ pub(crate) struct Arguments {
     /// policies
     #[arg(long, value_name = "NAME", default_value = "TURNPIKE_TOKEN")]
     credential: String,
+    /// Read the policies as of this day (2027-06-30), for an older commit of which something has expired since
+    /// [default: today; the day of the commit, if something has expired since]
+    #[arg(long, value_name = "DATE", value_parser = tree::date)]
+    as_of: Option<tree::Date>,
     /// How to say what was found
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     format: tree::Report,
@@ -79,6 +84,8 @@ struct Mine {
     compiled: Compiled,
     hash: String,
     commit: Option<String>,
+    /// Since when they are not right any more, if they were read as of another day for that.
+    expired: Option<String>,
 }
 
 /// What was found.
@@ -87,6 +94,8 @@ struct Verdict {
     good: Vec<String>,
     wrong: Vec<String>,
     skipped: Vec<String>,
+    /// What is no disagreement with the policies, and is to be known.
+    notes: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -101,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .env
         .clone()
         .unwrap_or_else(|| version.environment.clone());
-    let mine = Mine::build(&root, &environment)?;
+    let mine = Mine::build(&root, &environment, arguments.as_of.as_ref())?;
     if let Some(wait) = arguments.wait {
         let until = tree::now()?.saturating_add(wait.saturating_mul(1000));
         while version.bundle != mine.hash && tree::now()? < until {
@@ -111,6 +120,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     mine.answers(&base)?;
     let mut verdict = Verdict::default();
+    verdict.notes.extend(mine.expired.clone());
     let same = verdict.version(&version, &mine, &environment, &root);
     verdict.health(&base)?;
     verdict.denials(&base, &mine.compiled, &arguments.credential);
@@ -126,6 +136,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "right": verdict.good,
             "wrong": verdict.wrong,
             "skipped": verdict.skipped,
+            "notes": verdict.notes,
         }))?,
     }
     if verdict.wrong.is_empty() {
@@ -158,6 +169,32 @@ impl Version {
             ))
         })
     }
+
+    /// The commit that it was built of, if it was of one.
+    fn commit(&self) -> Option<&str> {
+        Some(self.commit.as_str()).filter(|commit| !["", "unknown"].contains(commit))
+    }
+
+    /// How it was built, where nobody here can look at that.
+    fn out_of_sight(&self, root: &Path) -> Vec<String> {
+        let commit = match self.commit() {
+            None => Some("of no commit".to_owned()),
+            Some(commit) if git::knows(root, commit) => None,
+            Some(commit) => Some(format!(
+                "of the commit {}, which is not known here",
+                short(commit)
+            )),
+        };
+        let changes = self
+            .dirty
+            .then(|| "with changes that were not committed".to_owned());
+        commit.into_iter().chain(changes).collect()
+    }
+}
+
+/// As much of a hash as people compare.
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
 }
 
 /// Whether the policies refuse by themselves what is denied: they have no such thing any more. Of a key or a
@@ -201,19 +238,37 @@ fn ask(base: &str, path: &str) -> Result<crate::play::Answer, Failure> {
 }
 
 impl Mine {
-    fn build(root: &Path, environment: &str) -> Result<Self, Failure> {
+    /// Without a day, policies of which something has expired since their commit are read as of that one's: what runs
+    /// was built of them, and its own expiry is no drift.
+    fn build(root: &Path, environment: &str, as_of: Option<&tree::Date>) -> Result<Self, Failure> {
         tree::has_environment(root, environment)?;
-        let outcome = tree::build(root, environment, None)?;
+        let mut outcome = tree::build(root, environment, as_of)?;
+        let mut expired = None;
+        if let (None, None) = (&outcome.compiled, as_of)
+            && let Some(day) = git::day_of(root, "HEAD").and_then(|day| tree::date(&day).ok())
+        {
+            let then = tree::build(root, environment, Some(&day))?;
+            if then.compiled.is_some() {
+                expired = Some(format!(
+                    "{} is read as of {}, the day of its commit: something in it has expired since (`turnpike check --env {environment}` names it)",
+                    root.display(),
+                    day.text
+                ));
+                outcome = then;
+            }
+        }
         match (outcome.compiled, outcome.bundle) {
             (Some(compiled), Some((_, hash))) => Ok(Self {
                 compiled,
                 hash: hex(&hash),
                 commit: git::head(root),
+                expired,
             }),
             _ => {
                 say::findings(&outcome.diagnostics);
                 say::error(&format!(
-                    "the policies have errors in `{environment}`: mend these first, then verify"
+                    "the policies have errors in `{environment}`: mend these first, then verify\n\
+                     if they are older ones in which something has expired since, pass --as-of DATE"
                 ));
                 Err(Failure::Findings)
             }
@@ -244,7 +299,6 @@ impl Mine {
 impl Verdict {
     /// Whether it serves these policies.
     fn version(&mut self, theirs: &Version, mine: &Mine, environment: &str, root: &Path) -> bool {
-        let short = |hash: &str| hash.chars().take(12).collect::<String>();
         if theirs.environment != environment {
             self.wrong.push(format!(
                 "it serves the environment `{}`, not `{environment}`",
@@ -258,23 +312,37 @@ impl Verdict {
             ));
         }
         let same = theirs.bundle == mine.hash;
+        let mut built = theirs.out_of_sight(root);
         if same {
             self.good.push(format!(
                 "it serves the policies of {} ({})",
                 root.display(),
                 short(&mine.hash)
             ));
+            // The same policies may come with another gateway.
+            if let (Some(theirs), Some(mine)) = (theirs.commit(), mine.commit.as_deref())
+                && theirs != mine
+                && git::knows(root, theirs)
+            {
+                let (theirs, mine) = (short(theirs), short(mine));
+                let here = root.display();
+                built.insert(0, format!("of the commit {theirs}, and {here} stands at {mine}"));
+            }
+            if !built.is_empty() {
+                self.notes.push(format!(
+                    "it was built {}: its policies are these, the rest of it need not be",
+                    built.join(", ")
+                ));
+            }
         } else {
-            let how = if theirs.dirty {
-                "; it was built with changes that were not committed"
-            } else {
-                ""
+            let how = match built.as_slice() {
+                [] => String::new(),
+                built => format!("; it was built {}", built.join(", ")),
             };
-            let seen = if git::knows(root, &theirs.commit) {
-                format!(": `turnpike diff {}` shows what differs", short(&theirs.commit))
-            } else {
-                String::new()
-            };
+            let seen = theirs.commit().filter(|commit| git::knows(root, commit));
+            let seen = seen.map_or_else(String::new, |commit| {
+                format!(": `turnpike diff {}` shows what differs", short(commit))
+            });
             self.wrong.push(format!(
                 "it serves other policies ({}) than {} ({}){how}{seen}",
                 short(&theirs.bundle),
@@ -340,9 +408,9 @@ impl Verdict {
     }
 
     fn text(&self, base: &str, version: &Version) -> String {
-        let commit = match version.commit.as_str() {
-            "" => "of no commit".to_owned(),
-            commit => format!("of {}", commit.chars().take(12).collect::<String>()),
+        let commit = match version.commit() {
+            None => "of no commit".to_owned(),
+            Some(commit) => format!("of {}", short(commit)),
         };
         let mut text = format!(
             "{} is {} in {}, {commit}, built {}\n",
@@ -354,6 +422,7 @@ impl Verdict {
         for (mark, lines) in [
             (say::good("ok  "), &self.good),
             (say::warn("skip"), &self.skipped),
+            (say::warn("note"), &self.notes),
             (say::bad("FAIL"), &self.wrong),
         ] {
             for line in lines {
@@ -367,10 +436,10 @@ impl Verdict {
         format!("{text}\n{end}\n")
     }
 
-    /// What is wrong and what was not tried, for code scanners. It has no place in a file.
+    /// What is wrong, what was not tried and what is to be known, for code scanners. It has no place in a file.
     fn sarif(&self) -> Json {
         let wrong = self.wrong.iter().map(|line| ("error", line));
-        let skipped = self.skipped.iter().map(|line| ("note", line));
+        let skipped = self.skipped.iter().chain(&self.notes).map(|line| ("note", line));
         let results = wrong.chain(skipped);
         let results: Vec<_> = results
             .map(|(level, line)| sarif::result("verify", level, line, None))
@@ -379,10 +448,14 @@ impl Verdict {
         sarif::log(&[rule], &results)
     }
 
-    /// What is wrong and what was not tried, as GitHub Actions show it with a run.
+    /// What is wrong, what was not tried and what is to be known, as GitHub Actions show it with a run.
     fn github(&self) -> String {
         let wrong = self.wrong.iter().map(|line| ("error", line));
-        let skipped = self.skipped.iter().map(|line| ("notice", line));
+        let skipped = self
+            .skipped
+            .iter()
+            .chain(&self.notes)
+            .map(|line| ("notice", line));
         let lines = wrong.chain(skipped);
         lines
             .map(|(level, line)| annotation(level, None, "turnpike verify", line))

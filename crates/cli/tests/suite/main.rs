@@ -29,6 +29,7 @@ mod schema;
 mod show;
 mod test;
 mod verify;
+mod verify_built;
 mod workflows;
 mod wrangler;
 mod wrong;

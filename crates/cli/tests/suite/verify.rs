@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use crate::common::{Output, Tree, finish, sarif};
 
 /// A gateway that answers as it is told, and remembers what it was asked.
-struct Gateway {
+pub(crate) struct Gateway {
     address: String,
-    version: Arc<Mutex<Value>>,
+    pub(crate) version: Arc<Mutex<Value>>,
     seen: Arc<Mutex<Vec<String>>>,
     /// The same with their headers.
     heads: Arc<Mutex<Vec<String>>>,
@@ -90,7 +90,7 @@ fn is_of_its_key(head: &str, proof: &str) -> bool {
 
 impl Gateway {
     /// `open` is a path that it answers to everybody.
-    fn new(open: &'static str) -> Self {
+    pub(crate) fn new(open: &'static str) -> Self {
         Self::answering(open, |_| None)
     }
 
@@ -161,19 +161,25 @@ impl Gateway {
     }
 }
 
-fn tree() -> Tree {
+pub(crate) fn tree() -> Tree {
     let tree = Tree::new();
     tree.change("gateway.yaml", "hosts: [api.acme.example]\n", "");
     tree
 }
 
-fn verify(tree: &Tree, gateway: &Gateway, more: &[&str]) -> Output {
+pub(crate) fn verify(tree: &Tree, gateway: &Gateway, more: &[&str]) -> Output {
     tree.run(&[&["verify", &gateway.address], more].concat())
 }
 
 /// The hash of the tree in production.
 fn hash(tree: &Tree) -> String {
-    let out = tree.good(&["show", "compliance", "--env", "production", "--format", "json"]);
+    hash_as_of(tree, &[])
+}
+
+/// The same as of another day, `--as-of` and when.
+pub(crate) fn hash_as_of(tree: &Tree, as_of: &[&str]) -> String {
+    let asked = ["show", "compliance", "--env", "production", "--format", "json"];
+    let out = tree.good(&[&asked[..], as_of].concat());
     let json: Value = serde_json::from_str(&out).unwrap();
     json["bundle"].as_str().unwrap().to_owned()
 }
