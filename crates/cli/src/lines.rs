@@ -220,6 +220,30 @@ impl Lines {
         })
     }
 
+    /// The files beside the one that an origin names that also say what it says: its template, and the environment's
+    /// where a value is taken from there.
+    pub(crate) fn beside(&self, origin: &str) -> Vec<String> {
+        let own = self.of(origin);
+        let template = self.template(origin);
+        let mut beside: Vec<_> = template.iter().map(|file| file.place()).collect();
+        if let Some(values) = self.called(&format!("environments/{}", self.environment)) {
+            let known = |field: &str| {
+                let map = entry(&values.node, field).map(|(_, map)| map.entries());
+                let keys = map.unwrap_or_default().iter();
+                keys.filter_map(|(key, _)| key.text()).collect::<Vec<_>>()
+            };
+            let (vars, upstreams) = (known("vars"), known("upstreams"));
+            let takes = |text: &str| {
+                let mut named = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+                upstreams.contains(&text) || named.any(|name| vars.contains(&name))
+            };
+            if own.iter().chain(&template).any(|file| any(&file.node, &takes)) {
+                beside.push(values.place());
+            }
+        }
+        beside
+    }
+
     /// The file of a tree that an origin names: `policies/apis/pets/api.yaml:8`.
     fn of(&self, origin: &str) -> Option<Rc<File>> {
         let (name, _) = origin.split_once('/')?.1.rsplit_once(':')?;
@@ -275,6 +299,11 @@ impl File {
         format!("{}/{}:{line}", self.folder, self.name)
     }
 
+    /// The file as a whole, as the bundle names places.
+    fn place(&self) -> String {
+        format!("{}/{}", self.folder, self.name)
+    }
+
     /// The bytes of a line that is named as [`Self::line`] does.
     fn bytes(&self, place: &str) -> Option<Range<usize>> {
         let (file, line) = place.rsplit_once(':')?;
@@ -320,6 +349,15 @@ fn list(node: &Node) -> &[Node] {
     match &node.kind {
         Kind::List { items, .. } => items,
         Kind::Scalar { .. } | Kind::Map { .. } => &[],
+    }
+}
+
+/// Whether any text below a node is such a one.
+fn any(node: &Node, is: &impl Fn(&str) -> bool) -> bool {
+    match &node.kind {
+        Kind::Scalar { text, .. } => is(text),
+        Kind::List { items, .. } => items.iter().any(|item| any(item, is)),
+        Kind::Map { entries, .. } => entries.iter().any(|(_, value)| any(value, is)),
     }
 }
 

@@ -15,6 +15,7 @@ mod explain;
 mod fmt;
 mod git;
 mod import;
+mod inventory;
 mod limits;
 mod lines;
 mod new;

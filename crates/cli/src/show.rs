@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
-use turnpike_policy::{Compiled, Consumer, Limit, Operation, SubjectPart};
+use turnpike_policy::{Compiled, Consumer, Operation, SubjectPart};
 
 use crate::compliance;
 use crate::effective;
 use crate::explain::facts_table;
-use crate::git::{self, Changes, Commit};
+use crate::inventory;
 use crate::lines::Lines;
 use crate::table::Table;
 use crate::words::{self, List, at, or_none};
@@ -59,20 +59,20 @@ enum What {
     Consumers,
     /// Every limit, and for whom it is
     Limits,
-    /// Every route with owner, state, authentication, limits and last change
+    /// Every route with owner, state, authentication, limits and the last change of its files
     Inventory,
     /// For an auditor: which rule each route and model meets, by which line, since which commit (Markdown)
     Compliance,
 }
 
 /// A table, and the same as JSON.
-struct Shown {
-    table: Table,
-    json: Vec<Json>,
+pub(crate) struct Shown {
+    pub(crate) table: Table,
+    pub(crate) json: Vec<Json>,
 }
 
 impl Shown {
-    fn new(head: &[&str]) -> Self {
+    pub(crate) fn new(head: &[&str]) -> Self {
         Self {
             table: Table::new(head),
             json: Vec::new(),
@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Routes => routes(&compiled, &root),
         What::Consumers => consumers(&compiled, &root),
         What::Limits => limits(&compiled, &root),
-        What::Inventory => inventory(&compiled, &root),
+        What::Inventory => inventory::inventory(&compiled, &root, &Lines::new(&root, &arguments.env)),
     };
     match arguments.format {
         tree::Format::Json => say::json(&Json::Array(shown.json)),
@@ -218,7 +218,8 @@ fn routes(compiled: &Compiled, root: &Path) -> Shown {
     shown
 }
 
-fn authentication(operation: &Operation) -> &'static str {
+/// Whether callers of an operation must say who they are.
+pub(crate) fn authentication(operation: &Operation) -> &'static str {
     if operation.open_until.is_some() {
         "none"
     } else {
@@ -307,82 +308,6 @@ fn limits(compiled: &Compiled, root: &Path) -> Shown {
             };
             add(of, words::limit(limit), &whose, &limit.origin);
         }
-    }
-    shown
-}
-
-fn inventory(compiled: &Compiled, root: &Path) -> Shown {
-    git::note_if_unknown(root);
-    let changes = Changes::read(root);
-    let last = |origins: &[&str]| changes.as_ref()?.of(origins.iter().copied());
-    let mut shown = Shown::new(&[
-        "ROUTE",
-        "OWNER",
-        "STATE",
-        "AUTHENTICATION",
-        "LIMITS",
-        "LAST CHANGE",
-    ]);
-    let mut add = |route: String,
-                   owner: &str,
-                   state,
-                   authentication: &str,
-                   limits: &[Limit],
-                   change: Option<Commit>| {
-        let own: Vec<_> = limits.iter().map(words::limit).collect();
-        let all: Vec<_> = own
-            .into_iter()
-            .chain((authentication == "required").then(|| "the caller's plan".to_owned()))
-            .collect();
-        let (text, json) = match change {
-            Some(Commit { hash, .. }) if hash.is_empty() => {
-                ("not committed".to_owned(), json!("uncommitted"))
-            }
-            Some(Commit { hash, date }) => {
-                (format!("{date} {hash}"), json!({ "commit": hash, "date": date }))
-            }
-            None => ("unknown".to_owned(), Json::Null),
-        };
-        shown.json.push(json!({
-            "route": route,
-            "owner": owner,
-            "state": state,
-            "authentication": authentication,
-            "limits": all,
-            "last_change": json,
-        }));
-        let state: &str = state;
-        shown.table.row([
-            route,
-            owner.to_owned(),
-            state.to_owned(),
-            authentication.to_owned(),
-            all.join(" + "),
-            text,
-        ]);
-    };
-    for operation in &compiled.operations {
-        let Some(api) = at(&compiled.apis, operation.api) else {
-            continue;
-        };
-        add(
-            format!("{} {}{}", operation.method.name(), api.base, operation.path),
-            &api.owner,
-            words::state(api.lifecycle.state),
-            authentication(operation),
-            &api.limits,
-            last(&[&api.origin, &operation.origin]),
-        );
-    }
-    for model in &compiled.models {
-        add(
-            format!("model {}", model.name),
-            &model.owner,
-            words::state(model.lifecycle.state),
-            "required",
-            &model.limits,
-            last(&[&model.origin]),
-        );
     }
     shown
 }

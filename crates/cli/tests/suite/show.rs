@@ -324,3 +324,88 @@ fn what_a_shallow_clone_does_not_know_is_unknown() {
         assert!(said.out.contains(&line), "{depth}\n{}", said.out);
     }
 }
+
+/// What a route says need not stand in its own file.
+#[test]
+fn the_last_change_is_that_of_every_file_of_a_route() {
+    let tree = Tree::new();
+    tree.write(
+        "templates/steady.yaml",
+        "template: steady\napi: { max_body: 1MiB }\n",
+    );
+    tree.write(
+        "environments/production.yaml",
+        "vars: { owner: team-large, other: x }\n",
+    );
+    tree.change("apis/pets/api.yaml", "versions:", "template: steady\nversions:");
+    tree.change("models/large.yaml", "owner: team-ai", "owner: ${owner}");
+    tree.write("environments/dev.yaml", "vars: { owner: team-large, other: x }\n");
+    git(&tree, &["init", "-q"]);
+    let mut day = 0;
+    let mut commit = || {
+        day += 1;
+        common::git(
+            tree.folder.path(),
+            &["add", "policies"],
+            &format!("2026-05-0{day}"),
+        );
+        common::git(
+            tree.folder.path(),
+            &["commit", "-qm", "a"],
+            &format!("2026-05-0{day}"),
+        );
+    };
+    commit();
+    let dates = || {
+        let all = rows(&tree, "inventory");
+        let of = |route: &str| {
+            let row = all.iter().find(|row| row["route"] == route).unwrap();
+            row["last_change"]["date"].as_str().unwrap()[8..].to_owned()
+        };
+        [of("GET /pets/v1/pets"), of("model chat"), of("model large")]
+    };
+    assert_eq!(dates(), ["01", "01", "01"]);
+    for (file, from, to, expected) in [
+        ("templates/steady.yaml", "1MiB", "2MiB", ["02", "01", "01"]),
+        (
+            "environments/production.yaml",
+            "other: x",
+            "other: y",
+            ["02", "01", "03"],
+        ),
+        // Another environment than the one that is shown.
+        (
+            "environments/dev.yaml",
+            "other: x",
+            "other: y",
+            ["02", "01", "03"],
+        ),
+        (
+            "providers/openai.yaml",
+            "openai.example/v1",
+            "openai.example/v2",
+            ["02", "05", "05"],
+        ),
+        (
+            "apis/pets/v1.yaml",
+            "description: Pets.",
+            "description: All pets.",
+            ["06", "05", "05"],
+        ),
+        // For whoever calls, whatever it is.
+        ("plans/gold.yaml", "burst: 50", "burst: 60", ["06", "05", "05"]),
+    ] {
+        tree.change(file, from, to);
+        commit();
+        assert_eq!(dates(), expected, "{file}");
+    }
+    let all = rows(&tree, "inventory");
+    assert_eq!(
+        all[0]["files"],
+        serde_json::json!([
+            "policies/apis/pets/api.yaml",
+            "policies/apis/pets/v1.yaml",
+            "policies/templates/steady.yaml"
+        ])
+    );
+}
