@@ -90,7 +90,11 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, 
         |consumer| consumer.operations.allows(index),
         |consumer| lines.grants(consumer, api, operation),
     ));
-    facts.extend(limits(compiled, &api.limits, consumer, lines));
+    let caller = match operation.open_until {
+        None => Payer::Caller(consumer),
+        Some(_) => Payer::Nobody,
+    };
+    facts.extend(limits(compiled, &api.limits, caller, lines));
     facts.push(body(operation, api, lines));
     facts.extend(passed_on(compiled, operation, lines));
     facts.extend(answers(operation, api, lines));
@@ -259,8 +263,17 @@ fn granted(
     facts
 }
 
+/// Whose plan a call counts against.
+#[derive(Clone, Copy, Debug)]
+enum Payer {
+    /// The caller's: this consumer's, or that of whoever it is.
+    Caller(Option<u32>),
+    /// No one's: what is open to everybody asks nobody who they are.
+    Nobody,
+}
+
 /// The limits that apply, all at once: of whom is called, and of who calls.
-fn limits(compiled: &Compiled, own: &[Limit], consumer: Option<u32>, lines: &Lines) -> Vec<Fact> {
+fn limits(compiled: &Compiled, own: &[Limit], payer: Payer, lines: &Lines) -> Vec<Fact> {
     let fact = |limit: &Limit, whose: &str| {
         Fact::new(
             "limit",
@@ -272,6 +285,9 @@ fn limits(compiled: &Compiled, own: &[Limit], consumer: Option<u32>, lines: &Lin
         )
     };
     let mut facts: Vec<_> = own.iter().map(|limit| fact(limit, "for each caller")).collect();
+    let Payer::Caller(consumer) = payer else {
+        return facts;
+    };
     let consumer = consumer.and_then(|index| at(&compiled.consumers, index));
     match consumer.and_then(|consumer| Some((consumer, at(&compiled.plans, consumer.plan)?))) {
         Some((consumer, plan)) => {
@@ -312,7 +328,7 @@ pub(crate) fn model(compiled: &Compiled, index: u32, consumer: Option<u32>, line
         |consumer| consumer.models.allows(index),
         |consumer| lines.grants_model(consumer, model),
     ));
-    facts.extend(limits(compiled, &model.limits, consumer, lines));
+    facts.extend(limits(compiled, &model.limits, Payer::Caller(consumer), lines));
     facts.push(Fact::at(
         "body",
         format!("application/json, at most {}", words::size(model.max_body)),

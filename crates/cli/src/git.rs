@@ -166,8 +166,10 @@ pub(crate) struct Blame {
     root: PathBuf,
     /// Where the history ends that there is here.
     ends: BTreeSet<String>,
-    /// The commits of the lines of a file, none where the history does not tell; no lines of one that Git does not know.
-    files: BTreeMap<String, Vec<Option<Commit>>>,
+    /// Whether anything is committed.
+    known: bool,
+    /// The commits of the lines of a file, none where the history does not tell; nothing for one that is in no commit.
+    files: BTreeMap<String, Option<Vec<Option<Commit>>>>,
 }
 
 impl Blame {
@@ -175,6 +177,7 @@ impl Blame {
         Self {
             root: root.to_owned(),
             ends: ends(root),
+            known: head(root).is_some(),
             files: BTreeMap::new(),
         }
     }
@@ -182,10 +185,17 @@ impl Blame {
     /// Since when a line (from 1) of a file is as it is; nothing where Git does not know.
     pub(crate) fn line(&mut self, file: &str, line: usize) -> Option<Commit> {
         if !self.files.contains_key(file) {
-            let said = git(&self.root, ["blame", "--porcelain", "--", file]).unwrap_or_default();
-            self.files.insert(file.to_owned(), blamed(&said, &self.ends));
+            let said = git(&self.root, ["blame", "--porcelain", "--", file]);
+            let commits = said.ok().map(|said| blamed(&said, &self.ends));
+            self.files.insert(file.to_owned(), commits);
         }
-        self.files.get(file)?.get(line.checked_sub(1)?)?.clone()
+        match self.files.get(file)? {
+            Some(commits) => commits.get(line.checked_sub(1)?)?.clone(),
+            None => self.known.then(|| Commit {
+                hash: String::new(),
+                date: String::new(),
+            }),
+        }
     }
 }
 

@@ -244,6 +244,30 @@ impl Lines {
         beside
     }
 
+    /// The bytes of an operation in its document, if it can be told from those beside it.
+    pub(crate) fn bytes(&self, operation: &Operation) -> Option<Range<usize>> {
+        let file = self.of(&operation.origin)?;
+        let (_, paths) = entry(&file.node, "paths")?;
+        let its = file.bytes(&operation.origin)?;
+        let methods = paths.entries().iter().flat_map(|(_, item)| item.entries());
+        let here: Vec<_> = methods
+            .filter(|(key, _)| its.contains(&key.bytes.start))
+            .collect();
+        // All of a document may be one line.
+        let called = |own: &Node| text(own, "operationId") == Some(&operation.id);
+        let (key, own) = match here.as_slice() {
+            [one] => one,
+            many => many.iter().find(|(_, own)| called(own))?,
+        };
+        Some(key.bytes.start..own.end())
+    }
+
+    /// The line, as the bundle names places, of a byte of a file that it names so.
+    pub(crate) fn line_at(&self, file: &str, byte: usize) -> Option<String> {
+        let file = self.file(file.split_once('/')?.1)?;
+        Some(file.line_of(byte))
+    }
+
     /// The file of a tree that an origin names: `policies/apis/pets/api.yaml:8`.
     fn of(&self, origin: &str) -> Option<Rc<File>> {
         let (name, _) = origin.split_once('/')?.1.rsplit_once(':')?;
@@ -295,7 +319,11 @@ impl Lines {
 impl File {
     /// Where a node begins, as the bundle names places.
     fn line(&self, node: &Node) -> String {
-        let line = self.starts.partition_point(|start| *start <= node.bytes.start);
+        self.line_of(node.bytes.start)
+    }
+
+    fn line_of(&self, byte: usize) -> String {
+        let line = self.starts.partition_point(|start| *start <= byte);
         format!("{}/{}:{line}", self.folder, self.name)
     }
 

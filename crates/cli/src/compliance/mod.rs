@@ -4,6 +4,7 @@
 //! Nothing here judges anew. What holds is what the build compiled, what is not met is what the check
 //! found, and since when is what Git says of the line.
 
+mod findings;
 mod written;
 
 use std::cell::RefCell;
@@ -12,7 +13,6 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
-use turnpike_policy::source::{Diagnostic, RULES, folder};
 use turnpike_policy::{Compiled, Handler, ProviderKind};
 
 use crate::effective::{self, Fact};
@@ -20,6 +20,7 @@ use crate::git::{self, Blame, Commit};
 use crate::lines::Lines;
 use crate::words::{self, at};
 use crate::{Failure, say, tree};
+use findings::Findings;
 use written::{Exception, written};
 
 /// What of an operation's or a model's facts is a rule that it is held to.
@@ -49,7 +50,7 @@ struct Record<'a> {
     exceptions: Vec<Exception>,
     /// Rules of governance that are off, and the place that says so.
     off: Vec<(String, String)>,
-    findings: Vec<&'a Diagnostic>,
+    findings: Findings<'a>,
 }
 
 /// One rule, as one route or model is held to it.
@@ -81,18 +82,15 @@ pub(crate) fn show(
         None => tree::now()?,
     };
     let (exceptions, off) = written(root, environment);
+    let lines = Lines::new(root, environment);
     let record = Record {
         root,
         compiled,
         blame: RefCell::new(Blame::new(root)),
-        lines: Lines::new(root, environment),
         exceptions,
         off,
-        findings: outcome
-            .diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.code.rule().is_some())
-            .collect(),
+        findings: Findings::new(&outcome.diagnostics, root, compiled, &lines),
+        lines,
     };
     let head = json!({
         "gateway": compiled.gateway.name,
@@ -104,9 +102,11 @@ pub(crate) fn show(
     });
     git::note_if_unknown(root);
     let things = record.things();
+    // Of no route or model: what none of them took.
+    let rest = record.rest();
     match format {
-        tree::Format::Json => say::json(&record.json(&head, &things)),
-        tree::Format::Text => say::out(&record.markdown(&head, &things)),
+        tree::Format::Json => say::json(&record.json(&head, &things, &rest)),
+        tree::Format::Text => say::out(&record.markdown(&head, &things, &rest)),
     }
 }
 
@@ -137,8 +137,7 @@ impl Record<'_> {
                     self.encrypted(&format!("apis/{}", api.name), url, &line("upstream"))
                 }
             });
-            let folder = api.origin.rsplit_once('/').map_or("", |(folder, _)| folder);
-            rows.extend(self.governance(&format!("{folder}/")));
+            rows.extend(self.of_operation(index, api, operation));
             Some(Thing {
                 title: format!("{} {}{}", operation.method.name(), api.base, operation.path),
                 name,
@@ -158,8 +157,7 @@ impl Record<'_> {
                     rows.push(self.encrypted(&format!("providers/{}", provider.name), base_url, &line));
                 }
             }
-            let file = model.origin.rsplit_once(':').map_or("", |(file, _)| file);
-            rows.extend(self.governance(file));
+            rows.extend(self.of_model(model));
             Some(Thing {
                 title: format!("model {}", model.name),
                 name: model.name.clone(),
@@ -179,6 +177,11 @@ impl Record<'_> {
             let open = fact.name == "authentication" && fact.value != "required";
             match self.exception("authentication", target).filter(|_| open) {
                 Some(exception) => exception.row("authentication", &fact.value),
+                // What nobody demands is neither met nor missed.
+                None if fact.name == "scopes" && fact.origin.is_empty() => Row {
+                    met: "not asked",
+                    ..Row::met(fact.name, &fact.value, "")
+                },
                 None => Row::met(fact.name, &fact.value, &fact.origin),
             }
         });
@@ -206,42 +209,6 @@ impl Record<'_> {
             .find(|exception| exception.rule == rule && exception.target == target)
     }
 
-    /// What the rules of governance say of the files below a place.
-    fn governance(&self, place: &str) -> Vec<Row> {
-        let shown = tree::place(self.root, place);
-        let found: Vec<_> = self
-            .findings
-            .iter()
-            .filter(|finding| {
-                finding.file == shown || (shown.ends_with('/') && finding.file.starts_with(&shown))
-            })
-            .collect();
-        let mut broken: Vec<&str> = found.iter().map(|finding| finding.code.number()).collect();
-        broken.sort_unstable();
-        broken.dedup();
-        let judged = RULES
-            .iter()
-            .filter(|rule| !self.off.iter().any(|(code, _)| code == rule.code.number()))
-            .count();
-        let met = judged.saturating_sub(broken.len());
-        let mut rows = vec![Row::met("governance", &format!("{met} of {judged} rules"), "")];
-        rows.extend(found.into_iter().map(|finding| Row {
-            rule: format!("{} ({})", finding.code.number(), finding.severity),
-            met: "no",
-            by: finding.message.clone(),
-            origin: self.origin(&finding.file, finding.line),
-        }));
-        rows
-    }
-
-    /// A place as the bundle names it, of a file as it is shown.
-    fn origin(&self, file: &str, line: u32) -> String {
-        let root = self.root.to_string_lossy();
-        let root = root.strip_prefix("./").unwrap_or(&root).trim_end_matches('/');
-        let below = file.strip_prefix(root).unwrap_or(file);
-        format!("{}/{}:{line}", folder(self.root), below.trim_start_matches('/'))
-    }
-
     fn since(&self, origin: &str) -> Option<Commit> {
         let (file, line) = origin.split_once('/')?.1.rsplit_once(':')?;
         self.blame.borrow_mut().line(file, line.parse().ok()?)
@@ -255,7 +222,7 @@ impl Record<'_> {
         }
     }
 
-    fn json(&self, head: &Json, things: &[Thing]) -> Json {
+    fn json(&self, head: &Json, things: &[Thing], rest: &[Row]) -> Json {
         let since = |origin: &str| match self.since(origin) {
             Some(Commit { hash, .. }) if hash.is_empty() => json!("uncommitted"),
             Some(Commit { hash, date }) => json!({ "commit": hash, "date": date }),
@@ -279,21 +246,25 @@ impl Record<'_> {
                 .iter()
                 .map(|(code, origin)| json!({ "rule": code, "line": place(origin), "since": since(origin) }));
             map.insert("not_judged".to_owned(), off.collect());
-            let routes = things.iter().map(|thing| {
-                let rules = thing.rows.iter().map(|row| {
+            let rules = |rows: &[Row]| -> Json {
+                let rules = rows.iter().map(|row| {
                     json!({
                         "rule": row.rule, "met": row.met, "by": row.by,
                         "line": place(&row.origin), "since": since(&row.origin),
                     })
                 });
-                json!({ "name": thing.name, "route": thing.title, "rules": rules.collect::<Json>() })
-            });
+                rules.collect()
+            };
+            map.insert("of_no_route".to_owned(), rules(rest));
+            let routes = things.iter().map(
+                |thing| json!({ "name": thing.name, "route": thing.title, "rules": rules(&thing.rows) }),
+            );
             map.insert("routes".to_owned(), routes.collect());
         }
         json
     }
 
-    fn markdown(&self, head: &Json, things: &[Thing]) -> String {
+    fn markdown(&self, head: &Json, things: &[Thing], rest: &[Row]) -> String {
         let text = |name: &str| head.get(name).and_then(Json::as_str).unwrap_or("none");
         let since = |origin: &str| match self.since(origin) {
             Some(Commit { hash, .. }) if hash.is_empty() => "not committed".to_owned(),
@@ -339,13 +310,9 @@ impl Record<'_> {
         for (code, origin) in &self.off {
             let _ = writeln!(out, "| {code} | {} | {} |", self.line(origin), since(origin));
         }
-        for thing in things {
-            let _ = write!(
-                out,
-                "\n## {}\n\n`{}`\n\n| rule | met | by | line | since |\n|---|---|---|---|---|\n",
-                thing.title, thing.name
-            );
-            for row in &thing.rows {
+        let table = |out: &mut String, rows: &[Row]| {
+            out.push_str("| rule | met | by | line | since |\n|---|---|---|---|---|\n");
+            for row in rows {
                 let _ = writeln!(
                     out,
                     "| {} | {} | {} | {} | {} |",
@@ -356,6 +323,16 @@ impl Record<'_> {
                     since(&row.origin)
                 );
             }
+        };
+        out.push_str("\n## Rules of governance that are not met, of no single route\n\n");
+        if rest.is_empty() {
+            out.push_str("None.\n");
+        } else {
+            table(&mut out, rest);
+        }
+        for thing in things {
+            let _ = write!(out, "\n## {}\n\n`{}`\n\n", thing.title, thing.name);
+            table(&mut out, &thing.rows);
         }
         out
     }

@@ -11,6 +11,7 @@ mod bound;
 mod check;
 mod ci;
 mod common;
+mod compliance;
 mod conditions;
 mod diff;
 mod diff_large;

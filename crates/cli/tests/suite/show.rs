@@ -1,10 +1,10 @@
-//! `turnpike show`.
+//! `turnpike show`, but for the record for auditors.
 
 use serde_json::Value;
 
 use crate::common::{self, Tree, command, finish};
 
-fn git(tree: &Tree, arguments: &[&str]) {
+pub(crate) fn git(tree: &Tree, arguments: &[&str]) {
     common::git(tree.folder.path(), arguments, "2026-05-01");
 }
 
@@ -145,91 +145,6 @@ fn one_of_them() {
         assert_eq!(output.code, 2, "{arguments:?}");
         assert!(output.err.contains(said), "{arguments:?}: {}", output.err);
     }
-}
-
-/// The record for an auditor: each rule with its line and its commit, exceptions, and what is not met.
-#[test]
-fn compliance() {
-    let tree = Tree::new();
-    tree.change(
-        "gateway.yaml",
-        "environments:\n",
-        "exceptions:\n  - { rule: authentication, for: apis/pets, reason: 'Open | for now.', until: 2099-06-30 }\n\
-         governance: { P1210: off }\nenvironments:\n",
-    );
-    tree.change(
-        "apis/pets/api.yaml",
-        "limits: [{ rate: 3/s }]",
-        "limits: [{ rate: 3/s }]\nauthentication: none",
-    );
-    tree.change(
-        "apis/pets/api.yaml",
-        "authorize:\n  - { operations: [createPet], scopes: [pets:write] }\n",
-        "",
-    );
-    git(&tree, &["init", "-q"]);
-    git(&tree, &["add", "."]);
-    git(&tree, &["commit", "-q", "-m", "first"]);
-    tree.change("models/chat.yaml", "owner: team-ai", "owner: team-chat");
-
-    let out = tree.good(&["show", "compliance", "--env", "production", "--format", "json"]);
-    let record: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(record["uncommitted"], true);
-    assert_eq!(record["bundle"].as_str().unwrap().len(), 64);
-    assert_eq!(record["exceptions"][0]["until"], "2099-06-30");
-    assert_eq!(record["exceptions"][0]["since"]["date"], "2026-05-01");
-    assert_eq!(record["not_judged"][0]["rule"], "P1210");
-    let routes = record["routes"].as_array().unwrap();
-    assert_eq!(routes.len(), 5);
-    let rules = |name: &str| {
-        let route = routes.iter().find(|route| route["name"] == name).unwrap();
-        route["rules"].as_array().unwrap().clone()
-    };
-    let pets = rules("pets/v1#listPets");
-    let of = |rule: &str| pets.iter().find(|row| row["rule"] == rule).unwrap().clone();
-    assert_eq!(of("authentication")["met"], "by exception");
-    assert!(
-        of("authentication")["line"]
-            .as_str()
-            .unwrap()
-            .starts_with("policies/gateway.yaml:")
-    );
-    assert_eq!(of("limit")["by"], "3/s for each caller");
-    assert_eq!(of("limit")["line"], "policies/apis/pets/api.yaml:11");
-    assert_eq!(of("limit")["since"]["date"], "2026-05-01");
-    assert_eq!(of("upstream with TLS")["met"], "yes");
-    // What `check` finds in its files stands with it, with its place.
-    assert!(
-        pets.iter()
-            .any(|row| row["met"] == "no" && row["line"].as_str().unwrap().contains("v1.yaml:"))
-    );
-    assert!(!out.contains("P1210 ("), "{out}");
-    let chat = rules("chat");
-    let owner = chat.iter().find(|row| row["rule"] == "owner").unwrap();
-    assert_eq!(owner["line"], "policies/models/chat.yaml:2");
-    assert_eq!(owner["since"], "uncommitted");
-    assert_eq!(of("state")["line"], "policies/apis/pets/api.yaml:8");
-    let grant = chat.iter().find(|row| row["by"] == "trial").unwrap();
-    assert_eq!(grant["rule"], "granted to");
-    assert!(
-        grant["line"]
-            .as_str()
-            .unwrap()
-            .starts_with("policies/consumers/trial.yaml:")
-    );
-
-    let text = tree.good(&["show", "compliance", "--env", "production"]);
-    for part in [
-        "# Compliance of acme in production\n",
-        ", with changes that are not committed; bundle ",
-        "| authentication | apis/pets | Open \\| for now. | 2099-06-30 | `policies/gateway.yaml:",
-        "\n## GET /pets/v1/pets\n",
-        "\n## model chat\n",
-        "| 2026-05-01 ",
-    ] {
-        assert!(text.contains(part), "{part}\n{text}");
-    }
-    assert_eq!(tree.run(&["show", "compliance", "--env", "prod"]).code, 2);
 }
 
 /// A policy that Git ignores is in the bundle, and in no commit.

@@ -60,6 +60,8 @@ pub struct Diagnostic {
     pub column: u32,
     /// The bytes of the file concerned.
     pub span: Range<usize>,
+    /// Where one speaks of many places of the file: the bytes of each, that of `span` included.
+    pub places: Vec<Range<usize>>,
     /// What is wrong.
     pub message: String,
     /// Other places that belong to it.
@@ -128,6 +130,7 @@ pub(crate) struct Draft {
     severity: Severity,
     span: Span,
     message: String,
+    places: Vec<Span>,
     labels: Vec<(Span, String)>,
     help: Option<String>,
 }
@@ -139,6 +142,7 @@ impl Default for Draft {
             severity: Severity::Error,
             span: Span::default(),
             message: String::new(),
+            places: Vec::new(),
             labels: Vec::new(),
             help: None,
         }
@@ -162,6 +166,7 @@ impl Draft {
             severity,
             span,
             message,
+            places: Vec::new(),
             labels: Vec::new(),
             help: None,
         }
@@ -188,6 +193,12 @@ impl Draft {
         if help.is_some() {
             self.help = help;
         }
+        self
+    }
+
+    /// Says that it speaks of all of these places of one file.
+    pub(crate) fn speaks_of(&mut self, places: &[Span]) -> &mut Self {
+        places.clone_into(&mut self.places);
         self
     }
 
@@ -447,6 +458,7 @@ impl Report {
                     severity,
                     span: Span::new(u32::MAX, 0, 0),
                     message: format!("{hidden} more {what} are not shown"),
+                    places: Vec::new(),
                     labels: Vec::new(),
                     help: Some("mend those that are shown first".to_owned()),
                 });
@@ -488,6 +500,7 @@ impl Report {
             line,
             column,
             span: draft.span.start..draft.span.end,
+            places: draft.places.iter().map(|place| place.start..place.end).collect(),
             labels: labels.collect(),
             message: draft.message,
             help: draft.help,

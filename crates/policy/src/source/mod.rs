@@ -72,7 +72,7 @@ pub use cases::{
     UpstreamFailure,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
-pub use governance::{RULES, Rule};
+pub use governance::{About, RULES, Rule};
 
 use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};

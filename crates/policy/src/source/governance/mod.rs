@@ -34,7 +34,7 @@ pub(crate) use custom::{GovernanceFile, check};
 pub(crate) use notes::Notes;
 pub(crate) use places::Lost;
 pub(crate) use registry::rule;
-pub use registry::{RULES, Rule};
+pub use registry::{About, RULES, Rule};
 pub(crate) use settings::{Level, Levels, apply};
 
 use super::catalogue::Catalogue;
@@ -145,8 +145,9 @@ fn counted(places: &[Span]) -> Option<(Span, String)> {
     Some((*places.first()?, count))
 }
 
-/// Shows some of the places after the first.
+/// Keeps all of the places, and shows some of them after the first.
 fn point_to_more(draft: &mut Draft, places: &[Span]) {
+    draft.speaks_of(places);
     for place in places.iter().skip(1).take(SHOWN) {
         draft.label(*place, "and here");
     }

@@ -13,6 +13,41 @@ pub struct Rule {
     pub why: &'static str,
 }
 
+/// What a rule judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// An API: its document, its operations, its versions, their upstreams.
+    Api,
+    /// A model, its targets and who may call it.
+    Model,
+    /// Any file, or what a rule of one's own names.
+    Any,
+    /// Neither: the gateway, issuers, providers, consumers, plans, exceptions; or a change, which `diff` judges.
+    Else,
+}
+
+impl Rule {
+    /// What it judges: codes are numbered by it.
+    pub fn about(&self) -> About {
+        match self.code {
+            Code::AnonymousProvider
+            | Code::BrokenPromise
+            | Code::LongException
+            | Code::NoBudget
+            | Code::TwinProviders => return About::Else,
+            Code::NotPublished => return About::Api,
+            Code::SharedSubject | Code::SimilarNames => return About::Any,
+            _ => {}
+        }
+        match self.code.number().get(..3) {
+            Some("P12" | "P13" | "P14" | "P17") => About::Api,
+            Some("P15") => About::Model,
+            Some("P18" | "P19") => About::Any,
+            _ => About::Else,
+        }
+    }
+}
+
 /// Declares the rules: code, severity and reason of each, once.
 macro_rules! rules {
     ($($code:ident $severity:ident $why:literal)*) => {
@@ -148,4 +183,34 @@ rules! {
 pub(crate) fn rule(code: Code) -> Option<&'static Rule> {
     let at = RULES.binary_search_by(|rule| rule.code.cmp(&code)).ok()?;
     RULES.get(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rule_judges() {
+        for (code, about) in [
+            (Code::NoDescription, About::Api),
+            (Code::UnscopedWrite, About::Api),
+            (Code::NotPublished, About::Api),
+            (Code::PlainUpstream, About::Api),
+            (Code::NoSunset, About::Api),
+            (Code::NoFallback, About::Model),
+            (Code::UncallableModel, About::Model),
+            (Code::HighEntropy, About::Any),
+            (Code::SharedSubject, About::Any),
+            (Code::CustomRule, About::Any),
+            (Code::OpenHosts, About::Else),
+            (Code::LongTokens, About::Else),
+            (Code::TwinProviders, About::Else),
+            (Code::EndlessKey, About::Else),
+            (Code::LongException, About::Else),
+            (Code::Unused, About::Else),
+            (Code::BrokenPromise, About::Else),
+        ] {
+            assert_eq!(rule(code).map(Rule::about), Some(about), "{code:?}");
+        }
+    }
 }

@@ -1,0 +1,189 @@
+//! What the rules of governance found, by what it is about: one operation, one model, or neither.
+//!
+//! A finding in a document is an operation's where it lies within that, and one that speaks of many places is that of each
+//! operation that has one of them. What no operation and no model has is of the API, or of the tree, as a whole, and is
+//! told once.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+
+use turnpike_policy::source::{About, Code, Diagnostic, RULES, folder};
+use turnpike_policy::{Api, Compiled, Model, Operation};
+
+use super::{Record, Row};
+use crate::lines::Lines;
+use crate::words::at;
+
+/// What was found, by the file that it is in, as the bundle names it.
+#[derive(Debug)]
+pub(super) struct Findings<'a> {
+    files: BTreeMap<String, Vec<Found<'a>>>,
+    /// Where each operation is in its document; nowhere, if it cannot be told from those beside it.
+    operations: Vec<Range<usize>>,
+    /// What was found and is too much to be told.
+    untold: Vec<&'a Diagnostic>,
+}
+
+/// A finding in one of the places that it speaks of.
+#[derive(Debug)]
+struct Found<'a> {
+    finding: &'a Diagnostic,
+    bytes: Range<usize>,
+    /// Whether it lies within an operation.
+    within: bool,
+    /// Whether it is a route's or a model's.
+    taken: Cell<bool>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(
+        diagnostics: &'a [Diagnostic],
+        root: &Path,
+        compiled: &Compiled,
+        lines: &Lines,
+    ) -> Self {
+        let place = |operation| lines.bytes(operation).unwrap_or_default();
+        let operations: Vec<_> = compiled.operations.iter().map(place).collect();
+        let mut documents: BTreeMap<&str, Vec<&Range<usize>>> = BTreeMap::new();
+        for (operation, its) in compiled.operations.iter().zip(&operations) {
+            documents.entry(file_of(&operation.origin)).or_default().push(its);
+        }
+        let shown = root.to_string_lossy();
+        let shown = shown.strip_prefix("./").unwrap_or(&shown).trim_end_matches('/');
+        let mut files: BTreeMap<String, Vec<Found<'a>>> = BTreeMap::new();
+        for finding in diagnostics.iter().filter(|one| one.code.rule().is_some()) {
+            let below = finding.file.strip_prefix(shown).unwrap_or(&finding.file);
+            let file = format!("{}/{}", folder(root), below.trim_start_matches('/'));
+            let own = std::slice::from_ref(&finding.span);
+            let places = if finding.places.is_empty() {
+                own
+            } else {
+                &finding.places
+            };
+            let within = |bytes: &Range<usize>| {
+                let all = documents.get(file.as_str());
+                all.is_some_and(|all| all.iter().any(|its| its.contains(&bytes.start)))
+            };
+            let found: Vec<_> = places
+                .iter()
+                .map(|bytes| Found {
+                    finding,
+                    bytes: bytes.clone(),
+                    within: within(bytes),
+                    taken: Cell::new(false),
+                })
+                .collect();
+            files.entry(file).or_default().extend(found);
+        }
+        let untold = diagnostics.iter().filter(|one| one.code == Code::TooManyErrors);
+        Self {
+            files,
+            operations,
+            untold: untold.collect(),
+        }
+    }
+
+    fn of(&self, file: &str) -> &[Found<'a>] {
+        self.files.get(file).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Record<'_> {
+    /// What the rules of governance say of an operation.
+    pub(super) fn of_operation(&self, index: u32, api: &Api, operation: &Operation) -> Vec<Row> {
+        let (own, document) = (file_of(&api.origin), file_of(&operation.origin));
+        let its = at(&self.findings.operations, index).cloned().unwrap_or_default();
+        let inside = |found: &&Found<'_>| its.contains(&found.bytes.start);
+        let (found, beside): (Vec<_>, Vec<_>) = self.findings.of(document).iter().partition(inside);
+        // What is said of the API is said of each of its operations, and told once.
+        let whole = beside.into_iter().filter(|found| !found.within);
+        let whole = whole.chain(self.findings.of(own)).map(|found| found.finding.code);
+        self.governance(About::Api, document, &found, &whole.collect())
+    }
+
+    /// What they say of a model, whose file is about it alone.
+    pub(super) fn of_model(&self, model: &Model) -> Vec<Row> {
+        let file = file_of(&model.origin);
+        let found: Vec<_> = self.findings.of(file).iter().collect();
+        self.governance(About::Model, file, &found, &BTreeSet::new())
+    }
+
+    /// How many of the rules that are about such a thing it meets, and those that it does not; `whole` are those that
+    /// what it is part of does not meet.
+    fn governance(&self, about: About, file: &str, found: &[&Found<'_>], whole: &BTreeSet<Code>) -> Vec<Row> {
+        let judged: BTreeSet<Code> = RULES
+            .iter()
+            .filter(|rule| [about, About::Any].contains(&rule.about()))
+            .map(|rule| rule.code)
+            .filter(|code| !self.off.iter().any(|(off, _)| off == code.number()))
+            .collect();
+        let mut own = BTreeMap::new();
+        for found in found {
+            found.taken.set(true);
+            let key = (found.finding.line, found.finding.code, &found.finding.message);
+            own.entry(key).or_insert(*found);
+        }
+        let broken: BTreeSet<Code> = own.keys().map(|(_, code, _)| *code).collect();
+        let above = whole
+            .difference(&broken)
+            .filter(|code| judged.contains(code))
+            .count();
+        let broken = broken.iter().filter(|code| judged.contains(code)).count();
+        let met = judged.len().saturating_sub(broken).saturating_sub(above);
+        let more = match above {
+            0 => String::new(),
+            some => format!("; {some} more not met by the API as a whole"),
+        };
+        let count = format!("{met} of {} rules{more}", judged.len());
+        let mut rows = vec![Row::met("governance", &count, "")];
+        rows.extend(own.into_values().map(|found| self.row(file, found)));
+        rows
+    }
+
+    /// What is of no route and no model, each finding once.
+    pub(super) fn rest(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (file, found) in &self.findings.files {
+            let mut seen = BTreeSet::new();
+            for found in found.iter().filter(|found| !found.taken.get()) {
+                if seen.insert((found.finding.line, found.finding.code, &found.finding.message)) {
+                    rows.push(self.row(file, found));
+                }
+            }
+        }
+        rows.extend(self.findings.untold.iter().map(|finding| Row {
+            rule: format!("{} ({})", finding.code.number(), finding.severity),
+            met: "no",
+            by: finding.message.clone(),
+            origin: String::new(),
+        }));
+        rows
+    }
+
+    fn row(&self, file: &str, found: &Found<'_>) -> Row {
+        let Diagnostic {
+            code,
+            severity,
+            message,
+            line,
+            places,
+            ..
+        } = found.finding;
+        // One that speaks of many places counts them, which says nothing of this one.
+        let by = if places.len() > 1 { code.meaning() } else { message };
+        let here = self.lines.line_at(file, found.bytes.start);
+        Row {
+            rule: format!("{} ({severity})", code.number()),
+            met: "no",
+            by: by.to_owned(),
+            origin: here.unwrap_or_else(|| format!("{file}:{line}")),
+        }
+    }
+}
+
+/// The file of a place, as the bundle names it.
+fn file_of(origin: &str) -> &str {
+    origin.rsplit_once(':').map_or(origin, |(file, _)| file)
+}
