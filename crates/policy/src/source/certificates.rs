@@ -91,7 +91,7 @@ pub(crate) fn compile(
     checker: &mut Checker,
 ) -> Option<Spanned<CertificateCredential>> {
     let expires = certificate.expires.as_ref().map(|expires| {
-        checker.check_expiry("this certificate", expires.0, expires.0, expires.span);
+        checker.check_expiry("this certificate", expires.0, expires.span);
         expires.0
     });
     let scopes = certificate

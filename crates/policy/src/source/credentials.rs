@@ -173,7 +173,7 @@ impl Ledger {
 
     fn add_key(&mut self, name: &str, consumer: u32, key: &KeyFields, checker: &mut Checker) {
         let expires = key.expires.as_ref().map(|expires| {
-            checker.check_expiry("this key", expires.0, expires.0, expires.span);
+            checker.check_expiry("this key", expires.0, expires.span);
             expires.0
         });
         let scopes = key

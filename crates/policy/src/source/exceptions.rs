@@ -65,7 +65,7 @@ pub(crate) fn compile(exception: &Spanned<ExceptionFields>, checker: &mut Checke
             until.0
         };
         let reason = exception.reason.as_ref().map_or("", |reason| reason.0.as_str());
-        checker.check_expiry(&format!("this exception ({reason})"), end, until.0, until.span);
+        checker.check_last_day(&format!("this exception ({reason})"), (end, until.0), until.span);
     }
     let (Some(rule), Some(target)) = (&exception.rule, &exception.target) else {
         return;

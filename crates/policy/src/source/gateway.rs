@@ -401,10 +401,15 @@ fn compile_cors(cors: &CorsFields, checker: &mut Checker) -> Cors {
 }
 
 impl Checker {
-    /// Reports a date that has passed, or soon will. `written` is the day that the author knows: of what holds
-    /// for the whole of its last day, it is the one before `end`.
-    pub(crate) fn check_expiry(&mut self, what: &str, end: Timestamp, written: Timestamp, span: Span) {
-        let (now, day) = (self.as_of, show_day(written));
+    /// Reports a date that has passed, or soon will.
+    pub(crate) fn check_expiry(&mut self, what: &str, end: Timestamp, span: Span) {
+        self.check_last_day(what, (end, end), span);
+    }
+
+    /// As [`Checker::check_expiry`], with the day that is shown: of what holds for the whole of its last day, that is
+    /// the one before its end.
+    pub(crate) fn check_last_day(&mut self, what: &str, (end, last): (Timestamp, Timestamp), span: Span) {
+        let (now, day) = (self.as_of, show_day(last));
         if end <= now {
             self.report()
                 .error(Code::Expired, span, format!("{what} ended on {day}"))

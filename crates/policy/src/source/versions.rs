@@ -62,21 +62,18 @@ pub(crate) fn compile(
     );
     reserved(&base, shared, version, checker);
     let api = u32::try_from(compiled.apis.len()).unwrap_or(u32::MAX);
+    let file = shared.file;
     compiled.apis.push(crate::Api {
         name: shared.name.to_owned(),
         version: version.value.clone(),
-        title: shared
-            .file
+        title: file
             .title
             .as_ref()
-            .map(|title| title.0.clone())
-            .unwrap_or_default(),
-        owner: shared
-            .file
+            .map_or_else(String::new, |title| title.0.clone()),
+        owner: file
             .owner
             .as_ref()
-            .map(|owner| owner.0.clone())
-            .unwrap_or_default(),
+            .map_or_else(String::new, |owner| owner.0.clone()),
         base: base.clone(),
         lifecycle,
         limits: shared.limits.clone(),
@@ -256,12 +253,7 @@ fn lifecycle(
         }
         (Some(State::Retired), _) => {}
         (_, Some((end, span))) => {
-            checker.check_expiry(
-                &format!("{} {}", quote(shared.name), version.value),
-                end,
-                end,
-                span,
-            );
+            checker.check_expiry(&format!("{} {}", quote(shared.name), version.value), end, span);
         }
         _ => {}
     }
