@@ -12,11 +12,11 @@ fn tree(api: Option<&str>, provider: Option<&str>) -> Files {
     ] {
         let Some(until) = until else { continue };
         exceptions += &format!("  - {{ rule: upstreams, for: {target}, reason: old, until: {until} }}\n");
-        let text = files[path].replace("https://", "http://");
-        files.insert(path.to_owned(), text);
+        let file = files.entry(path.to_owned()).or_default();
+        *file = file.replace("https://", "http://");
     }
-    let gateway = files["gateway.yaml"].clone() + "exceptions:\n" + &exceptions;
-    files.insert("gateway.yaml".to_owned(), gateway);
+    let gateway = files.entry("gateway.yaml".to_owned()).or_default();
+    *gateway += &format!("exceptions:\n{exceptions}");
     files
 }
 

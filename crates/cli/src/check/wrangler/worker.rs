@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -78,7 +79,7 @@ impl Check<'_> {
             let globs = of("globs").and_then(DeValue::as_array);
             let takes = globs.into_iter().flatten().any(|glob| {
                 let glob = glob.get_ref().as_str().unwrap_or_default();
-                glob.ends_with(".wasm")
+                Path::new(glob).extension().is_some_and(|ending| ending == "wasm")
             });
             if takes && of("type").and_then(DeValue::as_str) != Some("CompiledWasm") {
                 self.say_once(
