@@ -275,6 +275,15 @@ pub(crate) fn date(at: u64) -> String {
     turnpike_policy::source::show_instant(at)
 }
 
+/// An instant at which something ends; the last of all: it does not.
+pub(crate) fn end(at: u64) -> String {
+    if at == u64::MAX {
+        "never".to_owned()
+    } else {
+        date(at)
+    }
+}
+
 /// The day of an instant, in UTC.
 pub(crate) fn day(at: u64) -> String {
     let text = date(at - at % 86_400_000);

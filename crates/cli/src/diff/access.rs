@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use turnpike_policy::{CertificateCredential, Compiled, Consumer, KeyCredential};
+use turnpike_policy::{CertificateCredential, Compiled, Consumer, Identity, KeyCredential};
 
 use super::change::{Changes, Class};
 use super::gateway::pairs;
@@ -34,7 +34,16 @@ pub(super) fn compare(
         match (old, new) {
             (Some(old), Some(new)) => {
                 let same = alike && old.operations == new.operations && old.models == new.models;
+                let before = changes.told();
                 consumer((was, old), (is, new), places, changes);
+                // What it may use and which plan it is on are numbers, of which the names are compared.
+                let numbered = Consumer {
+                    plan: new.plan,
+                    operations: new.operations.clone(),
+                    models: new.models.clone(),
+                    ..old.clone()
+                };
+                changes.rest(before, &new.origin, "it", (&numbered, new));
                 if !same {
                     grants((was, old), (is, new), (&there, &called), places, changes);
                 }
@@ -64,14 +73,17 @@ fn consumer(
     places: &Places,
     changes: &mut Changes,
 ) {
-    let origin = &new.origin;
-    changes.value(
-        Class::Safe,
+    // What it may use: see `grants`.
+    let Consumer {
+        name: _,
+        owner,
+        plan: _,
+        operations: _,
+        models: _,
+        operator: _,
         origin,
-        "owner",
-        (&old.owner, &new.owner),
-        Clone::clone,
-    );
+    } = new;
+    changes.value(Class::Safe, origin, "owner", (&old.owner, owner), Clone::clone);
     let (from, to) = (plan(was, old), plan(is, new));
     if from != to {
         changes.add(
@@ -179,7 +191,8 @@ fn plan(compiled: &Compiled, consumer: &Consumer) -> String {
 /// The credentials of a consumer.
 #[derive(Default)]
 struct Own {
-    tokens: Vec<String>,
+    /// By what they say and of whom they are: the client that they must have been issued to, if it must be one.
+    tokens: Vec<(String, Option<String>)>,
     keys: Vec<KeyCredential>,
     certificates: Vec<CertificateCredential>,
 }
@@ -189,9 +202,14 @@ fn owned(compiled: &Compiled) -> BTreeMap<&str, Own> {
     let mut all: BTreeMap<&str, Own> = BTreeMap::new();
     let name = |consumer: u32| at(&compiled.consumers, consumer).map(|consumer| consumer.name.as_str());
     for identity in &compiled.identities {
-        if let (Some(name), Some(issuer)) = (name(identity.consumer), at(&compiled.issuers, identity.issuer))
-        {
-            let token = format!("{} of {}", identity.value, issuer.name);
+        let Identity {
+            issuer,
+            value,
+            client,
+            consumer,
+        } = identity;
+        if let (Some(name), Some(issuer)) = (name(*consumer), at(&compiled.issuers, *issuer)) {
+            let token = (format!("{value} of {}", issuer.name), client.clone());
             all.entry(name).or_default().tokens.push(token);
         }
     }
@@ -213,18 +231,64 @@ fn owned(compiled: &Compiled) -> BTreeMap<&str, Own> {
 
 fn credentials(was: &Own, is: &Own, origin: &str, changes: &mut Changes) {
     let both = (Class::Loosening, Class::Tightening);
-    changes.list(origin, "token", (&was.tokens, &is.tokens), both);
+    let tokens = |own: &Own| -> Vec<String> { own.tokens.iter().map(|(token, _)| token.clone()).collect() };
+    changes.list(origin, "token", (&tokens(was), &tokens(is)), both);
+    for (token, old, new) in pairs(&was.tokens, &is.tokens, |(token, _)| token.clone()) {
+        if let (Some((_, old)), Some((_, new))) = (old, new)
+            && old != new
+        {
+            client(origin, &token, (old.as_deref(), new.as_deref()), changes);
+        }
+    }
     for (hash, old, new) in pairs(&was.keys, &is.keys, |key| key.sha256) {
         let what = format!("the key {}…", words::short(&hash));
-        let part = |key: &'_ KeyCredential| (key.expires, key.scopes.clone());
+        let part = |key: &'_ KeyCredential| {
+            let KeyCredential {
+                sha256: _,
+                consumer: _,
+                expires,
+                scopes,
+            } = key;
+            (*expires, scopes.clone())
+        };
         credential(origin, &what, old.map(part), new.map(part), changes);
     }
     for (by, old, new) in pairs(&was.certificates, &is.certificates, |certificate| {
         certificate.by.clone()
     }) {
         let what = format!("the certificate {}", words::certificate_name(&by));
-        let part = |one: &'_ CertificateCredential| (one.expires, one.scopes.clone());
+        let part = |one: &'_ CertificateCredential| {
+            let CertificateCredential {
+                by: _,
+                consumer: _,
+                expires,
+                scopes,
+            } = one;
+            (*expires, scopes.clone())
+        };
         credential(origin, &what, old.map(part), new.map(part), changes);
+    }
+}
+
+/// Which client a token must have been issued to, before and after.
+fn client(origin: &str, token: &str, (was, is): (Option<&str>, Option<&str>), changes: &mut Changes) {
+    match (was, is) {
+        (Some(was), None) => changes.add(
+            Class::Loosening,
+            origin,
+            format!("token `{token}` may be of any client, no more of `{was}` alone"),
+        ),
+        (None, Some(is)) => changes.add(
+            Class::Tightening,
+            origin,
+            format!("token `{token}` must be of the client `{is}`, no more of any"),
+        ),
+        (Some(was), Some(is)) => {
+            let both = (Class::Loosening, Class::Tightening);
+            let what = format!("for the token `{token}` the client");
+            changes.list(origin, &what, (&[was.to_owned()], &[is.to_owned()]), both);
+        }
+        (None, None) => {}
     }
 }
 
@@ -245,13 +309,7 @@ fn credential(
                 origin,
                 &format!("{what} ends"),
                 (until(was_until), until(is_until)),
-                |at| {
-                    if at == u64::MAX {
-                        "never".to_owned()
-                    } else {
-                        words::date(at)
-                    }
-                },
+                words::end,
             );
             let both = (Class::Loosening, Class::Tightening);
             changes.list(

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use turnpike_policy::source::contract::{Contracts, Weight, promise, shape};
 use turnpike_policy::source::{Code, Severity};
-use turnpike_policy::{Api, Compiled, Operation, State, Timestamp, claim_name};
+use turnpike_policy::{Api, Compiled, Lifecycle, Operation, State, Timestamp, UpstreamHeader, claim_name};
 
 use super::change::{Changes, Class, Rule};
-use super::gateway::{limits, pairs};
+use super::gateway::pairs;
+use super::limits::{Told, limits};
 use super::operations;
 use super::place::Places;
 use super::side::Side;
@@ -40,9 +41,11 @@ pub(super) fn compare(
         let after_ones = are.get(&key).map_or(&[][..], Vec::as_slice);
         match (old, new) {
             (Some(old), Some(new)) => {
+                let told = changes.told();
                 self::api(old, new, now, places, changes);
+                changes.rest(told, &new.origin, "it", (old, new));
                 let ones = (before_ones, after_ones);
-                let sides = ((was.1, old, &mut before), (is.1, new, &mut after));
+                let sides = ((was, old, &mut before), (is, new, &mut after));
                 let breaks = changes.breaks();
                 of_version(ones, sides, now, places, changes)?;
                 if changes.breaks() > breaks
@@ -96,6 +99,18 @@ fn api(was: &Api, is: &Api, now: Timestamp, places: &Places, changes: &mut Chang
     if moved == *is {
         return;
     }
+    let Api {
+        name: _,
+        version: _,
+        title: _,
+        owner: _,
+        base: _,
+        lifecycle: _,
+        limits: is_limits,
+        upstream_headers: _,
+        until,
+        origin: _,
+    } = is;
     let line = |field: &str| places.now(&is.origin, |lines| lines.api(is, &[field]));
     let version = |field: &str| places.now(&is.origin, |lines| lines.version(is, field));
     changes.value(
@@ -130,36 +145,12 @@ fn api(was: &Api, is: &Api, now: Timestamp, places: &Places, changes: &mut Chang
         let (was, is) = (words::state(old.state), words::state(new.state));
         changes.add(class, &version("state"), format!("state: {was} → {is}"));
     }
-    if old.sunset != new.sunset {
-        let until = |sunset: Option<Timestamp>| sunset.unwrap_or(u64::MAX);
-        let earlier = until(new.sunset) < until(old.sunset);
-        let class = if earlier { Class::Risky } else { Class::Safe };
-        let show = |sunset: Option<Timestamp>| sunset.map_or_else(|| "none".to_owned(), words::date);
-        changes.add(
-            class,
-            &version("sunset"),
-            format!("sunset: {} → {}", show(old.sunset), show(new.sunset)),
-        );
-    }
-    let date = |at: &Option<Timestamp>| at.map_or_else(|| "none".to_owned(), words::date);
-    changes.value(
-        Class::Safe,
-        &version("deprecated"),
-        "deprecated",
-        (&old.deprecated, &new.deprecated),
-        date,
-    );
-    changes.value(
-        Class::Safe,
-        &version("successor"),
-        "successor",
-        (&old.successor, &new.successor),
-        |successor| successor.clone().unwrap_or_else(|| "none".to_owned()),
-    );
-    limits(&was.limits, &is.limits, changes);
+    dates(old, new, version, changes);
+    limits((&was.limits, is_limits), Told::default(), changes);
+    asked_until((was.until, *until), &version("upstream"), changes);
     let told = |api: &Api| -> Vec<String> {
         let told = api.upstream_headers.iter();
-        told.map(|told| format!("{}: {}", told.header, claim_name(&told.claim)))
+        told.map(|UpstreamHeader { header, claim }| format!("{header}: {}", claim_name(claim)))
             .collect()
     };
     // Whoever reads it may decide by it.
@@ -172,13 +163,65 @@ fn api(was: &Api, is: &Api, now: Timestamp, places: &Places, changes: &mut Chang
     );
 }
 
+/// Until when an upstream may be asked that is reached without TLS. Where there was no such end, or is none any more, it
+/// depends on what is asked, which is told beside it.
+pub(super) fn asked_until(
+    (was, is): (Option<Timestamp>, Option<Timestamp>),
+    at: &str,
+    changes: &mut Changes,
+) {
+    let what = "upstream may be asked without TLS until";
+    match (was, is) {
+        (Some(was), Some(is)) => changes.bound(at, what, (was, is), words::date),
+        _ => changes.value(Class::Risky, at, what, (&was, &is), |end| {
+            end.map_or_else(|| "no day of an exception".to_owned(), words::date)
+        }),
+    }
+}
+
+/// When something ends, and what follows it; its state is told by what the end means.
+pub(super) fn dates(old: &Lifecycle, new: &Lifecycle, line: impl Fn(&str) -> String, changes: &mut Changes) {
+    let Lifecycle {
+        state: _,
+        deprecated: _,
+        sunset: _,
+        successor: _,
+    } = new;
+    if old.sunset != new.sunset {
+        let until = |sunset: Option<Timestamp>| sunset.unwrap_or(u64::MAX);
+        let earlier = until(new.sunset) < until(old.sunset);
+        let class = if earlier { Class::Risky } else { Class::Safe };
+        let show = |sunset: Option<Timestamp>| sunset.map_or_else(|| "none".to_owned(), words::date);
+        changes.add(
+            class,
+            &line("sunset"),
+            format!("sunset: {} → {}", show(old.sunset), show(new.sunset)),
+        );
+    }
+    let date = |at: &Option<Timestamp>| at.map_or_else(|| "none".to_owned(), words::date);
+    changes.value(
+        Class::Safe,
+        &line("deprecated"),
+        "deprecated",
+        (&old.deprecated, &new.deprecated),
+        date,
+    );
+    changes.value(
+        Class::Safe,
+        &line("successor"),
+        "successor",
+        (&old.successor, &new.successor),
+        |successor| successor.clone().unwrap_or_else(|| "none".to_owned()),
+    );
+}
+
 /// One side of a version: the tree, the version in it, and the documents of the tree.
-type Version<'v> = (&'v Side, &'v Api, &'v mut Documents);
+type Version<'v> = (From<'v>, &'v Api, &'v mut Documents);
 
 /// The operations of a version.
 fn of_version(
     (old, new): (&[&Operation], &[&Operation]),
-    ((was, old_api, before), (is, new_api, after)): (Version<'_>, Version<'_>),
+    (((from, was), old_api, before), ((to, is), new_api, after)): (Version<'_>, Version<'_>),
     now: Timestamp,
     places: &Places,
     changes: &mut Changes,
@@ -203,7 +246,8 @@ fn of_version(
                     };
                     changes.add(class, &new.origin, format!("{} is called {id} now", old.id));
                 }
-                operations::compare((old, old_api), (new, new_api), breaks, places, changes);
+                let points = (from.points.as_slice(), to.points.as_slice());
+                operations::compare((old, old_api), (new, new_api), points, breaks, places, changes);
                 // Most documents are what they were: those need not be taken apart.
                 let files = (file(&old.origin), file(&new.origin));
                 let same = same.entry(files).or_insert_with(|| {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value as Json;
 use turnpike_policy::Rule as Condition;
 use turnpike_policy::source::{Code, Severity};
 
@@ -73,6 +75,7 @@ type Found = (String, Vec<String>, Option<Rule>);
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     found: BTreeMap<Key, Found>,
+    told: usize,
     group: String,
     environment: String,
 }
@@ -100,6 +103,27 @@ impl Changes {
             .entry(key)
             .or_insert_with(|| (origin.to_owned(), Vec::new(), rule));
         environments.push(self.environment.clone());
+        self.told += 1;
+    }
+
+    /// How many changes were told so far, to know later whether there are more.
+    pub(super) const fn told(&self) -> usize {
+        self.told
+    }
+
+    /// Says that a thing is another one, where nothing has been told since `before`, when it was not looked at yet:
+    /// better to say too little than that there is nothing. Whatever is numbered must be numbered alike on both sides;
+    /// where it is written makes no difference.
+    pub(super) fn rest<T: PartialEq + Serialize>(
+        &mut self,
+        before: usize,
+        origin: &str,
+        what: &str,
+        (was, is): (&T, &T),
+    ) {
+        if self.told == before && was != is && placeless(was) != placeless(is) {
+            self.add(Class::Risky, origin, format!("{what} {UNTOLD}"));
+        }
     }
 
     /// A value that is another one now.
@@ -219,6 +243,26 @@ impl Changes {
             })
             .collect()
     }
+}
+
+/// What is said of a change for which there are no words.
+pub(super) const UNTOLD: &str = "is another than it was, in a way that is not told here";
+
+/// A thing without the places where it was written.
+fn placeless<T: Serialize>(thing: &T) -> Option<Json> {
+    fn clear(value: &mut Json) {
+        match value {
+            Json::Object(members) => {
+                members.retain(|name, _| !matches!(name.as_str(), "origin" | "scopes_origin"));
+                members.values_mut().for_each(clear);
+            }
+            Json::Array(items) => items.iter_mut().for_each(clear),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(thing).ok()?;
+    clear(&mut value);
+    Some(value)
 }
 
 /// Groups in the order in which a reviewer wants them.

@@ -1,13 +1,15 @@
-//! The gateway as a whole, its issuers and its plans.
+//! The gateway as a whole, its decision points and its plans.
 
 use std::collections::BTreeMap;
 
 use turnpike_policy::{
-    ApiKeys, Binding, Claim, Compiled, Cors, DecisionPoint, Introspection, Issuer, Keys, Limit, LimitKind,
-    OnError, Plan, PointKind, Precision, Rate, SubjectPart, claim_name,
+    ApiKeys, Claim, Compiled, Cors, DecisionPoint, Gateway, LogRequests, OnError, Plan, PointKind, Signing,
+    Zone, claim_name,
 };
 
 use super::change::{Changes, Class};
+use super::issuers::issuer;
+use super::limits::{self, Told, limits, rate};
 use super::place::Places;
 use crate::lines::Lines;
 use crate::words;
@@ -23,7 +25,11 @@ pub(super) fn compare(
     for (name, old, new) in pairs(&was.issuers, &is.issuers, |issuer| issuer.name.clone()) {
         changes.begin(format!("issuer {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => issuer(old, new, places, changes),
+            (Some(old), Some(new)) => {
+                let before = changes.told();
+                issuer(old, new, places, changes);
+                changes.rest(before, "", "it", (old, new));
+            }
             (None, Some(new)) => {
                 changes.add(
                     Class::Loosening,
@@ -40,10 +46,15 @@ pub(super) fn compare(
         }
     }
     claims(was, is, environment, changes);
+    zones(&was.zones, &is.zones, changes);
     for (name, old, new) in pairs(&was.points, &is.points, |point| point.name.clone()) {
         changes.begin(format!("decision point {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => point(old, new, changes),
+            (Some(old), Some(new)) => {
+                let before = changes.told();
+                point(old, new, changes);
+                changes.rest(before, &new.origin, "it", (old, new));
+            }
             // What asks it tells the rest.
             (None, Some(new)) => {
                 changes.add(Class::Safe, &new.origin, format!("is new, at {}", new.endpoint));
@@ -55,7 +66,11 @@ pub(super) fn compare(
     for (name, old, new) in pairs(&was.plans, &is.plans, |plan| plan.name.clone()) {
         changes.begin(format!("plan {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => plan(old, new, places, changes),
+            (Some(old), Some(new)) => {
+                let before = changes.told();
+                plan(old, new, places, changes);
+                changes.rest(before, &places.now("", of_plan(&name, "plan")), "it", (old, new));
+            }
             (None, Some(_)) => changes.add(Class::Safe, &places.now("", of_plan(&name, "plan")), "is new"),
             (Some(_), None) => {
                 changes.add(Class::Safe, &places.before("", of_plan(&name, "plan")), "is gone");
@@ -67,7 +82,16 @@ pub(super) fn compare(
 
 /// Who decides, and for how long it is believed.
 fn point(was: &DecisionPoint, is: &DecisionPoint, changes: &mut Changes) {
-    let origin = &is.origin;
+    let DecisionPoint {
+        name: _,
+        kind: _,
+        endpoint,
+        secret: _,
+        timeout,
+        allowed_for,
+        denied_for,
+        origin,
+    } = is;
     let kind = |point: &DecisionPoint| match &point.kind {
         PointKind::AuthZen => "authzen".to_owned(),
         PointKind::OpenFga { model: None } => "openfga".to_owned(),
@@ -75,29 +99,20 @@ fn point(was: &DecisionPoint, is: &DecisionPoint, changes: &mut Changes) {
     };
     let secret = |point: &DecisionPoint| point.secret.clone().unwrap_or_else(|| "none".to_owned());
     for (what, old, new) in [
-        ("endpoint", was.endpoint.clone(), is.endpoint.clone()),
+        ("endpoint", was.endpoint.clone(), endpoint.clone()),
         ("kind", kind(was), kind(is)),
         ("credential", secret(was), secret(is)),
-        (
-            "timeout",
-            words::duration(was.timeout),
-            words::duration(is.timeout),
-        ),
+        ("timeout", words::duration(was.timeout), words::duration(*timeout)),
     ] {
         changes.value(Class::Risky, origin, what, (&old, &new), Clone::clone);
     }
     // Whoever was allowed may go on for so long.
-    changes.bound(
-        origin,
-        "cache",
-        (was.allowed_for, is.allowed_for),
-        words::duration,
-    );
+    changes.bound(origin, "cache", (was.allowed_for, *allowed_for), words::duration);
     changes.value(
         Class::Safe,
         origin,
         "cache_denied",
-        (&was.denied_for, &is.denied_for),
+        (&was.denied_for, denied_for),
         |time| words::duration(*time),
     );
 }
@@ -113,6 +128,12 @@ fn claims(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Change
         let (Some(old), Some(new)) = (old, new) else {
             continue;
         };
+        // Who declares it is told by name.
+        let Claim {
+            path: _,
+            kind: _,
+            issuers: _,
+        } = new;
         let (Some(old_kind), Some(new_kind)) = (old.kind, new.kind) else {
             continue;
         };
@@ -134,7 +155,19 @@ fn claims(was: &Compiled, is: &Compiled, environment: &str, changes: &mut Change
     }
 }
 
-/// What two lists have, by name.
+/// When days and months begin somewhere. Of a zone that nothing named, or that nothing names any more, the limits tell.
+fn zones(was: &[Zone], is: &[Zone], changes: &mut Changes) {
+    for (name, old, new) in pairs(was, is, |zone| zone.name.clone()) {
+        if let (Some(old), Some(new)) = (old, new)
+            && old != new
+        {
+            let said = "clocks are set otherwise: limits count its days and months from other instants";
+            changes.add(Class::Risky, "", format!("in {name} {said}"));
+        }
+    }
+}
+
+/// What two lists have, by name: for things of which a list has one of a name.
 pub(super) fn pairs<'a, T: 'a, K: Ord>(
     was: impl IntoIterator<Item = &'a T>,
     is: impl IntoIterator<Item = &'a T>,
@@ -162,7 +195,25 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, places: &Places, ch
     let line = |path: &[&str]| places.now("", |lines| lines.gateway(path));
     let hosts = line(&["hosts"]);
     let (was, is) = (&was.gateway, &is.gateway);
+    let Gateway {
+        name: _,
+        environment: _,
+        hosts: _,
+        shield: _,
+        max_body: _,
+        forward_headers: _,
+        answer_headers: _,
+        cors: _,
+        limit_headers: _,
+        log: _,
+        explain: _,
+        mocks: _,
+        show_hash: _,
+        api_keys: _,
+        signing: _,
+    } = is;
     changes.begin("gateway", environment);
+    let before = changes.told();
     changes.value(
         Class::Safe,
         &line(&["gateway"]),
@@ -205,9 +256,50 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, places: &Places, ch
     );
     api_keys(&was.api_keys, &is.api_keys, &line(&["api_keys"]), changes);
     cors(was.cors.as_ref(), is.cors.as_ref(), &line(&["cors"]), changes);
+    told(was, is, environment, &line, changes);
+    signing(
+        was.signing.as_ref(),
+        is.signing.as_ref(),
+        &line(&["signing"]),
+        changes,
+    );
+    let was = Gateway {
+        environment: is.environment.clone(),
+        ..was.clone()
+    };
+    changes.rest(before, &line(&["gateway"]), "it", (&was, is));
+}
+
+/// What answers and the log say, and what callers may ask for.
+fn told(
+    was: &Gateway,
+    is: &Gateway,
+    environment: &str,
+    line: &impl Fn(&[&str]) -> String,
+    changes: &mut Changes,
+) {
     changes.value(Class::Safe, &line(&["log"]), "log", (&was.log, &is.log), |log| {
-        format!("{log:?}").to_lowercase()
+        match log {
+            LogRequests::All => "all",
+            LogRequests::Failures => "failures",
+        }
+        .to_owned()
     });
+    if was.limit_headers != is.limit_headers {
+        let (class, now) = if is.limit_headers {
+            (
+                Class::Safe,
+                "all: every answer says how the caller's limits stand",
+            )
+        } else {
+            (
+                Class::Risky,
+                "refused: only answers that a limit refused say how it stands",
+            )
+        };
+        let at = line(&["limit_headers"]);
+        changes.add(class, &at, format!("limit_headers is {now}"));
+    }
     for (what, field, was, is) in [
         ("explanations to callers", "explain", was.explain, is.explain),
         ("mocks", "mocks", was.mocks, is.mocks),
@@ -231,13 +323,65 @@ fn gateway(was: &Compiled, is: &Compiled, environment: &str, places: &Places, ch
     );
 }
 
+/// Whose name the gateway's own tokens bear, and what signs them. Where they are sent is told of the upstreams.
+fn signing(was: Option<&Signing>, is: Option<&Signing>, at: &str, changes: &mut Changes) {
+    let (was, is) = match (was, is) {
+        (None, None) => return,
+        (None, Some(is)) => {
+            return changes.add(
+                Class::Safe,
+                at,
+                format!("signing: its own tokens are of {}", is.issuer),
+            );
+        }
+        (Some(was), None) => {
+            return changes.add(
+                Class::Safe,
+                at,
+                format!("signing: no token is of {} now", was.issuer),
+            );
+        }
+        (Some(was), Some(is)) => (was, is),
+    };
+    let Signing {
+        issuer,
+        algorithm,
+        key,
+        published,
+    } = is;
+    // Upstreams that trust its tokens know it by these.
+    changes.value(
+        Class::Risky,
+        at,
+        "signing: issuer",
+        (&was.issuer, issuer),
+        Clone::clone,
+    );
+    changes.value(
+        Class::Risky,
+        at,
+        "signing: algorithm",
+        (&was.algorithm, algorithm),
+        |algorithm| algorithm.name().to_owned(),
+    );
+    changes.value(Class::Risky, at, "signing: key", (&was.key, key), Clone::clone);
+    let what = "signing: the key that is published besides";
+    changes.list(at, what, (&was.published, published), (Class::Safe, Class::Risky));
+}
+
 fn api_keys(was: &ApiKeys, is: &ApiKeys, at: &str, changes: &mut Changes) {
+    let ApiKeys {
+        headers,
+        schemes,
+        query,
+        query_until,
+    } = is;
     let both = (Class::Loosening, Class::Breaking);
-    changes.list(at, "header of API keys", (&was.headers, &is.headers), both);
-    changes.list(at, "scheme of API keys", (&was.schemes, &is.schemes), both);
-    changes.list(at, "query parameter of API keys", (&was.query, &is.query), both);
-    if !was.query.is_empty() && !is.query.is_empty() {
-        let until = (was.query_until, is.query_until);
+    changes.list(at, "header of API keys", (&was.headers, headers), both);
+    changes.list(at, "scheme of API keys", (&was.schemes, schemes), both);
+    changes.list(at, "query parameter of API keys", (&was.query, query), both);
+    if !was.query.is_empty() && !query.is_empty() {
+        let until = (was.query_until, *query_until);
         changes.bound(at, "API keys in a query until", until, words::date);
     }
 }
@@ -245,275 +389,55 @@ fn api_keys(was: &ApiKeys, is: &ApiKeys, at: &str, changes: &mut Changes) {
 fn cors(was: Option<&Cors>, is: Option<&Cors>, at: &str, changes: &mut Changes) {
     let none = Cors::default();
     let (was, is) = (was.unwrap_or(&none), is.unwrap_or(&none));
+    let Cors {
+        origins,
+        headers,
+        expose,
+        max_age,
+    } = is;
     let both = (Class::Loosening, Class::Breaking);
-    changes.list(at, "web origin", (&was.origins, &is.origins), both);
-    changes.list(
-        at,
-        "header that pages may send",
-        (&was.headers, &is.headers),
-        both,
-    );
-    changes.list(at, "header that pages may read", (&was.expose, &is.expose), both);
-    changes.value(
-        Class::Safe,
-        at,
-        "cors max_age",
-        (&was.max_age, &is.max_age),
-        |age| format!("{age}s"),
-    );
-}
-
-fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut Changes) {
-    let line = |field: &str| places.now("", |lines| lines.gateway(&["issuers", &is.name, field]));
-    let both = (Class::Loosening, Class::Tightening);
-    changes.value(
-        Class::Breaking,
-        &line("issuer"),
-        "issuer",
-        (&was.issuer, &is.issuer),
-        Clone::clone,
-    );
-    changes.list(&line("audience"), "audience", (&was.audience, &is.audience), both);
-    let names = |issuer: &Issuer| -> Vec<String> {
-        issuer
-            .algorithms
-            .iter()
-            .map(|algorithm| algorithm.name().to_owned())
-            .collect()
-    };
-    changes.list(&line("algorithms"), "algorithm", (&names(was), &names(is)), both);
-    changes.value(
-        Class::Breaking,
-        &line("consumer"),
-        "claim that names the consumer",
-        (&was.consumer_claim, &is.consumer_claim),
-        Clone::clone,
-    );
-    let seconds = |seconds: u64| words::duration(seconds.saturating_mul(1000));
-    changes.bound(
-        &line("clock_skew"),
-        "clock_skew",
-        (was.clock_skew.into(), is.clock_skew.into()),
-        seconds,
-    );
-    let longest = |issuer: &Issuer| issuer.max_lifetime.map_or(u64::MAX, u64::from);
-    changes.bound(
-        &line("max_lifetime"),
-        "max_lifetime",
-        (longest(was), longest(is)),
-        |value| {
-            if value == u64::MAX {
-                "any".to_owned()
-            } else {
-                seconds(value)
-            }
-        },
-    );
-    if was.access_tokens != is.access_tokens {
-        let class = if is.access_tokens {
-            Class::Tightening
-        } else {
-            Class::Loosening
-        };
-        let show = |only| if only { "at+jwt" } else { "any" };
-        changes.add(
-            class,
-            &line("token_type"),
-            format!(
-                "token_type: {} → {}",
-                show(was.access_tokens),
-                show(is.access_tokens)
-            ),
-        );
-    }
-    for (name, was, is) in [
-        ("dpop", was.dpop, is.dpop),
-        ("certificate_bound", was.certificate_bound, is.certificate_bound),
-    ] {
-        if was == is {
-            continue;
-        }
-        // Where it is no longer required, stolen tokens are good again; where it is accepted, tokens that were refused.
-        let class = match (was, is) {
-            (_, Binding::Required) | (Binding::Accepted, Binding::Refused) => Class::Tightening,
-            _ => Class::Loosening,
-        };
-        let (was, is) = (words::binding(was), words::binding(is));
-        changes.add(class, &line(name), format!("{name}: {was} → {is}"));
-    }
-    introspection(
-        was.introspection.as_ref(),
-        is.introspection.as_ref(),
-        &line("introspection"),
-        changes,
-    );
-    if was.keys != is.keys {
-        let show = |keys: &Keys| match keys {
-            Keys::Inline(keys) => words::count(keys.len(), "key in the tree").replace("trees", "tree"),
-            Keys::Url(url) => url.clone(),
-            Keys::Discovered { url, .. } => format!("by {url}"),
-            Keys::Secret(name) => format!("the secret {name}"),
-        };
-        changes.add(
-            Class::Risky,
-            &line("jwks"),
-            format!("keys: {} → {}", show(&was.keys), show(&is.keys)),
-        );
-    }
-}
-
-/// How an issuer is asked about its opaque tokens.
-fn introspection(was: Option<&Introspection>, is: Option<&Introspection>, at: &str, changes: &mut Changes) {
-    let (was, is) = match (was, is) {
-        (None, None) => return,
-        (None, Some(is)) => {
-            let text = format!("opaque tokens are asked about at {}", is.endpoint);
-            return changes.add(Class::Loosening, at, text);
-        }
-        (Some(_), None) => {
-            return changes.add(Class::Breaking, at, "opaque tokens are not asked about any more");
-        }
-        (Some(was), Some(is)) => (was, is),
-    };
-    let show = |asked: &Introspection| {
-        let auth = if asked.post {
-            "in the form"
-        } else {
-            "by HTTP Basic"
-        };
-        format!(
-            "{} as {} with {} {auth}",
-            asked.endpoint, asked.client_id, asked.secret
-        )
-    };
-    let (old, new) = (show(was), show(is));
-    changes.value(Class::Risky, at, "introspection", (&old, &new), Clone::clone);
-    let prefix = |asked: &Introspection| match asked.prefix.as_str() {
-        "" => "all".to_owned(),
-        prefix => format!("those with `{prefix}`"),
-    };
-    let (old, new) = (prefix(was), prefix(is));
-    changes.value(Class::Breaking, at, "opaque tokens", (&old, &new), Clone::clone);
-    let of = words::duration;
-    changes.value(
-        Class::Risky,
-        at,
-        "introspection timeout",
-        (&was.timeout, &is.timeout),
-        |ms| of(*ms),
-    );
-    changes.bound(at, "introspection cache", (was.active_for, is.active_for), of);
-    let inactive = (&was.inactive_for, &is.inactive_for);
-    changes.value(Class::Risky, at, "introspection cache_inactive", inactive, |ms| {
-        of(*ms)
+    changes.list(at, "web origin", (&was.origins, origins), both);
+    changes.list(at, "header that pages may send", (&was.headers, headers), both);
+    changes.list(at, "header that pages may read", (&was.expose, expose), both);
+    changes.value(Class::Safe, at, "cors max_age", (&was.max_age, max_age), |age| {
+        format!("{age}s")
     });
-    changes.value(
-        Class::Risky,
-        at,
-        "introspection rate",
-        (&was.rate, &is.rate),
-        words::rate,
-    );
 }
 
+/// What a plan allows. One of another name is another one, and that was told.
 pub(super) fn plan(was: &Plan, is: &Plan, places: &Places, changes: &mut Changes) {
-    limits(&was.limits, &is.limits, changes);
-    if was.precision != is.precision {
-        // Only `local` may let more pass than the plan says.
-        let class = match (was.precision, is.precision) {
-            (_, Precision::Local) => Class::Loosening,
-            (Precision::Local, _) => Class::Tightening,
-            _ => Class::Safe,
-        };
-        let now = format!("{:?}", is.precision).to_lowercase();
-        let at = places.now("", of_plan(&is.name, "precision"));
+    let Plan {
+        name,
+        limits: is_limits,
+        precision,
+        on_error,
+        open_until,
+    } = is;
+    let told = Told {
+        elsewhere: was.name != *name,
+        precision: Some((was.precision, *precision)),
+    };
+    limits((&was.limits, is_limits), told, changes);
+    if was.precision != *precision {
+        let at = places.now("", of_plan(name, "precision"));
+        let class = limits::precise(was.precision, *precision);
+        let now = limits::exactness(*precision);
         changes.add(class, &at, format!("precision is {now} now"));
     }
-    if was.on_error != is.on_error {
-        let (class, now) = match is.on_error {
+    let at = places.now("", of_plan(name, "on_error"));
+    if was.on_error != *on_error {
+        let (class, now) = match on_error {
             OnError::Closed => (Class::Tightening, "closed: refuses without a limiter"),
             OnError::Open => (Class::Loosening, "open: lets pass without a limiter"),
         };
-        let at = places.now("", of_plan(&is.name, "on_error"));
         changes.add(class, &at, format!("on_error is {now} now"));
+    } else if *on_error == OnError::Open {
+        let until = |end: Option<u64>| end.unwrap_or(u64::MAX);
+        changes.bound(
+            &at,
+            "on_error is open until",
+            (until(was.open_until), until(*open_until)),
+            words::end,
+        );
     }
-}
-
-/// Limits, each with the one of its kind: a rate with the rate over the same period, a quota with the
-/// quota of the same window.
-pub(super) fn limits(was: &[Limit], is: &[Limit], changes: &mut Changes) {
-    // The kind with its numbers left out.
-    let kind = |limit: &Limit| {
-        let shown = words::limit(&Limit {
-            split: None,
-            ..limit.clone()
-        });
-        let what = match &limit.kind {
-            LimitKind::Rate(rate) => format!("rate {} {:?} {}", rate.period, limit.models, limit.shadow),
-            _ => shown
-                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-                .to_owned(),
-        };
-        format!("{what} {:?}", limit.subject)
-    };
-    let named = |limit: &Limit| match &*limit.subject {
-        [SubjectPart::Consumer] => words::limit(limit),
-        _ => format!("{} for each {}", words::limit(limit), words::subject(limit)),
-    };
-    let first = |shown: &str| -> f64 {
-        let number = shown.split(|c: char| !c.is_ascii_digit() && c != '.').next();
-        number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
-    };
-    for (_, old, new) in pairs(was, is, kind) {
-        if let (Some(old), Some(new)) = (old, new)
-            && old.split != new.split
-        {
-            let now = named(new);
-            let said = format!("limit {now} lies in other objects now: what was used may count anew");
-            changes.add(Class::Risky, &new.origin, said);
-        }
-        match (old, new) {
-            (Some(old), Some(new)) => match (&old.kind, &new.kind) {
-                (LimitKind::Rate(was), LimitKind::Rate(is)) => rate(changes, &new.origin, "limit", was, is),
-                (was, is) if was != is => {
-                    let (was, is) = (named(old), named(new));
-                    let class = if first(&is) > first(&was) {
-                        Class::Loosening
-                    } else {
-                        Class::Tightening
-                    };
-                    changes.add(class, &new.origin, format!("limit: {was} → {is}"));
-                }
-                _ => {}
-            },
-            (None, Some(new)) => changes.add(
-                Class::Tightening,
-                &new.origin,
-                format!("limit {} is added", named(new)),
-            ),
-            (Some(old), None) => changes.add(
-                Class::Loosening,
-                &old.origin,
-                format!("limit {} is removed", named(old)),
-            ),
-            (None, None) => {}
-        }
-    }
-}
-
-fn rate(changes: &mut Changes, origin: &str, what: &str, was: &Rate, is: &Rate) {
-    if was == is {
-        return;
-    }
-    // So many a day, to compare rates over different periods.
-    let speed = |rate: &Rate| u128::from(rate.count) * 86_400_000 / u128::from(rate.period.max(1));
-    let class = match (speed(is).cmp(&speed(was)), is.burst.cmp(&was.burst)) {
-        (std::cmp::Ordering::Greater, _) | (_, std::cmp::Ordering::Greater) => Class::Loosening,
-        _ => Class::Tightening,
-    };
-    changes.add(
-        class,
-        origin,
-        format!("{what}: {} → {}", words::rate(was), words::rate(is)),
-    );
 }

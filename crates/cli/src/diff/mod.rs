@@ -9,17 +9,21 @@ mod apis;
 mod change;
 mod gateway;
 mod governed;
+mod issuers;
+mod limits;
 mod models;
 mod operations;
 mod place;
 mod shown;
 mod side;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use change::{Change, Changes, Class};
+use change::{Change, Changes, Class, UNTOLD};
 use place::Places;
 use side::{Form, Side};
 use turnpike_policy::source::Severity;
@@ -126,6 +130,31 @@ fn compare(
 ) -> Result<(), Failure> {
     let drift = is.drift;
     let (was, is) = (&was.compiled, &is.compiled);
+    let Compiled {
+        gateway: _,
+        issuers: _,
+        plans: _,
+        consumers: _,
+        keys: _,
+        identities: _,
+        certificates: _,
+        apis: _,
+        operations: _,
+        models: _,
+        providers: _,
+        mocks: _,
+        zones: _,
+        claims: _,
+        secrets: _,
+        points: _,
+        // These follow from what is compared.
+        routes: _,
+        headers: _,
+        country: _,
+        client_certificates: _,
+        dpop: _,
+        denials: _,
+    } = is;
     let places = Places::new(old, new, environment);
     gateway::compare(was, is, environment, &places, changes);
     apis::compare(
@@ -143,11 +172,7 @@ fn compare(
     if !told && hash(was) != hash(is) {
         // Better to say too little than that there is nothing.
         changes.begin("gateway", environment);
-        changes.add(
-            Class::Risky,
-            "",
-            "something is another than it was that is not told here",
-        );
+        changes.add(Class::Risky, "", format!("something {UNTOLD}"));
     }
     Ok(())
 }

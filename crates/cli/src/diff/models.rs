@@ -1,9 +1,15 @@
 //! Models, where they run, and their mocks.
 
-use turnpike_policy::{Commit, Compiled, Model, OutputCap, Price, Provider, ProviderKind, State, Target};
+use std::collections::{BTreeMap, BTreeSet};
 
+use turnpike_policy::{
+    Commit, Compiled, LongPrice, Model, OutputCap, Price, Provider, ProviderKind, Retry, State, Target,
+};
+
+use super::apis::{asked_until, dates};
 use super::change::{Changes, Class};
-use super::gateway::{limits, pairs};
+use super::gateway::pairs;
+use super::limits::{Told, limits};
 use super::place::Places;
 use crate::lines::Lines;
 use crate::words;
@@ -18,7 +24,11 @@ pub(super) fn compare(
     for (name, old, new) in pairs(&was.models, &is.models, |model| model.name.clone()) {
         changes.begin(format!("model {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => model((was, old), (is, new), places, changes),
+            (Some(old), Some(new)) => {
+                let before = changes.told();
+                model((was, old), (is, new), places, changes);
+                changes.rest(before, &new.origin, "it", (&numbered(old, new), new));
+            }
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => {
                 let class = match old.lifecycle.state {
@@ -34,7 +44,11 @@ pub(super) fn compare(
     for (name, old, new) in pairs(&was.providers, &is.providers, |provider| provider.name.clone()) {
         changes.begin(format!("provider {name}"), environment);
         match (old, new) {
-            (Some(old), Some(new)) => self::provider(old, new, places, changes),
+            (Some(old), Some(new)) => {
+                let before = changes.told();
+                self::provider(old, new, places, changes);
+                changes.rest(before, &new.origin, "it", (old, new));
+            }
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => changes.add(Class::Safe, &old.origin, "is gone"),
             (None, None) => {}
@@ -55,12 +69,40 @@ pub(super) fn compare(
     );
 }
 
+/// A model as it was, its providers numbered as they are: their names are compared.
+fn numbered(old: &Model, new: &Model) -> Model {
+    let mut numbered = old.clone();
+    let pairs = numbered.targets.iter_mut().zip(&new.targets);
+    for (old, new) in pairs.chain(numbered.fallback.iter_mut().zip(&new.fallback)) {
+        old.provider = new.provider;
+    }
+    numbered
+}
+
 fn model(
     (was, old): (&Compiled, &Model),
     (is, new): (&Compiled, &Model),
     places: &Places,
     changes: &mut Changes,
 ) {
+    let Model {
+        name: _,
+        owner: _,
+        lifecycle: _,
+        targets: _,
+        fallback: _,
+        retry: Retry { attempts: _, on: _ },
+        timeouts: _,
+        commit: _,
+        max_body: _,
+        max_output_tokens: _,
+        max_media_tokens: _,
+        limits: new_limits,
+        scopes: _,
+        scopes_origin: _,
+        rules: _,
+        origin: _,
+    } = new;
     let line = |path: &[&str]| places.now(&new.origin, |lines| lines.model(new, path));
     changes.value(
         Class::Safe,
@@ -81,6 +123,7 @@ fn model(
         );
         changes.add(class, &line(&["state"]), format!("state: {was} → {is}"));
     }
+    dates(&old.lifecycle, &new.lifecycle, |field| line(&[field]), changes);
     routing((was, old), (is, new), places, changes);
     changes.value(
         Class::Risky,
@@ -126,6 +169,13 @@ fn model(
             Commit::Complete => "complete".to_owned(),
         },
     );
+    bounds(old, new, &line, changes);
+    asked_for(old, new, places, changes);
+    limits((&old.limits, new_limits), Told::default(), changes);
+}
+
+/// How much a call may bring, and how much its answer may have.
+fn bounds(old: &Model, new: &Model, line: &impl Fn(&[&str]) -> String, changes: &mut Changes) {
     changes.bound(
         &line(&["max_body"]),
         "max_body",
@@ -152,8 +202,6 @@ fn model(
             }
         },
     );
-    asked_for(old, new, places, changes);
-    limits(&old.limits, &new.limits, changes);
 }
 
 /// What a model asks of its callers beside their grants.
@@ -171,6 +219,13 @@ fn asked_for(old: &Model, new: &Model, places: &Places, changes: &mut Changes) {
 
 /// How a provider is reached.
 fn provider(was: &Provider, is: &Provider, places: &Places, changes: &mut Changes) {
+    let Provider {
+        name: _,
+        kind: _,
+        until,
+        origin,
+    } = is;
+    asked_until((was.until, *until), origin, changes);
     let told = |provider: &Provider| match &provider.kind {
         ProviderKind::Mock => [
             "mock".to_owned(),
@@ -204,7 +259,12 @@ fn provider(was: &Provider, is: &Provider, places: &Places, changes: &mut Change
         let at = places.now(&is.origin, |lines| lines.field(&is.origin, &[field]));
         changes.value(Class::Risky, &at, what, (old, new), Clone::clone);
     }
-    if old == new && was.kind != is.kind {
+    let sent = |provider: &'_ Provider| match &provider.kind {
+        ProviderKind::Mock => None,
+        ProviderKind::OpenAi { credential, .. } => credential.clone(),
+    };
+    // Not all of a credential is shown.
+    if old[2] == new[2] && sent(was) != sent(is) {
         changes.add(Class::Risky, &is.origin, "another credential is sent to it");
     }
 }
@@ -257,17 +317,33 @@ fn routing(
         Clone::clone,
     );
     // What is new has a price, and what is gone had one: only what stays changes it.
-    let before = targets.0.iter().chain(&fallbacks.0);
-    let after = targets.1.iter().chain(&fallbacks.1);
-    for (name, old, new) in pairs(before, after, |(name, _)| name.clone()) {
-        if let (Some((_, old)), Some((_, new))) = (old, new) {
+    let (before, after) = (prices(&targets.0, &fallbacks.0), prices(&targets.1, &fallbacks.1));
+    for (name, old) in &before {
+        if let Some(new) = after.get(name) {
             let what = format!("the price of {name}");
-            let at = line("targets", &name);
-            changes.value(Class::Risky, &at, &what, (&old.price, &new.price), |one| {
-                price(one.as_ref())
-            });
+            let at = line("targets", name);
+            let show = |prices: &BTreeSet<String>| prices.iter().cloned().collect::<Vec<_>>().join(" or ");
+            changes.value(Class::Risky, &at, &what, (old, new), show);
         }
     }
+}
+
+/// What a model costs where it runs: one price, unless as a fallback it costs something else.
+fn prices<'t>(
+    targets: &'t [(String, Target)],
+    fallbacks: &'t [(String, Target)],
+) -> BTreeMap<&'t str, BTreeSet<String>> {
+    let mut all: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, target) in targets.iter().chain(fallbacks) {
+        let Target {
+            provider: _,
+            model: _,
+            weight: _,
+            price: one,
+        } = target;
+        all.entry(name).or_default().insert(price(one.as_ref()));
+    }
+    all
 }
 
 /// What the tokens of a target cost: input, input from the cache and to the cache, output.
@@ -275,6 +351,13 @@ fn price(price: Option<&Price>) -> String {
     price.map_or_else(
         || "none".to_owned(),
         |price| {
+            let Price {
+                input: _,
+                output: _,
+                cached_input: _,
+                cache_write: _,
+                long: _,
+            } = price;
             let usd = words::usd;
             let said = |price: Price| {
                 format!(
@@ -286,7 +369,21 @@ fn price(price: Option<&Price>) -> String {
                 )
             };
             let long = price.long.map_or_else(String::new, |long| {
-                format!(", over {} tokens {}", long.over, said(price.reading(u64::MAX)))
+                let LongPrice {
+                    over,
+                    input,
+                    output,
+                    cached_input,
+                    cache_write,
+                } = long;
+                let long = Price {
+                    input,
+                    output,
+                    cached_input,
+                    cache_write,
+                    long: None,
+                };
+                format!(", over {over} tokens {}", said(long))
             });
             said(*price) + &long
         },

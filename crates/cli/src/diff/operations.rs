@@ -1,7 +1,7 @@
 //! What the gateway does with an operation: by which rules, with which bounds, and who answers.
 
 use turnpike_policy::source::contract::shape;
-use turnpike_policy::{Api, Handler, Operation};
+use turnpike_policy::{Api, DecisionPoint, Handler, Operation, Relation, Timeouts};
 
 use super::change::{Changes, Class};
 use super::place::Places;
@@ -12,12 +12,15 @@ use crate::words;
 pub(super) fn compare(
     (was, was_api): (&Operation, &Api),
     (is, is_api): (&Operation, &Api),
+    points: (&[DecisionPoint], &[DecisionPoint]),
     breaks: Class,
     places: &Places,
     changes: &mut Changes,
 ) {
+    let told = changes.told();
+    relation(was, is, points, changes);
     // Most are what they were, wherever they stand: where their rules are need not be looked for.
-    let moved = Operation {
+    let mut moved = Operation {
         api: is.api,
         origin: is.origin.clone(),
         scopes_origin: is.scopes_origin.clone(),
@@ -26,7 +29,24 @@ pub(super) fn compare(
     if moved == *is {
         return;
     }
-    let (id, origin) = (&is.id, &is.origin);
+    let Operation {
+        id,
+        api: _,
+        method: _,
+        path: _,
+        open_until: _,
+        scopes: _,
+        scopes_origin: _,
+        rules: _,
+        relation: asked,
+        max_body: _,
+        accepts_body: _,
+        content_types: _,
+        forward_headers: _,
+        forward_query: _,
+        handler: _,
+        origin,
+    } = is;
     let route = |operation: &Operation| format!("{} {}", operation.method.name(), operation.path);
     // Nobody sends the name of a parameter of the path.
     let shape = |operation: &Operation| (operation.method, shape(&operation.path));
@@ -53,7 +73,6 @@ pub(super) fn compare(
         );
     }
     changes.conditions(&format!("{id}: "), (&was.rules, &is.rules));
-    relation(was, is, changes);
     match (was.open_until, is.open_until) {
         (None, Some(until)) => changes.add(
             Class::Loosening,
@@ -78,6 +97,27 @@ pub(super) fn compare(
         (was.max_body, is.max_body),
         words::size,
     );
+    body(was, is, breaks, places, changes);
+    if (&was.forward_headers, &was.forward_query) != (&is.forward_headers, &is.forward_query) {
+        let passed = (Class::Safe, Class::Risky);
+        let named = places.now(origin, |lines| lines.document(is, "parameters"));
+        let what = format!("{id}: passing on the header");
+        changes.list(&named, &what, (&was.forward_headers, &is.forward_headers), passed);
+        let what = format!("{id}: passing on the query parameter");
+        changes.list(&named, &what, (&was.forward_query, &is.forward_query), passed);
+    }
+    handler(was, (is, is_api), places, changes);
+    // What it is called was told; whom it asks is a number, of which the name was compared.
+    moved.id.clone_from(id);
+    if let (Some(was), Some(is)) = (&mut moved.relation, asked) {
+        was.point = is.point;
+    }
+    changes.rest(told, origin, id, (&moved, is));
+}
+
+/// Whether a body is taken, and of which media types.
+fn body(was: &Operation, is: &Operation, breaks: Class, places: &Places, changes: &mut Changes) {
+    let (id, origin) = (&is.id, &is.origin);
     if was.accepts_body != is.accepts_body {
         let (class, takes) = if is.accepts_body {
             (Class::Safe, "takes a body")
@@ -95,20 +135,28 @@ pub(super) fn compare(
             (Class::Safe, breaks),
         );
     }
-    if (&was.forward_headers, &was.forward_query) != (&is.forward_headers, &is.forward_query) {
-        let passed = (Class::Safe, Class::Risky);
-        let named = places.now(origin, |lines| lines.document(is, "parameters"));
-        let what = format!("{id}: passing on the header");
-        changes.list(&named, &what, (&was.forward_headers, &is.forward_headers), passed);
-        let what = format!("{id}: passing on the query parameter");
-        changes.list(&named, &what, (&was.forward_query, &is.forward_query), passed);
-    }
-    handler(was, (is, is_api), places, changes);
 }
 
-/// What a decision point is asked.
-fn relation(was: &Operation, is: &Operation, changes: &mut Changes) {
+/// What a decision point is asked, and which one.
+fn relation(
+    was: &Operation,
+    is: &Operation,
+    points: (&[DecisionPoint], &[DecisionPoint]),
+    changes: &mut Changes,
+) {
     let id = &is.id;
+    // Subject, action and resource are what it says.
+    let name = |points: &[DecisionPoint], relation: &Relation| {
+        let Relation {
+            point,
+            subject: _,
+            action: _,
+            resource: _,
+            origin: _,
+        } = relation;
+        let point = usize::try_from(*point).ok().and_then(|at| points.get(at));
+        point.map_or_else(String::new, |point| point.name.clone())
+    };
     match (&was.relation, &is.relation) {
         (None, Some(new)) => changes.add(
             Class::Tightening,
@@ -120,12 +168,20 @@ fn relation(was: &Operation, is: &Operation, changes: &mut Changes) {
             &old.origin,
             format!("{id}: the relation `{old}` is not asked for any more"),
         ),
-        (Some(old), Some(new)) if old.to_string() != new.to_string() => changes.add(
-            Class::Risky,
-            &new.origin,
-            format!("{id}: the relation `{old}` → `{new}`"),
-        ),
-        _ => {}
+        (Some(old), Some(new)) => {
+            if old.to_string() != new.to_string() {
+                let what = format!("{id}: the relation `{old}` → `{new}`");
+                changes.add(Class::Risky, &new.origin, what);
+            }
+            changes.value(
+                Class::Risky,
+                &new.origin,
+                &format!("{id}: who decides"),
+                (&name(points.0, old), &name(points.1, new)),
+                Clone::clone,
+            );
+        }
+        (None, None) => {}
     }
 }
 
@@ -156,6 +212,11 @@ fn handler(was: &Operation, (is, api): (&Operation, &Api), places: &Places, chan
                 (old_url, url),
                 Clone::clone,
             );
+            let Timeouts {
+                first: _,
+                idle,
+                total,
+            } = timeouts;
             let what = format!("{id}: timeout");
             let first = ["timeouts", "first_byte"];
             let line = |lines: &Lines| {
@@ -171,6 +232,17 @@ fn handler(was: &Operation, (is, api): (&Operation, &Api), places: &Places, chan
                 &what,
                 (&old_timeouts.first, &timeouts.first),
                 |ms| words::duration(*ms),
+            );
+            // Those of streams, which operations do not have as yet.
+            let show = |(idle, total): &(u64, u64)| {
+                format!("{}/{}", words::duration(*idle), words::duration(*total))
+            };
+            changes.value(
+                Class::Risky,
+                origin,
+                &format!("{id}: timeouts of a stream"),
+                (&(old_timeouts.idle, old_timeouts.total), &(*idle, *total)),
+                show,
             );
             if old_credential != credential {
                 changes.add(

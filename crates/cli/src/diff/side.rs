@@ -53,6 +53,16 @@ impl Side {
         }
     }
 
+    /// The rules of a bundle.
+    pub(super) fn bundle(name: &str, compiled: Compiled) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Bundle(Box::new(compiled)),
+            date: None,
+            _folder: None,
+        }
+    }
+
     /// What a name stands for. `root` is where the policies lie, of which Git has revisions.
     pub(super) fn open(name: &str, root: Option<&Path>) -> Result<Self, Failure> {
         let path = Path::new(name);
@@ -63,12 +73,7 @@ impl Side {
             let bytes = fs::read(path).map_err(|error| disk::unreadable(path, &error))?;
             let bundle =
                 Bundle::verified(&bytes).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
-            return Ok(Self {
-                name: name.to_owned(),
-                kind: Kind::Bundle(Box::new(bundle.compiled)),
-                date: None,
-                _folder: None,
-            });
+            return Ok(Self::bundle(name, bundle.compiled));
         }
         let root = root.ok_or_else(|| {
             Failure::refused(format!(
