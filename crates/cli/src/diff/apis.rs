@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use turnpike_policy::source::contract::{Contracts, Weight, promise, shape};
+use turnpike_policy::source::contract::{Contracts, Weight, is_no_news, promise, shape};
 use turnpike_policy::source::{Code, Severity};
 use turnpike_policy::{Api, Compiled, Lifecycle, Operation, State, Timestamp, UpstreamHeader, claim_name};
 
@@ -54,12 +54,17 @@ pub(super) fn compare(
                     let was = number(&mut before, was.1, before_ones)?;
                     let is = number(&mut after, is.1, after_ones)?;
                     if let (Some(was), Some(is)) = (was, is)
-                        && promise(&was) == promise(&is)
+                        && is_no_news(&was, &is)
                     {
                         let code = Code::BrokenPromise;
                         let at = places.now(&new.origin, |lines| numbered(lines, after_ones));
                         let still = if was == is { "still" } else { "only" };
-                        let what = format!("what breaks is {still} version {is} of its document");
+                        let after = if promise(&was) == promise(&is) {
+                            String::new()
+                        } else {
+                            format!(", which was {was}")
+                        };
+                        let what = format!("what breaks is {still} version {is} of its document{after}");
                         changes.against(Rule { code, severity }, &at, what);
                     }
                 }

@@ -16,6 +16,7 @@ mod conditions;
 mod diff;
 mod diff_hidden;
 mod diff_large;
+mod diff_numbers;
 mod diff_revisions;
 mod diff_sides;
 mod explain;

@@ -86,6 +86,16 @@ pub fn promise(number: &str) -> String {
     }
 }
 
+/// Whether callers are told by a number that they need not change: it promises what the one before did, or is a lower
+/// one, which nobody takes for news. Days (`2027-06-30`) are in their order, too.
+pub fn is_no_news(was: &str, is: &str) -> bool {
+    let day =
+        |number: &str| -> Option<Vec<u32>> { number.split('-').map(|part| part.parse().ok()).collect() };
+    let order = |number: &str| numbers(number).or_else(|| day(number));
+    let falls = |(was, is): (Vec<u32>, Vec<u32>)| is < was;
+    promise(was) == promise(is) || order(was).zip(order(is)).is_some_and(falls)
+}
+
 /// The parts of a number: of `v2.1.0-rc.1` 2, 1 and 0. Nothing of what is no number of a version: a year is none.
 pub(crate) fn numbers(number: &str) -> Option<Vec<u32>> {
     let number = number.strip_prefix('v').unwrap_or(number);
