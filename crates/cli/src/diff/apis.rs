@@ -274,7 +274,8 @@ fn of_version(
                         let class = match found.weight {
                             Weight::Breaks => breaks,
                             Weight::Risky if breaks != Class::Safe => Class::Risky,
-                            Weight::Risky | Weight::Safe => Class::Safe,
+                            Weight::Loosens if breaks != Class::Safe => Class::Loosening,
+                            Weight::Risky | Weight::Loosens | Weight::Safe => Class::Safe,
                         };
                         let at = places.now(&new.origin, |lines| lines.document(new, found.part));
                         changes.add(class, &at, format!("{id}: {}", found.text));

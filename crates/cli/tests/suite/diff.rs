@@ -275,6 +275,24 @@ const CASES: &[Case] = &[
     ),
     (
         "apis/pets/v1.yaml",
+        "schema: { type: object }",
+        "schema: { type: object, additionalProperties: false }",
+        &["breaking    createPet: the body: `additionalProperties` is another one"],
+    ),
+    (
+        "apis/pets/v1.yaml",
+        "schema: { type: integer }",
+        "schema: { type: integer, multipleOf: 10 }",
+        &["breaking    listPets: the query parameter `limit`: multipleOf none → 10"],
+    ),
+    (
+        "apis/pets/v1.yaml",
+        "info: { title: Pets, version: 1.0.0 }",
+        "info: { title: Pets, version: 1.0.0 }\nsecurity: [{ key: [] }]\ncomponents: { securitySchemes: { key: { type: apiKey, in: header, name: x-key } } }",
+        &["breaking    getPet: the document asks for credentials that it did not ask for (`security`)"],
+    ),
+    (
+        "apis/pets/v1.yaml",
         "requestBody: {",
         "requestBody: { required: true,",
         &["breaking    createPet: the body is required"],
@@ -418,6 +436,21 @@ fn answers_are_compared_the_other_way() {
         let out = tree.good(&["diff", "old"]);
         assert!(out.contains(said), "{is}: {said}\n{out}");
     }
+}
+
+/// What a document asks for less is somebody's gain, and a gate may ask for that.
+#[test]
+fn a_document_that_asks_for_less_loosens() {
+    let tree = changed(&[(
+        "apis/pets/v1.yaml",
+        "info: { title: Pets, version: 1.0.0 }",
+        "info: { title: Pets, version: 1.0.0 }\nsecurity: [{ key: [] }]\ncomponents: { securitySchemes: { key: { type: apiKey, in: header, name: x-key } } }",
+    )]);
+    let output = tree.run(&["diff", "policies", "old", "--fail-on", "loosening"]);
+    let said =
+        "loosening   getPet: the document takes callers with less credentials than it did (`security`)";
+    assert!(output.out.contains(said), "{}", output.out);
+    assert_eq!(output.code, 1);
 }
 
 /// What is not promised yet, or has ended, does not break.

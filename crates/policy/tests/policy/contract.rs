@@ -242,6 +242,14 @@ fn what_says_the_same_otherwise_is_the_same() {
             r#"{"additionalProperties":{"minLength":0,"readOnly":false}}"#,
         ),
         (
+            r#"{"type":"integer","multipleOf":3}"#,
+            r#"{"type":"integer","multipleOf":1,"allOf":[{"multipleOf":3}]}"#,
+        ),
+        (
+            r#"{"required":["b"]}"#,
+            r#"{"required":["b"],"dependentRequired":{"a":["b"]}}"#,
+        ),
+        (
             r##"{"$ref":"#/components/schemas/T"}"##,
             r#"{"allOf":[{"type":"string"}]}"#,
         ),
@@ -299,6 +307,66 @@ fn the_direction_decides_what_breaks() {
             "the body.* is integer, was string",
         ),
         (
+            r#"{"additionalProperties":true}"#,
+            r#"{"additionalProperties":false}"#,
+            [Breaks, Safe],
+            "the body: `additionalProperties` is another one",
+        ),
+        (
+            r#"{"additionalProperties":false}"#,
+            "{}",
+            [Safe, Risky],
+            "the body: `additionalProperties` is another one",
+        ),
+        (
+            "{}",
+            r#"{"unevaluatedProperties":{"type":"string"}}"#,
+            [Breaks, Safe],
+            "the body: `unevaluatedProperties` is another one",
+        ),
+        (
+            "{}",
+            r#"{"multipleOf":2}"#,
+            [Breaks, Safe],
+            "the body: multipleOf none → 2",
+        ),
+        (
+            r#"{"multipleOf":6}"#,
+            r#"{"multipleOf":3}"#,
+            [Safe, Risky],
+            "the body: multipleOf 6 → 3",
+        ),
+        (
+            r#"{"multipleOf":0.1}"#,
+            r#"{"multipleOf":0.01}"#,
+            [Safe, Risky],
+            "the body: multipleOf 0.1 → 0.01",
+        ),
+        (
+            r#"{"multipleOf":2}"#,
+            r#"{"multipleOf":3}"#,
+            [Breaks, Risky],
+            "the body: multipleOf 2 → 3",
+        ),
+        (
+            r#"{"type":"integer"}"#,
+            r#"{"type":"integer","allOf":[{"multipleOf":2},{"multipleOf":5}]}"#,
+            [Breaks, Safe],
+            "the body: multipleOf none → 2 and 5",
+        ),
+        (
+            "{}",
+            r#"{"dependentRequired":{"a":["b"]}}"#,
+            [Breaks, Safe],
+            "the body.b is required where a is there",
+        ),
+        (
+            r#"{"dependentRequired":{"a":["b","c"]}}"#,
+            r#"{"dependentRequired":{"a":["c"]}}"#,
+            [Safe, Breaks],
+            "the body.b is optional where a is there",
+        ),
+        (
             r#"{"prefixItems":[{"type":"string"}]}"#,
             r#"{"prefixItems":[{"type":"integer"}]}"#,
             [Breaks, Breaks],
@@ -336,6 +404,7 @@ fn the_direction_decides_what_breaks() {
 
 #[test]
 fn how_a_parameter_is_written_is_part_of_the_contract() {
+    use Weight::{Breaks, Risky, Safe};
     let operation = operation();
     let of = |parameter: &str| {
         let mut all = json!({ "name": "p", "in": "query", "schema": { "type": "array" } });
@@ -345,33 +414,67 @@ fn how_a_parameter_is_written_is_part_of_the_contract() {
             .extend(more.as_object().unwrap().clone());
         Arc::new(json!({ "paths": { "/list": { "get": { "parameters": [all] } } } }))
     };
-    for (old, new, texts) in [
+    for (old, new, told) in [
         (
             "{}",
             r#"{"style":"form","explode":true,"allowReserved":false,"description":"P."}"#,
             &[][..],
         ),
-        ("{}", r#"{"explode":false}"#, &["explode true → false"]),
+        ("{}", r#"{"explode":false}"#, &[(Breaks, "explode true → false")]),
         (
             r#"{"explode":true}"#,
             r#"{"style":"spaceDelimited","explode":true}"#,
-            &["style form → spaceDelimited"],
+            &[(Breaks, "style form → spaceDelimited")],
+        ),
+        // One word is written in one way, unless the style puts something before it.
+        (
+            r#"{"schema":{"type":"integer"}}"#,
+            r#"{"schema":{"type":"integer"},"explode":false}"#,
+            &[(Safe, "explode true → false")],
+        ),
+        (
+            r#"{"schema":{"type":"string"},"explode":true}"#,
+            r#"{"schema":{"type":"string"},"explode":true,"style":"pipeDelimited"}"#,
+            &[(Safe, "style form → pipeDelimited")],
+        ),
+        (
+            r#"{"schema":{"type":"string"},"explode":true}"#,
+            r#"{"schema":{"type":"string"},"explode":true,"style":"matrix"}"#,
+            &[(Breaks, "style form → matrix")],
+        ),
+        // What it is is not told: it may be a list.
+        (
+            r#"{"schema":{}}"#,
+            r#"{"schema":{},"explode":false}"#,
+            &[(Breaks, "explode true → false")],
+        ),
+        (
+            r#"{"schema":{"type":["string","array"]}}"#,
+            r#"{"schema":{"type":["string","array"]},"explode":false}"#,
+            &[(Breaks, "explode true → false")],
+        ),
+        (
+            r#"{"content":{"application/json":{}}}"#,
+            r#"{"content":{"text/plain":{}}}"#,
+            &[(Breaks, "application/json → text/plain")],
         ),
         (
             "{}",
             r#"{"allowReserved":true}"#,
-            &["`allowReserved` is another one"],
+            &[(Risky, "`allowReserved` is another one")],
         ),
     ] {
         let found = Contracts::new(of(old), of(new)).compare(&operation, &operation);
-        let texts: Vec<_> = texts
+        let told: Vec<_> = told
             .iter()
-            .map(|text| format!("the query parameter `p`: {text}"))
+            .map(|(weight, text)| (*weight, format!("the query parameter `p`: {text}")))
             .collect();
-        assert!(found.iter().all(|one| one.weight == Weight::Risky), "{found:?}");
         assert_eq!(
-            found.into_iter().map(|one| one.text).collect::<Vec<_>>(),
-            texts,
+            found
+                .into_iter()
+                .map(|one| (one.weight, one.text))
+                .collect::<Vec<_>>(),
+            told,
             "{old} → {new}"
         );
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use turnpike_policy::Operation;
-use turnpike_policy::source::contract::Weight::{Breaks, Risky, Safe};
+use turnpike_policy::source::contract::Weight::{Breaks, Loosens, Risky, Safe};
 use turnpike_policy::source::contract::{Contracts, Difference, Weight};
 
 use crate::common::{base, build};
@@ -550,4 +550,44 @@ fn servers_are_those_of_the_operation_or_else_of_what_is_around_it() {
     let mut contracts = Contracts::new(of("/a"), of("/b"));
     assert_eq!(contracts.compare(&operation, &operation).len(), 3);
     assert_eq!(contracts.compare(&operation, &operation), []);
+}
+
+/// Who meets one demand of a document may call; less of them, or of one, leaves callers out.
+#[test]
+fn what_a_document_asks_of_its_callers_has_a_direction() {
+    const MORE: (Weight, &str) = (
+        Breaks,
+        "the document asks for credentials that it did not ask for (`security`)",
+    );
+    const LESS: (Weight, &str) = (
+        Loosens,
+        "the document takes callers with less credentials than it did (`security`)",
+    );
+    let document =
+        |operation: &Json| json!({ "security": [{ "key": [] }], "paths": { "/list": { "get": operation } } });
+    all_are_told(
+        &document,
+        "security",
+        &[
+            ("{}", r#"{"security":[{"key":[]}]}"#, &[]),
+            ("{}", r#"{"security":[{"key":[]},{"key":[],"token":[]}]}"#, &[]),
+            (r#"{"security":[]}"#, r#"{"security":[{}]}"#, &[]),
+            (r#"{"security":[]}"#, "{}", &[MORE]),
+            ("{}", r#"{"security":[]}"#, &[LESS]),
+            ("{}", r#"{"security":[{"key":[],"token":[]}]}"#, &[MORE]),
+            ("{}", r#"{"security":[{"key":[]},{"token":[]}]}"#, &[LESS]),
+            ("{}", r#"{"security":[{"token":[]}]}"#, &[MORE, LESS]),
+            ("{}", r#"{"security":[{"key":["write"]}]}"#, &[MORE]),
+            (
+                r#"{"security":[{"token":["read","write"]}]}"#,
+                r#"{"security":[{"token":["read"]}]}"#,
+                &[LESS],
+            ),
+            (
+                "{}",
+                r#"{"security":"none"}"#,
+                &[(Risky, "the document asks for other credentials (`security`)")],
+            ),
+        ],
+    );
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::Weight;
-use super::flat::Document;
+use super::flat::{Document, Flat};
 use super::keywords::is_word;
 use super::links;
 use super::schema::{Walk, Way};
@@ -116,8 +116,19 @@ fn needed((was, is): (&Json, &Json), way: Way, what: &str, walk: &mut Walk<'_, '
     walk.add(weight, format!("{what} is {text}"));
 }
 
-/// How a parameter or a header is written, apart from its schema.
-fn written((was, is): (&Json, &Json), place: &str, what: &str, walk: &mut Walk<'_, '_>) {
+/// Whether a parameter or a header is one word, which is written in the same way in most styles.
+fn is_word_alone(document: Document<'_>, part: &Json, walk: &mut Walk<'_, '_>) -> bool {
+    let schema: Vec<_> = schema_of(part).into_iter().collect();
+    let kinds = Flat::of(document, &schema, &mut walk.known.budget).kinds();
+    let list = |kind: &&str| matches!(*kind, "array" | "object");
+    kinds.is_some_and(|kinds| !kinds.iter().any(list))
+}
+
+/// How a parameter or a header is written, apart from its schema. Who writes it in another way is not understood.
+fn written<'d>((was, is): (&'d Json, &'d Json), place: &str, what: &str, walk: &mut Walk<'d, '_>) {
+    let words = is_word_alone(walk.old, was, walk) && is_word_alone(walk.new, is, walk);
+    let same = |style: &str| words && !matches!(style, "label" | "matrix");
+    let weight = |same| if same { Weight::Safe } else { Weight::Breaks };
     let usual = if matches!(place, "query" | "cookie") {
         "form"
     } else {
@@ -129,7 +140,7 @@ fn written((was, is): (&Json, &Json), place: &str, what: &str, walk: &mut Walk<'
     };
     if style(was) != style(is) {
         let text = format!("{what}: style {} → {}", style(was), style(is));
-        walk.add(Weight::Risky, text);
+        walk.add(weight(same(&style(was)) && same(&style(is))), text);
     }
     let explode = |part: &Json| {
         let own = part.get("explode").and_then(Json::as_bool);
@@ -137,13 +148,13 @@ fn written((was, is): (&Json, &Json), place: &str, what: &str, walk: &mut Walk<'
     };
     if explode(was) != explode(is) {
         let text = format!("{what}: explode {} → {}", explode(was), explode(is));
-        walk.add(Weight::Risky, text);
+        walk.add(weight(words), text);
     }
     let kind = |part: &Json| Some(part.get("content")?.as_object()?.keys().next()?.to_owned());
     if kind(was) != kind(is) {
         let show = |kind: Option<String>| kind.unwrap_or_else(|| "no media type".to_owned());
         let text = format!("{what}: {} → {}", show(kind(was)), show(kind(is)));
-        walk.add(Weight::Risky, text);
+        walk.add(Weight::Breaks, text);
     }
     let known = ["name", "in", "required", "schema", "content", "style", "explode"];
     others((was, is), &known, what, walk);

@@ -140,6 +140,35 @@ impl<'d> Flat<'d> {
         lists.flatten().filter_map(Json::as_str).collect()
     }
 
+    /// The members that must be there where another one is, each after that one; nothing, where that is not how it is
+    /// written.
+    pub(super) fn dependents(&self) -> Option<BTreeSet<(&'d str, &'d str)>> {
+        let mut all = BTreeSet::new();
+        for said in self.values("dependentRequired") {
+            for (name, members) in said.as_object()? {
+                for member in members.as_array()? {
+                    all.insert((name.as_str(), member.as_str()?));
+                }
+            }
+        }
+        Some(all)
+    }
+
+    /// What numbers are multiples of, an integer of 1; nothing, where that is not how it is written.
+    pub(super) fn multiples(&self) -> Option<Vec<f64>> {
+        let said = self.values("multipleOf").into_iter();
+        let mut all: Vec<f64> = said
+            .map(|value| value.as_f64().filter(|number| *number > 0.0))
+            .collect::<Option<_>>()?;
+        if self
+            .kinds()
+            .is_some_and(|kinds| kinds == BTreeSet::from(["integer"]))
+        {
+            all.push(1.0);
+        }
+        Some(all)
+    }
+
     /// The types that it allows; nothing: every one. Of 3.0, `nullable` is one.
     pub(super) fn kinds(&self) -> Option<BTreeSet<&'d str>> {
         let kinds = self.parts.iter().filter_map(|part| {

@@ -25,12 +25,13 @@ const WORDS: [&str; 11] = [
 ];
 
 /// Keywords that are compared each in its own way.
-const KNOWN: [&str; 27] = [
+const KNOWN: [&str; 29] = [
     "$ref",
     "additionalProperties",
     "allOf",
     "anyOf",
     "const",
+    "dependentRequired",
     "dependentSchemas",
     "enum",
     "exclusiveMaximum",
@@ -44,6 +45,7 @@ const KNOWN: [&str; 27] = [
     "minLength",
     "minProperties",
     "minimum",
+    "multipleOf",
     "nullable",
     "oneOf",
     "patternProperties",
@@ -78,7 +80,13 @@ impl<'d> Walk<'d, '_> {
         }
         self.listed((was, is), way, what);
         self.bounds((was, is), way, what);
+        if keys.contains("multipleOf") {
+            self.multiples((was, is), way, what);
+        }
         self.members((was, is), way, what);
+        if keys.contains("dependentRequired") {
+            self.dependents((was, is), way, what);
+        }
         self.items((was, is), &keys, way, what);
         self.others((was, is), &keys, way, what);
         self.positions((was, is), way, what);

@@ -52,6 +52,36 @@ impl<'d> Walk<'d, '_> {
         }
     }
 
+    /// Members that must be there where another one is.
+    pub(super) fn dependents(&mut self, (was, is): (&Flat<'d>, &Flat<'d>), way: Way, what: &str) {
+        let key = "dependentRequired";
+        let (Some(before), Some(after)) = (was.dependents(), is.dependents()) else {
+            if was.values(key) != is.values(key) {
+                self.another(Weight::Risky, what, key);
+            }
+            return;
+        };
+        self.known.budget.spend(before.len() + after.len());
+        // What must be there anyhow must be there with others.
+        let (needed, needs) = (was.required(), is.required());
+        let new = after.difference(&before);
+        for (name, member) in new.filter(|(_, member)| !needed.contains(member)) {
+            let (weight, now) = match way {
+                Way::Request => (Weight::Breaks, "required"),
+                Way::Response => (Weight::Safe, "always there"),
+            };
+            self.add(weight, format!("{what}.{member} is {now} where {name} is there"));
+        }
+        let gone = before.difference(&after);
+        for (name, member) in gone.filter(|(_, member)| !needs.contains(member)) {
+            let (weight, now) = match way {
+                Way::Request => (Weight::Safe, "optional"),
+                Way::Response => (Weight::Breaks, "not always there"),
+            };
+            self.add(weight, format!("{what}.{member} is {now} where {name} is there"));
+        }
+    }
+
     /// Members that are not told by their names.
     pub(super) fn others(
         &mut self,
@@ -70,7 +100,7 @@ impl<'d> Walk<'d, '_> {
                 (true, true) => {}
                 (_, wider) => {
                     if self.differ(&before, &after) {
-                        let weight = way.weigh(wider, Weight::Risky, Weight::Risky);
+                        let weight = way.weigh(wider, Weight::Breaks, Weight::Risky);
                         self.another(weight, what, key);
                     }
                 }

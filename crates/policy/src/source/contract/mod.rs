@@ -11,6 +11,7 @@ mod links;
 mod members;
 mod parts;
 mod schema;
+mod security;
 mod servers;
 mod values;
 
@@ -29,6 +30,8 @@ pub enum Weight {
     Breaks,
     /// Its author alone can say.
     Risky,
+    /// Less is asked of callers than was: there may be others.
+    Loosens,
     /// Nothing.
     Safe,
 }

@@ -7,6 +7,7 @@ use super::call::{self, Part};
 use super::callbacks;
 use super::flat::Document;
 use super::schema::{Walk, Way};
+use super::security;
 use super::servers;
 use crate::Operation;
 
@@ -26,16 +27,7 @@ pub(super) fn operation<'d>((old, new): (&'d Operation, &'d Operation), walk: &m
     walk.at("callbacks");
     callbacks::compare(both, Way::Response, "", walk);
     walk.at("security");
-    let security = |document: Document<'d>, part: &Part<'d>| {
-        let own = part.operation.get("security");
-        own.or_else(|| document.0.get("security"))
-    };
-    if security(walk.old, &was) != security(walk.new, &is) {
-        walk.add(
-            Weight::Risky,
-            "the document asks for other credentials (`security`)",
-        );
-    }
+    security::compare(both, walk);
     walk.at("servers");
     servers::compare(both, walk);
     if was.operation.get("deprecated") != is.operation.get("deprecated")

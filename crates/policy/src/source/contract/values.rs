@@ -119,4 +119,48 @@ impl<'d> Walk<'d, '_> {
             _ => {}
         }
     }
+
+    /// What numbers are multiples of: of 6 is of 3 as well.
+    pub(super) fn multiples(&mut self, (was, is): (&Flat<'d>, &Flat<'d>), way: Way, what: &str) {
+        let key = "multipleOf";
+        let (before, after) = (was.values(key), is.values(key));
+        let (Some(old), Some(new)) = (was.multiples(), is.multiples()) else {
+            if before != after {
+                self.another(Weight::Risky, what, key);
+            }
+            return;
+        };
+        self.known
+            .budget
+            .spend(old.len().saturating_mul(new.len()).saturating_add(1));
+        if self.known.budget.is_spent() {
+            return;
+        }
+        let whole = |ratio: f64| (ratio - ratio.round()).abs() <= 1e-9 * ratio.abs().max(1.0);
+        let within = |some: &[f64], others: &[f64]| {
+            let follows = |of: &f64| some.iter().any(|one| whole(one / of));
+            others.iter().all(follows)
+        };
+        let (narrower, wider) = (!within(&old, &new), !within(&new, &old));
+        if !narrower && !wider {
+            return;
+        }
+        let weight = match way {
+            Way::Request if narrower => Weight::Breaks,
+            Way::Response if wider => Weight::Risky,
+            Way::Request | Way::Response => Weight::Safe,
+        };
+        let show = |values: &[&Json]| match values {
+            [] => "none".to_owned(),
+            some => some
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" and "),
+        };
+        self.add(
+            weight,
+            format!("{what}: {key} {} → {}", show(&before), show(&after)),
+        );
+    }
 }
