@@ -34,6 +34,8 @@ struct Fact {
     says: String,
     means: Means,
     origin: String,
+    /// The fact that it is a part of, by name; empty: none. What comes and goes is told whole.
+    of: String,
 }
 
 /// What more and less of it means.
@@ -43,6 +45,8 @@ enum Means {
     Level(Option<Severity>),
     /// It lets pass what a rule forbids, until a day.
     Exception,
+    /// A rule of one's own is not for it.
+    Exempt,
     /// `allowed`, or something that is not.
     Permission,
     /// It holds things back: to have it is less.
@@ -62,7 +66,10 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
     names.sort_unstable();
     names.dedup();
     for name in names {
+        let known = |facts: &BTreeMap<String, Fact>, of: &String| of.is_empty() || facts.contains_key(of);
         match (old.get(name), new.get(name)) {
+            (None, Some(is)) if !known(&old, &is.of) => {}
+            (Some(was), None) if !known(&new, &was.of) => {}
             (Some(was), Some(is)) if was.says != is.says => {
                 changes.add(weight(was, is), &is.origin, changed(name, was, is));
             }
@@ -70,7 +77,7 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                 let class = match is.means {
                     Means::Level(default) => levels(default, rank(&is.says)),
                     Means::Permission if is.says == "forbidden" => Class::Safe,
-                    Means::Exception | Means::Permission => Class::Loosening,
+                    Means::Exception | Means::Exempt | Means::Permission => Class::Loosening,
                     Means::Demand => Class::Tightening,
                     Means::Template => Class::Safe,
                 };
@@ -80,7 +87,7 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                 let class = match was.means {
                     Means::Level(default) => reversed(levels(default, rank(&was.says))),
                     Means::Permission if was.says == "forbidden" => Class::Safe,
-                    Means::Exception | Means::Permission => Class::Tightening,
+                    Means::Exception | Means::Exempt | Means::Permission => Class::Tightening,
                     Means::Demand => Class::Loosening,
                     Means::Template => Class::Safe,
                 };
@@ -129,9 +136,52 @@ fn weight(was: &Fact, is: &Fact) -> Class {
             ("forbidden", _) => Class::Tightening,
             _ => Class::Risky,
         },
-        Means::Demand => Class::Risky,
+        Means::Demand | Means::Exempt => Class::Risky,
         Means::Template => Class::Safe,
     }
+}
+
+/// What an environment may that was not there before, each by itself, and where that is written.
+pub(super) fn permissions(root: &Path, environment: &str) -> Vec<(String, String)> {
+    let Some((text, name)) = gateway(root) else {
+        return Vec::new();
+    };
+    let Some(node) = outline(&text) else {
+        return Vec::new();
+    };
+    let allowed = of_environment(&node, environment).iter();
+    let allowed = allowed.filter(|(_, value)| value.text() == Some("allowed"));
+    allowed
+        .map(|(key, _)| {
+            let said = format!(
+                "the permission `{}` (allowed) is added",
+                key.text().unwrap_or_default()
+            );
+            (said, line(root, &name, &text, key))
+        })
+        .collect()
+}
+
+/// `gateway.yaml`, and how it is called.
+fn gateway(root: &Path) -> Option<(String, String)> {
+    ["yaml", "yml", "json"].into_iter().find_map(|ending| {
+        let name = format!("gateway.{ending}");
+        Some((fs::read_to_string(root.join(&name)).ok()?, name))
+    })
+}
+
+/// Where something stands in a file.
+fn line(root: &Path, name: &str, text: &str, node: &Node) -> String {
+    let before = text.get(..node.bytes.start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("{}/{name}:{line}", top(root))
+}
+
+/// What is written of an environment.
+fn of_environment<'a>(node: &'a Node, environment: &str) -> &'a [(Node, Node)] {
+    let mut all = entries(node, "environments").iter();
+    let here = all.find(|(name, _)| name.text() == Some(environment));
+    here.map(|(_, fields)| fields.entries()).unwrap_or_default()
 }
 
 /// A level that is written in place of what holds otherwise; without that it is not known which way it goes.
@@ -181,26 +231,75 @@ fn facts(root: &Path, environment: &str) -> BTreeMap<String, Fact> {
                 continue;
             };
             let text = fs::read_to_string(&path).unwrap_or_default();
-            // What it says, whatever it looks like; of what cannot be read, how it looks.
-            let says = serde_saphyr::from_str::<Json>(&text).map_or(text, |says| says.to_string());
             let origin = format!("{top}/{folder}/{}:1", entry.file_name().to_string_lossy());
-            facts.insert(format!("{what} `{name}`"), Fact { says, means, origin });
+            let name = format!("{what} `{name}`");
+            // What it says, whatever it looks like; of what cannot be read, how it looks.
+            let says = match serde_saphyr::from_str::<Json>(&text) {
+                Err(_) => text,
+                Ok(Json::Object(mut fields)) => {
+                    let here = fields.remove("environments");
+                    let names = here.as_ref().and_then(Json::as_array);
+                    if names.is_some_and(|names| !names.iter().any(|name| name == environment)) {
+                        // Here it is not there.
+                        continue;
+                    }
+                    if means == Means::Demand {
+                        of_rule(&name, &mut fields, &origin, &mut facts);
+                    }
+                    Json::Object(fields).to_string()
+                }
+                Ok(other) => other.to_string(),
+            };
+            let of = String::new();
+            facts.insert(
+                name,
+                Fact {
+                    says,
+                    means,
+                    origin,
+                    of,
+                },
+            );
         }
     }
-    let gateway = ["yaml", "yml", "json"].into_iter().find_map(|ending| {
-        let name = format!("gateway.{ending}");
-        Some((fs::read_to_string(root.join(&name)).ok()?, name))
-    });
-    if let Some((text, name)) = gateway
+    if let Some((text, name)) = gateway(root)
         && let Some(node) = outline(&text)
     {
-        let origin = |node: &Node| {
-            let before = text.get(..node.bytes.start).unwrap_or_default();
-            format!("{top}/{name}:{}", before.matches('\n').count() + 1)
-        };
+        let origin = |node: &Node| line(root, &name, &text, node);
         of_gateway(&node, environment, &origin, &mut facts);
     }
     facts
+}
+
+/// What makes a rule of one's own weaker or stronger, whatever it asks for: how bad it is that it is not met, and what it
+/// is not for. Takes these out of it.
+fn of_rule(
+    rule: &str,
+    fields: &mut serde_json::Map<String, Json>,
+    origin: &str,
+    facts: &mut BTreeMap<String, Fact>,
+) {
+    let mut add = |name: String, says: String, means: Means| {
+        let (origin, of) = (origin.to_owned(), rule.to_owned());
+        let fact = Fact {
+            says,
+            means,
+            origin,
+            of,
+        };
+        facts.insert(name, fact);
+    };
+    let severity = fields.remove("severity");
+    let severity = severity.map_or_else(
+        || "warning".to_owned(),
+        |level| level.as_str().unwrap_or(OFF).to_owned(),
+    );
+    add(format!("the severity of {rule}"), severity, Means::Level(None));
+    let except = fields.remove("except");
+    for name in except.as_ref().and_then(Json::as_array).into_iter().flatten() {
+        let name = name.as_str().unwrap_or_default();
+        add(format!("{rule}, `except: {name}`"), String::new(), Means::Exempt);
+    }
 }
 
 fn of_gateway(
@@ -210,8 +309,14 @@ fn of_gateway(
     facts: &mut BTreeMap<String, Fact>,
 ) {
     let mut add = |name: String, says: String, means: Means, at: &Node| {
-        let origin = origin(at);
-        facts.insert(name, Fact { says, means, origin });
+        let (origin, of) = (origin(at), String::new());
+        let fact = Fact {
+            says,
+            means,
+            origin,
+            of,
+        };
+        facts.insert(name, fact);
     };
     for (code, level) in entries(node, "governance") {
         let code_text = code.text().unwrap_or_default();
@@ -258,9 +363,7 @@ fn of_gateway(
         let name = format!("the exception from `{}`{target} until", text("rule"));
         add(name, text("until").to_owned(), Means::Exception, item);
     }
-    let here = entries(node, "environments");
-    let here = here.iter().find(|(name, _)| name.text() == Some(environment));
-    for (key, value) in here.map(|(_, fields)| fields.entries()).unwrap_or_default() {
+    for (key, value) in of_environment(node, environment) {
         let name = key.text().unwrap_or_default();
         // Of the longest life of tokens the issuers tell.
         if !COMPILED.contains(&name) && name != "max_lifetime" {

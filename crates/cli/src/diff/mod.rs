@@ -214,6 +214,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     "",
                     format!("there is a new environment, `{environment}`"),
                 );
+                let may = new.root().map(|root| governed::permissions(root, environment));
+                for (said, origin) in may.into_iter().flatten() {
+                    changes.add(Class::Loosening, &origin, said);
+                }
             }
             (true, false) => {
                 changes.begin("gateway", environment);

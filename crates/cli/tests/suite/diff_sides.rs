@@ -229,47 +229,6 @@ fn what_has_expired_since_is_read_as_of_its_commit() {
 }
 
 #[test]
-fn what_governs_a_tree_is_compared_too() {
-    let tree = changed(&[
-        (
-            "gateway.yaml",
-            "floor:\n",
-            "governance: { P1301: off, P1302: error }\nfloor:\n  never_forward: [cookie]\n",
-        ),
-        (
-            "gateway.yaml",
-            "dev: { mocks: allowed",
-            "dev: { http_upstreams: allowed, mocks: allowed",
-        ),
-    ]);
-    tree.write(
-        "governance/owners.yaml",
-        "rule: owners\nfor: apis\nfield: owner\nmust: { matches: '^team-' }\nmessage: An API is owned by a team.\n",
-    );
-    let out = tree.good(&["diff", "old"]);
-    for part in [
-        "loosening   the severity of P1301 (off) is added",
-        "tightening  the severity of P1302 (error) is added",
-        "tightening  the floor's `never_forward: cookie` is added",
-        "loosening   the permission `http_upstreams` (allowed) is added",
-        "tightening  the rule `owners` is added",
-    ] {
-        assert!(out.contains(part), "{part}\n{out}");
-    }
-    assert_eq!(tree.run(&["diff", "old", "--fail-on", "loosening"]).code, 1);
-    // The other way round, each is the opposite.
-    let out = tree.good(&["diff", "policies", "old"]);
-    for part in [
-        "tightening  the severity of P1301 (off) is removed",
-        "loosening   the severity of P1302 (error) is removed",
-        "tightening  the permission `http_upstreams` (allowed) is removed",
-        "loosening   the rule `owners` is removed",
-    ] {
-        assert!(out.contains(part), "{part}\n{out}");
-    }
-}
-
-#[test]
 fn another_plan_is_told_by_what_it_allows() {
     let tree = changed(&[]);
     tree.write("plans/large.yaml", "plan: large\nlimits: [{ rate: 900/s }]\n");
