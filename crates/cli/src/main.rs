@@ -18,6 +18,7 @@ mod import;
 mod inventory;
 mod limits;
 mod lines;
+mod markdown;
 mod new;
 mod new_key;
 mod operator;

@@ -122,6 +122,7 @@ fn compiled() -> Compiled {
             lifecycle: lifecycle.clone(),
             limits: Vec::new(),
             upstream_headers: Vec::new(),
+            until: None,
             origin: String::new(),
         }]
         .into(),
@@ -182,6 +183,7 @@ fn compiled() -> Compiled {
                 credential: None,
                 output_cap: turnpike_policy::OutputCap::MaxTokens,
             },
+            until: None,
             origin: String::new(),
         }],
         ..Compiled::default()

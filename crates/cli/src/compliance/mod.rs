@@ -19,7 +19,7 @@ use crate::effective::{self, Fact};
 use crate::git::{self, Blame, Commit};
 use crate::lines::Lines;
 use crate::words::{self, at};
-use crate::{Failure, say, tree};
+use crate::{Failure, markdown, say, tree};
 use findings::Findings;
 use written::{Exception, written};
 
@@ -218,7 +218,7 @@ impl Record<'_> {
         if origin.is_empty() {
             "built in".to_owned()
         } else {
-            format!("`{}`", tree::place(self.root, origin))
+            markdown::code(&tree::place(self.root, origin))
         }
     }
 
@@ -280,8 +280,8 @@ impl Record<'_> {
         };
         let mut out = format!(
             "# Compliance of {} in {}\n\nAs of {}. Commit {}{changed}; bundle {}.\n\n## Exceptions\n\n",
-            text("gateway"),
-            text("environment"),
+            markdown::text(text("gateway")),
+            markdown::text(text("environment")),
             text("as_of"),
             text("commit"),
             text("bundle"),
@@ -292,7 +292,7 @@ impl Record<'_> {
             out.push_str("| rule | for | reason | until | line | since |\n|---|---|---|---|---|---|\n");
         }
         for one in &self.exceptions {
-            let cells = [&one.rule, &one.target, &one.reason, &one.until].map(|text| cell(text));
+            let cells = [&one.rule, &one.target, &one.reason, &one.until].map(|text| markdown::text(text));
             let _ = writeln!(
                 out,
                 "| {} | {} | {} |",
@@ -318,7 +318,7 @@ impl Record<'_> {
                     "| {} | {} | {} | {} | {} |",
                     row.rule,
                     row.met,
-                    cell(&row.by),
+                    markdown::text(&row.by),
                     self.line(&row.origin),
                     since(&row.origin)
                 );
@@ -331,7 +331,8 @@ impl Record<'_> {
             table(&mut out, rest);
         }
         for thing in things {
-            let _ = write!(out, "\n## {}\n\n`{}`\n\n", thing.title, thing.name);
+            let (title, name) = (markdown::text(&thing.title), markdown::code(&thing.name));
+            let _ = write!(out, "\n## {title}\n\n{name}\n\n");
             table(&mut out, &thing.rows);
         }
         out
@@ -358,11 +359,6 @@ impl Exception {
             origin: self.origin.clone(),
         }
     }
-}
-
-/// A text within a table of Markdown.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 fn indices(length: usize) -> impl Iterator<Item = u32> {

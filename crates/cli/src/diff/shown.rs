@@ -9,8 +9,8 @@ use turnpike_policy::source::Severity;
 use super::change::{Change, Class};
 use crate::check::machine::{annotation, place as line_of};
 use crate::sarif::{self, Place};
-use crate::say;
 use crate::words::{count, list};
+use crate::{markdown as plain, say};
 
 /// How many changes of each class there are, those that there are none of left out.
 fn sums(changes: &[Change]) -> Vec<(Class, usize)> {
@@ -160,15 +160,7 @@ fn escaped(text: &str) -> String {
     if cell.len() < text.len() {
         cell.push('…');
     }
-    cell.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('@', "&#64;")
-        .replace("://", "&#58;//")
-        .replace("www.", "www&#46;")
-        .replace('[', "\\[")
-        .replace(']', "\\]")
-        .replace('|', "\\|")
-        .replace('\n', " ")
+    plain::text(&cell)
 }
 
 /// How much a change asks to be looked at: as its rule says, or its class.
@@ -258,7 +250,7 @@ mod tests {
         assert!(
             told(&[change(marked)]).contains(
                 "| !\\[i\\](https&#58;//a.example/i.png) \\[l\\](www&#46;a.example) &lt;b> a\\|b |"
-                    .replacen("| ", "| &#64;acme ", 1)
+                    .replacen("| ", "| @&#8203;acme ", 1)
                     .as_str()
             ),
         );
