@@ -266,6 +266,7 @@ fn what_says_the_same_otherwise_is_the_same() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_direction_decides_what_breaks() {
     use Weight::{Breaks, Risky, Safe};
     let operation = operation();
