@@ -47,9 +47,9 @@ fn a_revision_has_every_kind_of_file() {
     tree.change(
         "apis/pets/api.yaml",
         "openapi: v1.yaml",
-        "openapi: \"v1 \\tü.yaml\"",
+        "openapi: \"v1 'ü.yaml\"",
     );
-    fs::rename(tree.path("apis/pets/v1.yaml"), tree.path("apis/pets/v1 \tü.yaml")).unwrap();
+    fs::rename(tree.path("apis/pets/v1.yaml"), tree.path("apis/pets/v1 'ü.yaml")).unwrap();
     fs::rename(tree.path("plans/free.yaml"), tree.path("free.md")).unwrap();
     std::os::unix::fs::symlink("../free.md", tree.path("plans/free.yaml")).unwrap();
     git(&folder, &["init", "-q"], "2026-05-01");
