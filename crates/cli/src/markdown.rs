@@ -1,6 +1,8 @@
 //! Texts of a policy tree within Markdown of ours. A tree comes by pull request: what it says must not become markup,
 //! lead anywhere, or call anybody.
 
+use crate::say;
+
 /// A text as it is: no HTML, no link, nobody mentioned, in one line that may be a cell of a table. What we say ourselves
 /// has code in it, so backticks stay: nothing between them leads anywhere either.
 pub(crate) fn text(text: &str) -> String {
@@ -12,7 +14,7 @@ pub(crate) fn text(text: &str) -> String {
             '\\' | '[' | ']' | '|' => shown.extend(['\\', character]),
             // With nothing to be seen between them the name does not follow the sign.
             '@' => shown.push_str("@&#8203;"),
-            _ if unseen(character) => shown.push(' '),
+            _ if say::unseen(character) => shown.push(' '),
             _ => shown.push(character),
         }
     }
@@ -26,17 +28,11 @@ pub(crate) fn code(text: &str) -> String {
         .chars()
         .map(|character| match character {
             '`' => '\'',
-            _ if unseen(character) => ' ',
+            _ if say::unseen(character) => ' ',
             _ => character,
         })
         .collect();
     format!("`{plain}`")
-}
-
-/// What moves the cursor, colours, or turns the order of what stands around it.
-pub(crate) fn unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -119,6 +119,18 @@ fn paint_line(line: &str) -> String {
     line.to_owned()
 }
 
+/// What moves the cursor, colours, begins a line, or turns the order of what stands around it. Texts of a tree come by
+/// pull request: shown as they are they could say anything, in a terminal and to whoever reads line by line.
+pub(crate) fn unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text of a tree in one line, without such characters.
+pub(crate) fn visible(text: &str) -> String {
+    text.replace(unseen, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as they must be.
 
+use crate::say;
+
 /// Rows under a heading. The last column is not padded.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -16,7 +18,8 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows
+            .push(cells.into_iter().map(|cell| say::visible(&cell)).collect());
     }
 
     /// The table, each line after `indent`.

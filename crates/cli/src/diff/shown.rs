@@ -35,7 +35,7 @@ fn groups(changes: &[Change]) -> impl Iterator<Item = (&str, &[Change])> {
 
 /// What changed, by which rule it should not, and where that holds, unless it is everywhere.
 fn said(change: &Change, environments: &[String]) -> String {
-    let mut said = change.text.clone();
+    let mut said = say::visible(&change.text);
     if let Some(rule) = change.rule {
         let _ = write!(said, " ({})", rule.code);
     }
@@ -51,7 +51,7 @@ pub(super) fn text(changes: &[Change], (old, new): (&str, &str), environments: &
     }
     let mut text = String::new();
     for (group, changes) in groups(changes) {
-        let _ = writeln!(text, "{}", say::bold(group));
+        let _ = writeln!(text, "{}", say::bold(&say::visible(group)));
         for change in changes {
             let class = format!("{:<10}", change.class.name());
             let class = match change.class {

@@ -239,9 +239,14 @@ fn as_text(
         let _ = writeln!(text, "\nanswered: {}{code}", answer.status);
     }
     for sent in &answer.sent {
-        let _ = writeln!(text, "\nwould be sent: {} {}", sent.method, sent.url);
+        let _ = writeln!(
+            text,
+            "\nwould be sent: {} {}",
+            sent.method,
+            say::visible(&sent.url)
+        );
         for (name, value) in &sent.headers {
-            let _ = writeln!(text, "  {name}: {value}");
+            let _ = writeln!(text, "  {name}: {}", say::visible(value));
         }
         text.push_str("  (answered here as 200, without sending it)\n");
     }

@@ -25,15 +25,20 @@ pub(super) fn text(ran: &[Ran]) -> String {
         match &test.outcome {
             Outcome::Passed => {
                 passed += 1;
-                let _ = writeln!(text, "  {}  {}", say::good("ok  "), test.name);
+                let _ = writeln!(text, "  {}  {}", say::good("ok  "), say::visible(&test.name));
             }
             Outcome::Skipped(why) => {
                 skipped += 1;
-                let _ = writeln!(text, "  {}  {}: {why}", say::warn("skip"), test.name);
+                let _ = writeln!(
+                    text,
+                    "  {}  {}: {why}",
+                    say::warn("skip"),
+                    say::visible(&test.name)
+                );
             }
             Outcome::Failed(wrong) => {
                 failed += 1;
-                let _ = writeln!(text, "  {}  {}", say::bad("FAIL"), test.name);
+                let _ = writeln!(text, "  {}  {}", say::bad("FAIL"), say::visible(&test.name));
                 for line in wrong.iter().flat_map(|wrong| wrong.lines()) {
                     let _ = writeln!(text, "        {line}");
                 }

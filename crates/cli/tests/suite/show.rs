@@ -85,6 +85,27 @@ fn each_side() {
     }
 }
 
+/// Texts of a tree come by pull request: none begins a line of its own, moves the cursor, or turns what stands around it.
+#[test]
+fn texts_of_a_tree_stay_in_their_place() {
+    let tree = Tree::new();
+    let before = tree.read("consumers/app.yaml");
+    let owner = before
+        .lines()
+        .find(|line| line.starts_with("owner:"))
+        .expect("an owner")
+        .to_owned();
+    tree.change(
+        "consumers/app.yaml",
+        &owner,
+        "owner: \"team\\n::error file=x::y \\u202e\"",
+    );
+    let out = tree.good(&["show", "consumers", "--env", "production"]);
+    assert!(out.contains("team ::error file=x::y"), "{out}");
+    assert!(!out.lines().any(|line| line.starts_with("::")), "{out}");
+    assert!(!out.contains('\u{202e}'), "{out}");
+}
+
 #[test]
 fn the_same_for_programs() {
     let tree = Tree::new();
