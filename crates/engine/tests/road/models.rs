@@ -184,7 +184,7 @@ fn fallbacks_come_in_their_order_each_tried_as_often_as_the_policy_says() {
 fn who_is_reached_without_tls_is_asked_no_longer_than_the_exception_lasts() {
     let until = NOW + 60_000;
     let mut world = World::with(|compiled| {
-        for provider in compiled.providers.iter_mut() {
+        for provider in &mut compiled.providers {
             provider.until = ["alpha", "gamma"]
                 .contains(&provider.name.as_str())
                 .then_some(until);
