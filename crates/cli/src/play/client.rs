@@ -144,7 +144,20 @@ impl Answer {
             let code = body.get("code").or_else(|| body.get("error")?.get("code"))?;
             Some(code.as_str()?.to_owned())
         };
-        logged.map(str::to_owned).or_else(body)
+        // A stream that has begun ends with an event of its own.
+        let event = || {
+            let stream = self
+                .header("content-type")
+                .filter(|_| self.log.is_null())?
+                .starts_with("text/event-stream");
+            let text = std::str::from_utf8(&self.body).ok().filter(|_| stream)?;
+            let mut events = text.lines().rev().filter_map(|line| line.strip_prefix("data: "));
+            events.find_map(|data| {
+                let event: Json = serde_json::from_str(data).ok()?;
+                Some(event.get("error")?.get("code")?.as_str()?.to_owned())
+            })
+        };
+        logged.map(str::to_owned).or_else(body).or_else(event)
     }
 
     /// The policy line that decided.

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use turnpike_policy::source::{Caller, Case};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use turnpike_policy::source::{Caller, Case, CaseRequest};
 
 use super::{Outcome, compare, request};
 use crate::outline::{Kind, Node, outline};
@@ -76,9 +77,30 @@ impl Gateway {
         let exact = all
             .iter()
             .find(|one| one.scopes.as_ref().is_some_and(|scopes| *scopes == caller.scopes));
-        let any = || all.iter().find(|one| one.scopes.is_none());
+        let any = || {
+            all.iter()
+                .find(|one| one.scopes.is_none() && holds(&one.value, &caller.scopes))
+        };
         exact.or_else(any).map(|one| one.value.as_str())
     }
+}
+
+/// Whether a credential has these scopes, as far as it says so itself: a token tells (`scope` of RFC 9068), a key does not.
+fn holds(value: &str, scopes: &[String]) -> bool {
+    let claims = || {
+        let payload = value.split('.').nth(1)?;
+        let bytes = Base64UrlUnpadded::decode_vec(payload).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&bytes).ok()
+    };
+    let Some(claims) = claims() else {
+        return true;
+    };
+    let held: Vec<&str> = match claims.get("scope") {
+        Some(serde_json::Value::String(text)) => text.split(' ').collect(),
+        Some(serde_json::Value::Array(list)) => list.iter().filter_map(|one| one.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    scopes.iter().all(|scope| held.contains(&scope.as_str()))
 }
 
 fn scopes_of(caller: &Caller) -> String {
@@ -112,6 +134,10 @@ fn needs_more(case: &Case) -> Option<&'static str> {
             Some("plays a client's address")
         } else if request.country.is_some() {
             Some("plays the country of a client")
+        } else if has_dot_segments(&request.target) {
+            Some("has dot segments, which are resolved before a gateway that runs sees them")
+        } else if announces_otherwise(request) {
+            Some("announces another body than it sends")
         } else if !request.target.starts_with('/') {
             Some("names a host of its own")
         } else if request
@@ -124,6 +150,24 @@ fn needs_more(case: &Case) -> Option<&'static str> {
             None
         }
     })
+}
+
+/// Whether the path has segments that clients, and the platform, resolve (WHATWG URL, 4.4): `..`, `%2e.`.
+fn has_dot_segments(target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    })
+}
+
+/// Whether it says of itself how long its body is, and is not: over a connection the rest would be waited for.
+fn announces_otherwise(request: &CaseRequest) -> bool {
+    let length = request.body.as_ref().map_or(0, Vec::len).to_string();
+    request
+        .headers
+        .iter()
+        .any(|(name, value)| name.eq_ignore_ascii_case("content-length") && *value != length)
 }
 
 /// The credentials of a file.

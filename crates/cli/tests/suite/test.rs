@@ -418,7 +418,7 @@ fn against_a_gateway() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let mut seen = Vec::new();
-        for connection in listener.incoming().take(3) {
+        for connection in listener.incoming().take(4) {
             let mut connection = connection.unwrap();
             let mut text = String::new();
             let mut bytes = [0; 4096];
@@ -426,7 +426,10 @@ fn against_a_gateway() {
                 let read = connection.read(&mut bytes).unwrap();
                 text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
             }
-            let (status, body) = if text.contains("authorization: Bearer tpk_right") {
+            let stream = "data: {\"choices\":[]}\n\ndata: {\"error\":{\"code\":\"stream_cut\"}}\n\n";
+            let (status, body) = if text.starts_with("GET /stream") {
+                ("200 OK\r\nContent-Type: text/event-stream", stream)
+            } else if text.contains("authorization: Bearer tpk_right") {
                 ("200 OK", "[1]")
             } else {
                 ("401 Unauthorized", "{\"code\":\"credential_missing\"}")
@@ -448,13 +451,17 @@ fn against_a_gateway() {
          - { name: wrong, request: { get: /pets }, expect: { status: 200 } }\n\
          - { name: batch, request: { get: /pets, as: batch }, expect: { status: 200 } }\n\
          - { name: limits, request: { get: /pets, as: app, times: 9 }, expect: { status: 200 } }\n\
+         - { name: cut, request: { get: /stream }, expect: { status: 200, code: stream_cut } }\n\
+         - { name: dots, request: { get: /a/%2E./b }, expect: { status: 400 } }\n\
+         - { name: long, request: { post: /a, headers: { content-length: 9 }, body: \"{}\" }, expect: { status: 413 } }\n\
+         - { name: scoped, request: { get: /pets, as: { consumer: trial, scopes: [pets:write] } }, expect: { status: 200 } }\n\
          - { name: later, at: 2030-01-01, request: { get: /pets }, expect: { status: 200 } }\n\
          - { name: inside, request: { get: /pets }, expect: { upstream: none } }\n\
          - { name: halfway, steps: [{ request: { get: /pets }, expect: { status: 200 } }, { request: { get: /pets, as: batch }, expect: { status: 200 } }] }\n",
     );
     std::fs::write(
         tree.folder.path().join("credentials.yaml"),
-        "app: $TOKEN_OF_APP\n",
+        "app: $TOKEN_OF_APP\ntrial: e30.eyJzY29wZSI6InBldHM6cmVhZCJ9.x\n",
     )
     .unwrap();
     let arguments = [
@@ -487,11 +494,15 @@ fn against_a_gateway() {
         "skip  limits: needs a virtual clock (`times`: all at one instant)",
         "skip  later: needs a virtual clock (`at`)",
         "skip  inside: looks at what an upstream gets",
-        // Nothing of it was sent: the server takes no fourth request.
+        // Nothing of it was sent: the server takes no fifth request.
         "skip  halfway: --credentials has none for `batch`",
-        "2 passed, 1 failed, 5 skipped",
+        "ok    cut",
+        "skip  dots: has dot segments",
+        "skip  long: announces another body than it sends",
+        "skip  scoped: --credentials has none for `trial` with the scopes pets:write",
+        "3 passed, 1 failed, 8 skipped",
     ] {
-        assert!(output.out.contains(part), "{part}\n{}", output.out);
+        assert!(output.out.contains(part), "{part}\n{}{}", output.out, output.err);
     }
     assert!(!output.out.contains("tpk_right") && !output.err.contains("tpk_right"));
     let seen = server.join().unwrap();
