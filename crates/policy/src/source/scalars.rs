@@ -274,6 +274,9 @@ text!(
         if text.chars().any(char::is_control) {
             return Err(bad(Code::BadPath, "it holds control characters"));
         }
+        if let Some(rest) = text.strip_prefix("./") {
+            return Err(bad(Code::BadPath, "it begins with `./`").help(format!("write {}", quote(rest))));
+        }
         if text.is_empty() || text.len() > 512 || text.split('/').any(|part| part.is_empty() || part == ".") {
             return Err(bad(Code::BadPath, "it is malformed"));
         }

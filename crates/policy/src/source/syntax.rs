@@ -23,6 +23,7 @@ const BLOCK: &str = "after `|` or `>` comes a new line, and then the text, furth
 const TAG: &str = "remove the tag: quotes make a value text";
 const DIRECTIVE: &str = "remove the line: a file is YAML 1.2 without saying so";
 const SPACE: &str = "a space separates it from what stands before";
+const AFTER: &str = "no text goes on after a comment: what comes next is a key, in the column of its map, indented with plain spaces";
 const NAME: &str =
     "`&name` names a value and `*name` repeats it; put a text that begins with either in quotes";
 const DEEP: &str = "write it with fewer levels of nesting";
@@ -154,7 +155,8 @@ fn remedy(kind: &ErrorKind, text: &str, at: usize) -> String {
         E::ZeroBlockScalarIndent | E::InvalidBlockScalarHeader | E::InvalidBlockScalarIndent => BLOCK,
         E::ExpectedNodeContent | E::UnexpectedEndOfPlainScalar => VALUE,
         E::UnexpectedCharacter { .. } => CHARACTER,
-        E::CommentInterceptedScalar | E::CommentNotSeparated | E::ExpectedWhitespace => SPACE,
+        E::CommentInterceptedScalar => AFTER,
+        E::CommentNotSeparated | E::ExpectedWhitespace => SPACE,
         E::UnknownAnchor | E::MissingAnchorOrAliasName => NAME,
         E::DirectiveDisallowed | E::InvalidDirectiveTerminator | E::MissingDirectiveName => DIRECTIVE,
         E::UndeclaredTagHandle | E::ExpectedTagBang | E::MissingTagUri | E::InvalidTagTerminator => TAG,

@@ -70,6 +70,11 @@ pub(crate) fn duration(text: &str) -> Result<Millis, Wrong> {
                 Some(format!("write `{count}s`")),
             ));
         }
+        _ if unit.starts_with('.') => {
+            let help =
+                "write it in a smaller unit, for example `1500ms` for one second and a half".to_owned();
+            return Err((format!("{shown} is no whole number"), Some(help)));
+        }
         _ => return Err((format!("{shown} has an unknown unit"), help())),
     };
     count
@@ -361,6 +366,11 @@ mod tests {
 
     #[test]
     fn values_with_units() {
+        let (whole, remedy) = duration("1.5s").unwrap_err();
+        assert_eq!(
+            (whole.as_str(), remedy.unwrap_or_default().contains("1500ms")),
+            ("`1.5s` is no whole number", true)
+        );
         assert_eq!(duration("250ms"), Ok(250));
         assert_eq!(duration("5m"), Ok(300_000));
         assert_eq!(size("10MiB"), Ok(10 << 20));

@@ -35,6 +35,8 @@ const CASES: &[Case] = &[
     case!("apis/pets/v9.yaml" = "openapi: 3.1.0"; "apis/pets/v9.yaml:1:1: error[P0005]"),
     case!("apis/pets/api.yaml": "openapi: v1.yaml" => "openapi: v3.yaml";
         "apis/pets/api.yaml:7:14: error[P0006]: there is no file `apis/pets/v3.yaml`"),
+    case!("apis/pets/api.yaml": "openapi: v1.yaml" => "openapi: ./v1.yaml";
+        "apis/pets/api.yaml:7:14: error[P0218]: `./v1.yaml` is not the path of a file: it begins with `./`"),
     case!("apis/empty/v1.yaml" = "openapi: 3.1.0"; "apis/empty/api.yaml:1:1: error[P0006]"),
     case!("plans/gold.yaml": "plan: gold" => "plan: silver";
         "plans/gold.yaml:1:7: error[P0007]: this is called `silver`, its file `gold`"),
