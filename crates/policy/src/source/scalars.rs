@@ -218,7 +218,9 @@ text!(
             return Err(bad("its port is malformed"));
         }
         let path = rest.strip_prefix(authority).unwrap_or("");
-        if path.split('/').any(|segment| matches!(segment, "." | "..")) || path.contains("//") || path.contains('\\') {
+        // Whoever reads the URL takes an encoded dot for a dot (WHATWG URL, 4.4).
+        let dots = path.to_ascii_lowercase().replace("%2e", ".");
+        if dots.split('/').any(|segment| matches!(segment, "." | "..")) || path.contains("//") || path.contains('\\') {
             return Err(bad("its path holds `..`, `.` or `//`"));
         }
         Ok(format!("{scheme}://{}{}", authority.to_ascii_lowercase(), path.trim_end_matches('/')))

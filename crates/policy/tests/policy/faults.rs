@@ -165,6 +165,7 @@ const CASES: &[Case] = &[
     case!(production: "gateway.yaml": "[RS256]\n    jwks: https://login.acme.example/jwks" => "[EdDSA]\n    jwks: development"; "gateway.yaml:7:11: error[P0404]"),
     // Nor where it says that it may.
     case!(production: "gateway.yaml": "[RS256]\n    jwks: https://login.acme.example/jwks" => "[EdDSA]\n    jwks: development", "gateway.yaml": "production: {}" => "production: { development_issuer: allowed }"; "gateway.yaml:7:11: error[P0404]: the issuer `acme` has the development key, which `production` may not have, whatever it allows"),
+    case!("apis/pets/api.yaml": "https://pets" => "https://a.example/b/%2E%2e/pets"; "apis/pets/api.yaml:9:15: error[P0212]"),
     case!("apis/pets/api.yaml": "https://pets" => "http://pets"; "apis/pets/api.yaml:9:15: error[P0405]"),
     case!("providers/openai.yaml": "https:" => "http:"; "providers/openai.yaml:3:11: error[P0405]"),
     case!("gateway.yaml": "https://login.acme.example/jwks" => "http://login.acme.example/jwks"; "gateway.yaml:7:11: error[P0405]"),
