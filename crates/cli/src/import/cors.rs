@@ -2,6 +2,7 @@
 
 use super::Import;
 use super::names::shown;
+use super::upstream::is_label;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cors {
@@ -68,16 +69,8 @@ fn is_origin(text: &str) -> bool {
         .or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
         let (name, port) = host.rsplit_once(':').unwrap_or((host, "80"));
-        let label = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        name.len() <= 253 && name.split('.').all(label) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        let lower = |label: &str| is_label(label) && !label.bytes().any(|byte| byte.is_ascii_uppercase());
+        name.len() <= 253 && name.split('.').all(lower) && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
 }
 

@@ -42,17 +42,8 @@ pub(super) fn reachable(url: &str, at: &str, import: &mut Import) -> String {
         ""
     };
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
     let port = port.parse::<u16>().is_ok_and(|port| port > 0);
-    if host.len() <= 253 && host.split('.').all(label) && port && !of_its_own(host) {
+    if host.len() <= 253 && host.split('.').all(is_label) && port && !of_its_own(host) {
         if host
             .parse::<Ipv4Addr>()
             .is_ok_and(|address| address.is_private() || address.is_link_local())
@@ -100,4 +91,15 @@ pub(super) fn first_byte(ms: u64, at: &str, import: &mut Import) -> Option<u64> 
         );
     }
     fits.then_some(ms)
+}
+
+/// A part of a host's name between its dots (RFC 1123, 2.1).
+pub(super) fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.len() <= 63
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
