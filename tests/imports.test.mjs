@@ -24,7 +24,8 @@ const DOCUMENTS = {
 const THEMSELVES = {
   "3.1/json/readme.json": { operations: 54 },
   "3.1/yaml/train-travel.yaml": { operations: 7 },
-  "3.0/json/star-trek.json": { refused: "P0602" },
+  // A parameter of nearly all of its operations is a credential in the URL.
+  "3.0/json/star-trek.json": { refused: "P1202" },
 };
 const TURNPIKE = join(process.env.CARGO_TARGET_DIR || join(ROOT, "target"), "release/turnpike");
 const needed = process.env.FETCH === "1";

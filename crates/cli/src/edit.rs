@@ -267,7 +267,7 @@ fn style_of(text: &str, item: &Node) -> Option<Style> {
 }
 
 /// The first byte of the line that holds `at`.
-fn line_start(text: &str, at: usize) -> usize {
+pub(crate) fn line_start(text: &str, at: usize) -> usize {
     text.get(..at)
         .and_then(|before| before.rfind('\n'))
         .map_or(0, |newline| newline + 1)
@@ -283,7 +283,7 @@ fn next_line(text: &str, end: usize) -> usize {
 }
 
 /// Comment lines right above a line belong to it.
-fn above_comments(text: &str, mut start: usize) -> usize {
+pub(crate) fn above_comments(text: &str, mut start: usize) -> usize {
     while start > 0 {
         let above = line_start(text, start - 1);
         match text.get(above..start) {

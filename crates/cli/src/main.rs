@@ -14,6 +14,7 @@ mod effective;
 mod explain;
 mod fmt;
 mod git;
+mod ids;
 mod import;
 mod inventory;
 mod limits;

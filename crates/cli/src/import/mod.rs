@@ -22,9 +22,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
-use turnpike_policy::source::parse_document;
+use turnpike_policy::source::{Unnamed, parse_document};
 
-use crate::{Failure, disk, new, say, tree, words};
+use crate::{Failure, disk, ids, new, say, tree, words};
 
 use cors::Cors;
 use names::shown;
@@ -32,8 +32,8 @@ use names::shown;
 /// Make a policy tree of another gateway's configuration
 ///
 /// Reads a declarative configuration of Kong (as decK writes it), one of krakend, or an OpenAPI document, and
-/// writes a new tree. What the policies cannot say is listed with its place and the reason. The tree is
-/// checked before it stays; put what is good of it into your own by hand.
+/// writes a new tree. What the policies cannot say is listed with its place and the reason, and so are the ids of
+/// operations that had none. The tree is checked before it stays; put what is good of it into your own by hand.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -85,6 +85,8 @@ struct Import {
     apis: Vec<Api>,
     plans: Vec<Plan>,
     consumers: Vec<Consumer>,
+    /// The operations of an OpenAPI document that had no id, with the one that they were given.
+    given: Vec<Unnamed>,
     left: Vec<Left>,
 }
 
@@ -255,7 +257,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let made = !arguments.into.exists();
     let cannot = |error| disk::unwritable(&arguments.into, &error);
     fs::create_dir_all(&arguments.into).map_err(cannot)?;
-    let written = new::kept(&arguments.into, &files).inspect_err(|_| {
+    let document = import.apis.first().map(|api| write::beside(&arguments.into, api));
+    let authors = document
+        .clone()
+        .filter(|_| !import.given.is_empty())
+        .map(|file| (file, text));
+    let written = new::kept(&arguments.into, &files, authors.as_ref()).inspect_err(|_| {
         if made {
             // It is empty again; if not, what lies in it is not ours.
             let _ = fs::remove_dir(&arguments.into);
@@ -264,10 +271,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.format {
         tree::Format::Json => say::json(&json!({
             "written": files.iter().map(|(file, _)| file.display().to_string()).collect::<Vec<_>>(),
+            "ids": ids::json(&import.given),
             "left": import.left.iter().map(|left| json!({ "place": left.place, "why": left.why })).collect::<Vec<_>>(),
         })),
         tree::Format::Text => {
             let mut text = written.concat();
+            if let Some(document) = document {
+                text.push_str(&ids::listed(&import.given, &document));
+            }
             if !import.left.is_empty() {
                 let _ = writeln!(
                     text,

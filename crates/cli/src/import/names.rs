@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
+use turnpike_policy::source::operation_id;
 
 use super::{Call, text};
 
@@ -170,19 +171,9 @@ pub(super) fn align(calls: &mut [Call]) {
     }
 }
 
-/// An id for an operation: `GET /pets/{id}` is `getPetsById`.
+/// An id for an operation that no other has: `GET /pets/{id}` is `getPetsById`.
 pub(super) fn id(method: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut id = method.to_ascii_lowercase();
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        if segment.starts_with('{') {
-            id.push_str("By");
-        }
-        for word in segment.split(|c: char| !c.is_ascii_alphanumeric()) {
-            let mut letters = word.chars();
-            id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-            id.push_str(letters.as_str());
-        }
-    }
+    let id = operation_id(method, path);
     let mut free = id.clone();
     let mut number = 2;
     while !taken.insert(free.clone()) {

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::names::{named, shown, versioned};
 use super::{Api, Import, items, text};
+use crate::ids;
 
 pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), String> {
     if text(json, "openapi").is_none() {
@@ -66,15 +67,14 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
     let version =
         versioned(&format!("/{name}{path}")).map_or_else(|| "v1".to_owned(), |(_, version)| version);
-    if whole.trim_start().starts_with('{') {
-        import
-            .apis
-            .push(api(name, title, version, url, (whole.to_owned(), "json")));
-    } else {
-        import
-            .apis
-            .push(api(name, title, version, url, (whole.to_owned(), "yaml")));
-    }
+    let copy = ids::named(whole)?;
+    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let json = copy.text.trim_start_matches(blank).starts_with('{');
+    let ending = if json { "json" } else { "yaml" };
+    import
+        .apis
+        .push(api(name, title, version, url, (copy.text, ending)));
+    import.given = copy.given;
     import.leave(
         "who may call",
         "an OpenAPI document knows no consumers: write each with `turnpike new consumer`",

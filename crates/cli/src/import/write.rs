@@ -18,17 +18,15 @@ pub(super) fn files(
 ) -> Vec<(PathBuf, String)> {
     let mut files = vec![(below(root, "gateway.yaml"), gateway(import, name, until))];
     for api in &import.apis {
-        let folder = format!("apis/{}", api.name);
-        let (text, ending) = match &api.document {
-            Some((text, ending)) => (text.clone(), *ending),
-            None => (document(api), "yaml"),
+        let text = match &api.document {
+            Some((text, _)) => text.clone(),
+            None => document(api),
         };
-        let beside = format!("{}.{ending}", api.version);
         files.push((
-            below(root, &format!("{folder}/api.yaml")),
-            self::api(api, owner, &beside),
+            below(root, &format!("apis/{}/api.yaml", api.name)),
+            self::api(api, owner, &called(api)),
         ));
-        files.push((below(root, &format!("{folder}/{beside}")), text));
+        files.push((beside(root, api), text));
     }
     for plan in &import.plans {
         let mut text = format!("plan: {}\nlimits:\n", plan.name);
@@ -42,6 +40,17 @@ pub(super) fn files(
         files.push((below(root, &file), self::consumer(consumer, owner)));
     }
     files
+}
+
+/// Where the document of an API lies.
+pub(super) fn beside(root: &Path, api: &Api) -> PathBuf {
+    below(root, &format!("apis/{}/{}", api.name, called(api)))
+}
+
+/// What the document of an API is called.
+fn called(api: &Api) -> String {
+    let ending = api.document.as_ref().map_or("yaml", |(_, ending)| *ending);
+    format!("{}.{ending}", api.version)
 }
 
 fn flow(texts: &[String]) -> String {

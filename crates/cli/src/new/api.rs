@@ -8,15 +8,15 @@ use clap::Args;
 use serde_json::Value as Json;
 use turnpike_policy::source::parse_document;
 
-use super::{Template, Where, keep, name, scalar};
+use super::{Template, Where, kept, name, scalar};
 use crate::outline::{Kind, outline};
-use crate::{Failure, disk, tree};
+use crate::{Failure, disk, ids, say, tree};
 
 /// Publish an API from its OpenAPI document
 ///
-/// Writes apis/NAME/api.yaml, and the document beside it. For an API that exists, one more version is
-/// added to it; comments and order stay. The policies are checked with it: either they are right, or
-/// nothing was changed.
+/// Writes apis/NAME/api.yaml, and the document beside it; in that copy an operation without an operationId
+/// gets one. For an API that exists, one more version is added to it; comments and order stay. The policies
+/// are checked with it: either they are right, or nothing was changed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -99,7 +99,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(_) => whole(arguments, &parsed, &beside)?,
     };
-    keep(&root, &[(file, text), (folder.join(&beside), document)])
+    let named = ids::named(&document).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
+    let copy = folder.join(&beside);
+    let given = ids::listed(&named.given, &copy);
+    let authors = (!named.given.is_empty()).then(|| (copy.clone(), document));
+    let written = kept(&root, &[(file, text), (copy, named.text)], authors.as_ref())?;
+    say::out(&(written.concat() + &given))
 }
 
 /// The file of a new API.

@@ -7,7 +7,7 @@ pub(crate) mod api;
 pub(crate) mod consumer;
 pub(crate) mod model;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,16 +127,21 @@ impl Change {
 
 /// Writes files, and keeps them if the policies are right with them.
 fn keep(root: &Path, files: &[(PathBuf, String)]) -> Result<(), Failure> {
-    say::out(&kept(root, files)?.concat())
+    say::out(&kept(root, files, None)?.concat())
 }
 
-/// As [`keep`], and gives the lines that say so.
-pub(crate) fn kept(root: &Path, files: &[(PathBuf, String)]) -> Result<Vec<String>, Failure> {
+/// As [`keep`], and gives the lines that say so. `authors`: one of the files as its authors have it, if something was
+/// added to it.
+pub(crate) fn kept(
+    root: &Path,
+    files: &[(PathBuf, String)],
+    authors: Option<&(PathBuf, String)>,
+) -> Result<Vec<String>, Failure> {
     let mut change = Change::default();
     let written = files
         .iter()
         .try_for_each(|(file, text)| change.write(file, text))
-        .and_then(|()| right(root));
+        .and_then(|()| right(root, authors));
     if let Err(failure) = written {
         change.undo();
         if matches!(failure, Failure::Findings) {
@@ -159,13 +164,50 @@ pub(crate) fn kept(root: &Path, files: &[(PathBuf, String)]) -> Result<Vec<Strin
 }
 
 /// Whether the policies are right in every environment.
-fn right(root: &Path) -> Result<(), Failure> {
-    let wrong = wrong(root)?;
+fn right(root: &Path, authors: Option<&(PathBuf, String)>) -> Result<(), Failure> {
+    let mut wrong = wrong(root)?;
     if wrong.is_empty() {
         return Ok(());
     }
-    say::findings(&wrong);
+    if let Some((file, text)) = authors {
+        fs::write(file, text).map_err(|error| disk::unwritable(file, &error))?;
+        let moved = as_authors_have_it(&mut wrong, self::wrong(root)?);
+        say::findings(&wrong);
+        let name = file.file_name().unwrap_or_default();
+        if moved
+            .iter()
+            .any(|other| Path::new(other).file_name() == Some(name))
+        {
+            say::note(&format!(
+                "some lines of {} are counted with the ids that it was to get\n",
+                name.display()
+            ));
+        }
+    } else {
+        say::findings(&wrong);
+    }
     Err(Failure::Findings)
+}
+
+/// Takes findings from a check of the file that its authors have, whose lines these know, where both checks found the
+/// same. Gives the files of those that only the first one found.
+fn as_authors_have_it(wrong: &mut [Diagnostic], without: Vec<Diagnostic>) -> BTreeSet<String> {
+    let mut known: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
+    for one in without {
+        let same = (one.file.clone(), one.code, one.message.clone());
+        known.entry(same).or_default().push_back(one);
+    }
+    let mut moved = BTreeSet::new();
+    for one in wrong {
+        let same = (one.file.clone(), one.code, one.message.clone());
+        match known.get_mut(&same).and_then(VecDeque::pop_front) {
+            Some(found) => *one = found,
+            None => {
+                moved.insert(one.file.clone());
+            }
+        }
+    }
+    moved
 }
 
 /// What is wrong in any environment; what is wrong in several is there once.

@@ -23,6 +23,7 @@ mod diff_sides;
 mod explain;
 mod fmt;
 mod guide;
+mod ids;
 mod import;
 mod import_fields;
 mod import_kong;

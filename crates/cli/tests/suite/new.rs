@@ -377,7 +377,7 @@ fn nothing_is_left_of_what_is_wrong() {
     let tree = with_document();
     fs::write(
         tree.folder.path().join("bad.yaml"),
-        "openapi: 3.1.1\ninfo: { title: a, version: '1' }\npaths: { /a: { get: { responses: {} } } }\n",
+        "openapi: 3.1.1\ninfo: { title: a, version: '1' }\npaths: { /a: { get: { operationId: a b } } }\n",
     )
     .unwrap();
     fs::write(tree.folder.path().join("swagger.yaml"), "swagger: '2.0'\n").unwrap();

@@ -73,6 +73,7 @@ pub use cases::{
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use governance::{About, RULES, Rule};
+pub use openapi::{Unnamed, operation_id, unnamed};
 
 use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};

@@ -121,6 +121,11 @@ const FAULTS: &[Case] = &[
     (Operation, "parameters: [{ $ref: '#/x-p' }, { name: p, in: query }]\nx-p: { name: p, in: query }", &[("8:39: error[P0209]", "remove one")]),
     (Item, "parameters: [{ name: a, in: query }, { name: a, in: query }]", &[("5:42: error[P0209]", "remove one")]),
 
+    // Ids: those that are missing are named as they would be given, each its own.
+    (Item, "post: {}", &[("5:5: error[P0602]: the operation POST `/list` has no `operationId`", "grants and rules name it by that: write `operationId: postList`, as `turnpike new api`")]),
+    (Paths, "/b-c: { get: { callbacks: { on: { x: { post: { operationId: getBC2 } } } } } }\n  /b/c: { get: {} }", &[("9:11: error[P0602]", "grants and rules name it by that: write `operationId: getBC`,"), ("10:11: error[P0602]", "grants and rules name it by that: write `operationId: getBC3`,")]),
+    (Paths, "/b/{c}: { parameters: [{ name: c, in: path, required: true }], put: { operationId: all } }", &[("9:86: error[P0602]: an operation cannot be called `all`", "write for example `operationId: putBByC`")]),
+
     // Paths and their parameters.
     (Paths, "/b/{id}: { get: { operationId: b } }", &[("9:3: error[P0609]: the path parameter `id` is not declared", "write under `parameters` of the path: `{ name: id, in: path, required: true, schema: { type: string } }`")]),
     (Paths, "/b/{id}: { get: { operationId: b }, put: { operationId: c, parameters: [{ name: id, in: path, required: true }] } }", &[("9:14: error[P0609]: the path parameter `id` is not declared", "write under")]),

@@ -4,16 +4,18 @@
 
 mod check;
 mod grammar;
+mod ids;
 mod parameters;
 mod places;
 mod pointer;
 mod template;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
 pub(crate) use check::{check, is_status};
 pub(crate) use grammar::{misspelt_example, unclear_responses};
+pub use ids::{Unnamed, operation_id, unnamed};
 pub(crate) use places::find;
 pub(crate) use pointer::Dangling;
 
@@ -37,6 +39,8 @@ pub(crate) const LATER: [&str; 4] = [
 pub(crate) struct Document<'d> {
     root: &'d Node,
     memory: pointer::Memory<'d>,
+    /// The ids that operations without one would get, once that is asked for.
+    ids: OnceCell<BTreeMap<*const Node, String>>,
     /// How many values may still be made from its schemas.
     pub(super) samples: Cell<usize>,
 }
@@ -79,6 +83,7 @@ impl<'d> Document<'d> {
             return Some(Self {
                 root,
                 memory: pointer::Memory::default(),
+                ids: OnceCell::new(),
                 samples: Cell::new(examples::MAX_IN_DOCUMENT),
             });
         }
@@ -102,6 +107,18 @@ impl<'d> Document<'d> {
                 .help("it begins with `openapi: 3.1.1`");
         }
         None
+    }
+
+    /// The id that an operation of it would get: no other has it.
+    fn id_for(&self, method: Method, path: &str, operation: &Node) -> String {
+        let ids = self.ids.get_or_init(|| {
+            let missing = ids::missing(self).into_iter();
+            missing
+                .map(|one| (std::ptr::from_ref(one.operation), one.id))
+                .collect()
+        });
+        let own = ids.get(&std::ptr::from_ref(operation));
+        own.map_or_else(|| operation_id(method.name(), path), String::clone)
     }
 }
 
@@ -251,10 +268,10 @@ fn read_operation(
         Vec::new()
     };
     let Some(id) = operation.get("operationId") else {
-        if grammar::OPERATION.misspelt(operation, "operationId") || operation.get("$ref").is_some() {
+        if !ids::is_unnamed(operation) {
             return None;
         }
-        let near = suggest_id(method, path);
+        let id = document.id_for(method, path, operation);
         report
             .error(
                 Code::NoOperationId,
@@ -262,7 +279,8 @@ fn read_operation(
                 format!("the operation {name} has no `operationId`"),
             )
             .help(format!(
-                "grants and rules name it by that: write for example `operationId: {near}`"
+                "grants and rules name it by that: write `operationId: {id}`, as `turnpike new api` and `turnpike \
+                 import openapi` do in their copy of a document"
             ));
         return None;
     };
@@ -276,7 +294,7 @@ fn read_operation(
             )
             .help(format!(
                 "write for example `operationId: {}`",
-                suggest_id(method, path)
+                operation_id(method.name(), path)
             ));
         return None;
     }
@@ -289,7 +307,7 @@ fn read_operation(
             )
             .help(format!(
                 "write for example `operationId: {}`",
-                suggest_id(method, path)
+                operation_id(method.name(), path)
             ));
         return None;
     }
@@ -304,20 +322,6 @@ fn read_operation(
         responses,
         span: key.span,
     })
-}
-
-/// `GET /pets/{petId}` as `getPetsPetId`.
-fn suggest_id(method: Method, path: &str) -> String {
-    let mut id = method.name().to_ascii_lowercase();
-    for word in path
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
-        let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
-        id.push_str(&first.to_ascii_uppercase());
-        id.push_str(rest);
-    }
-    id
 }
 
 /// Whether there may be a body, and of which types.
