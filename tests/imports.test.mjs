@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,13 +20,18 @@ const DOCUMENTS = {
   petstore: { routes: 20, operations: 20 },
   "complex-nesting": { routes: 5, operations: 5 },
 };
-// Documents that are imported themselves: so many operations come of each, or it is refused with this code.
+// Documents that are imported themselves: so many operations come of each, so many of which had no id, or it is refused
+// with this code.
 const THEMSELVES = {
-  "3.1/json/readme.json": { operations: 54 },
-  "3.1/yaml/train-travel.yaml": { operations: 7 },
+  "3.1/json/readme.json": { operations: 54, given: 0 },
+  "3.1/yaml/train-travel.yaml": { operations: 7, given: 0 },
+  "3.0/json/complex-nesting.json": { operations: 5, given: 5 },
+  "3.0/yaml/complex-nesting.yaml": { operations: 5, given: 5 },
   // A parameter of nearly all of its operations is a credential in the URL.
   "3.0/json/star-trek.json": { refused: "P1202" },
 };
+// How many of all that the package has are imported; and why the others are not.
+const ALL = { imported: 79, P0602: 2, P0603: 2, P0605: 6, P1202: 10, "names no server": 6 };
 const TURNPIKE = join(process.env.CARGO_TARGET_DIR || join(ROOT, "target"), "release/turnpike");
 const needed = process.env.FETCH === "1";
 
@@ -65,7 +70,7 @@ describe("what others wrote, imported", () => {
 
   const document = (path) => join(folder, "node_modules/@readme/oas-examples", path);
 
-  function imported(name, from, file, expected) {
+  function imported(name, from, file, expected, given = 0) {
     const tree = join(folder, name.replace(/\W+/g, "-"));
     const ran = turnpike(["import", from, file, "--into", tree, "--owner", "team", "--format", "json"]);
     assert.ok(ran.ms < 10_000, `it took ${ran.ms} ms`);
@@ -80,15 +85,37 @@ describe("what others wrote, imported", () => {
     assert.equal(ran.status, 0, ran.stderr);
     const checked = turnpike(["check", "--policies", tree, "--format", "json"]);
     assert.equal(checked.status, 0, checked.stdout);
-    const { left } = JSON.parse(ran.stdout);
+    const { ids, left } = JSON.parse(ran.stdout);
+    assert.equal(ids.length, given);
     const published = turnpike(["show", "routes", "--policies", tree, "--env", "production", "--format", "json"]);
     assert.equal(JSON.parse(published.stdout).length, expected, JSON.stringify(left, null, 1));
     rows.push([name, from, expected, left.length, time]);
   }
 
-  for (const [path, { operations, refused }] of Object.entries(THEMSELVES)) {
-    test(path, (t) => there(t) && imported(path, "openapi", document(path), refused ?? operations));
+  for (const [path, { operations, given, refused }] of Object.entries(THEMSELVES)) {
+    test(path, (t) => there(t) && imported(path, "openapi", document(path), refused ?? operations, given));
   }
+
+  test("all documents of the package", (t) => {
+    if (!there(t)) return;
+    const all = ["3.0/json", "3.0/yaml", "3.1/json", "3.1/yaml"].flatMap((part) =>
+      readdirSync(document(part)).filter((name) => /\.(json|ya?ml)$/.test(name)).map((name) => `${part}/${name}`));
+    const ended = {};
+    for (const path of all) {
+      const tree = join(folder, `all-${path.replace(/\W+/g, "-")}`);
+      const ran = turnpike(["import", "openapi", document(path), "--into", tree, "--owner", "team"]);
+      // What has no id gets one: at most those are refused that are no ids.
+      assert.doesNotMatch(ran.stderr, /has no `operationId`/);
+      let how = "imported";
+      if (ran.status === 0) {
+        assert.equal(turnpike(["check", "--policies", tree]).status, 0, path);
+      } else {
+        how = ran.stderr.match(/(?<=error\[)P\d{4}|names no server/)?.[0] ?? ran.stderr;
+      }
+      ended[how] = (ended[how] ?? 0) + 1;
+    }
+    assert.deepEqual(ended, ALL);
+  });
   for (const [name, { routes, operations }] of Object.entries(DOCUMENTS)) {
     test(`${name}, by way of Kong`, async (t) => {
       if (!there(t)) return;
