@@ -78,7 +78,12 @@ fn of_its_own(host: &str) -> bool {
     let loops = number
         .as_ref()
         .is_ok_and(|address| address.is_loopback() || address.is_unspecified());
-    loops || number.is_err() && (!host.contains('.') || PRIVATE.contains(&last))
+    // An address in another spelling (`127.1`, `0x7f.0.0.1`): what it leads to, nobody sees.
+    let digits = last.strip_prefix("0x").map_or_else(
+        || !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()),
+        |digits| digits.bytes().all(|b| b.is_ascii_hexdigit()),
+    );
+    loops || number.is_err() && (!host.contains('.') || digits || PRIVATE.contains(&last))
 }
 
 /// A time-out until the first byte, in milliseconds, if there is such a one.

@@ -447,6 +447,7 @@ fn upstreams_that_only_a_network_of_its_own_knows() {
             "https://127-0-0-1.invalid",
             "`127.0.0.1` is no host",
         ),
+        ("http://127.1", "https://127-1.invalid", "`127.1` is no host"),
         (
             "http://orders.shop.svc.cluster.local",
             "https://orders-shop-svc-cluster-local.invalid",

@@ -190,6 +190,7 @@ codes! {
     SharedUpstream "P1408" "APIs of different owners have the same upstream."
     UncallableApi "P1409" "No consumer may call an API."
     SimilarNames "P1410" "Two names differ by punctuation only."
+    InsideAddress "P1411" "What the gateway calls or asks is on a private network, or where a cloud keeps secrets."
 
     NoFallback "P1501" "A model has one target and no fallback."
     NoPrice "P1502" "A target has no price."

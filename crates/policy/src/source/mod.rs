@@ -3,6 +3,7 @@
 //! [`build`] does it all. Nothing here panics on what an operator writes, and nothing stops at the
 //! first fault: a tree with 500 of them gets 500 diagnostics.
 
+mod addresses;
 mod apis;
 mod authorize;
 pub mod beside;

@@ -1,5 +1,6 @@
 //! What a scalar can be: names, texts, numbers, headers, URLs, dates.
 
+use super::addresses;
 use super::diagnostic::Code;
 use super::reader::{Fault, Scalar};
 use super::secrets::quote;
@@ -213,6 +214,18 @@ text!(
         };
         if !good_host {
             return Err(bad("its host is malformed"));
+        }
+        // Readers differ in what such a number is: some take `010` for ten, and whoever fetches takes it for eight.
+        match addresses::Host::read(&host.to_ascii_lowercase()) {
+            addresses::Host::Address(address) if ip6.is_none() && address.to_string() != host => {
+                return Err(bad("its host is an address that looks like something else")
+                    .help(format!("whoever fetches goes to {address}: write {}", quote(&address.to_string()))));
+            }
+            addresses::Host::Neither => {
+                return Err(bad("its host ends in a number and is no address")
+                    .help("an address is four decimal numbers up to 255, for example `192.0.2.7`"));
+            }
+            _ => {}
         }
         if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
             return Err(bad("its port is malformed"));

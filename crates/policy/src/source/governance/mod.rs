@@ -11,6 +11,7 @@ mod consumers;
 mod custom;
 mod documents;
 mod gateway;
+mod inside;
 mod models;
 mod notes;
 mod operations;
@@ -37,6 +38,7 @@ pub(crate) use registry::rule;
 pub use registry::{About, RULES, Rule};
 pub(crate) use settings::{Level, Levels, apply};
 
+use super::addresses::{self, Inside};
 use super::catalogue::Catalogue;
 use super::compile::Checker;
 use super::compile::Known;
@@ -89,6 +91,7 @@ pub(crate) fn judge(subject: &Subject<'_>, checker: &mut Checker) {
     models::judge(&mut judge);
     plans::judge(&mut judge);
     gateway::judge(&mut judge);
+    inside::judge(&mut judge);
     custom::judge(&mut judge);
     // These compare files with one another.
     if whole {
@@ -171,9 +174,5 @@ fn host(url: &str) -> &str {
 
 /// Whether a host is the machine itself.
 fn is_local(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.starts_with("127.")
-        || host == "[::1]"
-        || host == "0.0.0.0"
+    addresses::inside(host) == Some(Inside::Itself)
 }

@@ -133,7 +133,19 @@ fn providers(judge: &mut Judge<'_>) {
                 )
                 .help("write `https://`");
         }
+        if is_local(host) && !judge.http_upstreams {
+            judge
+                .say(
+                    Code::LocalUpstream,
+                    url.span,
+                    format!("{} is no place that a deployed gateway can reach", quote(host)),
+                )
+                .help("name the provider by its host, or limit it to development with `environments`");
+        }
         let Some(secret) = &provider.secret else {
+            if provider.grant.is_some() {
+                continue;
+            }
             let at = provider
                 .provider
                 .as_ref()

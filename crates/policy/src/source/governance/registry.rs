@@ -140,6 +140,7 @@ rules! {
     SharedUpstream Note "A change for the one reaches the other, whose owner does not know."
     UncallableApi Warning "What nobody may call is published for nobody, and still has to be kept safe."
     SimilarNames Note "One will be granted where the other was meant."
+    InsideAddress Warning "A deployed gateway has another network than whoever wrote it: it reaches nobody there, or what was never to be reached from outside (OWASP API7)."
 
     NoFallback Warning "When its one provider is down, so is the model."
     NoPrice Warning "What a call costs is then in no log, no budget and no report."

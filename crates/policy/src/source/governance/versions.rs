@@ -1,5 +1,6 @@
 //! APIs and their versions, each by itself: where they are in their life, and what answers them.
 
+use super::super::addresses::Host;
 use super::super::apis::{ApiFile, VersionFields};
 use super::super::diagnostic::Code;
 use super::super::reader::Spanned;
@@ -113,8 +114,8 @@ fn upstream(version: &Spanned<String>, fields: &VersionFields, judge: &mut Judge
             )
             .help("name the upstream by its host, or limit the version to development with `environments`");
     }
-    let numeric = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
-    if numeric && !is_local(&host) {
+    let inside = judge.inside(&url.0).is_some();
+    if matches!(Host::read(&host), Host::Address(_)) && !is_local(&host) && !inside {
         judge
             .say(
                 Code::NumericUpstream,
