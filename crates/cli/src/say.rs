@@ -122,8 +122,9 @@ fn paint_line(line: &str) -> String {
 /// What moves the cursor, colours, begins a line, or turns the order of what stands around it. Texts of a tree come by
 /// pull request: shown as they are they could say anything, in a terminal and to whoever reads line by line.
 pub(crate) fn unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    // Joiners move nothing, and are how some words and emoji are written.
+    let joins = matches!(character, '\u{200c}' | '\u{200d}');
+    character.is_control() || (!joins && turnpike_policy::source::is_hidden(character))
 }
 
 /// A text of a tree in one line, without such characters.

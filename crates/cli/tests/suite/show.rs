@@ -98,12 +98,12 @@ fn texts_of_a_tree_stay_in_their_place() {
     tree.change(
         "consumers/app.yaml",
         &owner,
-        "owner: \"team\\n::error file=x::y \\u202e\"",
+        "owner: \"team\\n::error file=x::y \\u05e9\\u200f\"",
     );
     let out = tree.good(&["show", "consumers", "--env", "production"]);
     assert!(out.contains("team ::error file=x::y"), "{out}");
     assert!(!out.lines().any(|line| line.starts_with("::")), "{out}");
-    assert!(!out.contains('\u{202e}'), "{out}");
+    assert!(!out.contains('\u{200f}'), "{out}");
 }
 
 #[test]

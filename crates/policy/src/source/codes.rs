@@ -226,6 +226,7 @@ codes! {
 
     HighEntropy "P1801" "A text looks like a secret of an unknown kind."
     Placeholder "P1802" "A text was left to be written later."
+    HiddenCharacter "P1803" "A text holds a character that is not seen, or that turns the order of others."
 
     CustomRule "P1901" "A rule of `governance/` is not met."
 

@@ -30,6 +30,7 @@ mod files;
 mod gateway;
 mod governance;
 mod headers;
+mod hidden;
 mod introspection;
 mod issuers;
 mod json;
@@ -244,6 +245,12 @@ pub fn parse_document(text: &str) -> Result<serde_json::Value, String> {
         )),
         None => Ok(node.as_ref().map(json::told).unwrap_or_default()),
     }
+}
+
+/// Whether a character is not seen, or turns the order of those around it, so that a text with it says something else
+/// than it shows.
+pub fn is_hidden(c: char) -> bool {
+    hidden::is_hidden(c)
 }
 
 /// Why a request header never reaches an upstream whatever the policies say, if that is so; its name in lower case.

@@ -2,6 +2,7 @@
 
 use super::addresses;
 use super::diagnostic::Code;
+use super::hidden;
 use super::reader::{Fault, Scalar};
 use super::secrets::quote;
 use super::units;
@@ -62,6 +63,9 @@ text!(
         if text.chars().any(|c| c.is_control() && c != '\n') {
             return Err(Fault::new(Code::BadText, "the text holds a control character"));
         }
+        if let Some((_, c)) = hidden::in_text(text) {
+            return Err(unseen(text, c));
+        }
         Ok(text.to_owned())
     }
 );
@@ -89,6 +93,9 @@ text!(
 text!(
     /// An identifier of somebody else's: a claim's value, a scope, a model's or an operation's name.
     Token(String) "a word without spaces" => |text| {
+        if let Some(c) = hidden::in_name(text) {
+            return Err(unseen(text, c));
+        }
         if !text.is_empty() && text.len() <= 256 && text.chars().all(|c| !c.is_control() && !c.is_whitespace()) {
             return Ok(text.to_owned());
         }
@@ -348,6 +355,15 @@ text!(
         }
     }
 );
+
+/// A text with a character that nobody sees.
+fn unseen(text: &str, c: char) -> Fault {
+    Fault::new(
+        Code::BadText,
+        format!("{} holds {}", quote(text), hidden::told(c)),
+    )
+    .help(hidden::REMEDY)
+}
 
 fn unit((message, help): units::Wrong) -> Fault {
     Fault {

@@ -1,18 +1,22 @@
 //! Values that must never be in a policy tree, and must never be shown when they are.
 
 use super::diagnostic::{Code, Report, Span};
+use super::hidden::is_hidden;
 use super::yaml::{Node, Value};
 
-/// Text as it is shown in a message: in backticks, short, and never a secret.
+/// Text as it is shown in a message: in backticks, short, nothing in it unseen, and never a secret.
 pub(crate) fn quote(text: &str) -> String {
     if what(text).is_some() {
         return "this value".to_owned();
     }
-    let mut shown: String = text
-        .chars()
-        .take(60)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut shown = String::new();
+    for c in text.chars().take(60) {
+        if is_hidden(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(if c.is_control() { ' ' } else { c });
+        }
+    }
     if text.chars().nth(60).is_some() {
         shown.push('…');
     }

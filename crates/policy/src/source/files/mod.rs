@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Code, Report, Span};
+use super::hidden::is_hidden;
 use super::names::nearest;
 use super::secrets::{self, quote};
 use super::yaml::{self, Node};
@@ -146,14 +147,14 @@ impl Files {
                 report.error(Code::NotUtf8, span, "the name of the file is not UTF-8");
                 continue;
             };
-            if name.chars().any(char::is_control) {
+            if name.chars().any(is_unseen) {
                 // Shown as it is it could say anything, also to whoever reads what the build says line by line.
                 let span = Self::place(&join(below, &shown(name)), report);
                 report
                     .error(
                         Code::NotUtf8,
                         span,
-                        "the name of this file holds control characters",
+                        "the name of this file holds control characters, or others that are not seen",
                     )
                     .help("give it a name of letters and digits");
                 continue;
@@ -457,8 +458,12 @@ fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
 /// A name without what cannot be seen.
 fn shown(name: &str) -> String {
     name.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_unseen(c) { '\u{fffd}' } else { c })
         .collect()
+}
+
+fn is_unseen(c: char) -> bool {
+    c.is_control() || is_hidden(c)
 }
 
 fn join(below: &str, name: &str) -> String {

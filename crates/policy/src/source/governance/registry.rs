@@ -176,6 +176,7 @@ rules! {
 
     HighEntropy Warning "Secrets in Git are found by others before they are found by their owners."
     Placeholder Warning "An owner or reason that is to be written later is asked for on the day of an incident."
+    HiddenCharacter Warning "Whoever reviews it reads something else than it says (Trojan Source, CVE-2021-42574)."
 
     CustomRule Warning "An organization's own rules stand in its own tree; each says its own severity and reason."
 }

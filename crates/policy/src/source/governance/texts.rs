@@ -1,8 +1,11 @@
-//! Texts that should not be there: secrets of unknown kinds, and what was left to be written later.
+//! Texts that should not be there: secrets of unknown kinds, what was left to be written later, and what says
+//! something else than is seen.
 //!
 //! Secrets of known kinds are errors that no setting changes (P0215); here is what looks like one.
 
 use super::super::diagnostic::{Code, Span};
+use super::super::hidden;
+use super::super::secrets::quote;
 use super::super::yaml::{Node, Value};
 use super::{Judge, Notes};
 
@@ -63,12 +66,30 @@ pub(super) fn search(root: &Node, notes: &mut Notes) {
             Value::List(items) => rest.extend(items.iter().map(|item| (field, item))),
             // The members of a public key are as random as they are public.
             Value::Map(_) if node.get("kty").is_some() => {}
-            Value::Map(entries) => rest.extend(entries.iter().map(|(key, value)| (key.text(), value))),
+            Value::Map(entries) => rest.extend(entries.iter().map(|(key, value)| {
+                unseen(key.text().unwrap_or_default(), key.span, notes);
+                (key.text(), value)
+            })),
         }
     }
 }
 
+/// Notes a character that is not seen. Names and texts of policies with one are refused where they are read; what is
+/// found here stands in documents, and in texts that are sent as they are.
+fn unseen(text: &str, span: Span, notes: &mut Notes) {
+    if let Some((_, c)) = hidden::in_text(text) {
+        notes
+            .say(
+                Code::HiddenCharacter,
+                span,
+                format!("{} holds {}", quote(text), hidden::told(c)),
+            )
+            .help(hidden::REMEDY);
+    }
+}
+
 fn scalar(field: Option<&str>, text: &str, span: Span, notes: &mut Notes) {
+    unseen(text, span, notes);
     let field = field.unwrap_or("");
     if SAID.contains(&field) {
         let first = text

@@ -241,6 +241,22 @@ fn secrets_that_are_found_are_not_shown() {
     }
 }
 
+/// Neither in the message nor in the line that is shown below it.
+#[test]
+fn what_turns_the_order_of_others_is_not_shown_as_it_is() {
+    let files = changed(&Case(
+        &[(DOC, "All about pets.", "\"All \u{202e}step\u{2069} about.\"")],
+        &[],
+    ));
+    let found = build(&files, "dev").diagnostics;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let shown = found[0].to_string();
+    assert!(
+        shown.contains("\\u{202e}") && !shown.contains(['\u{202e}', '\u{2069}']),
+        "{shown}"
+    );
+}
+
 /// A rule of one's own, and how the one line begins that is said; nothing, where nothing is.
 fn own(cases: &[(&str, Option<&str>)]) {
     for (rule, expected) in cases {
