@@ -179,6 +179,7 @@ codes! {
     AnswerWithoutSchema "P1324" "A successful answer has content without a schema."
     BrokenPromise "P1325" "A document breaks what the first number of its version promises."
     SharedSubject "P1326" "`claims.sub` is compared or told where callers of several issuers may have the same."
+    ForeignCharset "P1327" "A media type of a document names another character set than UTF-8."
 
     PlainUpstream "P1401" "An upstream is reached without TLS, and an exception or the environment allows it."
     DefaultTimeout "P1402" "A version of an API does not say how long its upstream may take."

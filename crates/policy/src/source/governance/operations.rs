@@ -30,7 +30,9 @@ pub(super) fn judge(opened: &Opened<'_>, notes: &mut Notes) {
     let tags: BTreeSet<&str> = tags.iter().filter_map(|tag| tag.get("name")?.text()).collect();
     let mut silent = Silent::default();
     let mut missing = BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for operation in &opened.operations {
+        charsets(operation, &mut kinds, notes);
         described(operation, notes);
         answers(operation, &mut silent, notes);
         body(operation, notes);
@@ -241,6 +243,42 @@ fn body(operation: &Described<'_>, notes: &mut Notes) {
                 .help("write `schema`, at least `{ type: object }`");
         }
     }
+}
+
+/// Media types that say how text is written, and not as it is read here; `seen` are those that were looked at.
+fn charsets(operation: &Described<'_>, seen: &mut BTreeSet<Span>, notes: &mut Notes) {
+    let responses = operation.responses.iter().map(|(_, response)| *response);
+    let bodies = operation.body.into_iter().chain(responses);
+    for (kind, _) in bodies
+        .filter_map(|body| body.get("content"))
+        .flat_map(Node::entries)
+    {
+        let Some(charset) = kind.text().and_then(charset) else {
+            continue;
+        };
+        if charset != "utf-8" && charset != "us-ascii" && seen.insert(kind.span) {
+            notes
+                .say(
+                    Code::ForeignCharset,
+                    kind.span,
+                    format!("{} is not text in UTF-8", quote(kind.text().unwrap_or_default())),
+                )
+                .help("leave `charset` out, and let what is behind the gateway speak UTF-8");
+        }
+    }
+}
+
+/// The character set that a media type names, in lower case.
+fn charset(kind: &str) -> Option<String> {
+    let mut parameters = kind.split(';').skip(1).filter_map(|one| one.split_once('='));
+    let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    let value = value.trim().trim_matches('"').to_ascii_lowercase();
+    // As many write it.
+    Some(if value == "utf8" {
+        "utf-8".to_owned()
+    } else {
+        value
+    })
 }
 
 fn parameters(opened: &Opened<'_>, notes: &mut Notes) {

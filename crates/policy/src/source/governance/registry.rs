@@ -129,6 +129,7 @@ rules! {
     AnswerWithoutSchema Note "A client cannot be generated for an answer that is not described."
     BrokenPromise Warning "Callers read from the first number whether they have to change: a break that it does not tell reaches them as a failure."
     SharedSubject Warning "A subject is somebody's within its issuer alone (RFC 7519, 4.1.2): whoever has the same one at another issuer is taken for them."
+    ForeignCharset Warning "JSON is UTF-8 (RFC 8259, 8.1), and types are told apart without their parameters: bodies in every character set pass as this one."
 
     PlainUpstream Warning "Everything that the gateway checked can be read and changed on the way."
     DefaultTimeout Note "How long to wait is known to whoever knows the upstream; the default is only a bound."

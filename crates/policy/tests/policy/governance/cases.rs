@@ -271,6 +271,8 @@ pub(super) const CASES: &[Case] = &[
         &["apis/pets/v2.yaml:2:30: warning[P1325]"]),
     Case(&[(GATE, "environments:", "  batch:\n    issuer: https://batch.test/\n    audience: [acme]\n    algorithms: [RS256]\n    max_lifetime: 1h\n    jwks: https://batch.test/jwks\nenvironments:"), (APP, "is: app }\n", "is: app }\n  - jwt: { issuer: batch, is: app }\n"), (API, "scopes: [pets:write] }]", "scopes: [pets:write], when: claims.sub == 'a' }]\nupstream_headers: { x-user: claims.sub }"), (CHAT, "max_output_tokens: 100", "max_output_tokens: 100\nauthorize: [{ when: claims.sub == 'a' }]")],
         &["apis/pets/api.yaml:12:65: warning[P1326]", "apis/pets/api.yaml:13:29: warning[P1326]", "models/chat.yaml:8:21: warning[P1326]"]),
+    Case(&[(DOC, "requestBody: { content: { application/json: {", "requestBody: { content: { 'application/json; charset=utf-16': {"), (DOC, "ok, content: { application/json: {", "ok, content: { 'application/json; charset=\"UTF-8\"': {")],
+        &["apis/pets/v1.yaml:16:33: warning[P1327]: `application/json; charset=utf-16` is not text in UTF-8"]),
     Case(&[(API, "https://pets.acme.test", "http://pets.acme.test"), (GATE, "dev: { mocks: allowed }", "dev: { mocks: allowed, http_upstreams: allowed }")],
         &["apis/pets/api.yaml:9:15: warning[P1401]"]),
     Case(&[(API, "    timeouts: { first_byte: 5s }\n", "")],
