@@ -14,7 +14,7 @@ pub(crate) use pages::diagnostic as page;
 
 use crate::effective::{self, Fact};
 use crate::lines::Lines;
-use crate::play::{Answer, Mint, Request, World};
+use crate::play::{Answer, Mint, Request, World, resolved};
 use crate::table::Table;
 use crate::words::{self, at};
 use crate::{Failure, say, tree};
@@ -215,9 +215,20 @@ fn as_text(
 ) -> String {
     let who = arguments.consumer.as_deref().unwrap_or("nobody");
     let mut text = format!(
-        "{} {} as {who}, in {}\n\n",
-        request.method, request.url, arguments.env
+        "{} {} as {who}, in {}\n",
+        request.method,
+        say::visible(&request.url),
+        arguments.env
     );
+    let seen = resolved(&request.url);
+    if *seen != *request.url {
+        let _ = writeln!(
+            text,
+            "its dots are resolved before the gateway sees it: {}",
+            say::visible(&seen)
+        );
+    }
+    text.push('\n');
     let mut table = Table::new(&[]);
     for phase in road {
         let policy = if phase.origin.is_empty() {
@@ -317,6 +328,7 @@ fn as_json(
     json!({
         "method": request.method,
         "url": request.url,
+        "seen_as": resolved(&request.url),
         "status": if answer.cold { Json::Null } else { answer.status.into() },
         "code": answer.code(),
         "detail": answer.detail(),

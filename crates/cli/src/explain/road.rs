@@ -8,7 +8,7 @@ use turnpike_engine::error::Code;
 use turnpike_policy::{Api, Compiled, Consumer, Handler, Model, Operation};
 
 use crate::lines::{Lines, Shown};
-use crate::play::{Answer, Request};
+use crate::play::{Answer, Request, resolved};
 use crate::words;
 
 /// What a phase decided.
@@ -205,7 +205,8 @@ impl<'a> Passed<'a> {
         match phase {
             "accept" => {
                 // Refused by the next phase it has left no trace; then the URL is what is known.
-                let rest = self.request.url.splitn(4, '/').nth(3).unwrap_or_default();
+                let seen = resolved(&self.request.url);
+                let rest = seen.splitn(4, '/').nth(3).unwrap_or_default();
                 let sent = format!("/{}", rest.split(['?', '#']).next().unwrap_or_default());
                 let flight = self.answer.trace.last();
                 let path = flight.map_or(sent.as_str(), Flight::path);

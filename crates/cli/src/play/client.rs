@@ -11,6 +11,7 @@ use turnpike_policy::{Compiled, Timestamp};
 use super::Mint;
 use super::certificate::Certificate;
 use super::outside::Does;
+use super::resolved;
 
 /// Headers, lower case, and their values.
 type Headers = Vec<(String, String)>;
@@ -53,7 +54,9 @@ impl Request {
             }
         };
         if let Some(caller) = &self.caller {
-            let credential = mint.credential(policy, (caller, &self.method, &self.url), now)?;
+            // A client makes its proof for the URL that it calls, whose dots it has resolved.
+            let url = resolved(&self.url);
+            let credential = mint.credential(policy, (caller, &self.method, &url), now)?;
             if let Some((scheme, value)) = credential.authorization {
                 add("authorization", format!("{scheme} {value}"));
             }

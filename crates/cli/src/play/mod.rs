@@ -9,6 +9,7 @@ mod certificate;
 mod client;
 mod credential;
 mod outside;
+mod platform;
 mod stream;
 
 use std::cmp::Reverse;
@@ -26,6 +27,7 @@ use turnpike_policy::{Bundle, Compiled, Stamp, Timestamp};
 pub(crate) use client::{Answer, Request, Sent, json_holds};
 pub(crate) use credential::Mint;
 use outside::Does;
+pub(crate) use platform::resolved;
 
 /// More steps than any request takes.
 const MOST_STEPS: usize = 10_000;
@@ -141,9 +143,10 @@ impl World {
         let pending = std::mem::replace(&mut one.pending, Pending::Paused);
         if matches!(pending, Pending::Begin) {
             let (headers, certificate) = request.sent_headers(&mut self.mint, self.engine.policy(), now)?;
+            let url = resolved(&request.url);
             let mut head = Head {
                 method: &request.method,
-                url: &request.url,
+                url: &url,
                 has_body: request.body.is_some(),
                 ..Head::default()
             };

@@ -134,8 +134,6 @@ fn needs_more(case: &Case) -> Option<&'static str> {
             Some("plays a client's address")
         } else if request.country.is_some() {
             Some("plays the country of a client")
-        } else if has_dot_segments(&request.target) {
-            Some("has dot segments, which are resolved before a gateway that runs sees them")
         } else if announces_otherwise(request) {
             Some("announces another body than it sends")
         } else if !request.target.starts_with('/') {
@@ -149,15 +147,6 @@ fn needs_more(case: &Case) -> Option<&'static str> {
         } else {
             None
         }
-    })
-}
-
-/// Whether the path has segments that clients, and the platform, resolve (WHATWG URL, 4.4): `..`, `%2e.`.
-fn has_dot_segments(target: &str) -> bool {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    path.split('/').any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
     })
 }
 

@@ -61,6 +61,14 @@ fn what_becomes_of_a_request() {
             &["accept     refused  400 ambiguous_path", "match      -"],
         ),
         (
+            &["GET", "/pets/v1/pets/7/%2E./../pets?limit=1", "--as", "app"],
+            &[
+                "its dots are resolved before the gateway sees it: https://api.acme.example/pets/v1/pets?limit=1\n\n",
+                "accept     passed  GET /pets/v1/pets",
+                "answered: 200",
+            ],
+        ),
+        (
             &["GET", "https://other.example/pets/v1/pets"],
             &["match      refused  404 unknown_host"],
         ),
