@@ -12,7 +12,7 @@ use std::path::Path;
 use turnpike_policy::source::{About, Code, Diagnostic, RULES, folder};
 use turnpike_policy::{Api, Compiled, Model, Operation};
 
-use super::{Record, Row};
+use super::{Record, Row, Weaker};
 use crate::lines::Lines;
 use crate::words::at;
 
@@ -113,11 +113,16 @@ impl Record<'_> {
     /// How many of the rules that are about such a thing it meets, and those that it does not; `whole` are those that
     /// what it is part of does not meet.
     fn governance(&self, about: About, file: &str, found: &[&Found<'_>], whole: &BTreeSet<Code>) -> Vec<Row> {
-        let judged: BTreeSet<Code> = RULES
+        let about_it: BTreeSet<Code> = RULES
             .iter()
             .filter(|rule| [about, About::Any].contains(&rule.about()))
             .map(|rule| rule.code)
-            .filter(|code| !self.off.iter().any(|(off, _)| off == code.number()))
+            .collect();
+        let is = |one: &Weaker, code: &Code| one.code == code.number();
+        let judged: BTreeSet<Code> = about_it
+            .iter()
+            .copied()
+            .filter(|code| !self.off().any(|off| is(off, code)))
             .collect();
         let mut own = BTreeMap::new();
         for found in found {
@@ -136,8 +141,30 @@ impl Record<'_> {
             0 => String::new(),
             some => format!("; {some} more not met by the API as a whole"),
         };
-        let count = format!("{met} of {} rules{more}", judged.len());
-        let mut rows = vec![Row::met("governance", &count, "")];
+        // What nobody judges, or takes less seriously, is not met by that.
+        let weaker: Vec<String> = self
+            .weaker
+            .iter()
+            .filter(|one| about_it.iter().any(|code| is(one, code)))
+            .map(|one| match one.level {
+                None => format!("{} is off", one.code),
+                Some(level) => format!("{} is a {level} only", one.code),
+            })
+            .collect();
+        let weak = if weaker.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", weaker.join(", "))
+        };
+        let count = format!("{met} of {} rules{more}{weak}", judged.len());
+        let mut rows = vec![Row {
+            met: match (met == judged.len(), weaker.is_empty()) {
+                (false, _) => "no",
+                (true, false) => "in part",
+                (true, true) => "yes",
+            },
+            ..Row::met("governance", &count, "")
+        }];
         rows.extend(own.into_values().map(|found| self.row(file, found)));
         rows
     }

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
+use turnpike_policy::source::Severity;
 use turnpike_policy::{Compiled, Handler, ProviderKind};
 
 use crate::effective::{self, Fact};
@@ -21,7 +22,7 @@ use crate::lines::Lines;
 use crate::words::{self, at};
 use crate::{Failure, markdown, say, tree};
 use findings::Findings;
-use written::{Exception, written};
+use written::{Exception, Weaker, written};
 
 /// What of an operation's or a model's facts is a rule that it is held to.
 const RULES_OF_ROUTES: [&str; 14] = [
@@ -48,8 +49,8 @@ struct Record<'a> {
     blame: RefCell<Blame>,
     lines: Lines,
     exceptions: Vec<Exception>,
-    /// Rules of governance that are off, and the place that says so.
-    off: Vec<(String, String)>,
+    /// Rules of governance that are off, or weaker than they are by themselves.
+    weaker: Vec<Weaker>,
     findings: Findings<'a>,
 }
 
@@ -81,14 +82,14 @@ pub(crate) fn show(
         Some(date) => date.at,
         None => tree::now()?,
     };
-    let (exceptions, off) = written(root, environment);
+    let (exceptions, weaker) = written(root, environment, &outcome);
     let lines = Lines::new(root, environment);
     let record = Record {
         root,
         compiled,
         blame: RefCell::new(Blame::new(root)),
         exceptions,
-        off,
+        weaker,
         findings: Findings::new(&outcome.diagnostics, root, compiled, &lines),
         lines,
     };
@@ -203,6 +204,16 @@ impl Record<'_> {
         }
     }
 
+    /// The rules that are off.
+    fn off(&self) -> impl Iterator<Item = &Weaker> {
+        self.weaker.iter().filter(|one| one.level.is_none())
+    }
+
+    /// The rules that are weaker than they are by themselves, and what they weigh.
+    fn weakened(&self) -> impl Iterator<Item = (&Weaker, Severity)> {
+        self.weaker.iter().filter_map(|one| Some((one, one.level?)))
+    }
+
     fn exception(&self, rule: &str, target: &str) -> Option<&Exception> {
         self.exceptions
             .iter()
@@ -241,11 +252,18 @@ impl Record<'_> {
                 })
             });
             map.insert("exceptions".to_owned(), exceptions.collect());
-            let off = self
-                .off
-                .iter()
-                .map(|(code, origin)| json!({ "rule": code, "line": place(origin), "since": since(origin) }));
+            let off = self.off().map(
+                |Weaker { code, origin, .. }| json!({ "rule": code, "line": place(origin), "since": since(origin) }),
+            );
             map.insert("not_judged".to_owned(), off.collect());
+            let weakened = self.weakened().map(|(one, level)| {
+                let (level, usual) = (level.to_string(), one.usual.to_string());
+                json!({
+                    "rule": one.code, "level": level, "usually": usual,
+                    "line": place(&one.origin), "since": since(&one.origin),
+                })
+            });
+            map.insert("weakened".to_owned(), weakened.collect());
             let rules = |rows: &[Row]| -> Json {
                 let rules = rows.iter().map(|row| {
                     json!({
@@ -302,13 +320,27 @@ impl Record<'_> {
             );
         }
         out.push_str("\n## Rules of governance that are not judged\n\n");
-        if self.off.is_empty() {
+        if self.off().next().is_none() {
             out.push_str("None.\n");
         } else {
             out.push_str("| rule | line | since |\n|---|---|---|\n");
         }
-        for (code, origin) in &self.off {
+        for Weaker { code, origin, .. } in self.off() {
             let _ = writeln!(out, "| {code} | {} | {} |", self.line(origin), since(origin));
+        }
+        out.push_str("\n## Rules of governance that are weakened\n\n");
+        if self.weakened().next().is_none() {
+            out.push_str("None.\n");
+        } else {
+            out.push_str("| rule | level | usually | line | since |\n|---|---|---|---|---|\n");
+        }
+        for (one, level) in self.weakened() {
+            let (line, since) = (self.line(&one.origin), since(&one.origin));
+            let _ = writeln!(
+                out,
+                "| {} | {level} | {} | {line} | {since} |",
+                one.code, one.usual
+            );
         }
         let table = |out: &mut String, rows: &[Row]| {
             out.push_str("| rule | met | by | line | since |\n|---|---|---|---|---|\n");

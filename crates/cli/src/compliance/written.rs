@@ -1,10 +1,10 @@
-//! What `gateway.yaml` itself says of exceptions and of rules that are off: with reasons and lines, which the
-//! bundle does not hold.
+//! What `gateway.yaml` itself says of exceptions and of rules that are off or weaker than they are by themselves: with
+//! reasons and lines, which the bundle does not hold.
 
 use std::fs;
 use std::path::Path;
 
-use turnpike_policy::source::folder;
+use turnpike_policy::source::{Outcome, RULES, Severity, folder};
 
 use crate::lines::holds;
 use crate::outline::{Kind, Node, outline};
@@ -18,8 +18,18 @@ pub(super) struct Exception {
     pub(super) origin: String,
 }
 
-/// The exceptions of an environment, and the rules that it does not judge, as `gateway.yaml` writes them.
-pub(super) fn written(root: &Path, environment: &str) -> (Vec<Exception>, Vec<(String, String)>) {
+/// A rule of governance that weighs less than it does by itself.
+pub(super) struct Weaker {
+    pub(super) code: String,
+    /// What it weighs; nothing: it is off.
+    pub(super) level: Option<Severity>,
+    /// What it would weigh.
+    pub(super) usual: Severity,
+    pub(super) origin: String,
+}
+
+/// The exceptions of an environment, and the rules that are off or weaker there, as `gateway.yaml` writes them.
+pub(super) fn written(root: &Path, environment: &str, outcome: &Outcome) -> (Vec<Exception>, Vec<Weaker>) {
     let found = ["yaml", "yml", "json"].into_iter().find_map(|ending| {
         let name = format!("gateway.{ending}");
         Some((fs::read_to_string(root.join(&name)).ok()?, name))
@@ -54,12 +64,19 @@ pub(super) fn written(root: &Path, environment: &str) -> (Vec<Exception>, Vec<(S
         }
     }
     let levels = field(&node, "governance").map(Node::entries).unwrap_or_default();
-    let off = levels
-        .iter()
-        .filter(|(_, level)| level.text() == Some("off"))
-        .filter_map(|(code, _)| Some((code.text()?.to_owned(), origin(code))))
-        .collect();
-    (exceptions, off)
+    let weaker = levels.iter().filter_map(|(key, _)| {
+        let code = key.text()?;
+        let rule = RULES.iter().find(|rule| rule.code.number() == code)?;
+        // What the floor demands, or an environment says by a variable, the build knows.
+        let level = outcome.level(rule.code);
+        level.is_none_or(|level| level > rule.severity).then(|| Weaker {
+            code: code.to_owned(),
+            level,
+            usual: rule.severity,
+            origin: origin(key),
+        })
+    });
+    (exceptions, weaker.collect())
 }
 
 fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {

@@ -61,7 +61,8 @@ fn compliance() {
     // What `check` finds in it stands with it, with its place.
     assert!(
         pets.iter()
-            .any(|row| row["met"] == "no" && row["line"].as_str().unwrap().contains("v1.yaml:"))
+            .any(|row| row["met"] == "no"
+                && row["line"].as_str().is_some_and(|line| line.contains("v1.yaml:")))
     );
     // Who calls what is open is not asked, so that no plan counts it.
     assert_eq!(pets.iter().filter(|row| row["rule"] == "limit").count(), 1);
@@ -128,8 +129,8 @@ fn a_route_is_told_what_is_about_it() {
     };
     let unmet = |rows: &[Value]| -> Vec<String> {
         let rows = rows.iter().filter(|row| row["met"] == "no");
-        rows.map(|row| row["rule"].as_str().unwrap()[..5].to_owned())
-            .collect()
+        let rules = rows.map(|row| row["rule"].as_str().unwrap()[..5].to_owned());
+        rules.filter(|rule| rule.starts_with('P')).collect()
     };
     let line_of = |rows: &[Value], code: &str| {
         let mut rows = rows.iter();
@@ -188,6 +189,10 @@ fn a_route_is_told_what_is_about_it() {
     assert_eq!((met + broken(&rules("chat")), above), (of, 0));
     assert!(of < 20, "{of}");
 
+    // Not all of them are met, and that is not told as if they were.
+    assert_eq!(by(&get, "governance")["met"], "no");
+    assert_eq!(by(&rules("chat"), "governance")["met"], "no");
+
     // A file that is in no commit.
     let owner = by(&rules("fresh"), "owner");
     assert_eq!(owner["since"], "uncommitted");
@@ -199,4 +204,58 @@ fn a_route_is_told_what_is_about_it() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+/// What is off or weakened does not count as met: it is named, with its line.
+#[test]
+fn rules_that_are_off_or_weakened_are_not_met() {
+    let tree = Tree::new();
+    let governance = |levels: &str| {
+        tree.change(
+            "gateway.yaml",
+            "environments:\n",
+            &format!("governance: {{ {levels} }}\nenvironments:\n"),
+        );
+        let out = tree.good(&["show", "compliance", "--env", "production", "--format", "json"]);
+        let text = tree.good(&["show", "compliance", "--env", "production"]);
+        tree.change("gateway.yaml", &format!("governance: {{ {levels} }}\n"), "");
+        let record: Value = serde_json::from_str(&out).unwrap();
+        let routes = record["routes"].as_array().unwrap().clone();
+        let of = move |name: &str| {
+            let route = routes.iter().find(|route| route["name"] == name).unwrap();
+            let mut rules = route["rules"].as_array().unwrap().iter();
+            rules.find(|row| row["rule"] == "governance").unwrap().clone()
+        };
+        (record, of("chat"), of("pets/v1#listPets"), text)
+    };
+    // A model whose rules are all met, or off.
+    let unmet = "P1502: off, P1503: off, P1504: off";
+    let (_, chat, pets, _) = governance(unmet);
+    assert_eq!(chat["met"], "in part", "{chat}");
+    let by = chat["by"].as_str().unwrap();
+    assert!(by.ends_with("; P1502 is off, P1503 is off, P1504 is off"), "{by}");
+    // They are about models.
+    assert!(!pets["by"].as_str().unwrap().contains("P1502"), "{pets}");
+    let (record, chat, pets, text) = governance("P1401: note, P1406: warning, P1403: error");
+    assert_eq!(record["weakened"][0]["rule"], "P1401");
+    assert_eq!(record["weakened"][1]["level"], "warning");
+    assert_eq!(record["weakened"][1]["usually"], "error");
+    assert_eq!(
+        record["weakened"].as_array().unwrap().len(),
+        2,
+        "what is stricter is not weaker"
+    );
+    assert_eq!(record["not_judged"], serde_json::json!([]));
+    assert!(!chat["by"].as_str().unwrap().contains("P1401"), "{chat}");
+    let by = pets["by"].as_str().unwrap();
+    assert!(
+        by.ends_with("; P1401 is a note only, P1406 is a warning only"),
+        "{by}"
+    );
+    assert!(
+        text.contains(
+            "## Rules of governance that are weakened\n\n| rule | level | usually | line | since |"
+        ),
+        "{text}"
+    );
 }
