@@ -79,16 +79,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
     tree::has_environment(&root, &arguments.env)?;
     let outcome = tree::build(&root, &arguments.env, None)?;
-    let Some(compiled) = outcome.compiled else {
-        say::findings(&outcome.diagnostics);
-        say::error("the policies have errors: mend these first, then ask for a token");
-        return Err(Failure::Findings);
-    };
+    let compiled = outcome.callers(&root, &arguments.env).map_err(|stops| {
+        say::findings(&stops);
+        say::error("who calls cannot be said for sure: mend these first, then ask for a token");
+        Failure::Findings
+    })?;
+    if outcome.compiled.is_none() {
+        say::note("the policies have errors, but none about who calls: `turnpike check` shows them");
+    }
     let place = format!("in the environment `{}`", arguments.env);
     let names = compiled.consumers.iter().map(|consumer| consumer.name.as_str());
     tree::find(&arguments.consumer, "consumer", names, &place)?;
     let key = tree::key()?;
-    let (issuer, value) = identity((&root, &compiled), &key, arguments)?;
+    let (issuer, value) = identity((&root, compiled), &key, arguments)?;
 
     bound(issuer, arguments)?;
     let lifetime = lifetime(issuer, arguments.expires)?;

@@ -293,6 +293,39 @@ fn why_there_is_no_token() {
 }
 
 #[test]
+fn a_token_needs_no_more_than_who_calls() {
+    let tree = Tree::new();
+    let plan = tree.read("plans/free.yaml");
+    for broken in ["plan: free\nlimits: [\n", "plan: free\nlimitz: []\n"] {
+        tree.write("plans/free.yaml", broken);
+        let output = tree.run(&["token", "--consumer", "mobile-app"]);
+        assert_eq!(
+            (output.code, output.out.matches('.').count()),
+            (0, 2),
+            "{}",
+            output.err
+        );
+        assert!(
+            output
+                .err
+                .contains("none about who calls: `turnpike check` shows them"),
+            "{}",
+            output.err
+        );
+    }
+    tree.write("plans/free.yaml", &plan);
+    // Who is known by the same cannot be told apart.
+    tree.write("consumers/zeta.yaml", &MOBILE.replace("mobile-app", "zeta"));
+    let output = tree.run(&["token", "--consumer", "mobile-app"]);
+    assert_eq!((output.code, output.out.as_str()), (1, ""));
+    assert!(
+        output.err.contains("policies/consumers/zeta.yaml:") && output.err.contains("mend these first"),
+        "{}",
+        output.err
+    );
+}
+
+#[test]
 fn an_environment_that_is_not_there() {
     let tree = Tree::new();
     for command in [&["token", "--consumer", "mobile-app"][..], &["check"]] {

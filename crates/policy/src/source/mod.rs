@@ -108,11 +108,36 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
+    /// What was compiled although there is an error.
+    partial: Option<Compiled>,
     /// What the rules of governance weigh here, as far as the tree says.
     levels: BTreeMap<Code, Option<Severity>>,
 }
 
 impl Outcome {
+    /// Who issues tokens and who calls: `issuers`, `consumers` and `identities` of what comes back, and nothing else of it,
+    /// are right even if there are errors elsewhere. If what decides about them has errors, these; it is `gateway.yaml`, the
+    /// file of the environment, and all consumers, as no two may be known by the same.
+    pub fn callers(&self, root: &Path, environment: &str) -> Result<&Compiled, Vec<Diagnostic>> {
+        let prefix = prefix(root);
+        let overlay = format!("environments/{environment}.");
+        let decides = |file: &str| {
+            // What is no file of the tree may be about all of it.
+            let below = file.strip_prefix(&prefix);
+            below.is_none_or(|below| {
+                ["gateway.", "consumers/", &overlay]
+                    .iter()
+                    .any(|begin| below.starts_with(begin))
+            })
+        };
+        let errors = self.diagnostics.iter().filter(|found| found.is_error());
+        let stops: Vec<_> = errors.filter(|found| decides(&found.file)).cloned().collect();
+        match self.compiled.as_ref().or(self.partial.as_ref()) {
+            Some(compiled) if stops.is_empty() => Ok(compiled),
+            _ => Err(stops),
+        }
+    }
+
     /// How bad it is that a rule of governance is not met, as the tree says; nothing: it is off.
     pub fn level(&self, rule: Code) -> Option<Severity> {
         let level = self.levels.get(&rule).copied();
@@ -173,8 +198,14 @@ impl Loaded {
                 }
             }
         }
+        let (compiled, partial) = if bundle.is_some() {
+            (Some(compiled), None)
+        } else {
+            (None, Some(compiled))
+        };
         Outcome {
-            compiled: bundle.is_some().then_some(compiled),
+            compiled,
+            partial,
             bundle,
             cases,
             levels: report.levels().clone(),
