@@ -336,3 +336,40 @@ fn one_environment_and_its_own() {
     let output = finish(command(&tree.path(""), &["check", "--policies", "."]));
     assert!(output.out.contains("P2007"), "{}{}", output.out, output.err);
 }
+
+/// What lies elsewhere is reviewed with nothing here.
+#[cfg(unix)]
+#[test]
+fn a_link_leads_nowhere_else() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let outside = elsewhere.path().join("wrangler.toml");
+    fs::write(&outside, "workers_dev = [").unwrap();
+    let tree = Tree::new();
+    let link = tree.folder.path().join("wrangler.toml");
+    let said = |target: &Path| {
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        tree.run(&["check"])
+    };
+    let output = said(&outside);
+    assert_eq!(output.code, 1, "{}", output.out);
+    for part in [
+        "error[P0003]: this link leads out of the folder that the policies lie in",
+        "wrangler.toml",
+        "copy the file",
+    ] {
+        assert!(output.out.contains(part), "{part}\n{}", output.out);
+    }
+    assert!(!output.out.contains("workers_dev"), "{}", output.out);
+    // One that leads nowhere is told, too; one that stays is followed.
+    let output = said(Path::new("gone.toml"));
+    assert!(
+        output.out.contains("error[P2001]: it cannot be read"),
+        "{}",
+        output.out
+    );
+    fs::create_dir(tree.folder.path().join("deploy")).unwrap();
+    fs::write(tree.folder.path().join("deploy/edge.toml"), GOOD).unwrap();
+    let output = said(Path::new("deploy/edge.toml"));
+    assert_eq!(output.code, 0, "{}", output.out);
+}

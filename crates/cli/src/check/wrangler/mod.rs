@@ -7,9 +7,9 @@ mod place;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -37,20 +37,13 @@ pub(super) fn check(
 ) -> Option<Checked> {
     let folder = folder_of(root)?;
     let file = folder.join("wrangler.toml");
-    if !file.is_file() {
+    if !file.is_file() && !file.is_symlink() {
         return unread(&folder);
     }
     let path = file.to_string_lossy().into_owned();
-    let text = match fs::read_to_string(&file) {
+    let text = match read(&folder, &file) {
         Ok(text) => text,
-        Err(error) => {
-            let remark = remark(
-                Code::NotToml,
-                Severity::Error,
-                0..0,
-                format!("it cannot be read: {error}"),
-                "make it text in UTF-8 that can be read",
-            );
+        Err(remark) => {
             return Some(Checked {
                 file,
                 diagnostics: beside::diagnostics(&path, "", vec![remark], &[]),
@@ -75,6 +68,37 @@ pub(super) fn check(
     }
     let diagnostics = beside::diagnostics(&path, &text, check.remarks, &check.masked);
     Some(Checked { file, diagnostics })
+}
+
+/// The text of the file. As in the tree, a link leads to what is reviewed with it, or nowhere.
+fn read(folder: &Path, file: &Path) -> Result<String, Remark> {
+    let unreadable = |error: io::Error| {
+        remark(
+            Code::NotToml,
+            Severity::Error,
+            0..0,
+            format!("it cannot be read: {error}"),
+            "make it text in UTF-8 that can be read",
+        )
+    };
+    // A folder without a name is the one that this runs in.
+    let here = Path::new(".");
+    let folder = if folder.as_os_str().is_empty() {
+        here
+    } else {
+        folder
+    };
+    let real = file.canonicalize().map_err(unreadable)?;
+    if !real.starts_with(folder.canonicalize().map_err(unreadable)?) {
+        return Err(remark(
+            Code::LeavesTree,
+            Severity::Error,
+            0..0,
+            "this link leads out of the folder that the policies lie in".to_owned(),
+            "what is deployed is reviewed with the policies: copy the file",
+        ));
+    }
+    fs::read_to_string(&real).map_err(unreadable)
 }
 
 /// The folder that the tree's folder lies in.
