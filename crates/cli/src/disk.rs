@@ -47,6 +47,7 @@ fn remedy(what: &str, kind: ErrorKind) -> Option<String> {
         }
         ErrorKind::PermissionDenied => "this user may not: look whose it is, and what its mode allows",
         ErrorKind::ReadOnlyFilesystem => "nothing can be written there: name another place",
+        ErrorKind::InvalidData => "save it as UTF-8, which editors call the encoding that they save with",
         ErrorKind::StorageFull => "make room there, or name another place",
         _ => return None,
     };
@@ -67,6 +68,7 @@ mod tests {
             ErrorKind::AlreadyExists,
             ErrorKind::PermissionDenied,
             ErrorKind::ReadOnlyFilesystem,
+            ErrorKind::InvalidData,
             ErrorKind::StorageFull,
         ] {
             for (failure, first) in [

@@ -153,7 +153,11 @@ fn read(file: u32, text: &str, report: &mut Report) -> Option<Node> {
                 span,
                 format!("the control character U+{:04X} is not text", u32::from(c)),
             )
-            .help("remove it; in double quotes it may be written as an escape");
+            .help(match c {
+                // Every second byte of plain text in UTF-16.
+                '\0' => "save the file as UTF-8, if it is UTF-16; a binary file has no place in the tree",
+                _ => "remove it; in double quotes it may be written as an escape",
+            });
         return None;
     }
     let mut builder = Builder {

@@ -122,8 +122,30 @@ fn more_faults_than_anybody_reads() {
 fn what_is_not_text() {
     one(
         &with("plans/gold.yaml", b"plan: \xff\xfe"),
-        "plans/gold.yaml:1:1: error[P0004]",
+        "plans/gold.yaml:1:7: error[P0004]: the byte 0xFF is not UTF-8",
     );
+    one(
+        &with("plans/gold.yaml", b"# caf\xc3\xa9\n# caf\xe9\nplan: gold\n"),
+        "plans/gold.yaml:2:6: error[P0004]: the byte 0xE9 is not UTF-8: in Latin-1 it is `\u{e9}`",
+    );
+    one(
+        &with("plans/gold.yaml", b"\xff\xfep\0l\0a\0n\0"),
+        "plans/gold.yaml:1:1: error[P0004]: the file is UTF-16, as its first bytes say, and not UTF-8",
+    );
+    one(
+        &with("plans/gold.yaml", b"\x1f\x8b\x08\0\0\0"),
+        "plans/gold.yaml:1:1: error[P0004]: the file is no text: the byte 1 is not UTF-8",
+    );
+    // What is shown of such a file shows no secret.
+    let folder = Folder::new();
+    for (path, content) in base() {
+        folder.write(&path, content);
+    }
+    folder.write("plans/gold.yaml", b"plan: sk-aaaaaaaaaaaaaaaaaaaaaaaa \xe9\n");
+    for found in build_at(&folder.0, "dev").diagnostics {
+        assert!(!found.to_string().contains("sk-aaaa"), "{found}");
+        assert!(found.help.is_some(), "{found}");
+    }
     one(
         &with("plans/gold.yaml", b"plan: a\0b"),
         "plans/gold.yaml:1:8: error[P0101]",

@@ -1,5 +1,6 @@
 //! The files of a tree: found, bounded, read, and put where their names say.
 
+mod encoding;
 mod shelf;
 mod strays;
 
@@ -250,7 +251,7 @@ impl Files {
             }
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
-                refuse(Code::NotUtf8, format!("the file is not UTF-8 (byte {at})"))
+                (encoding::report_other(path, error.as_bytes(), at, report), None)
             }
         }
     }
