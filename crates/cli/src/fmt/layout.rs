@@ -66,6 +66,16 @@ struct Fault {
 
 /// The text, laid out; or why it is left as it is.
 pub(super) fn format(text: &str) -> Result<String, Left> {
+    // Lines end as they do: how, is Git's business (`core.autocrlf`). Where both are, the one of all others is meant.
+    let breaks = text.matches('\n').count();
+    if breaks > 0 && text.matches("\r\n").count() == breaks {
+        return plain(text).map(|new| new.replace('\n', "\r\n"));
+    }
+    plain(text)
+}
+
+/// The text, laid out, each line ended by a line feed alone.
+fn plain(text: &str) -> Result<String, Left> {
     let text = text
         .strip_prefix('\u{feff}')
         .unwrap_or(text)
@@ -348,8 +358,10 @@ mod tests {
             ("\n\na: 1\n\n\n\nb: 2   \n\n", "a: 1\n\nb: 2\n"),
             (
                 "a:\r\n    b: 1\r\n    c:\r\n          d: 2\r\n",
-                "a:\n  b: 1\n  c:\n    d: 2\n",
+                "a:\r\n  b: 1\r\n  c:\r\n    d: 2\r\n",
             ),
+            ("a: |\r\n  x\r\nb:   1", "a: |\r\n  x\r\nb: 1\r\n"),
+            ("a: 1\r\nb: 2\nc: 3\r\n", "a: 1\nb: 2\nc: 3\n"),
             (
                 "a:\n- b: 1\n  c: 2\n-   d: 3\n    e: 4\n",
                 "a:\n  - b: 1\n    c: 2\n  - d: 3\n    e: 4\n",
@@ -389,7 +401,7 @@ mod tests {
             ("a: 1\nb:\n- c\n", "3:1"),
             ("a: 1\n\n\n", "2:1"),
             ("a: 1", "1:5"),
-            ("a: 1\r\n", "1:5"),
+            ("a: 1\r\nb: 2\n", "1:5"),
         ] {
             let new = format(text).unwrap();
             assert_eq!(At::of_difference(text, &new).to_string(), place, "{text}");

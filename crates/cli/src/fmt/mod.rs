@@ -35,8 +35,8 @@ const KINDS: [&str; 10] = [
 /// Lay out policy files in one way
 ///
 /// Two spaces a level, lists further in than their key, `key: value`, `{ a: 1 }` and `[a, b]`, no blanks at
-/// the ends of lines, one empty line at most. Comments, order, quotes and what is written stay; OpenAPI documents
-/// and JSON files are not touched.
+/// the ends of lines, one empty line at most. Comments, order, quotes and what is written stay, and so does how lines
+/// end (CRLF, if all of a file do); OpenAPI documents and JSON files are not touched.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

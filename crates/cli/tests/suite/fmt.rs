@@ -124,6 +124,35 @@ fn what_became_of_files_for_programs() {
     assert_eq!(states(&broken.out), of("right", "broken"));
 }
 
+/// A checkout of Git on Windows.
+#[test]
+fn lines_end_as_they_do() {
+    let tree = Tree::new();
+    tree.good(&["fmt"]);
+    let gateway = tree.read("gateway.yaml").replace('\n', "\r\n");
+    tree.write("gateway.yaml", &gateway);
+    assert_eq!(tree.good(&["fmt", "--check"]), "");
+    tree.write(
+        "plans/gold.yaml",
+        "plan:  gold\r\nlimits:\r\n- {rate: 1/s}\r\n\r\n",
+    );
+    assert_eq!(tree.good(&["fmt"]), "laid out policies/plans/gold.yaml\n");
+    assert_eq!(
+        tree.read("plans/gold.yaml"),
+        "plan: gold\r\nlimits:\r\n  - { rate: 1/s }\r\n"
+    );
+    assert_eq!(tree.read("gateway.yaml"), gateway);
+    // Both in one file is nobody's checkout.
+    tree.write("plans/gold.yaml", "plan: gold\r\nlimits:\n  - { rate: 1/s }\r\n");
+    assert_eq!(tree.run(&["fmt", "--check"]).code, 1);
+    tree.good(&["fmt"]);
+    assert_eq!(
+        tree.read("plans/gold.yaml"),
+        "plan: gold\nlimits:\n  - { rate: 1/s }\n"
+    );
+    assert_eq!(tree.good(&["fmt", "--check"]), "");
+}
+
 #[test]
 fn some_files() {
     let tree = Tree::new();
