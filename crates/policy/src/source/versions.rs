@@ -222,7 +222,10 @@ fn lifecycle(
             .help("a version is deprecated first and ends later")
             .label(start_at, "deprecated here");
     }
-    if let (Some(State::Deprecated), None, Some(at)) = (state, deprecated, &fields.state) {
+    // One that is written and no date was reported.
+    if let (Some(State::Deprecated), None, Some(at)) = (state, deprecated, &fields.state)
+        && !checker.reader.reported_within(fields.span)
+    {
         checker
             .report()
             .error(

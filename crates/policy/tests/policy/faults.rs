@@ -226,6 +226,7 @@ const CASES: &[Case] = &[
     case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: upstreams, for: apis/pest, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:38: error[P0301]: there is no `apis/pest`"),
     case!("gateway.yaml": "gateway: test" => "gateway: test\nexceptions: [{ rule: authentication, for: models/chat, reason: old, until: 2028-01-01 }]"; "gateway.yaml:2:43: error[P0301]"),
     case!("apis/pets/api.yaml": "state: active" => "state: deprecated\n    deprecated: 2027-03-01\n    sunset: 2027-02-01"; "apis/pets/api.yaml:10:13: error[P0503]"),
+    case!("apis/pets/api.yaml": "state: active" => "state: deprecated\n    deprecated: 2027-02-30"; "apis/pets/api.yaml:9:17: error[P0213]: `2027-02-30` is not a date"),
     case!("apis/pets/api.yaml": "state: active" => "state: deprecated"; "apis/pets/api.yaml:8:12: error[P0503]"),
 
     // Documents.
