@@ -7,6 +7,7 @@ mod addresses;
 mod apis;
 mod authorize;
 pub mod beside;
+mod blanks;
 mod budgets;
 #[cfg(test)]
 mod canonical_tests;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
+use super::blanks;
 use super::declare::{FieldInfo, Shape};
 use super::diagnostic::{Code, Report, Span};
 use super::names::{self, misspelt, nearest};
@@ -302,7 +303,9 @@ impl Reader {
             .text()
             .filter(|text| expects.starts_with("a list") && !node.is_null() && is_plain(text));
         let alone = listed.map(|text| format!("write `[{text}]`: a list of one"));
+        let blank = blanks::remedy(node, expects);
         let help = match found {
+            _ if blank.is_some() => blank.as_deref().unwrap_or_default(),
             _ if alone.is_some() => alone.as_deref().unwrap_or_default(),
             "nothing" => "leave the field out, or give it a value",
             "quoted text" => "write it without quotes",

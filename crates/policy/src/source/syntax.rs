@@ -2,6 +2,7 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
+use super::blanks;
 use super::diagnostic::{Code, Report, Span};
 
 const INDENT: &str = "the keys of one map begin in the same column, and what is inside one is further in";
@@ -33,12 +34,16 @@ const GENERAL: &str = "check the indentation, quotes and brackets here and on th
 pub(super) fn say(file: u32, text: &str, error: &ScanError, report: &mut Report) {
     let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
     let kind = error.kind();
+    if let Some((at, c)) = blanks::near(text, at) {
+        odd_blank(Span::new(file, at, at + c.len_utf8()), c, report);
+        return;
+    }
     let tab = tab_at(text, at, kind);
     let at = tab.unwrap_or(at);
     let help = match (tab, variable_at(text, at)) {
         (Some(_), _) => TAB.to_owned(),
         (None, Some(variable)) => format!("{VARIABLE} `\"{variable}\"`"),
-        (None, None) => remedy(kind, text, at),
+        (None, None) => blanks::undashed_line(text, at).unwrap_or_else(|| remedy(kind, text, at)),
     };
     let length = text
         .get(at..)
@@ -51,6 +56,13 @@ pub(super) fn say(file: u32, text: &str, error: &ScanError, report: &mut Report)
             error.info(),
         )
         .help(help);
+}
+
+/// Reports what looks like a blank and is none.
+pub(super) fn odd_blank(span: Span, c: char, report: &mut Report) {
+    report
+        .error(Code::Syntax, span, blanks::told(c))
+        .help(blanks::REMEDY);
 }
 
 /// The tab that a line is indented with, if that is what the parser stumbled over: it names the

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use granit_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
 use super::diagnostic::{Code, Report, Span};
-use super::{secrets, syntax};
+use super::{blanks, secrets, syntax};
 
 /// How deep lists and maps may nest.
 const MAX_DEPTH: usize = 64;
@@ -200,7 +200,8 @@ fn read(file: u32, text: &str, report: &mut Report) -> Option<Node> {
         }
     }
     match &root {
-        Some(node) => check_keys(node, !builder.anchors.is_empty(), report),
+        Some(node) if !check_keys(node, !builder.anchors.is_empty(), report) => return None,
+        Some(_) => {}
         None => {
             report
                 .error(Code::Empty, builder.span(0, 0), "the file says nothing")
@@ -410,8 +411,9 @@ fn pairs(children: Vec<Node>) -> Vec<(Node, Node)> {
     pairs
 }
 
-/// Keys must be text, and each may occur once. `aliased`: parts may stand in several places.
-fn check_keys(root: &Node, aliased: bool, report: &mut Report) {
+/// Keys must be text, and each may occur once. `aliased`: parts may stand in several places. False where what looks like
+/// indentation is a part of a key, so that nothing of the tree is as it was meant.
+fn check_keys(root: &Node, aliased: bool, report: &mut Report) -> bool {
     /// Up to so many keys, looking through them costs less than a map of them.
     const FEW: usize = 16;
     // Subtrees that came in by an alias are shown once, where they were written.
@@ -435,6 +437,11 @@ fn check_keys(root: &Node, aliased: bool, report: &mut Report) {
             if !first_visit {
                 continue;
             }
+            if let Some((at, c)) = blanks::before_key(key) {
+                let at = key.span.start + at;
+                syntax::odd_blank(Span::new(key.span.file, at, at + c.len_utf8()), c, report);
+                return false;
+            }
             if text == "<<" {
                 report
                     .error(Code::KeyNotText, key.span, "merge keys are not part of YAML 1.2")
@@ -457,4 +464,5 @@ fn check_keys(root: &Node, aliased: bool, report: &mut Report) {
             }
         }
     }
+    true
 }

@@ -77,6 +77,22 @@ const CASES: &[(&str, &str, &str)] = &[
     ("plan: *gold\n", "1:7", "`&name` names a value"),
     ("%YAML 1.2\n---\nplan: gold\n", "1:1", "remove the line"),
     ("plan: \u{7}\n", "1:7", "remove it"),
+    (
+        "plan: gold\nlimits:\n  -{ rate: 1/s, burst: 3 }\n",
+        "3:22",
+        "a blank stands between the dash of an item and what follows it: `- {`",
+    ),
+    (
+        "plan: gold\nlimits:\n\u{a0}\u{a0}- rate: 1/s\n",
+        "3:1",
+        "write a plain space",
+    ),
+    (
+        "plan: gold\nlimits:\n  -\u{a0}rate: 1/s\n",
+        "3:4",
+        "write a plain space",
+    ),
+    ("plan:\u{a0}gold\nlimits: []\n", "1:6", "write a plain space"),
     ("# nothing\n", "1:1", "write an item of its kind"),
     ("plan: &a\n  b: *a\n", "2:6", "write the value out here"),
 ];
@@ -136,4 +152,53 @@ fn a_secret_beside_a_fault_of_syntax_is_not_shown() {
             "{text}: {found:#?}"
         );
     }
+}
+
+/// What is YAML all the same, and not what was meant.
+#[test]
+fn a_blank_that_is_missing_or_none_is_named() {
+    for (limits, place, remedy) in [
+        (
+            "\n  -{ rate: 1/s }",
+            "3:3",
+            "a blank stands between the dash of an item and what follows it: `- {`",
+        ),
+        (
+            "\n  -rate: 1/s",
+            "3:3",
+            "a blank stands between the dash of an item and what follows it: `- rate`",
+        ),
+        (
+            "\n  -[a]",
+            "3:3",
+            "a blank stands between the dash of an item and what follows it: `- [a`",
+        ),
+        (
+            "\n  - rate:\u{a0}1/s",
+            "3:5",
+            "U+00A0 looks like a blank, and is none in YAML: write a plain space",
+        ),
+    ] {
+        let mut files = base();
+        files.insert(
+            "plans/gold.yaml".to_owned(),
+            format!("plan: gold\nlimits:{limits}\n"),
+        );
+        let outcome = build(&files, "dev");
+        let found = lines(&outcome);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].starts_with(&format!("plans/gold.yaml:{place}: error[P0203]")),
+            "{found:#?}"
+        );
+        let help = outcome.diagnostics[0].help.as_deref().unwrap();
+        assert!(help.starts_with(remedy), "{help}");
+    }
+    // In a text such a blank is one of its letters.
+    let mut files = base();
+    files.insert(
+        "apis/pets/api.yaml".to_owned(),
+        files["apis/pets/api.yaml"].replace("Pets", "\u{ab}\u{a0}Pets\u{a0}:\u{a0}a\u{a0}\u{bb}"),
+    );
+    assert_eq!(lines(&build(&files, "dev")), Vec::<String>::new());
 }
