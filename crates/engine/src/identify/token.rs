@@ -3,11 +3,12 @@
 //!
 //! `jwt-compact` decodes; the checks before and after it are what RFC 8725 asks for beyond that.
 
-use jwt_compact::{Claims, UntrustedToken};
+use jwt_compact::{Claims, ParseError, UntrustedToken};
 use turnpike_policy::Algorithm;
 
 use super::Refusal;
 use super::credential::MAX_TOKEN;
+use super::encoding::from_base64url;
 use super::json::Members;
 
 /// The most characters that the header's part may have: 4 KiB of JSON.
@@ -67,7 +68,7 @@ pub(super) fn parse(text: &str) -> Result<Unverified<'_>, Refusal> {
     }
     // Canonical base64url, JSON objects without anything behind, names only once, `cty` not `JWT`.
     let token = UntrustedToken::<Members>::try_from(text)
-        .map_err(|_| Refusal::Malformed("the token's header is not what RFC 7515 asks for"))?;
+        .map_err(|error| Refusal::Malformed(damaged(text, &error)))?;
     let algorithm = Algorithm::from_name(token.algorithm())
         .ok_or(Refusal::AlgorithmNotAllowed("the token's `alg` is not supported"))?;
     if token.header().other_fields.has_any(&REFUSED) {
@@ -98,4 +99,25 @@ pub(super) fn parse(text: &str) -> Result<Unverified<'_>, Refusal> {
         access,
         token,
     })
+}
+
+/// Which part of a token of three parts cannot be read. Of several it is the first; but an encoding is looked at
+/// before what is encoded.
+fn damaged(text: &str, error: &ParseError) -> &'static str {
+    match error {
+        ParseError::InvalidBase64Encoding => text
+            .split('.')
+            .zip([
+                "the token's header is not base64url without padding",
+                "the token's claims are not base64url without padding",
+                "the token's signature is not base64url without padding",
+            ])
+            .find(|(part, _)| from_base64url(part).is_none())
+            .map_or(
+                "a part of the token is not base64url without padding",
+                |(_, why)| why,
+            ),
+        ParseError::UnsupportedContentType(_) => "the token's `cty` is not `json`",
+        _ => "the token's header is not what RFC 7515 asks for",
+    }
 }

@@ -191,3 +191,66 @@ fn claims_are_one_object_with_different_names() {
         assert!(malformed(&found), "{wrong} {found:?}");
     }
 }
+
+/// Whoever reads the log is led to the part that is wrong, not to one that is right.
+#[test]
+fn the_part_that_is_damaged_is_named() {
+    const HEADER: &str = "the token's header is not what RFC 7515 asks for";
+    const CLAIMS: &str = "the token's claims are not what RFC 7519 asks for";
+    const PARTS: &str = "the token does not have three parts";
+    let encoding = [
+        "the token's header is not base64url without padding",
+        "the token's claims are not base64url without padding",
+        "the token's signature is not base64url without padding",
+    ];
+    let token = sign(HS256, &good(SECRET));
+    let whole: Vec<&str> = token.split('.').collect();
+    let with = |changes: &[(usize, &str)]| {
+        let mut parts = whole.clone();
+        for (at, text) in changes {
+            parts[*at] = text;
+        }
+        parts.join(".")
+    };
+    let json = |text: &str| base64url(text.as_bytes());
+    let mut cases = Vec::new();
+    // Characters of other alphabets, one character too many, bits that encode nothing.
+    for (at, why) in encoding.into_iter().enumerate() {
+        for text in ["+AAA", "A/AA", "AA~A", "AAAAA", "AB"] {
+            cases.push((with(&[(at, text)]), why));
+        }
+    }
+    cases.push((with(&[(2, "AAA=")]), encoding[2]));
+    for text in ["{", "[]", "null", "{}x"] {
+        cases.push((with(&[(0, &json(text))]), HEADER));
+        cases.push((with(&[(1, &json(text))]), CLAIMS));
+    }
+    // Encoded, but neither JSON nor text.
+    cases.push((with(&[(0, "____")]), HEADER));
+    cases.push((with(&[(1, "____")]), CLAIMS));
+    cases.push((with(&[(0, "")]), HEADER));
+    cases.push((with(&[(1, "")]), CLAIMS));
+    cases.push((with(&[(2, "")]), "the signature is wrong"));
+    cases.push((with(&[(2, "AAAA")]), "the signature is wrong"));
+    // The first of several.
+    cases.push((with(&[(0, "A"), (1, "A"), (2, "A")]), encoding[0]));
+    cases.push((with(&[(1, "A"), (2, "A")]), encoding[1]));
+    cases.push((with(&[(0, &json("{")), (1, &json("{"))]), HEADER));
+    let nested = json(r#"{"alg":"HS256","cty":"JWT"}"#);
+    cases.push((with(&[(0, &nested)]), "the token's `cty` is not `json`"));
+    let unknown = json(r#"{"alg":"none"}"#);
+    cases.push((with(&[(0, &unknown)]), "the token's `alg` is not supported"));
+    for text in [
+        &whole[..2].join("."),
+        whole[0],
+        &format!("{token}."),
+        &format!("{token}.AAAA"),
+        "...",
+    ] {
+        cases.push((text.to_owned(), PARTS));
+    }
+    cases.push(("..".to_owned(), HEADER));
+    for (text, why) in cases {
+        assert_eq!(once(&text).unwrap_err().reason(), why, "{text}");
+    }
+}
