@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { cp, readFile, writeFile } from "node:fs/promises";
+import { cp, readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -91,8 +91,8 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     took("from the change of one file to its being served", since, CHANGE_SERVED);
   });
 
+  const version = async () => (await (await fetch(`${url}/_turnpike/version`)).json()).bundle;
   await t.test("a change that is wrong is explained, and what was served is served on", async () => {
-    const version = async () => (await (await fetch(`${url}/_turnpike/version`)).json()).bundle;
     const before = await version();
     const line = 1 + good.split("\n").findIndex((text) => text.includes("usage:"));
     const from = dev.said.length;
@@ -104,6 +104,75 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     assert.equal(await version(), before);
   });
 
+  await t.test("a call that is on its way notices nothing of changes that are wrong, or change nothing", async () => {
+    const before = await version();
+    // Longer than anything here takes: it is left when enough was seen.
+    const slow = good.replace("usage: { input: 12, output: 10 }", "usage: { input: 12, output: 10 }\n      delay: 100ms");
+    assert.notEqual(slow, good);
+    await writeFile(mock, slow);
+    await until(version, (now) => now !== before && /^[0-9a-f]+$/.test(now));
+    const leave = new AbortController();
+    const long = ask("on ".repeat(3_000), { stream: true });
+    const stream = await demo.create(long, { signal: leave.signal });
+    let pieces = 0;
+    let cut = null;
+    const read = (async () => {
+      for await (const chunk of stream) pieces += chunk.choices.length;
+    })().then(() => "it came to its end", (error) => String(error)).then((why) => (cut ??= why));
+    const goesOn = async () => {
+      const from = pieces;
+      // wrangler would take a moment to start the Worker anew.
+      await until(async () => pieces, (now) => now > from + 30 || cut !== null, 30_000);
+      assert.equal(cut, null, `after ${pieces} pieces`);
+    };
+    await goesOn();
+
+    const from = dev.said.length;
+    await writeFile(mock, slow.replaceAll("usage:", "usgae:"));
+    await hears(dev, /mocks\/fast\.yaml has changed: building/, { from, within: 120_000 });
+    const since = Date.now();
+    assert.equal((await pets({})).status, 401);
+    took("an answer while a build is under way", since, 1);
+    await hears(dev, /still serving the last one/, { from, within: 120_000 });
+    await goesOn();
+
+    // As it was, and with another comment at its end: nothing of that is deployed.
+    for (const same of [slow, `${slow}# Nothing.\n`]) {
+      const from = dev.said.length;
+      await writeFile(mock, same);
+      await hears(dev, /what was built is what is served already/, { from, within: 120_000 });
+      await goesOn();
+    }
+    leave.abort();
+    await read;
+  });
+
+  await t.test("of two changes soon after each other the last one is served", async () => {
+    const from = dev.said.length;
+    await writeFile(mock, good.replaceAll("Hello from fast!", "First!"));
+    await hears(dev, /has changed: building\n/, { from, within: 120_000 });
+    await writeFile(mock, good.replaceAll("Hello from fast!", "Second!"));
+    await hears(dev, /has changed: building from the start/, { from, within: 120_000 });
+    const since = Date.now();
+    await until(said, (now) => now === "Second! You said: Hello");
+    took("from the second change to its being served", since, CHANGE_SERVED);
+  });
+
+  await t.test("a folder that is new, and one that takes another's place, are watched", async () => {
+    const served = async (change, ...told) => {
+      const from = dev.said.length;
+      await change();
+      await hears(dev, new RegExp(told.join("[^]*")), { from, within: 120_000 });
+    };
+    const [apis, aside] = [join(policies, "apis"), join(policies, "../aside")];
+    await served(() => rename(apis, aside), "still serving the last one");
+    await served(() => cp(aside, apis, { recursive: true }), "what was built is what is served already");
+    const api = join(apis, "petstore/api.yaml");
+    const text = await readFile(api, "utf8");
+    await served(() => writeFile(api, text.replace("title:", "tilte:")), "apis/petstore/api.yaml has changed", "still serving the last one");
+    await served(() => writeFile(api, text), "what was built is what is served already");
+  });
+
   await t.test("mended, it is served", async () => {
     await writeFile(mock, good);
     await until(said, (now) => now === GREETING);
@@ -113,7 +182,7 @@ test("make dev: calls by the SDK, changes that are served, a change that is not,
     assert.ok((await left(dev)).length > 2, "they are found while they run");
     const from = dev.said.length;
     await writeFile(mock, good.replaceAll("Hello from fast!", "Too late!"));
-    await hears(dev, /restarting build/, { from, within: 120_000 });
+    await hears(dev, /has changed: building/, { from, within: 120_000 });
     // Ctrl-C: everything that belongs to the terminal is told.
     dev.signal("SIGINT");
     await dev.closed;

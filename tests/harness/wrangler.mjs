@@ -22,7 +22,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ROOT } from "./gateway.mjs";
 
-const PROJECT = ["Makefile", "wrangler.toml", "scripts/artifact.mjs", "scripts/ci", "scripts/dev", "src", "policies"];
+const PROJECT = [
+  "Makefile", "wrangler.toml", "scripts/artifact.mjs", "scripts/ci", "scripts/dev", "scripts/dev.mjs", "src", "policies",
+];
 
 /** A folder that is gone after the test. */
 export async function folder(t, name) {
