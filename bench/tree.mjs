@@ -3,12 +3,14 @@
 // It writes a tree of APIS (1000) and one of a single API with ten operations (scripts/tree.mjs), and measures
 // with both: `turnpike check` and `turnpike diff` as commands, from start to end (the least of RUNS, 7) and on the
 // cores (`cpu`); what the reading of a bundle, the start of an engine and a request cost natively
-// (crates/cli/examples/tree.rs: to four operations, and spread over all that read); and the Worker made of each: size, and the start-up of workerd
-// (scripts/size.mjs). Prints a table and writes bench/results/tree.json. WORKER=no leaves the Workers out.
+// (crates/cli/examples/tree.rs: to four operations, and spread over all that read); and the Worker made of each: size,
+// the start-up of workerd (scripts/size.mjs), and what a request through it costs, both in turn (lib/grown.mjs).
+// Prints a table and writes bench/results/tree.json. WORKER=no leaves the Workers out.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { spawnSync } from "node:child_process";
+import { compare, open } from "./lib/grown.mjs";
 import { BENCH, ROOT } from "./lib/settings.mjs";
 
 const APIS = Number(process.env.APIS || 1000);
@@ -64,14 +66,14 @@ function commands(tree, scratch) {
 }
 
 // The Worker made of a tree, in a folder that looks like this project to wrangler.
-function worker(tree, scratch) {
-  const project = join(scratch, "project");
+function worker(tree, project) {
   mkdirSync(join(project, "scripts"), { recursive: true });
   good(join(ROOT, "scripts/build"), ["--env", "production"],
     { env: { ...process.env, POLICIES: tree, BUILD_DIR: join(project, "build"), TURNPIKE_BUILD: "" } });
   for (const path of ["src", "wrangler.toml", "scripts/build"]) cpSync(join(ROOT, path), join(project, path), { recursive: true });
   const { gzip, raw, start_ms, carrying_start_ms, empty_start_ms } = JSON.parse(good("node", ["scripts/size.mjs", "--json", "--project", project]));
-  rmSync(project, { recursive: true });
+  // What wrangler would upload: no part of the Worker as it lies there.
+  rmSync(join(project, "build/deploy"), { recursive: true });
   return { worker_bytes: raw, worker_gzip_bytes: gzip, start_ms, carrying_start_ms, empty_start_ms };
 }
 
@@ -79,18 +81,27 @@ good("make", ["cli"], { env: native });
 good("cargo", ["build", "--package", "turnpike-cli", "--profile", "cli", "--example", "tree"], { env: native });
 const scratch = mkdtempSync(join(tmpdir(), "turnpike-tree-"));
 const rows = [];
+const workers = [];
+let compared = null;
 try {
   for (const apis of [1, APIS]) {
     const tree = join(scratch, `apis-${apis}`);
     console.error(`bench: a tree of ${apis} APIs`);
     good("node", ["scripts/tree.mjs", "--apis", String(apis), "--out", tree]);
+    open(tree);
     const natively = JSON.parse(good(join(TARGET, "cli/examples/tree"), [tree]));
-    const { operations, consumers, build_ms, bundle_bytes, read_ms, start_ms, request_us, request_spread_us } = natively;
+    const { operations, consumers, build_ms, bundle_bytes, read_ms, start_ms, request_us, request_spread_us, urls } = natively;
+    const name = `worker-${apis}`;
+    workers.push({ name, tree, urls });
     rows.push({
       apis, operations, consumers, ...weigh(tree), ...commands(tree, scratch), bundle_build_ms: build_ms, bundle_bytes,
       native_read_ms: read_ms, native_start_ms: start_ms, native_request_us: request_us, native_request_spread_us: request_spread_us,
-      ...(process.env.WORKER === "no" ? {} : worker(tree, scratch)),
+      ...(process.env.WORKER === "no" ? {} : worker(tree, join(scratch, name))),
     });
+  }
+  if (process.env.WORKER !== "no") {
+    compared = await compare(workers, scratch);
+    rows.forEach((row, at) => Object.assign(row, compared.rows[at]));
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
@@ -110,16 +121,24 @@ if (large.start_ms !== undefined) {
   const beyond = ({ start_ms, carrying_start_ms }) => start_ms - carrying_start_ms;
   goals.push(atMost("ms of start-up of the Worker for 1,000 operations, at most 1", (beyond(large) - beyond(small)) / thousands, 1));
 }
+if (compared !== null) {
+  for (const [kind, what] of [["request", "to one operation"], ["request_spread", "spread over all operations"]]) {
+    for (const [figure, unit] of [["cpu_us", "the CPU"], ["p50_ms", "the time (p50)"]]) {
+      goals.push(atMost(`times ${unit} for requests through the Worker ${what}, at most 1.2`, compared.ratio(kind, figure), 1.2));
+    }
+  }
+}
 const cpu = cpus();
 const result = {
   generated: new Date().toISOString(),
-  conditions: { cores: cpu.length, cpu: cpu[0]?.model, load: loadavg()[0], runs: RUNS },
+  conditions: { cores: cpu.length, cpu: cpu[0]?.model, load: loadavg()[0], runs: RUNS,
+    ...(compared === null ? {} : { rounds: compared.rounds, seconds_per_run: compared.seconds }) },
   rows,
   goals,
 };
 writeFileSync(join(BENCH, "results/tree.json"), `${JSON.stringify(result, null, 2)}\n`);
 for (const key of Object.keys(small)) {
   const show = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2)).padStart(14);
-  console.log(key.padEnd(20) + rows.map((row) => show(row[key])).join(""));
+  console.log(key.padEnd(30) + rows.map((row) => show(row[key])).join(""));
 }
 for (const { goal, met, value } of goals) console.log(`${met ? "met    " : "NOT MET"} ${value.toFixed(2)} ${goal}`);

@@ -1,13 +1,17 @@
--- Sends one request again and again, each time with the next of many tokens, and begins anew after the last one.
--- Prints what came of it as wrk.lua does. Arguments: METHOD FILE OF TOKENS, one in a line.
+-- Sends requests in turn that differ in their token or in their path, and begins anew after the last one.
+-- Prints what came of it as wrk.lua does. Arguments: METHOD, `tokens` or `paths`, FILE with one of them in a line.
 
 local requests = {}
 local at = 0
 
 function init(args)
   wrk.method = args[1]
-  for token in assert(io.open(args[2])):lines() do
-    wrk.headers["authorization"] = "Bearer " .. token
+  for line in assert(io.open(args[3])):lines() do
+    if args[2] == "tokens" then
+      wrk.headers["authorization"] = "Bearer " .. line
+    else
+      wrk.path = line
+    end
     requests[#requests + 1] = wrk.format()
   end
 end

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { open } from "../bench/lib/grown.mjs";
 import { ROOT } from "./harness/gateway.mjs";
 
 const TURNPIKE = join(process.env.CARGO_TARGET_DIR || join(ROOT, "target"), "release/turnpike");
@@ -33,6 +34,17 @@ describe("a generated tree", () => {
       const checked = spawnSync(TURNPIKE, ["check", "--policies", out, "--deny", "warnings"], { encoding: "utf8" });
       assert.equal(checked.status, 0, checked.stdout + checked.stderr);
     }
+  });
+
+  test("opened for a benchmark, it has no errors either, and no rate that would refuse it", () => {
+    const { out } = generate("opened", 4);
+    open(out);
+    const checked = spawnSync(TURNPIKE, ["check", "--policies", out], { encoding: "utf8" });
+    assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+    const limiting = readdirSync(out, { recursive: true }).filter((path) => /^templates\/|^apis\/.*\/api\.yaml$/.test(path));
+    const rates = limiting.flatMap((path) => readFileSync(join(out, path), "utf8").match(/\brate: .*/g) ?? []);
+    assert.ok(rates.length > 5, `${rates.length} rates`);
+    for (const rate of rates) assert.match(rate, /^rate: 1000000\/s, precision: local/);
   });
 
   test("has documents with what people write", () => {

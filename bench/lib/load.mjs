@@ -9,10 +9,12 @@ import { BENCH } from "./settings.mjs";
 import { runStreams } from "./streams.mjs";
 
 async function runWrk(request, { wrk, seconds, connections, folder }) {
-  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(BENCH, request.ring ? "wrk-tokens.lua" : "wrk.lua")];
+  const ring = request.ring ? ["tokens", request.ring] : request.paths ? ["paths", request.paths] : [];
+  const script = join(BENCH, ring.length > 0 ? "wrk-ring.lua" : "wrk.lua");
+  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", script];
   for (const [name, value] of Object.entries(request.headers)) args.push("-H", `${name}: ${value}`);
   args.push(request.url, "--", request.method);
-  if (request.ring) args.push(request.ring);
+  args.push(...ring);
   if (request.body !== null) {
     const file = join(mkdtempSync(join(folder, "body-")), "body.json");
     writeFileSync(file, request.body);

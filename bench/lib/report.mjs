@@ -4,7 +4,7 @@ import { ROUNDS_FOR_A_VERDICT } from "./settings.mjs";
 
 const FIGURES = ["rps", "cpu_us", "p50_ms", "p99_ms", "ttfb_ms", "ttft_ms", "round_trips"];
 
-function median(values) {
+export function median(values) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
   if (sorted.length === 0) return null;
   const middle = sorted.length >> 1;

@@ -27,7 +27,7 @@ function workerRequest(ports) {
 }
 
 // Both Workers are started alike, so that they differ in their code alone.
-async function startWorker({ name, modules, bindings, object, workerd, folder, ports, upstreams }) {
+export async function startWorker({ name, modules, bindings, object, workerd, folder, ports, upstreams }) {
   const config = workerdConfig({ folder, name, modules, bindings, object, listen: ports, upstreams });
   const args = ["serve", config, "config"];
   const started = startProcess(name, workerd.path, args, { env: plainEnvironment(folder), folder, cwd: folder });
@@ -52,7 +52,7 @@ export const floor = plain("floor");
 
 // What objects store goes to memory where Linux has it: the disk of this machine tells nothing of the
 // platform's, and it would be most of what an exact limit is measured by.
-function objectStorage(folder) {
+export function objectStorage(folder) {
   try {
     const storage = mkdtempSync("/dev/shm/turnpike-bench-");
     process.on("exit", () => rmSync(storage, { recursive: true, force: true }));

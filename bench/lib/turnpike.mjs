@@ -38,12 +38,18 @@ async function modulesIn(folder) {
   if (process.env.TURNPIKE_DIR) cpSync(process.env.TURNPIKE_DIR, target, { recursive: true });
   else await buildInto(target);
 
+  return modulesOf(folder, "turnpike");
+}
+
+// The modules of a Worker that lies in FOLDER/NAME, the entry first.
+export function modulesOf(folder, name) {
+  const target = join(folder, name);
   const entry = ["src/entry.js", "entry.js"].find((path) => existsSync(join(target, path)));
   if (entry === undefined) throw new Trouble("there is neither src/entry.js nor entry.js among Turnpike's modules");
   return filesIn(target)
     .filter((path) => path.split("/").every((part) => !part.startsWith(".")) && KINDS[path.split(".").pop()] !== undefined)
     .sort((a, b) => (b === entry) - (a === entry))
-    .map((path) => ({ name: path, kind: KINDS[path.split(".").pop()], file: `turnpike/${path}` }));
+    .map((path) => ({ name: path, kind: KINDS[path.split(".").pop()], file: `${name}/${path}` }));
 }
 
 async function buildInto(target) {
@@ -63,15 +69,17 @@ const policyEnvironment = () => ({ POLICIES: policies, TURNPIKE_ENV: ENVIRONMENT
 export const knowsIssuers = () => policies !== SOURCE;
 
 // Every secret that the policies name, with a value that says what it is.
-export function secrets() {
+export const secrets = () => ({ ...secretsOf(policies), ...added });
+
+export function secretsOf(tree) {
   const named = {};
-  if (!existsSync(policies)) return named;
-  for (const path of filesIn(policies)) {
+  if (!existsSync(tree)) return named;
+  for (const path of filesIn(tree)) {
     if (!/\.ya?ml$/.test(path)) continue;
-    const text = readFileSync(join(policies, path), "utf8").replace(/(^|\s)#.*$/gm, "");
+    const text = readFileSync(join(tree, path), "utf8").replace(/(^|\s)#.*$/gm, "");
     for (const [, name] of text.matchAll(/\bsecret:\s*["']?([A-Za-z_][A-Za-z0-9_]*)/g)) named[name] = "bench-secret";
   }
-  return { ...named, ...added };
+  return named;
 }
 
 // The command is made first each time (at once, when nothing has changed): one that is older than the

@@ -2,7 +2,7 @@
 //!
 //! For each folder one line of JSON: how long it takes to build the bundle, how large it is, how long it takes to read
 //! it and to start an engine with it (the average of several), and how long the engine takes for a request: matched, identified by its key, authorized, up to the first step that asks something
-//! of the shell. `bench/tree.mjs` calls it.
+//! of the shell; and the addresses that were asked for. `bench/tree.mjs` calls it.
 
 #![expect(
     clippy::disallowed_methods,
@@ -119,6 +119,7 @@ fn measure(folder: &Path) -> Result<serde_json::Value, String> {
         "start_ms": millis(starting),
         "request_us": few,
         "request_spread_us": spread,
+        "urls": urls,
     }))
 }
 
