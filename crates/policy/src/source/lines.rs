@@ -1,7 +1,7 @@
 //! The lines of files: where a place is, and what of it is shown.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use annotate_snippets::AnnotationKind;
 
@@ -17,8 +17,8 @@ pub(crate) struct Source {
     pub(crate) path: Arc<str>,
     /// Its text, with what must not be shown masked.
     pub(crate) text: Arc<String>,
-    /// The byte at which each line begins.
-    lines: Arc<[u32]>,
+    /// The byte at which each line begins, once somebody asks: of most files nobody does.
+    lines: Arc<OnceLock<Box<[u32]>>>,
     /// Up to which byte of which line characters were counted last, and how many: a long line is
     /// not gone through anew for each of its faults.
     counted: Mutex<(usize, usize, usize)>,
@@ -45,14 +45,19 @@ impl Clone for Source {
 impl Source {
     /// Of a file of less than 4 GiB.
     pub(crate) fn new(path: String, text: Arc<String>) -> Self {
-        let breaks = (1_u32..).zip(text.bytes()).filter(|(_, b)| *b == b'\n');
-        let breaks = breaks.map(|(after, _)| after);
         Self {
             path: path.into(),
-            lines: std::iter::once(0).chain(breaks).collect(),
+            lines: Arc::default(),
             text,
             counted: Mutex::default(),
         }
+    }
+
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let breaks = (1_u32..).zip(self.text.bytes()).filter(|(_, b)| *b == b'\n');
+            std::iter::once(0).chain(breaks.map(|(after, _)| after)).collect()
+        })
     }
 
     /// Shows another text, of as many bytes and lines, in a place.
@@ -65,7 +70,7 @@ impl Source {
     /// Line and column (in characters), both from 1.
     pub(crate) fn place(&self, at: usize) -> (u32, u32) {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let before = self.lines.partition_point(|start| *start <= number(at));
+        let before = self.lines().partition_point(|start| *start <= number(at));
         let line = before.max(1);
         let start = self.start_of(line).unwrap_or(0);
         let at = at.min(self.text.len());
@@ -84,7 +89,7 @@ impl Source {
 
     /// The byte at which a line begins, the first being 1.
     fn start_of(&self, line: usize) -> Option<usize> {
-        let start = self.lines.get(line.checked_sub(1)?)?;
+        let start = self.lines().get(line.checked_sub(1)?)?;
         usize::try_from(*start).ok()
     }
 

@@ -1,5 +1,6 @@
 //! `$ref`: references within a document, followed within bounds.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
@@ -133,16 +134,17 @@ impl<'d> Document<'d> {
         if pointer.is_empty() {
             return Ok(node);
         }
-        let mut before = "#".to_owned();
         let parts = pointer.strip_prefix('/').ok_or_else(nowhere)?;
+        // Where it has come to, for who looks for what was meant.
+        let mut at = 0;
         for part in parts.split('/') {
-            let key = percent_decode(part).ok_or_else(nowhere)?;
-            let key = key.replace("~1", "/").replace("~0", "~");
+            let before = || format!("#{}", pointer.get(..at).unwrap_or_default());
+            let key = unescape(part).ok_or_else(nowhere)?;
             node = match &node.value {
                 Value::Map(entries) => match self.look_up(node, entries, &key) {
                     Some(found) => found,
-                    None if misspelt(&before, node, &key) => return Err(Lost::Explained),
-                    None => return Err(Lost::Near(self.suggest(&before, &key, entries))),
+                    None if misspelt(&before(), node, &key) => return Err(Lost::Explained),
+                    None => return Err(Lost::Near(self.suggest(&before(), &key, entries))),
                 },
                 Value::List(items) => {
                     let at = key.parse::<usize>().map_err(|_| nowhere())?;
@@ -150,8 +152,7 @@ impl<'d> Document<'d> {
                 }
                 Value::Scalar { .. } => return Err(nowhere()),
             };
-            before.push('/');
-            before.push_str(part);
+            at += 1 + part.len();
         }
         Ok(node)
     }
@@ -200,10 +201,16 @@ fn misspelt(before: &str, map: &Node, key: &str) -> bool {
     }
 }
 
-fn percent_decode(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
+/// A part of a pointer, as the key that it stands for. Nearly all are written as they are.
+fn unescape(part: &str) -> Option<Cow<'_, str>> {
+    if !part.bytes().any(|byte| matches!(byte, b'%' | b'~')) {
+        return Some(Cow::Borrowed(part));
     }
+    let key = percent_decode(part)?;
+    Some(Cow::Owned(key.replace("~1", "/").replace("~0", "~")))
+}
+
+fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
