@@ -17,6 +17,7 @@ mod git;
 mod ids;
 mod import;
 mod inventory;
+mod kept;
 mod limits;
 mod lines;
 mod markdown;

@@ -5,12 +5,13 @@ mod wrangler;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use turnpike_policy::source::{Diagnostic, Loaded, Severity};
+use turnpike_policy::source::{Diagnostic, Severity};
 
 use crate::words::list;
-use crate::{Failure, say, tree, words};
+use crate::{Failure, kept, say, tree, words};
 
 /// Check the policies, as the build does
 ///
@@ -18,6 +19,9 @@ use crate::{Failure, say, tree, words};
 /// checked; what is wrong in some of them only says in which. A `wrangler.toml` beside the folder of the
 /// policies is checked with them: it must deploy what they need. `turnpike explain P0301` says what a
 /// code means.
+///
+/// Of a large tree what was found in its files is kept by their content in ~/.cache/turnpike/checked, so that the
+/// next check reads what has changed (the variable `TURNPIKE_CACHE` names another folder, or `no`).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -72,7 +76,7 @@ struct Finding {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
-    let loaded = Loaded::read(&root);
+    let loaded = kept::load(&root);
     let environments = match &arguments.env {
         Some(environment) => {
             tree::has_environment(&root, environment)?;
@@ -86,7 +90,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut checked = BTreeMap::new();
     let outcomes = tree::build_all(&loaded, &environments, arguments.as_of.as_ref())?;
     for (environment, outcome) in environments.iter().zip(outcomes) {
-        files.extend(outcome.files);
+        // Paths are slow to compare, and these are written alike.
+        files.extend(outcome.files.into_iter().map(PathBuf::into_os_string));
         checked.insert(environment.clone(), outcome.compiled);
         for diagnostic in outcome.diagnostics {
             let finding = found.entry(place(&diagnostic)).or_insert_with(|| Finding {
@@ -97,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if let Some(beside) = wrangler::check(&root, &tree::environments_of(&loaded), &checked) {
-        files.insert(beside.file);
+        files.insert(beside.file.into_os_string());
         for diagnostic in beside.diagnostics {
             let finding = Finding {
                 diagnostic,

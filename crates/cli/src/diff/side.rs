@@ -9,7 +9,7 @@ use turnpike_policy::source::{Code, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
 use crate::revision::at_revision;
-use crate::{Failure, disk, git, say, tree};
+use crate::{Failure, disk, git, kept, say, tree};
 
 /// One side of a comparison.
 pub(super) struct Side {
@@ -36,18 +36,18 @@ pub(super) struct Form {
 }
 
 impl Kind {
-    fn folder(root: PathBuf) -> Self {
-        let loaded = Box::new(Loaded::read(&root));
-        Self::Folder(root, Box::leak(loaded))
+    fn folder(root: PathBuf, loaded: Loaded) -> Self {
+        Self::Folder(root, Box::leak(Box::new(loaded)))
     }
 }
 
 impl Side {
     /// The policies of a folder.
     pub(super) fn folder(root: PathBuf) -> Self {
+        let loaded = kept::load(&root);
         Self {
             name: root.display().to_string(),
-            kind: Kind::folder(root),
+            kind: Kind::folder(root, loaded),
             date: None,
             _folder: None,
         }
@@ -86,9 +86,11 @@ impl Side {
             .and_then(|mut entries| entries.next()?.ok())
             .map(|entry| entry.path())
             .ok_or_else(|| Failure::refused(format!("`{name}` has no policies")))?;
+        // Most of its files are as they are now.
+        let loaded = kept::load_like(&unpacked, root);
         Ok(Self {
             name: name.to_owned(),
-            kind: Kind::folder(unpacked),
+            kind: Kind::folder(unpacked, loaded),
             date: git::day_of(root, name).and_then(|day| tree::date(&day).ok()),
             _folder: Some(folder),
         })

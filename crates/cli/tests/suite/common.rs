@@ -166,6 +166,7 @@ pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(folder)
         .env("TURNPIKE_DEVELOPMENT_KEY", folder.join("key").join("issuer.json"))
+        .env("TURNPIKE_CACHE", "no")
         .env_remove("POLICIES")
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR_FORCE");

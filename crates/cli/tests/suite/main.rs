@@ -28,6 +28,7 @@ mod import;
 mod import_fields;
 mod import_kong;
 mod import_krakend;
+mod kept;
 mod lines;
 mod new;
 mod schema;

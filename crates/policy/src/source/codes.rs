@@ -1,10 +1,12 @@
 //! Every fault that a check can name, with the code that stands for it.
 
+use serde::{Deserialize, Serialize};
+
 /// Declares the codes: number, name and meaning of each, once.
 macro_rules! codes {
     ($($name:ident $code:literal $meaning:literal)*) => {
         /// What a diagnostic is about. A code keeps its meaning for ever.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum Code { $(#[doc = $meaning] $name,)* }
 

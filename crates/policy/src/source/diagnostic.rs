@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::{Deserialize, Serialize};
 
 pub use super::codes::Code;
 use super::lines::Source;
@@ -15,7 +16,7 @@ use super::lines::Source;
 const MAX_SHOWN: usize = 10_000;
 
 /// A place in a file of the tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Span {
     /// Index of the file in [`Report`].
     pub(crate) file: u32,
@@ -32,7 +33,7 @@ impl Span {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// The tree cannot be built.
     Error,
@@ -124,7 +125,7 @@ impl fmt::Display for Severity {
 }
 
 /// A diagnostic in the making.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Draft {
     code: Code,
     severity: Severity,
@@ -159,6 +160,12 @@ pub(crate) struct Found {
     others: usize,
 }
 
+impl Found {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.drafts.is_empty() && self.errors == 0 && self.others == 0
+    }
+}
+
 impl Draft {
     pub(crate) fn new(severity: Severity, code: Code, span: Span, message: String) -> Self {
         Self {
@@ -175,6 +182,16 @@ impl Draft {
     /// Where it is.
     pub(crate) fn span(&self) -> Span {
         self.span
+    }
+
+    /// The same of a file of as many bytes: all of its places are moved there.
+    pub(crate) fn of_file(mut self, file: u32) -> Self {
+        let places = self.places.iter_mut();
+        let labels = self.labels.iter_mut().map(|(place, _)| place);
+        for place in places.chain(labels).chain([&mut self.span]) {
+            place.file = file;
+        }
+        self
     }
 
     /// What it is about.

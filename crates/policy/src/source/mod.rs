@@ -75,6 +75,7 @@ pub use cases::{
     UpstreamFailure,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use files::Kept;
 pub use governance::{About, RULES, Rule};
 pub use openapi::{Unnamed, operation_id, unnamed};
 
@@ -163,9 +164,23 @@ pub struct Loaded {
 impl Loaded {
     /// Reads the tree below `root`, on every core.
     pub fn read(root: &Path) -> Self {
+        Self::read_with(root, None)
+    }
+
+    /// As [`Loaded::read`], but for files whose text is known: what was found in them is taken as it was.
+    pub fn read_kept(root: &Path, kept: &Kept) -> Self {
+        Self::read_with(root, Some(kept))
+    }
+
+    /// What is to be kept of it beside what is, for the next time; nothing if that is the same.
+    pub fn kept(&self, kept: &Kept) -> Option<Vec<u8>> {
+        self.read.as_ref().and_then(|(files, _)| files.keep(kept))
+    }
+
+    fn read_with(root: &Path, kept: Option<&Kept>) -> Self {
         let mut report = Report::new(&folder(root));
         let read = Files::find(root, &mut report).map(|mut files| {
-            files.read_ahead(&mut report);
+            files.read_ahead(kept, &mut report);
             let tree = files.items(&mut report);
             (files, tree)
         });
@@ -211,8 +226,13 @@ impl Loaded {
             cases,
             levels: report.levels().clone(),
             diagnostics: report.finish(&prefix(&self.root)),
-            files: files.read.into_iter().collect(),
+            files: files.into_read(),
         }
+    }
+
+    /// How large the files are that may belong to it, in bytes.
+    pub fn size(&self) -> u64 {
+        self.read.as_ref().map_or(0, |(files, _)| files.size())
     }
 
     /// What a file of it says, such as an API's document, by its path below the root; nothing if it cannot be read.

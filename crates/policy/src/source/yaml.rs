@@ -12,7 +12,7 @@ use super::diagnostic::{Code, Report, Span};
 use super::{blanks, secrets, syntax};
 
 /// How deep lists and maps may nest.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 /// How many nodes one file may have, aliases written out.
 const MAX_NODES: usize = 1_500_000;
 /// How many of them aliases may stand for: some lines can stand for more than memory holds, in each of many files.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use turnpike_policy::source::{Loaded, Options};
+use turnpike_policy::source::{Kept, Loaded, Options, Outcome};
 use turnpike_policy::{Bundle, Compiled, Stamp};
 
 use crate::common::{Files, Folder, KEY, NOW, base, collected, sample, shown};
@@ -23,6 +23,8 @@ struct Subject {
     environments: Vec<String>,
     /// The bundle's hash and what it holds, by environment.
     right: BTreeMap<String, ([u8; 32], Compiled)>,
+    /// What is kept of it as it is right.
+    kept: Vec<u8>,
 }
 
 impl Subject {
@@ -37,8 +39,11 @@ impl Subject {
             files,
             environments: Vec::new(),
             right: BTreeMap::new(),
+            kept: Vec::new(),
         };
-        let loaded = Loaded::read(&subject.folder.0);
+        let nothing = Kept::default();
+        let loaded = Loaded::read_kept(&subject.folder.0, &nothing);
+        subject.kept = loaded.kept(&nothing).unwrap_or_default();
         for environment in loaded.environments() {
             let outcome = loaded.build(&options(&environment));
             let (_, hash) = outcome
@@ -76,6 +81,7 @@ impl Subject {
         let began = Instant::now();
         let outcome = Loaded::read(&self.folder.0).build(&options(environment));
         assert!(began.elapsed() < SLOW, "it took {:?}", began.elapsed());
+        self.judge_kept(&outcome, environment);
         let failed = outcome.diagnostics.iter().any(|diagnostic| diagnostic.is_error());
         assert_eq!(outcome.bundle.is_none(), failed, "a bundle, or an error");
         for diagnostic in &outcome.diagnostics {
@@ -109,6 +115,20 @@ impl Subject {
             Must::BeRefused => panic!("this is accepted: {}", damage.what),
             Must::MeanTheSame => assert_eq!(hash, *right, "this means something else: {}", damage.what),
             Must::Survive => {}
+        }
+    }
+}
+
+impl Subject {
+    /// What is kept of files changes nothing: neither of those that are damaged now, nor of those that were right.
+    fn judge_kept(&self, outcome: &Outcome, environment: &str) {
+        let nothing = Kept::default();
+        let bytes = Loaded::read_kept(&self.folder.0, &nothing).kept(&nothing);
+        for bytes in [bytes.unwrap_or_default(), self.kept.clone()] {
+            let kept = Kept::read(bytes, b"");
+            let again = Loaded::read_kept(&self.folder.0, &kept).build(&options(environment));
+            assert_eq!(again.diagnostics, outcome.diagnostics, "with what was kept");
+            assert_eq!(again.bundle, outcome.bundle, "with what was kept");
         }
     }
 }

@@ -36,6 +36,8 @@ mod inherited;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod model_conditions;
 #[cfg(test)]
 mod mutations;

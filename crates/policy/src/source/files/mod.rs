@@ -1,6 +1,7 @@
 //! The files of a tree: found, bounded, read, and put where their names say.
 
 mod encoding;
+mod kept;
 mod shelf;
 mod strays;
 
@@ -14,6 +15,7 @@ use super::hidden::is_hidden;
 use super::names::nearest;
 use super::secrets::{self, quote};
 use super::yaml::{self, Node};
+pub use kept::Kept;
 pub(crate) use shelf::Checked;
 use shelf::Shelf;
 
@@ -60,8 +62,8 @@ pub(crate) struct Files {
     shelf: Arc<Shelf>,
     /// Those that have a place in the tree, or that something refers to.
     placed: BTreeSet<String>,
-    /// Those that were read.
-    pub(crate) read: BTreeSet<PathBuf>,
+    /// Those that were read, by their paths below the root.
+    read: BTreeSet<String>,
     total: u64,
     /// What is known of references that lead nowhere, or cannot be read.
     lost: strays::Lost,
@@ -217,7 +219,7 @@ impl Files {
     /// Reads a file of the tree and makes it known to the report. The second part is nothing if it
     /// cannot be read, and that was reported.
     fn open(&mut self, path: &str, full: &Path, report: &mut Report) -> (Span, Option<String>) {
-        self.read.insert(full.to_owned());
+        self.read.insert(path.to_owned());
         let mut refuse = |code, why: String| {
             let span = Self::place(path, report);
             report.error(code, span, why);
@@ -264,7 +266,7 @@ impl Files {
             .get(path)
             .filter(|parsed| total + parsed.size <= MAX_TOTAL)
         {
-            self.read.insert(full.to_owned());
+            self.read.insert(path.to_owned());
             self.total += parsed.size;
             report.take_over(&parsed.found);
             return Item {
@@ -284,12 +286,28 @@ impl Files {
 
     /// Reads and parses ahead whatever may be part of the tree, on every core. What is found in a file is
     /// said when it is asked for, so that nothing is said of those that no environment needs.
-    pub(crate) fn read_ahead(&mut self, report: &mut Report) {
+    pub(crate) fn read_ahead(&mut self, kept: Option<&Kept>, report: &mut Report) {
         let wanted = self
             .found
             .iter()
             .filter(|(path, _)| ENDINGS.iter().any(|ending| path.ends_with(ending)));
-        self.shelf = Arc::new(Shelf::fill(wanted, report));
+        self.shelf = Arc::new(Shelf::fill(wanted, kept, report));
+    }
+
+    /// Those that were read, as they are found from here.
+    pub(crate) fn into_read(self) -> Vec<PathBuf> {
+        let full = |path: &String| self.found.get(path).cloned();
+        self.read.iter().filter_map(full).collect()
+    }
+
+    /// How large they are, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.shelf.size()
+    }
+
+    /// What is to be kept of them: see [`Kept`].
+    pub(crate) fn keep(&self, kept: &Kept) -> Option<Vec<u8>> {
+        kept.with(self.shelf.known())
     }
 
     /// Reads `gateway.yaml` alone.

@@ -12,6 +12,7 @@ use super::super::governance::Notes;
 use super::super::lines::Source;
 use super::super::openapi::{self, Document};
 use super::super::yaml::Node;
+use super::kept::{Kept, Known};
 use super::{MAX_FILE, MAX_TOTAL, parse};
 
 /// More threads than this find no more work.
@@ -38,6 +39,8 @@ pub(super) struct Parsed {
     pub(super) found: Found,
     /// What there is to say of it if it is an OpenAPI document.
     pub(super) checked: Option<Checked>,
+    /// What is kept of it, if anything is.
+    known: Option<Known>,
 }
 
 /// What there is to say of an OpenAPI document by itself.
@@ -73,10 +76,21 @@ impl Shelf {
         self.files.get(path)
     }
 
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.files.values().map(|parsed| parsed.size).sum()
+    }
+
+    /// Of which files something is kept.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Known> {
+        self.files.values().filter_map(|parsed| parsed.known.as_ref())
+    }
+
     /// Reads files, and makes them known to the report. Those that are too large or cannot be read are left
     /// out: whoever needs one of them meets the fault, and says so.
     pub(super) fn fill<'a>(
         wanted: impl Iterator<Item = (&'a String, &'a PathBuf)>,
+        kept: Option<&Kept>,
         report: &mut Report,
     ) -> Self {
         let wanted: Vec<_> = wanted.collect();
@@ -89,7 +103,7 @@ impl Shelf {
                 let Some((path, full)) = wanted.get(at) else {
                     return done;
                 };
-                if let Some((source, parsed)) = read(first + at, path, full, &total) {
+                if let Some((source, parsed)) = read(first + at, path, full, &total, kept) {
                     done.push((at, (*path).clone(), source, parsed));
                 }
             }
@@ -117,7 +131,13 @@ impl Shelf {
     }
 }
 
-fn read(file: usize, path: &str, full: &Path, total: &AtomicU64) -> Option<(Source, Parsed)> {
+fn read(
+    file: usize,
+    path: &str,
+    full: &Path,
+    total: &AtomicU64,
+    kept: Option<&Kept>,
+) -> Option<(Source, Parsed)> {
     let size = fs::metadata(full).ok().map(|metadata| metadata.len())?;
     if size > MAX_FILE || total.fetch_add(size, Ordering::Relaxed).saturating_add(size) > MAX_TOTAL {
         return None;
@@ -128,16 +148,33 @@ fn read(file: usize, path: &str, full: &Path, total: &AtomicU64) -> Option<(Sour
         text.remove(0);
     }
     let text = Arc::new(text);
+    let before = kept.map(|kept| kept.find(&text, file));
+    if let Some((key, Some((node, checked)))) = before {
+        let parsed = Parsed {
+            file,
+            size,
+            node: Some(Arc::new(node)),
+            found: Found::default(),
+            checked,
+            known: Some(Known::as_before(key)),
+        };
+        return Some((Source::new(path.to_owned(), text), parsed));
+    }
     let mut report = Report::of_file(file, path.to_owned(), Arc::clone(&text));
     let node = parse(file, &text, &mut report).map(Arc::new);
     let (source, found) = report.into_parts();
     let checked = node.as_deref().and_then(Checked::of);
+    let known = match (before, &node) {
+        (Some((key, _)), Some(node)) => Known::anew(key, &text, node, &found, checked.as_ref()),
+        _ => None,
+    };
     let parsed = Parsed {
         file,
         size,
         node,
         found,
         checked,
+        known,
     };
     Some((source?, parsed))
 }

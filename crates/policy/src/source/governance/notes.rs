@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::diagnostic::{Code, Draft, Report, Severity, Span};
 use super::super::openapi::Document;
 use super::super::yaml::Node;
@@ -13,11 +15,12 @@ use super::{Judge, counted, operations, overlaps, point_to_more, samples, schema
 const MAX_KEPT: usize = 10_000;
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Notes {
     kept: Vec<Draft>,
     /// How often else a rule is not met.
     more: BTreeMap<Code, usize>,
+    #[serde(skip)]
     spare: Draft,
 }
 
@@ -37,6 +40,12 @@ impl Notes {
         let mut notes = Self::default();
         texts::search(root, &mut notes);
         notes
+    }
+
+    /// The same of another file that says the same.
+    pub(crate) fn of_file(mut self, file: u32) -> Self {
+        self.kept = self.kept.into_iter().map(|draft| draft.of_file(file)).collect();
+        self
     }
 
     pub(super) fn judge(&mut self, opened: &Opened<'_>) {
