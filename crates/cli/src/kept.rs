@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::source::{Kept, Loaded};
@@ -27,10 +27,11 @@ pub(crate) fn load(root: &Path) -> Loaded {
     let Some(file) = file_of(root) else {
         return Loaded::read(root);
     };
-    let kept = open(&file);
+    let (kept, known) = open(&file);
     let loaded = Loaded::read_kept(root, &kept);
     if loaded.size() >= LEAST
-        && let Some(bytes) = loaded.kept(&kept)
+        && let Some(program) = known.or_else(program)
+        && let Some(bytes) = loaded.kept(&kept, &program)
     {
         // That nothing could be kept is said by the clock alone.
         let _ = write(&file, &bytes);
@@ -41,15 +42,20 @@ pub(crate) fn load(root: &Path) -> Loaded {
 /// Reads a tree that is much like another one, such as that was at another revision. Nothing is kept of it.
 pub(crate) fn load_like(root: &Path, other: &Path) -> Loaded {
     match file_of(other) {
-        Some(file) => Loaded::read_kept(root, &open(&file)),
+        Some(file) => Loaded::read_kept(root, &open(&file).0),
         None => Loaded::read(root),
     }
 }
 
-fn open(file: &Path) -> Kept {
+/// What is kept in a file, and which program this is, where that had to be found out.
+fn open(file: &Path) -> (Kept, Option<Vec<u8>>) {
     let small = fs::metadata(file).is_ok_and(|metadata| metadata.len() <= MOST);
     let bytes = small.then(|| fs::read(file).ok()).flatten();
-    Kept::read(bytes.unwrap_or_default(), &program())
+    let known = bytes.as_ref().and_then(|_| program());
+    match (bytes, &known) {
+        (Some(bytes), Some(program)) => (Kept::read(bytes, program), known),
+        _ => (Kept::default(), None),
+    }
 }
 
 /// Where what is kept of a tree lies; nothing if nothing is to be kept.
@@ -79,16 +85,11 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>, home: Option<PathBuf>
     Some(cache.join("turnpike").join("checked"))
 }
 
-/// Tells this program from any other that was built: nothing when that cannot be told, so that nothing is taken over
-/// but from one that does not know itself either.
-fn program() -> Vec<u8> {
-    let its = || {
-        let metadata = fs::metadata(std::env::current_exe().ok()?).ok()?;
-        let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some((metadata.len(), changed.as_nanos()))
-    };
-    let (length, changed) = its().unwrap_or_default();
-    format!("{} {length} {changed}", env!("CARGO_PKG_VERSION")).into_bytes()
+/// Tells this program from any other that was built, by all of it: its version, size and day may be another's. Some ten
+/// milliseconds, where a tree is large. Where it cannot be read, nothing is kept.
+fn program() -> Option<Vec<u8>> {
+    let bytes = fs::read(std::env::current_exe().ok()?).ok()?;
+    Some(Sha256::digest(bytes).to_vec())
 }
 
 fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -100,7 +101,9 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     new.persist(file)?;
     for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
         let path = entry.path();
-        let its = path.extension().is_some_and(|ending| ending == ENDING);
+        let its = path
+            .file_name()
+            .is_some_and(|name| is_ours(&name.to_string_lossy()));
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
         if its && path != file && age().is_some_and(|age| age > OLD) {
             let _ = fs::remove_file(path);
@@ -109,9 +112,23 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whether a file is called as those are that are written here: the folder may be another's as well.
+fn is_ours(name: &str) -> bool {
+    let stem = name.strip_suffix(ENDING).and_then(|name| name.strip_suffix('.'));
+    stem.is_some_and(|stem| stem.len() == 16 && stem.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_written_here_is_removed() {
+        assert!(is_ours("665d0abd57ca2358.kept"));
+        for other in ["best.kept", "665d0abd57ca2358", "665d0abd57ca235g.kept", ".kept"] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
 
     #[test]
     fn where_it_lies() {

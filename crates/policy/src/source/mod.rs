@@ -172,9 +172,11 @@ impl Loaded {
         Self::read_with(root, Some(kept))
     }
 
-    /// What is to be kept of it beside what is, for the next time; nothing if that is the same.
-    pub fn kept(&self, kept: &Kept) -> Option<Vec<u8>> {
-        self.read.as_ref().and_then(|(files, _)| files.keep(kept))
+    /// What is to be kept of it beside what is, for the next time, by this `program`; nothing if that is the same.
+    pub fn kept(&self, kept: &Kept, program: &[u8]) -> Option<Vec<u8>> {
+        self.read
+            .as_ref()
+            .and_then(|(files, _)| files.keep(kept, program))
     }
 
     fn read_with(root: &Path, kept: Option<&Kept>) -> Self {

@@ -43,7 +43,7 @@ impl Subject {
         };
         let nothing = Kept::default();
         let loaded = Loaded::read_kept(&subject.folder.0, &nothing);
-        subject.kept = loaded.kept(&nothing).unwrap_or_default();
+        subject.kept = loaded.kept(&nothing, b"").unwrap_or_default();
         for environment in loaded.environments() {
             let outcome = loaded.build(&options(&environment));
             let (_, hash) = outcome
@@ -123,7 +123,7 @@ impl Subject {
     /// What is kept of files changes nothing: neither of those that are damaged now, nor of those that were right.
     fn judge_kept(&self, outcome: &Outcome, environment: &str) {
         let nothing = Kept::default();
-        let bytes = Loaded::read_kept(&self.folder.0, &nothing).kept(&nothing);
+        let bytes = Loaded::read_kept(&self.folder.0, &nothing).kept(&nothing, b"");
         for bytes in [bytes.unwrap_or_default(), self.kept.clone()] {
             let kept = Kept::read(bytes, b"");
             let again = Loaded::read_kept(&self.folder.0, &kept).build(&options(environment));

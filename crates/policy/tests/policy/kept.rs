@@ -108,15 +108,15 @@ fn what_is_kept_changes_nothing() {
     for (name, files) in trees() {
         let folder = write(&files);
         let should = all(&Loaded::read(&folder.0));
-        let nothing = Kept::read(Vec::new(), PROGRAM);
+        let nothing = Kept::default();
         let first = Loaded::read_kept(&folder.0, &nothing);
         assert_same(&all(&first), &should, name);
-        let bytes = first.kept(&nothing).expect("there is something to keep");
+        let bytes = first.kept(&nothing, PROGRAM).expect("there is something to keep");
         let kept = Kept::read(bytes, PROGRAM);
         let again = Loaded::read_kept(&folder.0, &kept);
         assert_same(&all(&again), &should, name);
         // Files with a fault are read anew each time, and are nothing new; all others were found.
-        assert!(again.kept(&kept).is_none(), "{name}: found again");
+        assert!(again.kept(&kept, PROGRAM).is_none(), "{name}: found again");
     }
 }
 
@@ -124,8 +124,10 @@ fn what_is_kept_changes_nothing() {
 fn what_has_changed_is_read_anew() {
     let folder = write(&sample());
     let nothing = Kept::default();
-    let bytes = Loaded::read_kept(&folder.0, &nothing).kept(&nothing).unwrap();
-    let kept = Kept::read(bytes, b"");
+    let bytes = Loaded::read_kept(&folder.0, &nothing)
+        .kept(&nothing, PROGRAM)
+        .unwrap();
+    let kept = Kept::read(bytes, PROGRAM);
     let consumer = sample()["consumers/trial.yaml"].replace("plan: free", "plan: fre");
     folder.write("consumers/trial.yaml", &consumer);
     let now = Loaded::read_kept(&folder.0, &kept);
@@ -145,12 +147,14 @@ fn what_has_changed_is_read_anew() {
 #[test]
 fn what_another_program_has_kept_is_nothing() {
     let folder = write(&sample());
-    let nothing = Kept::read(Vec::new(), PROGRAM);
-    let bytes = Loaded::read_kept(&folder.0, &nothing).kept(&nothing).unwrap();
+    let nothing = Kept::default();
+    let bytes = Loaded::read_kept(&folder.0, &nothing)
+        .kept(&nothing, PROGRAM)
+        .unwrap();
     for other in [&b"that one"[..], b"", b"this one more"] {
         let kept = Kept::read(bytes.clone(), other);
         let loaded = Loaded::read_kept(&folder.0, &kept);
-        assert!(loaded.kept(&kept).is_some(), "all of it is read anew");
+        assert!(loaded.kept(&kept, PROGRAM).is_some(), "all of it is read anew");
     }
 }
 
@@ -159,8 +163,10 @@ fn what_is_damaged_is_read_anew() {
     let folder = write(&sample());
     let one = |loaded: &Loaded| vec![loaded.build(&options("dev"))];
     let should = one(&Loaded::read(&folder.0));
-    let nothing = Kept::read(Vec::new(), PROGRAM);
-    let bytes = Loaded::read_kept(&folder.0, &nothing).kept(&nothing).unwrap();
+    let nothing = Kept::default();
+    let bytes = Loaded::read_kept(&folder.0, &nothing)
+        .kept(&nothing, PROGRAM)
+        .unwrap();
     let with = |bytes: Vec<u8>, why: &str| {
         let kept = Kept::read(bytes, PROGRAM);
         assert_same(&one(&Loaded::read_kept(&folder.0, &kept)), &should, why);

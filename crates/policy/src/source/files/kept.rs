@@ -25,8 +25,6 @@ pub(super) type Key = [u8; 32];
 /// What is known of files, for [`Loaded::read_kept`](crate::source::Loaded::read_kept).
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// Which program wrote it.
-    program: Vec<u8>,
     bytes: Vec<u8>,
     files: BTreeMap<Key, Entry>,
 }
@@ -51,15 +49,10 @@ impl Kept {
     /// Reads what [`Loaded::kept`](crate::source::Loaded::kept) wrote. `program` tells one build of the program from
     /// another: what another one has kept counts as nothing, as does what is damaged.
     pub fn read(bytes: Vec<u8>, program: &[u8]) -> Self {
-        let mut kept = Self {
-            program: program.to_owned(),
-            files: index(&bytes, program).unwrap_or_default(),
-            bytes,
-        };
-        if kept.files.is_empty() {
-            kept.bytes = Vec::new();
+        match index(&bytes, program) {
+            Some(files) => Self { bytes, files },
+            None => Self::default(),
         }
-        kept
     }
 
     fn get(&self, key: &Key) -> Option<&[u8]> {
@@ -86,7 +79,11 @@ impl Kept {
     }
 
     /// All that is to be kept now; nothing if that is what is kept already.
-    pub(super) fn with<'a>(&'a self, files: impl Iterator<Item = &'a Known>) -> Option<Vec<u8>> {
+    pub(super) fn with<'a>(
+        &'a self,
+        files: impl Iterator<Item = &'a Known>,
+        program: &[u8],
+    ) -> Option<Vec<u8>> {
         let mut all = BTreeMap::new();
         let mut new = false;
         for Known { key, new: form } in files {
@@ -100,8 +97,8 @@ impl Kept {
             return None;
         }
         let mut bytes = MAGIC.to_vec();
-        length(self.program.len(), &mut bytes)?;
-        bytes.extend_from_slice(&self.program);
+        length(program.len(), &mut bytes)?;
+        bytes.extend_from_slice(program);
         for (key, form) in all {
             bytes.extend_from_slice(key);
             bytes.extend_from_slice(&sum(form).to_le_bytes());

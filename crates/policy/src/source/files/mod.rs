@@ -306,8 +306,8 @@ impl Files {
     }
 
     /// What is to be kept of them: see [`Kept`].
-    pub(crate) fn keep(&self, kept: &Kept) -> Option<Vec<u8>> {
-        kept.with(self.shelf.known())
+    pub(crate) fn keep(&self, kept: &Kept, program: &[u8]) -> Option<Vec<u8>> {
+        kept.with(self.shelf.known(), program)
     }
 
     /// Reads `gateway.yaml` alone.
