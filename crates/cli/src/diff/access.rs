@@ -1,9 +1,13 @@
 //! Consumers: who is there, how they are known, and who gains or loses what.
+//!
+//! What may be used is known by the requests that callers send. The name by which a grant says it may be that of another
+//! request tomorrow, without anybody having touched the grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use turnpike_policy::{CertificateCredential, Compiled, Consumer, Identity, KeyCredential};
+use turnpike_policy::source::contract::shape;
+use turnpike_policy::{Api, CertificateCredential, Compiled, Consumer, Identity, KeyCredential, Operation};
 
 use super::change::{Changes, Class};
 use super::gateway::pairs;
@@ -12,6 +16,9 @@ use crate::words::{self, at};
 
 /// How many names are listed.
 const LISTED: usize = 8;
+
+/// What may be used: by the request that it is, or the model, how it is told.
+type Uses = BTreeMap<String, String>;
 
 pub(super) fn compare(
     was: &Compiled,
@@ -22,13 +29,11 @@ pub(super) fn compare(
 ) {
     // What is gone altogether is said where it was.
     let there = everything(is);
-    // Mostly all is numbered as it was: then grants that are alike grant the same, and need no names.
+    // Mostly all is numbered as it was: then grants that are alike grant the same, and need not be written out.
     let alike = everything(was) == there;
     let there: BTreeSet<String> = there.into_iter().collect();
     let (had, has) = (owned(was), owned(is));
     let nothing = Own::default();
-    // Nor does anybody lose or gain what is only called otherwise.
-    let called = super::apis::all_called(was, is);
     for (name, old, new) in pairs(&was.consumers, &is.consumers, |consumer| consumer.name.clone()) {
         changes.begin(format!("consumer {name}"), environment);
         match (old, new) {
@@ -45,7 +50,7 @@ pub(super) fn compare(
                 };
                 changes.rest(before, &new.origin, "it", (&numbered, new));
                 if !same {
-                    grants((was, old), (is, new), (&there, &called), places, changes);
+                    grants((was, old), (is, new), &there, places, changes);
                 }
                 let had = had.get(name.as_str()).unwrap_or(&nothing);
                 let has = has.get(name.as_str()).unwrap_or(&nothing);
@@ -57,7 +62,7 @@ pub(super) fn compare(
                     &new.origin,
                     format!("is new, on the plan {}", plan(is, new)),
                 );
-                gains(&BTreeSet::new(), &granted(is, new), &new.origin, changes);
+                gains(&Uses::new(), &granted(is, new), &new.origin, changes);
             }
             (Some(old), None) => {
                 changes.add(Class::Tightening, &old.origin, "is gone: its calls are refused");
@@ -103,21 +108,20 @@ fn consumer(
 fn grants(
     (was, old): (&Compiled, &Consumer),
     (is, new): (&Compiled, &Consumer),
-    (there, called): (&BTreeSet<String>, &BTreeMap<String, String>),
+    there: &BTreeSet<String>,
     places: &Places,
     changes: &mut Changes,
 ) {
     let origin = &new.origin;
     let (had, has) = (granted(was, old), granted(is, new));
-    let now = |name: String| called.get(&name).cloned().unwrap_or(name);
-    let had: BTreeSet<String> = had.into_iter().map(now).collect();
     let may = || places.now(origin, |lines| lines.field(origin, &["may"]));
-    if !has.is_subset(&had) {
+    if has.keys().any(|one| !had.contains_key(one)) {
         gains(&had, &has, &may(), changes);
     }
     let lost: Vec<_> = had
         .iter()
-        .filter(|item| !has.contains(*item) && there.contains(*item))
+        .filter(|(one, _)| !has.contains_key(*one) && there.contains(*one))
+        .map(|(_, told)| told)
         .collect();
     if !lost.is_empty() {
         changes.add(Class::Tightening, &may(), format!("loses {}", listed(&lost)));
@@ -143,8 +147,9 @@ fn operators((old, new): (&Consumer, &Consumer), changes: &mut Changes) {
     }
 }
 
-fn gains(had: &BTreeSet<String>, has: &BTreeSet<String>, origin: &str, changes: &mut Changes) {
-    let gained: Vec<_> = has.difference(had).collect();
+fn gains(had: &Uses, has: &Uses, origin: &str, changes: &mut Changes) {
+    let gained = has.iter().filter(|(one, _)| !had.contains_key(*one));
+    let gained: Vec<_> = gained.map(|(_, told)| told).collect();
     if !gained.is_empty() {
         changes.add(Class::Loosening, origin, format!("gains {}", listed(&gained)));
     }
@@ -163,25 +168,43 @@ fn listed(names: &[&String]) -> String {
     text
 }
 
-/// What a consumer may use, by name.
-fn granted(compiled: &Compiled, consumer: &Consumer) -> BTreeSet<String> {
-    let models = words::models_of(compiled, consumer);
-    let models = models.into_iter().map(|model| format!("the model {model}"));
-    words::operations_of(compiled, consumer)
-        .into_iter()
-        .chain(models)
-        .collect()
+/// What a consumer may use.
+fn granted(compiled: &Compiled, consumer: &Consumer) -> Uses {
+    let numbers = (0..).zip(&compiled.operations);
+    let operations = numbers.filter(|(number, _)| consumer.operations.allows(*number));
+    let operations = operations.filter_map(|(_, operation)| {
+        let api = at(&compiled.apis, operation.api)?;
+        let Operation { id, method, path, .. } = operation;
+        let told = format!("{}/{}#{id} ({} {path})", api.name, api.version, method.name());
+        Some((request(api, operation), told))
+    });
+    let models = words::models_of(compiled, consumer).into_iter();
+    let models = models.map(|name| (model(&name), model(&name)));
+    operations.chain(models).collect()
 }
 
 /// All that there is to use, as it is numbered.
 fn everything(compiled: &Compiled) -> Vec<String> {
-    let operations = (0..u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX))
-        .filter_map(|index| words::operation(compiled, index));
-    let models = compiled
-        .models
-        .iter()
-        .map(|model| format!("the model {}", model.name));
+    let operations = compiled.operations.iter();
+    let operations =
+        operations.filter_map(|operation| Some(request(at(&compiled.apis, operation.api)?, operation)));
+    let models = compiled.models.iter().map(|one| model(&one.name));
     operations.chain(models).collect()
+}
+
+/// The requests that an operation answers: of its version, whatever parameters of the path are called.
+fn request(api: &Api, operation: &Operation) -> String {
+    format!(
+        "{}/{} {} {}",
+        api.name,
+        api.version,
+        shape(&operation.path),
+        operation.method.name()
+    )
+}
+
+fn model(name: &str) -> String {
+    format!("the model {name}")
 }
 
 fn plan(compiled: &Compiled, consumer: &Consumer) -> String {

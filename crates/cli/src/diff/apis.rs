@@ -1,6 +1,6 @@
 //! APIs and their operations: what is published, by which rules, and the contract of each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -232,17 +232,12 @@ fn of_version(
     changes: &mut Changes,
 ) -> Result<(), Failure> {
     let breaks = ending(old_api, now);
-    let names = called(old, new);
     let (mut same, mut contracts) = (BTreeMap::new(), BTreeMap::new());
-    let name = |operation: &&Operation| {
-        // One that is called otherwise is the one that it was.
-        let id = names.get(operation.id.as_str()).copied();
-        id.unwrap_or(operation.id.as_str()).to_owned()
-    };
-    for (id, old, new) in pairs(old, new, name) {
+    for (old, new) in paired(old, new) {
         match (old, new) {
             (Some(old), Some(new)) => {
-                if old.id != new.id {
+                let id = &new.id;
+                if old.id != *id {
                     // Callers do not send it; clients that are made from the document have it as a name.
                     let class = if breaks == Class::Safe {
                         Class::Safe
@@ -282,45 +277,41 @@ fn of_version(
                     }
                 }
             }
-            (None, Some(new)) => changes.add(Class::Safe, &new.origin, format!("the operation {id} is new")),
-            (Some(old), None) => changes.add(breaks, &old.origin, format!("the operation {id} is gone")),
+            (None, Some(new)) => {
+                let what = format!("the operation {} is new", new.id);
+                changes.add(Class::Safe, &new.origin, what);
+            }
+            (Some(old), None) => {
+                let what = format!("the operation {} is gone", old.id);
+                changes.add(breaks, &old.origin, what);
+            }
             (None, None) => {}
         }
     }
     Ok(())
 }
 
-/// What operations are called now that were called otherwise: by the old id, those that answer the same requests
-/// as one that is gone.
-fn called<'o>(old: &[&'o Operation], new: &[&'o Operation]) -> BTreeMap<&'o str, &'o str> {
-    let ids =
-        |these: &[&'o Operation]| -> BTreeSet<&'o str> { these.iter().map(|one| one.id.as_str()).collect() };
-    let (before, after) = (ids(old), ids(new));
-    let requests = |operation: &Operation| (operation.method, shape(&operation.path));
-    let come = new.iter().filter(|one| !before.contains(one.id.as_str()));
-    let come: Vec<_> = come.map(|one| (requests(one), one.id.as_str())).collect();
-    let gone = old.iter().filter(|one| !after.contains(one.id.as_str()));
-    gone.filter_map(|one| {
-        let now = come.iter().find(|(known, _)| *known == requests(one))?;
-        Some((one.id.as_str(), now.1))
-    })
-    .collect()
-}
-
-/// As [`called`], of all APIs: by name (`petstore/v1#listPets`), what each is called now.
-pub(super) fn all_called(was: &Compiled, is: &Compiled) -> BTreeMap<String, String> {
-    let name = |api: &Api| (api.name.clone(), api.version.clone());
-    let mut all = BTreeMap::new();
-    let (before, after) = (by_api(was), by_api(is));
-    for ((api, version), old, new) in pairs(&was.apis, &is.apis, name) {
-        let key = (api.as_str(), version.as_str());
-        let (Some(_), Some(_), Some(old), Some(new)) = (old, new, before.get(&key), after.get(&key)) else {
-            continue;
-        };
-        for (old, new) in called(old, new) {
-            all.insert(format!("{api}/{version}#{old}"), format!("{api}/{version}#{new}"));
+/// Operations before and after: those that answer the same requests, whatever they are called, else those of an id, which
+/// answer others now. An id says nothing where what it named is there: it may have been given to another one.
+fn paired<'o>(
+    old: &[&'o Operation],
+    new: &[&'o Operation],
+) -> Vec<(Option<&'o Operation>, Option<&'o Operation>)> {
+    let requests = |operation: &&Operation| (operation.method, shape(&operation.path));
+    let (mut gone, mut come, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, old, new) in pairs(old, new, requests) {
+        match (old, new) {
+            (Some(old), None) => gone.push(*old),
+            (None, Some(new)) => come.push(*new),
+            _ => all.push((old.copied(), new.copied())),
         }
     }
+    let moved = pairs(&gone, &come, |operation| operation.id.clone());
+    all.extend(
+        moved
+            .into_iter()
+            .map(|(_, old, new)| (old.copied(), new.copied())),
+    );
     all
 }
 

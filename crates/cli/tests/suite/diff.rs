@@ -50,7 +50,7 @@ const CASES: &[Case] = &[
         "consumers/trial.yaml",
         "[listPets, createPet]",
         "all",
-        &["loosening   gains pets/v1#getPet  [policies/consumers/trial.yaml:6]"],
+        &["loosening   gains pets/v1#getPet (GET /pets/{petId})  [policies/consumers/trial.yaml:6]"],
     ),
     (
         "consumers/trial.yaml",

@@ -149,3 +149,55 @@ fn nothing_is_hidden_by_another_change() {
         );
     }
 }
+
+/// An id that moves to another request takes its grants and scopes along, and nobody has touched those.
+#[test]
+fn an_id_that_moves_gives_another_request() {
+    let tree = Tree::new();
+    tree.change(
+        "consumers/trial.yaml",
+        "[listPets, createPet]",
+        "[listPets, getPet]",
+    );
+    tree.change("apis/pets/api.yaml", "[createPet]", "[getPet]");
+    let document = |list: &str, create: &str, get: &str| {
+        format!(
+            "openapi: 3.1.1\ninfo: {{ title: Pets, version: 1.0.0 }}\npaths:\n\
+             \x20 /pets: {{ get: {{ operationId: {list}, responses: {{}} }}, post: {{ operationId: {create}, responses: {{}} }} }}\n\
+             \x20 '/pets/{{id}}': {{ parameters: [{{ name: id, in: path, required: true, schema: {{}} }}], get: {{ operationId: {get}, responses: {{}} }} }}\n"
+        )
+    };
+    let write = |list: &str, create: &str, get: &str| {
+        tree.write("apis/pets/v1.yaml", &document(list, create, get));
+    };
+    let old = tree.folder.path().join("old");
+    write("listPets", "createPet", "getPet");
+    copy(&tree.path(""), &old);
+    write("listPets", "getPet", "createPet");
+    let told = |said: &[&str]| {
+        let output = tree.run(&["diff", "old", "--env", "dev", "--fail-on", "loosening"]);
+        assert_eq!(output.code, 1, "{}{}", output.out, output.err);
+        for part in said {
+            assert!(output.out.contains(part), "{part}\n{}", output.out);
+        }
+        assert!(!output.out.contains("consumer app"), "{}", output.out);
+        output.out
+    };
+    let out = told(&[
+        "risky       createPet is called getPet now",
+        "risky       getPet is called createPet now",
+        "tightening  getPet: the scope `pets:write` is added",
+        "loosening   createPet: the scope `pets:write` is removed",
+        "loosening   gains pets/v1#getPet (POST /pets)",
+        "tightening  loses pets/v1#getPet (GET /pets/{id})",
+    ]);
+    assert!(!out.contains("is new") && !out.contains("is gone"), "{out}");
+
+    // One that takes the id of another, which is called as none was.
+    write("listPets", "getPet", "readPet");
+    told(&[
+        "risky       getPet is called readPet now",
+        "loosening   gains pets/v1#getPet (POST /pets)",
+        "tightening  loses pets/v1#getPet (GET /pets/{id})",
+    ]);
+}

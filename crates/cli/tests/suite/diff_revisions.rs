@@ -28,8 +28,9 @@ fn a_revision_hides_nothing_from_its_review() {
     let done = tree.run(&["diff", "first", "second", "--fail-on", "loosening"]);
     assert_eq!(done.code, 1, "{}{}", done.out, done.err);
     assert!(
-        done.out
-            .contains("consumer evil\n  loosening   gains pets/v1#createPet"),
+        done.out.contains(
+            "consumer evil\n  loosening   gains pets/v1#listPets (GET /pets), pets/v1#createPet (POST /pets)"
+        ),
         "{}",
         done.out
     );
