@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use turnpike_policy::source::{Unnamed, parse_document, unnamed};
+use turnpike_policy::source::{Earlier, Unnamed, parse_document, unnamed};
 
 use crate::edit::{above_comments, line_start};
+use crate::new::scalar;
 use crate::{say, words};
 
 /// A document in which every operation has an id.
@@ -21,13 +22,14 @@ pub(crate) struct Named {
     pub(crate) given: Vec<Unnamed>,
 }
 
-/// Gives the operations of a document their ids. The error says which cannot get one, where, and what to do.
-pub(crate) fn named(text: &str) -> Result<Named, String> {
+/// Gives the operations of a document their ids: those that they have in earlier versions, where there are some. The
+/// error says which cannot get one, where, and what to do.
+pub(crate) fn named(text: &str, earlier: &Earlier) -> Result<Named, String> {
     let (mark, body) = match text.strip_prefix('\u{feff}') {
         Some(body) => ("\u{feff}", body),
         None => ("", text),
     };
-    let given = unnamed(body);
+    let given = unnamed(body, earlier);
     if given.is_empty() {
         let text = text.to_owned();
         return Ok(Named { text, given });
@@ -140,7 +142,8 @@ fn piece(text: &str, one: &Unnamed) -> Option<(usize, String)> {
     let field = match (quoted && braces, tight) {
         (true, true) => format!("\"operationId\":\"{}\"", one.id),
         (true, false) => format!("\"operationId\": \"{}\"", one.id),
-        (false, _) => format!("operationId: {}", one.id),
+        // One that authors chose may be a number to YAML.
+        (false, _) => format!("operationId: {}", scalar(&one.id)),
     };
     let Some(first) = &one.first else {
         let inside = one.says.start + 1;
@@ -174,7 +177,7 @@ fn is_same(before: &str, after: &str, given: &[Unnamed]) -> bool {
     let (Ok(before), Ok(read)) = (parse_document(before), parse_document(after)) else {
         return false;
     };
-    same(&before, &read, &ids) && unnamed(after).is_empty()
+    same(&before, &read, &ids) && unnamed(after, &Earlier::default()).is_empty()
 }
 
 /// Whether two values are the same but for these ids.

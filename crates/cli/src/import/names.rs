@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use turnpike_policy::source::operation_id;
+use turnpike_policy::source::operation_ids;
 
 use super::{Call, text};
 
@@ -171,14 +171,11 @@ pub(super) fn align(calls: &mut [Call]) {
     }
 }
 
-/// An id for an operation that no other has: `GET /pets/{id}` is `getPetsById`.
-pub(super) fn id(method: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
-    let id = operation_id(method, path);
-    let mut free = id.clone();
-    let mut number = 2;
-    while !taken.insert(free.clone()) {
-        free = format!("{id}{number}");
-        number += 1;
+/// Gives each call an id that no other has: `GET /pets/{id}` is `getPetsById`.
+pub(super) fn identify(calls: &mut [Call]) {
+    let requests = calls.iter().map(|call| (&*call.method, &*call.path));
+    let ids = operation_ids(&requests.collect::<Vec<_>>());
+    for (call, id) in calls.iter_mut().zip(ids) {
+        call.id = id;
     }
-    free
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
+use turnpike_policy::source::Earlier;
 
 use super::names::{named, shown, versioned};
 use super::{Api, Import, items, text};
@@ -67,7 +68,7 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
     let version =
         versioned(&format!("/{name}{path}")).map_or_else(|| "v1".to_owned(), |(_, version)| version);
-    let copy = ids::named(whole)?;
+    let copy = ids::named(whole, &Earlier::default())?;
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let json = copy.text.trim_start_matches(blank).starts_with('{');
     let ending = if json { "json" } else { "yaml" };

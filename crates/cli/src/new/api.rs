@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value as Json;
-use turnpike_policy::source::parse_document;
+use turnpike_policy::source::{Earlier, parse_document};
 
 use super::{Template, Where, kept, name, scalar};
-use crate::outline::{Kind, outline};
+use crate::outline::{Kind, Node, outline};
 use crate::{Failure, disk, ids, say, tree};
 
 /// Publish an API from its OpenAPI document
@@ -86,8 +86,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     let file = folder.join("api.yaml");
+    let mut versions = Earlier::default();
     let text = match fs::read_to_string(&file) {
-        Ok(text) => add_version(&text, &file, arguments, &beside)?,
+        Ok(text) => {
+            let more = add_version(&text, &file, arguments, &beside)?;
+            versions = earlier(&text, &folder)?;
+            more
+        }
         Err(_) if folder.join("api.yml").exists() || folder.join("api.json").exists() => {
             return Err(Failure::refused(format!(
                 "only an api.yaml is edited; add the version to the one in {} yourself",
@@ -99,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(_) => whole(arguments, &parsed, &beside)?,
     };
-    let named = ids::named(&document).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
+    let named = ids::named(&document, &versions).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
     let copy = folder.join(&beside);
     let given = ids::listed(&named.given, &copy);
     let authors = (!named.given.is_empty()).then(|| (copy.clone(), document));
@@ -161,6 +166,25 @@ fn version(arguments: &Arguments, beside: &str, indent: &str, step: &str, newlin
     text
 }
 
+/// The ids of the versions that an API has; the last one was added last.
+fn earlier(text: &str, folder: &Path) -> Result<Earlier, Failure> {
+    let mut earlier = Earlier::default();
+    let root = outline(text);
+    let versions = root.as_ref().and_then(|root| part(root, "versions"));
+    for (_, version) in versions.map_or(&[][..], Node::entries).iter().rev() {
+        if let Some(document) = part(version, "openapi").and_then(Node::text) {
+            earlier.add(&disk::text(&folder.join(document))?);
+        }
+    }
+    Ok(earlier)
+}
+
+fn part<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let mut entries = node.entries().iter();
+    let (_, value) = entries.find(|(key, _)| key.text() == Some(name))?;
+    Some(value)
+}
+
 /// The file of an API with one more version, at the end of those that it has.
 fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> Result<String, Failure> {
     let by_hand = |why: &str| {
@@ -185,11 +209,7 @@ fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> 
         )));
     }
     let root = outline(text).ok_or_else(|| by_hand("it is not one plain YAML document"))?;
-    let versions = root
-        .entries()
-        .iter()
-        .find(|(key, _)| key.text() == Some("versions"));
-    let Some((_, versions)) = versions else {
+    let Some(versions) = part(&root, "versions") else {
         return Err(by_hand("it has no `versions`"));
     };
     let Kind::Map { flow: false, entries } = &versions.kind else {

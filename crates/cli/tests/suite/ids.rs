@@ -181,6 +181,59 @@ fn new_api_gives_them_and_says_so() {
     ]);
 }
 
+/// A grant of one version does not come to mean another path in the next one.
+#[test]
+fn a_version_more_gives_no_id_to_another_path() {
+    let tree = Tree::new();
+    let folder = tree.folder.path();
+    let add = |version: &str, paths: &str, more: &[&str]| {
+        fs::write(folder.join("in.yaml"), format!("{HEAD}paths:\n{paths}")).unwrap();
+        let arguments = ["new", "api", "more", "--from", "in.yaml", "--version", version];
+        let upstream = ["--upstream", "https://pets.example"];
+        tree.good(&[&arguments[..], &upstream, more].concat());
+        tree.read(&format!("apis/more/{version}.yaml"))
+    };
+    add("v1", "  /a/b: { get: {} }\n", &["--owner", "team"]);
+    tree.write(
+        "consumers/reader.yaml",
+        "consumer: reader\nowner: team\nplan: gold\ncredentials: [{ jwt: { issuer: acme, is: reader } }]\nmay: [{ api: more, operations: [getAB] }]\n",
+    );
+    assert_eq!(
+        add("v2", "  /a-b: { get: {} }\n  /a/b: { get: {} }\n", &[]),
+        format!(
+            "{HEAD}paths:\n  /a-b: {{ get: {{ operationId: getAB_3c8680cc }} }}\n  /a/b: {{ get: {{ operationId: getAB }} }}\n"
+        )
+    );
+    let called = |path: &str| {
+        let output = tree.run(&["explain", "GET", path, "--as", "reader", "--env", "dev"]);
+        output.out + &output.err
+    };
+    let (other, granted) = (called("/more/v2/a-b"), called("/more/v2/a/b"));
+    assert!(other.contains("operation_not_allowed"), "{other}");
+    assert!(!granted.contains("operation_not_allowed"), "{granted}");
+    // Nor where the one that had it is gone.
+    assert_eq!(
+        add("v3", "  /a.b: { get: {} }\n", &[]),
+        format!("{HEAD}paths:\n  /a.b: {{ get: {{ operationId: getAB_ed734d13 }} }}\n")
+    );
+    // What authors call it stays too, whatever the parameters are called now, and quoted where it must be.
+    add(
+        "v4",
+        "  '/c/{id}': { parameters: [{ name: id, in: path, required: true, schema: {} }], get: { operationId: '7' } }\n",
+        &[],
+    );
+    let found = add(
+        "v5",
+        "  '/c/{key}': { parameters: [{ name: key, in: path, required: true, schema: {} }], get: {} }\n  /a-b: { get: {} }\n",
+        &[],
+    );
+    assert!(found.contains("get: { operationId: \"7\" }"), "{found}");
+    assert!(
+        found.contains("/a-b: { get: { operationId: getAB_3c8680cc }"),
+        "{found}"
+    );
+}
+
 #[test]
 fn a_long_list_is_cut_for_people_and_whole_for_programs() {
     use std::fmt::Write as _;
@@ -299,11 +352,11 @@ fn in_each_way_to_write_an_operation() {
         // An id that is there, even of what is not published, is left to it.
         (
             "paths:\n  /a: { get: {}, head: { operationId: getA }, put: { operationId: getA2 } }\n",
-            "paths:\n  /a: { get: { operationId: getA3 }, head: { operationId: getA }, put: { operationId: getA2 } }\n",
+            "paths:\n  /a: { get: { operationId: getA_f302dfbc }, head: { operationId: getA }, put: { operationId: getA2 } }\n",
         ),
         (
             "paths:\n  /a-b: { get: {} }\n  /a/b: { get: {} }\n",
-            "paths:\n  /a-b: { get: { operationId: getAB } }\n  /a/b: { get: { operationId: getAB2 } }\n",
+            "paths:\n  /a-b: { get: { operationId: getAB_3c8680cc } }\n  /a/b: { get: { operationId: getAB_840b7118 } }\n",
         ),
         (
             "paths:\n  /: { get: {} }\n",
@@ -470,7 +523,7 @@ fn check_names_the_id() {
     let said = out + &err;
     for part in [
         "error[P0602]: the operation GET `/pets` has no `operationId`",
-        "write `operationId: getPets2`, as `turnpike new api` and `turnpike import openapi` do",
+        "write `operationId: getPets_b0bd07bf`, as `turnpike new api` and `turnpike import openapi` do",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }

@@ -77,7 +77,7 @@ pub use cases::{
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use files::Kept;
 pub use governance::{About, RULES, Rule};
-pub use openapi::{Unnamed, operation_id, unnamed};
+pub use openapi::{Earlier, Unnamed, operation_ids, unnamed};
 
 use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};

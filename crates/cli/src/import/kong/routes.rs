@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::moved::{self, Move};
-use super::super::names::{align, base, below, id, plain, shared, shown, versioned};
+use super::super::names::{align, base, below, identify, plain, shared, shown, versioned};
 use super::super::{Api, Call, Import, items, text, texts};
 use super::consumers::Door;
 use super::entities::Entity;
@@ -226,7 +226,6 @@ pub(super) fn lay(
     (api.path, api.version) = base(&api.name, version.as_deref(), prefixes, taken);
     let base = format!("{}/{}", api.path, api.version);
     let mut known = BTreeSet::new();
-    let mut ids = BTreeSet::new();
     let mut calls = Vec::new();
     let mut groups = Vec::new();
     let moves: Vec<_> = ways
@@ -257,9 +256,7 @@ pub(super) fn lay(
         });
     }
     align(&mut calls);
-    for call in &mut calls {
-        call.id = id(&call.method, &call.path, &mut ids);
-    }
+    identify(&mut calls);
     let operations = calls.iter().map(|call| call.id.clone()).zip(groups).collect();
     api.calls = calls;
     Door {

@@ -17,7 +17,7 @@ use duration::duration;
 
 use super::cors::{Asked, cors};
 use super::moved::{self, Move};
-use super::names::{align, base, below, id, named, parameters, place, plain, shared, shown, versioned};
+use super::names::{align, base, below, identify, named, parameters, place, plain, shared, shown, versioned};
 use super::upstream::{first_byte, reachable};
 use super::{Api, Call, Import, items, text, texts};
 
@@ -452,9 +452,8 @@ fn api(
         api.calls.push(call);
     }
     align(&mut api.calls);
-    let mut ids = BTreeSet::new();
-    for (call, scopes) in api.calls.iter_mut().zip(scopes) {
-        call.id = id(&call.method, &call.path, &mut ids);
+    identify(&mut api.calls);
+    for (call, scopes) in api.calls.iter().zip(scopes) {
         if !scopes.is_empty() {
             api.authorize.push((call.id.clone(), scopes));
         }

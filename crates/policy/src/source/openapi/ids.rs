@@ -1,18 +1,24 @@
 //! Ids for operations that have none: made of method and path, as a person would write them.
 //!
 //! The checker names them where one is missing, and the commands that bring a document into a tree write them into
-//! its copy: both mean the same ones. They depend on the operations of a document and on the ids that it has, not on
-//! the order in which it tells them, so that a document that was sorted anew keeps them.
+//! its copy: both mean the same ones. Grants name operations by them, so none may come to be that of another
+//! operation: where several would have the same, none of them has it, and each gets one that only its own method and
+//! path make. What stands before or beside an operation makes no difference, but that versions which are there
+//! already keep theirs: see [`Earlier`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::Range;
 
+use sha2::{Digest, Sha256};
+
+use super::super::contract::shape;
 use super::super::diagnostic::{Report, Span};
 use super::super::yaml::{self, Node, Value};
 use super::{Document, Word, grammar, method};
 use crate::Method;
 
-/// So many characters of a path are taken: an id has at most 256 bytes, with the number that may be put after it.
+/// So many characters of a path are taken: an id has at most 256 bytes, with what may be put after it.
 const LONGEST: usize = 200;
 
 /// An operation of an OpenAPI document that has no `operationId`, and where it stands in the text.
@@ -34,6 +40,46 @@ pub struct Unnamed {
     pub alias: Option<usize>,
 }
 
+/// The ids of the versions of an API that are there already: a request keeps its id in the next one, and no other gets
+/// it there.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// By method and shape of the path.
+    ids: BTreeMap<(&'static str, String), String>,
+    used: BTreeSet<String>,
+}
+
+impl Earlier {
+    /// Adds the document of a version; later versions come first, and say it where two differ. A text that is no
+    /// OpenAPI document adds nothing.
+    pub fn add(&mut self, text: &str) {
+        let read = |document: &Document<'_>| {
+            let named = all(document).into_iter().filter_map(|one| {
+                let id = one.operation.get("operationId")?.text()?;
+                Some(((one.method.name(), shape(one.path)), id.to_owned()))
+            });
+            named.collect::<Vec<_>>()
+        };
+        let found = read_as(text, read).unwrap_or_default();
+        for (request, id) in &found {
+            // What a later version calls so is another one.
+            if !self.used.contains(id) {
+                self.ids.entry(request.clone()).or_insert_with(|| id.clone());
+            }
+        }
+        self.used.extend(found.into_iter().map(|(_, id)| id));
+    }
+}
+
+/// An operation of a document, and where it stands.
+struct Stands<'d> {
+    method: Method,
+    path: &'d str,
+    key: &'d Node,
+    operation: &'d Node,
+    written: [Span; 3],
+}
+
 /// An operation without an `operationId`.
 pub(super) struct Missing<'d> {
     method: Method,
@@ -48,19 +94,24 @@ pub(super) struct Missing<'d> {
 
 /// The operations of an OpenAPI document that have no `operationId`, in the order in which it tells them. A text that
 /// is no such document has none.
-pub fn unnamed(text: &str) -> Vec<Unnamed> {
+pub fn unnamed(text: &str, earlier: &Earlier) -> Vec<Unnamed> {
+    read_as(text, |document| listed(text, document, earlier)).unwrap_or_default()
+}
+
+/// What is read of a text, if it is an OpenAPI document.
+fn read_as<T>(text: &str, read: impl FnOnce(&Document<'_>) -> T) -> Option<T> {
     let mut report = Report::default();
     let file = report.add_file(String::new(), text);
-    let Some(root) = yaml::parse(file, text, &mut report) else {
-        return Vec::new();
-    };
-    let Some(document) = Document::open(&root, root.span, &mut report) else {
-        return Vec::new();
-    };
+    let root = yaml::parse(file, text, &mut report)?;
+    let document = Document::open(&root, root.span, &mut report)?;
+    Some(read(&document))
+}
+
+fn listed(text: &str, document: &Document<'_>, earlier: &Earlier) -> Vec<Unnamed> {
     let bytes = |node: &Node| node.span.start..node.span.end;
     // No value that is written out begins so, unless in quotes.
     let alias = |span: &&Span| text.as_bytes().get(span.start) == Some(&b'*');
-    missing(&document)
+    missing(document, earlier)
         .into_iter()
         .map(|one| Unnamed {
             method: one.method.name(),
@@ -74,9 +125,9 @@ pub fn unnamed(text: &str) -> Vec<Unnamed> {
         .collect()
 }
 
-/// `GET /pets/{petId}` as `getPetsByPetId`: letters and digits, and never more than 256 bytes with a number after it.
+/// `GET /pets/{petId}` as `getPetsByPetId`: letters and digits, and never more than 256 bytes with what may be put after it.
 /// Several operations may come to the same.
-pub fn operation_id(method: &str, path: &str) -> String {
+pub(super) fn operation_id(method: &str, path: &str) -> String {
     let mut id = method.to_ascii_lowercase();
     let bare = id.len();
     for segment in path.split('/') {
@@ -102,7 +153,26 @@ pub fn operation_id(method: &str, path: &str) -> String {
 }
 
 /// Finds the operations that have no `operationId`, each with the one that it would get.
-pub(super) fn missing<'d>(document: &Document<'d>) -> Vec<Missing<'d>> {
+pub(super) fn missing<'d>(document: &Document<'d>, earlier: &Earlier) -> Vec<Missing<'d>> {
+    let unnamed = all(document).into_iter().filter(|one| is_unnamed(one.operation));
+    let mut all: Vec<_> = unnamed
+        .map(|one| Missing {
+            method: one.method,
+            path: one.path,
+            id: String::new(),
+            key: one.key,
+            operation: one.operation,
+            written: one.written,
+        })
+        .collect();
+    if !all.is_empty() {
+        name(&mut all, document, earlier);
+    }
+    all
+}
+
+/// The operations of a document, each once.
+fn all<'d>(document: &Document<'d>) -> Vec<Stands<'d>> {
     let Some(paths) = document.root.get("paths") else {
         return Vec::new();
     };
@@ -120,22 +190,16 @@ pub(super) fn missing<'d>(document: &Document<'d>) -> Vec<Missing<'d>> {
             continue;
         }
         for (key, operation) in item.entries() {
-            if let Some(Word::Method(method)) = key.text().map(method)
-                && is_unnamed(operation)
-            {
-                all.push(Missing {
+            if let Some(Word::Method(method)) = key.text().map(method) {
+                all.push(Stands {
                     method,
                     path,
-                    id: String::new(),
                     key,
                     operation,
                     written: [operation.span, written.span, paths.span],
                 });
             }
         }
-    }
-    if !all.is_empty() {
-        name(&mut all, document);
     }
     all
 }
@@ -148,28 +212,71 @@ pub(super) fn is_unnamed(operation: &Node) -> bool {
         && !grammar::OPERATION.misspelt(operation, "operationId")
 }
 
-/// Gives each its id: the plain one, or with a number where another operation has that.
-fn name(all: &mut [Missing<'_>], document: &Document<'_>) {
+/// Gives each its id: the one that it has in an earlier version, else the plain one, or, where that could be taken for
+/// another operation, one of its own.
+fn name(all: &mut [Missing<'_>], document: &Document<'_>, earlier: &Earlier) {
     let mut taken = taken(document.root);
-    let mut order: Vec<_> = all.iter_mut().collect();
-    order.sort_by(|a, b| (a.path, a.method.name()).cmp(&(b.path, b.method.name())));
-    let mut others = Vec::new();
-    for one in order {
-        one.id = operation_id(one.method.name(), one.path);
-        if !taken.insert(one.id.clone()) {
-            others.push(one);
+    let mut others: Vec<&mut Missing<'_>> = Vec::new();
+    for one in all {
+        let known = earlier.ids.get(&(one.method.name(), shape(one.path)));
+        match known.filter(|id| !taken.contains(*id)) {
+            Some(id) => {
+                one.id.clone_from(id);
+                taken.insert(id.clone());
+            }
+            None => others.push(one),
         }
     }
-    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
-    for one in others {
-        let number = numbers.entry(one.id.clone()).or_insert(1);
-        let mut free = one.id.clone();
-        while !taken.insert(free.clone()) {
-            *number += 1;
-            free = format!("{}{number}", one.id);
-        }
-        one.id = free;
+    taken.extend(earlier.used.iter().cloned());
+    let requests: Vec<_> = others.iter().map(|one| (one.method.name(), one.path)).collect();
+    for (one, id) in others.into_iter().zip(distinct(&requests, taken)) {
+        one.id = id;
     }
+}
+
+/// Ids for operations that are all that there are, by method and path: those that they would get in a document.
+pub fn operation_ids(requests: &[(&str, &str)]) -> Vec<String> {
+    distinct(requests, BTreeSet::new())
+}
+
+/// The plain id of each request, or where another one comes to the same or it is taken, one of its own.
+fn distinct(requests: &[(&str, &str)], mut taken: BTreeSet<String>) -> Vec<String> {
+    let plain = requests.iter().map(|(method, path)| operation_id(method, path));
+    let plain: Vec<_> = plain.collect();
+    let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+    for id in &plain {
+        *wanted.entry(id).or_default() += 1;
+    }
+    let mut ids = Vec::with_capacity(plain.len());
+    for ((method, path), id) in requests.iter().zip(&plain) {
+        let many = wanted.get(id.as_str()).is_some_and(|many| *many > 1);
+        if many || taken.contains(id) {
+            let own = own(id, method, path, &taken);
+            taken.insert(own.clone());
+            ids.push(own);
+        } else {
+            ids.push(id.clone());
+        }
+    }
+    ids
+}
+
+/// An id that no other method and path come to: a plain one has no `_`.
+fn own(plain: &str, method: &str, path: &str, taken: &BTreeSet<String>) -> String {
+    let mut hash = String::new();
+    for byte in Sha256::digest(format!("{method} {path}")) {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    // Only whoever means it to be taken makes the short one so.
+    let mut ids = [8, 16, 32]
+        .into_iter()
+        .map(|digits| format!("{plain}_{}", hash.get(..digits).unwrap_or(&hash)));
+    let free = ids.find(|id| !taken.contains(id));
+    let mut id = free.unwrap_or_else(|| format!("{plain}_{}", hash.get(..32).unwrap_or(&hash)));
+    while taken.contains(&id) {
+        id.push('_');
+    }
+    id
 }
 
 /// Every id that a document names anywhere: those of operations that the gateway does not publish too, and what links
@@ -198,7 +305,8 @@ mod tests {
     #[track_caller]
     fn ids(paths: &str) -> Vec<String> {
         let text = format!("openapi: 3.1.1\npaths:\n{paths}\n");
-        unnamed(&text).into_iter().map(|one| one.id).collect()
+        let earlier = Earlier::default();
+        unnamed(&text, &earlier).into_iter().map(|one| one.id).collect()
     }
 
     #[test]
@@ -227,6 +335,9 @@ mod tests {
         assert_eq!(operation_id("GET", &"/a".repeat(1000)).len(), LONGEST);
     }
 
+    const A_B: &str = "getAB_3c8680cc";
+    const AB: &str = "getAB_ed734d13";
+
     #[test]
     fn each_its_own_in_whatever_order_they_stand() {
         let [one, two, three] = [
@@ -234,12 +345,45 @@ mod tests {
             "  /a/b: { get: {} }",
             "  /a.b: { get: {} }",
         ];
-        assert_eq!(ids(&[one, two, three].join("\n")), ["getAB", "getAB3", "getAB2"]);
-        assert_eq!(ids(&[three, two, one].join("\n")), ["getAB2", "getAB3", "getAB"]);
-        // A number that another path comes to by itself is left to it.
+        assert_eq!(ids(&[one, two, three].join("\n")), [A_B, "getAB_840b7118", AB]);
+        assert_eq!(ids(&[three, two, one].join("\n")), [AB, "getAB_840b7118", A_B]);
+        // What has been taken all the same is not given again.
+        let taken = format!("  /x: {{ get: {{ operationId: {A_B} }} }}");
         assert_eq!(
-            ids("  /a/b: { get: {} }\n  /a-b: { get: {} }\n  /a/b2: { get: {} }"),
-            ["getAB3", "getAB", "getAB2"]
+            ids(&[one, two, &taken].join("\n")),
+            ["getAB_3c8680cc5c740395", "getAB_840b7118"]
+        );
+    }
+
+    #[test]
+    fn those_of_earlier_versions_stay_with_their_requests() {
+        let mut earlier = Earlier::default();
+        for version in [
+            "/b: { get: { operationId: x } }, /a: { get: { operationId: getB } }",
+            "/a/b: { get: { operationId: getAB } }, '/p/{a}': { get: { operationId: one } }",
+            // What was called so later is the one.
+            "/c: { get: { operationId: x } }",
+        ] {
+            earlier.add(&format!("openapi: 3.1.1\npaths: {{ {version} }}"));
+        }
+        earlier.add("a: [");
+        let ids = |paths: &str| -> Vec<String> {
+            let text = format!("openapi: 3.1.1\npaths: {{ {paths} }}");
+            let found = unnamed(&text, &earlier).into_iter();
+            found.map(|one| one.id).collect()
+        };
+        assert_eq!(
+            ids("/a-b: { get: {} }, /a/b: { get: {} }, '/p/{b}': { get: {}, put: {} }"),
+            ["getAB_3c8680cc", "getAB", "one", "putPByB"]
+        );
+        assert_eq!(
+            ids("/c: { get: {} }, /b: { get: {} }, /a: { get: {} }"),
+            ["getC", "x", "getB"]
+        );
+        // One that the document gives to another request itself is left to that.
+        assert_eq!(
+            ids("/a/b: { get: {} }, /z: { get: { operationId: getAB } }"),
+            ["getAB_840b7118"]
         );
     }
 
@@ -253,7 +397,7 @@ mod tests {
         ] {
             assert_eq!(
                 ids(&format!("  /a: {{ get: {{}} }}\n{other}")),
-                ["getA2"],
+                ["getA_f302dfbc"],
                 "{other}"
             );
         }
@@ -272,6 +416,7 @@ mod tests {
         ] {
             assert_eq!(ids(paths), [""; 0], "{paths}");
         }
+        let unnamed = |text| unnamed(text, &Earlier::default());
         assert_eq!(unnamed("swagger: '2.0'\npaths: { /a: { get: {} } }"), []);
         assert_eq!(unnamed("a: ["), []);
     }
@@ -279,7 +424,7 @@ mod tests {
     #[test]
     fn where_they_stand() {
         let text = "openapi: 3.1.1\npaths:\n  /a: &a\n    get: &b\n      tags: [x]\n    put: &c { }\n    post: *b\n  /b: *a\n";
-        let found: Vec<_> = unnamed(text)
+        let found: Vec<_> = unnamed(text, &Earlier::default())
             .into_iter()
             .map(|one| {
                 (

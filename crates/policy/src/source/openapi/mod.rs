@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use check::{check, is_status};
 pub(crate) use grammar::{misspelt_example, unclear_responses};
-pub use ids::{Unnamed, operation_id, unnamed};
+use ids::operation_id;
+pub use ids::{Earlier, Unnamed, operation_ids, unnamed};
 pub(crate) use places::find;
 pub(crate) use pointer::Dangling;
 
@@ -112,7 +113,7 @@ impl<'d> Document<'d> {
     /// The id that an operation of it would get: no other has it.
     fn id_for(&self, method: Method, path: &str, operation: &Node) -> String {
         let ids = self.ids.get_or_init(|| {
-            let missing = ids::missing(self).into_iter();
+            let missing = ids::missing(self, &ids::Earlier::default()).into_iter();
             missing
                 .map(|one| (std::ptr::from_ref(one.operation), one.id))
                 .collect()
