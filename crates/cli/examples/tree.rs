@@ -163,7 +163,10 @@ fn urls(compiled: &Compiled) -> Vec<String> {
                     None => segment,
                 });
             let path = segments.collect::<Vec<_>>().join("/");
-            Some(format!("https://{host}{}{path}", api.base))
+            Some(format!(
+                "https://{host}{}",
+                turnpike_policy::called(&api.base, &path)
+            ))
         })
         .collect();
     let step = (all.len() / REQUESTS).max(1);

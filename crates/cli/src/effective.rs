@@ -70,11 +70,7 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, 
         return Vec::new();
     };
     let mut facts = vec![
-        Fact::new(
-            "operation",
-            format!("{} {}{}", operation.method.name(), api.base, operation.path),
-            &operation.origin,
-        ),
+        Fact::new("operation", words::request(api, operation), &operation.origin),
         Fact::at("owner", api.owner.as_str(), lines.api(api, &["owner"])),
     ];
     facts.extend(lifecycle(&api.lifecycle, |field| lines.version(api, field)));

@@ -72,7 +72,7 @@ pub(crate) fn inventory(compiled: &Compiled, root: &Path, lines: &Lines) -> Show
             continue;
         };
         add(
-            format!("{} {}{}", operation.method.name(), api.base, operation.path),
+            words::request(api, operation),
             &api.owner,
             words::state(api.lifecycle.state),
             authentication(operation),

@@ -167,7 +167,7 @@ fn routes(compiled: &Compiled, root: &Path) -> Shown {
         let Some(api) = at(&compiled.apis, operation.api) else {
             continue;
         };
-        let path = format!("{}{}", api.base, operation.path);
+        let path = turnpike_policy::called(&api.base, &operation.path);
         let name = words::operation(compiled, index).unwrap_or_default();
         shown.table.row([
             operation.method.name().to_owned(),

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
 use turnpike_policy::{
-    Allowance, Binding, CertificateName, Compiled, Consumer, CredentialValue, Creditable, Handler, Lazy,
-    Limit, LimitKind, Millis, ProviderKind, Rate, Reason, State, SubjectPart, Target, Unit, Window,
+    Allowance, Api, Binding, CertificateName, Compiled, Consumer, CredentialValue, Creditable, Handler, Lazy,
+    Limit, LimitKind, Millis, Operation, ProviderKind, Rate, Reason, State, SubjectPart, Target, Unit,
+    Window,
 };
 
 /// `30s`, `5m`, `250ms`.
@@ -64,6 +65,12 @@ pub(crate) fn limit(limit: &Limit) -> String {
         text.push_str(" (shadow)");
     }
     text
+}
+
+/// The method of an operation, and the path by which it is called.
+pub(crate) fn request(api: &Api, operation: &Operation) -> String {
+    let path = turnpike_policy::called(&api.base, &operation.path);
+    format!("{} {path}", operation.method.name())
 }
 
 /// Whom a limit counts: `consumer`, `operation of a consumer`.

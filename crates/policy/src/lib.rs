@@ -11,6 +11,7 @@ mod decision;
 pub mod digest;
 mod introspection;
 mod lazy;
+mod path;
 mod rule;
 #[cfg(feature = "source")]
 pub mod source;
@@ -20,4 +21,5 @@ pub use compiled::*;
 pub use decision::*;
 pub use introspection::*;
 pub use lazy::{Iter, Lazy};
+pub use path::called;
 pub use rule::*;

@@ -140,7 +140,7 @@ impl Record<'_> {
             });
             rows.extend(self.of_operation(index, api, operation));
             Some(Thing {
-                title: format!("{} {}{}", operation.method.name(), api.base, operation.path),
+                title: words::request(api, operation),
                 name,
                 rows,
             })

@@ -57,9 +57,9 @@ pub(super) fn list(base: &str, moves: &[Move<'_>], import: &mut Import) {
                 import.leave(
                     first.at,
                     format!(
-                        "{} {public} is called as {base}{} here",
+                        "{} {public} is called as {} here",
                         methods.join(", "),
-                        first.below
+                        turnpike_policy::called(base, first.below)
                     ),
                 );
             }

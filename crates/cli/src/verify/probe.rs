@@ -80,7 +80,8 @@ pub(super) fn probe(
                 .headers
                 .push(("cf-connecting-ip".to_owned(), address(probes.len())));
             let answer = world.play(&[(now, played)]).map_err(Failure::refused)?.pop();
-            let answer = answer.filter(|answer| !answer.cold).ok_or_else(|| {
+            let refused = |answer: &Answer| !answer.cold && is_refusal(answer.status);
+            let answer = answer.filter(refused).ok_or_else(|| {
                 Failure::refused(format!(
                     "{} is no route of the policies: this is a fault of turnpike",
                     route.name
@@ -264,9 +265,9 @@ fn routes(compiled: &Compiled) -> Vec<Route> {
             continue;
         };
         routes.push(Route {
-            name: format!("{} {}{}", operation.method.name(), api.base, operation.path),
+            name: words::request(api, operation),
             method: operation.method.name().to_owned(),
-            path: filled(&format!("{}{}", api.base, operation.path)),
+            path: filled(&turnpike_policy::called(&api.base, &operation.path)),
             open_until: operation.open_until,
         });
     }
@@ -288,6 +289,12 @@ fn routes(compiled: &Compiled) -> Vec<Route> {
         own("POST", path);
     }
     routes
+}
+
+/// Whether an answer of the policies refuses a credential. Where they say that nothing is there, a gateway that says
+/// the same has shown nothing of the route.
+fn is_refusal(status: u16) -> bool {
+    status >= 400 && !matches!(status, 404 | 405)
 }
 
 /// A path with something in the place of its parameters.
@@ -319,5 +326,23 @@ mod tests {
             "/pets/v1/pets/turnpike-verify/a"
         );
         assert_eq!(address(0x1_02_03), "10.1.2.3");
+    }
+
+    #[test]
+    fn that_nothing_is_there_refuses_nobody() {
+        for (status, refusal) in [
+            (200, false),
+            (204, false),
+            (302, false),
+            (401, true),
+            (403, true),
+            (404, false),
+            (405, false),
+            (410, true),
+            (429, true),
+            (503, true),
+        ] {
+            assert_eq!(is_refusal(status), refusal, "{status}");
+        }
     }
 }

@@ -214,7 +214,7 @@ services:
     // HEAD and OPTIONS are answered in any case.
     assert!(!left.contains("methods"), "{left}");
     let routes = imported.run(&["show", "routes", "--env", "production"]);
-    assert!(routes.contains("/store/v1/"), "{routes}");
+    assert!(routes.contains("/store/v1 "), "{routes}");
     for gone in ["beta", "staff", "words", "grpc", "shut", "closed"] {
         assert!(!routes.contains(gone), "{gone}\n{routes}");
     }
@@ -412,8 +412,8 @@ services:
         &[
             "what was called as /v2/... is called as /events/v2/... here",
             "routes[1] (one).paths: everything below `/v2/events/{id}` was reached as well",
-            "GET / is called as /page/v1/ here",
-            "POST /shop/v1 is called as /items/v1/ here",
+            "GET / is called as /page/v1 here",
+            "POST /shop/v1 is called as /items/v1 here",
         ],
     );
     let routes = imported.run(&["show", "routes", "--env", "production"]);
@@ -421,9 +421,9 @@ services:
         &routes,
         &[
             "PATCH   /events/v2/events/{id}",
-            "/page/v1/",
-            "/shop/v1/",
-            "/items/v1/",
+            "/page/v1 ",
+            "/shop/v1 ",
+            "/items/v1 ",
         ],
     );
 }

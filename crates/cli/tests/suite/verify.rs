@@ -276,6 +276,36 @@ fn a_route_that_does_not_refuse() {
     assert!(results.iter().any(|one| one["level"] == "error"), "{results:#?}");
 }
 
+#[test]
+fn the_root_of_a_document_is_called_by_the_path_of_its_version() {
+    let tree = tree();
+    tree.change("apis/pets/v1.yaml", "  /pets:\n", "  /:\n");
+    let gateway = Gateway::new("/pets/v1");
+    gateway.version.lock().unwrap()["bundle"] = hash(&tree).into();
+    let Output { code, out, .. } = verify(&tree, &gateway, &["--env", "production"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("FAIL  GET /pets/v1: with no credential it answers 200; it must refuse, with 401 credential_missing"),
+        "{out}"
+    );
+    for show in [
+        &["show", "routes"][..],
+        &["show", "inventory"],
+        &["show", "effective"],
+        &["show", "compliance"],
+    ] {
+        let out = tree.good(&[show, &["--env", "production"]].concat());
+        assert!(
+            out.contains("/pets/v1") && !out.contains("/pets/v1/ "),
+            "{show:?} {out}"
+        );
+        assert!(
+            !out.contains("/pets/v1/\n") && !out.contains("/pets/v1/`"),
+            "{show:?} {out}"
+        );
+    }
+}
+
 /// A gateway of this tree, and what `verify` says of it in production.
 fn judged(tree: &Tree, answers: Answers) -> (Gateway, Output) {
     let gateway = Gateway::answering("/", answers);

@@ -56,7 +56,7 @@ impl RouteBuilder {
         report: &mut Report,
     ) {
         let mut branch = &mut self.root;
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        for segment in crate::path::segments(path) {
             branch = if segment.starts_with('{') {
                 branch.parameter.get_or_insert_default()
             } else {

@@ -84,9 +84,10 @@ pub(crate) fn compile(
     for mut found in parsed.list {
         let at = u32::try_from(compiled.operations.len()).unwrap_or(u32::MAX);
         filter_headers(&mut found, shared, checker);
-        let label = format!("{} {base}{}", found.method.name(), found.path);
+        let path = crate::called(&base, &found.path);
+        let label = format!("{} {path}", found.method.name());
         routes.insert(
-            &format!("{base}{}", found.path),
+            &path,
             found.method,
             Route::Operation(at),
             &label,
