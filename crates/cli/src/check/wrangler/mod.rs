@@ -3,6 +3,7 @@
 //! What wrangler inherits from the top of its file into an environment, and what it does not, is
 //! kept in one place each ([`Place`]): bindings and `vars` are an environment's own.
 
+mod meter;
 mod place;
 mod worker;
 
@@ -12,15 +13,12 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use turnpike_policy::Compiled;
 use turnpike_policy::source::beside::{self, Remark};
 use turnpike_policy::source::{Code, Diagnostic, Severity};
 
-use place::{Place, Route, classes, routes};
-
-/// By which name the Worker reaches the objects of the limits, and their class.
-const METER: (&str, &str) = ("METER", "Meter");
+use place::{Place, Route, routes};
 
 /// What is said of the file, if there is one.
 pub(super) struct Checked {
@@ -51,6 +49,7 @@ pub(super) fn check(
         }
     };
     let mut check = Check {
+        root,
         all,
         checked,
         remarks: Vec::new(),
@@ -147,6 +146,8 @@ fn remark(
 }
 
 struct Check<'a> {
+    /// The folder of the tree.
+    root: &'a Path,
     all: &'a [String],
     checked: &'a BTreeMap<String, Option<Compiled>>,
     remarks: Vec<Remark>,
@@ -240,6 +241,8 @@ impl Check<'_> {
     /// Whether an environment has what the Worker needs there.
     fn place(&mut self, place: &Place<'_>, compiled: Option<&Compiled>) {
         self.worker(place);
+        self.build(place);
+        self.files(place);
         self.tags(place);
         self.binding(place);
         let Some(compiled) = compiled else {
@@ -267,68 +270,6 @@ impl Check<'_> {
                 "write triggers.crons = [\"17 * * * *\"]",
             );
         }
-    }
-
-    fn binding(&mut self, place: &Place<'_>) {
-        let (name, class) = METER;
-        let bindings = place
-            .own("durable_objects")
-            .and_then(|objects| objects.get_ref().get("bindings"));
-        let list = bindings.and_then(|bindings| bindings.get_ref().as_array());
-        let text = |binding: &Spanned<DeValue<'_>>, key: &str| {
-            binding
-                .get_ref()
-                .get(key)
-                .and_then(|value| value.get_ref().as_str().map(str::to_owned))
-        };
-        let meter = list
-            .into_iter()
-            .flatten()
-            .find(|binding| text(binding, "name").as_deref() == Some(name));
-        let right = format!("durable_objects.bindings = [{{ name = \"{name}\", class_name = \"{class}\" }}]");
-        let Some(meter) = meter else {
-            let span = bindings.map_or_else(|| place.span.clone(), Spanned::span);
-            self.say(
-                Code::NoBinding,
-                Severity::Error,
-                span,
-                format!("{} does not bind {name}, which counts the limits", place.shown()),
-                format!("write in it: {right} (bindings are not inherited)"),
-            );
-            return;
-        };
-        // Objects of another script are created by its own migrations.
-        if meter.get_ref().get("script_name").is_some() {
-            return;
-        }
-        if text(meter, "class_name").as_deref() != Some(class) {
-            self.say(
-                Code::NoBinding,
-                Severity::Error,
-                meter.span(),
-                format!("{name} of {} is not of the class {class}", place.shown()),
-                format!("write: {right}"),
-            );
-            return;
-        }
-        let message = match classes(place).get(class) {
-            Some(true) => return,
-            Some(false) => format!(
-                "the migrations of {} create the class {class} without SQLite, in which it counts",
-                place.shown()
-            ),
-            None => format!("no migration of {} creates the class {class}", place.shown()),
-        };
-        let span = place
-            .own("migrations")
-            .map_or_else(|| meter.span(), Spanned::span);
-        self.say(
-            Code::NoMigration,
-            Severity::Error,
-            span,
-            message,
-            format!("write [[migrations]] with tag = \"v1\" and new_sqlite_classes = [\"{class}\"]"),
-        );
     }
 
     fn workers_dev(&mut self, place: &Place<'_>, compiled: &Compiled) {

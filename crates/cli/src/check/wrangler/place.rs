@@ -75,6 +75,50 @@ fn named(command: &str) -> Option<&str> {
     found.map(|name| name.trim_matches(['"', '\'']))
 }
 
+/// Whether a command is the call of the script that builds, and nothing else: what a shell makes of more is not known
+/// here. `policies` is what the folder of the tree is called.
+pub(super) fn is_the_script(command: &str, policies: Option<&str>) -> bool {
+    let mut words = command.split_whitespace().peekable();
+    while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
+        let known = match name {
+            "TURNPIKE_ENV" | "TURNPIKE_AS_OF" | "SOURCE_DATE_EPOCH" => is_plain(value),
+            "POLICIES" => policies == Some(unquoted(value).trim_start_matches("./").trim_end_matches('/')),
+            _ => false,
+        };
+        if !known {
+            return false;
+        }
+        words.next();
+    }
+    if !matches!(words.next(), Some("scripts/build" | "./scripts/build")) {
+        return false;
+    }
+    while let Some(word) = words.next() {
+        let known = match word {
+            "--dev" => true,
+            "--env" => words.next().is_some_and(is_plain),
+            _ => false,
+        };
+        if !known {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a shell takes a word for itself alone.
+fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let word = unquoted(word);
+    !word.is_empty() && word.bytes().all(plain)
+}
+
+/// A word without the quotes around it.
+fn unquoted(word: &str) -> &str {
+    let within = |quote: char| word.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(word)
+}
+
 /// The classes that migrations leave, each with whether its objects store in SQLite.
 pub(super) fn classes(place: &Place<'_>) -> BTreeMap<String, bool> {
     let migrations = place
@@ -146,11 +190,45 @@ mod tests {
         for (command, environment) in [
             ("scripts/build", None),
             ("scripts/build --env staging", Some("staging")),
-            ("scripts/build --env=staging --dev", Some("staging")),
+            ("scripts/build --env=staging", Some("staging")),
             ("TURNPIKE_ENV=\"production\" scripts/build", Some("production")),
             ("TURNPIKE_ENV=a scripts/build --env b", Some("b")),
         ] {
             assert_eq!(named(command), environment, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_the_scripts_call_and_nothing_else() {
+        for (command, script) in [
+            ("scripts/build", true),
+            ("./scripts/build --env staging --dev", true),
+            ("scripts/build --env \"production\"", true),
+            ("TURNPIKE_ENV='production' scripts/build", true),
+            (
+                "POLICIES=./policies SOURCE_DATE_EPOCH=1 scripts/build --env production",
+                true,
+            ),
+            ("POLICIES=other scripts/build --env production", false),
+            ("TURNPIKE_BUILD=done scripts/build --env production", false),
+            ("BUILD_DIR=x scripts/build --env production", false),
+            ("PATH=. scripts/build --env production", false),
+            ("TURNPIKE_ENV=$(x) scripts/build", false),
+            ("TURNPIKE_ENV=production", false),
+            ("true; echo scripts/build --env production", false),
+            ("scripts/build --env production; true", false),
+            ("scripts/build --env production && true", false),
+            ("scripts/build --env production # --env", false),
+            ("scripts/build --env `x`", false),
+            ("scripts/build --env", false),
+            // The script takes it in two words.
+            ("scripts/build --env=production", false),
+            ("scripts/build --faults --env production", false),
+            ("other/scripts/build --env production", false),
+            ("echo scripts/build --env production", false),
+            ("", false),
+        ] {
+            assert_eq!(is_the_script(command, Some("policies")), script, "{command}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whether an environment of wrangler deploys this Worker, as it must run, and under a name of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use turnpike_policy::source::beside::is_secret;
 use turnpike_policy::source::{Code, Severity};
 
 use super::Check;
-use super::place::{Place, routes};
+use super::place::{Place, is_the_script, routes};
 
 /// The module that wrangler bundles.
 const MAIN: &str = "src/entry.js";
@@ -19,6 +20,9 @@ const MAIN: &str = "src/entry.js";
 const SIGNALS_SINCE: &str = "2026-11-17";
 /// What asks it to, before that day.
 const SIGNALS: &str = "enable_request_signal";
+/// The last day as of which the gateway was tried: that of this repository's own file. What the runtime changes as of
+/// a later one is not known here.
+const TRIED: &str = "2026-11-17";
 
 impl Check<'_> {
     /// Says what may hold for several environments at once, when it stands at the top, for the first of them.
@@ -57,7 +61,20 @@ impl Check<'_> {
             .flatten()
             .any(|flag| flag.get_ref().as_str() == Some(SIGNALS));
         let date = place.inherited("compatibility_date");
-        if let Some((value, date)) = date.and_then(|value| Some((value, value.get_ref().as_str()?)))
+        let date = date.and_then(|value| Some((value, value.get_ref().as_str()?)));
+        if let Some((value, _)) = date.filter(|(_, date)| *date > TRIED) {
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Warning,
+                value.span(),
+                format!(
+                    "{} runs as of a later day than the gateway was tried with, {TRIED}",
+                    place.shown()
+                ),
+                format!("write: compatibility_date = \"{TRIED}\""),
+            );
+        }
+        if let Some((value, date)) = date
             && date < SIGNALS_SINCE
             && !told
         {
@@ -69,7 +86,7 @@ impl Check<'_> {
                     "{} runs as of a day on which the runtime did not tell of clients that left",
                     place.shown()
                 ),
-                format!("write: compatibility_date = \"{SIGNALS_SINCE}\", or a later one that was tried"),
+                format!("write: compatibility_date = \"{SIGNALS_SINCE}\", which was tried"),
             );
         }
         let rules = place.inherited("rules");
@@ -90,6 +107,67 @@ impl Check<'_> {
                     "write in it: type = \"CompiledWasm\"".to_owned(),
                 );
             }
+        }
+    }
+
+    /// Whether what is deployed is what the script builds of this tree.
+    pub(super) fn build(&mut self, place: &Place<'_>) {
+        let build = place.inherited("build").map(Spanned::get_ref);
+        let of = |key: &str| build.and_then(|build| build.get(key));
+        let policies = self.root.file_name().and_then(OsStr::to_str);
+        let (name, _) = place.builds();
+        let help = format!("write: build.command = \"scripts/build --env {name}\"");
+        if let Some(command) = of("command")
+            && !command
+                .get_ref()
+                .as_str()
+                .is_some_and(|command| is_the_script(command, policies))
+        {
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                command.span(),
+                format!(
+                    "the build command of {} is another than the call of scripts/build: what it builds is not known",
+                    place.shown()
+                ),
+                help,
+            );
+        } else if let Some(folder) = of("cwd")
+            && !matches!(folder.get_ref().as_str(), Some("" | "." | "./"))
+        {
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                folder.span(),
+                format!("{} builds what lies in another folder", place.shown()),
+                "take it out".to_owned(),
+            );
+        }
+    }
+
+    /// Files that are served beside the gateway.
+    pub(super) fn files(&mut self, place: &Place<'_>) {
+        for (key, why) in [
+            (
+                "assets",
+                "they are served to everybody, before the gateway is asked",
+            ),
+            (
+                "site",
+                "the gateway serves none, and what would serve them is not the gateway",
+            ),
+        ] {
+            let Some(files) = place.inherited(key) else {
+                continue;
+            };
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                files.span(),
+                format!("{} deploys files (`{key}`): {why}", place.shown()),
+                "take them out: serve them from a Worker of their own".to_owned(),
+            );
         }
     }
 
