@@ -1,7 +1,8 @@
 //! `governance/<name>.yaml`: rules of an organization's own, as data.
 //!
 //! A rule names a kind, a place in its files, and what must or must not stand there. It looks at what
-//! was written, before variables are filled in and defaults are added.
+//! was written, before variables are filled in and defaults are added: not at what it stands for. What stands
+//! in the files of environments is what rules about them look at.
 
 use regex_lite::{Regex, RegexBuilder};
 
@@ -21,8 +22,8 @@ const MAX_PATTERN: usize = 1024;
 const MAX_PROGRAM: usize = 256 * 1024;
 /// How many places of the tree all rules together may look at; a long text counts as several.
 const MAX_PLACES: usize = 5_000_000;
-/// How much of a text is compared with a pattern: the time that takes is bounded by both.
-const MAX_TEXT: usize = 4096;
+/// How much of a text counts as one place more: the time that a comparison takes grows with the text.
+const PLACE_OF_TEXT: usize = 64;
 
 record! {
     /// A rule of one's own: what must, or must not, stand in a place of every file of a kind.
@@ -30,10 +31,11 @@ record! {
         /// Its name, as the file is called.
         rule: required Name,
         /// The files that it is about: `gateway`, `apis`, `documents` (the OpenAPI documents of APIs),
-        /// `consumers`, `models`, `plans`, `providers`, `mocks`, `templates` or `tests`.
+        /// `consumers`, `models`, `plans`, `providers`, `mocks`, `templates`, `tests` or `environments`.
         kind as "for": required Kind,
         /// The place: keys with `.` between them. `*` stands for every key and every item, as in
-        /// `versions.*.upstream` or `paths.*.*.responses.*.description`.
+        /// `versions.*.upstream` or `paths.*.*.responses.*.description`. Below a `*`, the last key is asked for
+        /// only where what holds it is there.
         field: required FieldPath,
         /// What must hold there.
         must: optional Demand,
@@ -73,7 +75,8 @@ pub(crate) enum Kind {
 choice!(Kind: "gateway" => Self::Gateway, "apis" => Self::Apis, "documents" => Self::Documents,
     "consumers" => Self::Items("consumers"), "models" => Self::Items("models"), "plans" => Self::Items("plans"),
     "providers" => Self::Items("providers"), "mocks" => Self::Items("mocks"),
-    "templates" => Self::Items("templates"), "tests" => Self::Items("tests"));
+    "templates" => Self::Items("templates"), "tests" => Self::Items("tests"),
+    "environments" => Self::Items("environments"));
 
 /// A place in a file.
 #[derive(Clone, Debug)]
@@ -224,6 +227,9 @@ fn apply(name: &str, rule: &GovernanceFile, places: &mut usize, judge: &mut Judg
         .filter_map(|item| {
             // An item that this environment does not have is judged where it is.
             let node = item.node.as_deref()?;
+            if kind.value == Kind::Items("environments") && item.name != judge.environment {
+                return None;
+            }
             let list = node.get("environments").filter(|_| kind.value != Kind::Gateway);
             let here = list.is_none_or(|list| {
                 list.items()
@@ -234,7 +240,7 @@ fn apply(name: &str, rule: &GovernanceFile, places: &mut usize, judge: &mut Judg
         });
     let mut unmet: Vec<(Span, Vec<&'static str>)> = Vec::new();
     for root in nodes.chain(documents.iter().map(AsRef::as_ref)) {
-        walk(root, root.span, &field.0, places, &mut |node, at| {
+        walk(root, root.span, (&field.0, false), places, &mut |node, at| {
             let why = rule.unmet(node);
             if !why.is_empty() {
                 unmet.push((node.map_or(at, |node| node.span), why));
@@ -323,13 +329,8 @@ impl Demand {
     fn judged(&self, node: Option<&Node>) -> (Option<bool>, Option<bool>) {
         let text = node.and_then(Node::text);
         let matches = self.matches.as_ref().map(|pattern| {
-            text.is_some_and(|text| {
-                let end = (0..=text.len().min(MAX_TEXT))
-                    .rev()
-                    .find(|at| text.is_char_boundary(*at));
-                text.get(..end.unwrap_or(0))
-                    .is_some_and(|text| pattern.0.is_match(text))
-            })
+            // All of it: what stands far behind is as wrong as what stands in front.
+            text.is_some_and(|text| pattern.0.is_match(text))
         });
         let one_of = self
             .one_of
@@ -339,15 +340,17 @@ impl Demand {
     }
 }
 
-/// Visits every place that a path names below a node; one that is missing, with where it would stand.
+/// Visits every place that a path names below a node; one that is missing, with where it would stand. `below` says
+/// whether a `*` led here: of its items, one may be of another sort than the rule is about, as credentials are, and
+/// then has no place for what is asked.
 fn walk(
     node: &Node,
     at: Span,
-    path: &[String],
+    (path, below): (&[String], bool),
     places: &mut usize,
     visit: &mut impl FnMut(Option<&Node>, Span),
 ) {
-    *places += 1 + node.text().map_or(0, |text| text.len().min(MAX_TEXT) / 64);
+    *places += 1 + node.text().map_or(0, |text| text.len() / PLACE_OF_TEXT);
     if *places > MAX_PLACES {
         return;
     }
@@ -360,18 +363,20 @@ fn walk(
             .iter()
             .filter(|(key, _)| key.text() != Some("environments"))
         {
-            walk(value, key.span, rest, places, visit);
+            walk(value, key.span, (rest, true), places, visit);
         }
         for item in node.items() {
-            walk(item, item.span, rest, places, visit);
+            walk(item, item.span, (rest, true), places, visit);
         }
         return;
     }
     match node.entries().iter().find(|(key, _)| key.text() == Some(first)) {
-        Some((key, value)) => walk(value, key.span, rest, places, visit),
+        Some((key, value)) => walk(value, key.span, (rest, below), places, visit),
         // Where a map could hold it and does not, it is missing; in other values it has no place.
         None if rest.is_empty() && matches!(node.value, Value::Map(_)) => visit(None, at),
-        None if matches!(node.value, Value::Map(_)) && rest.iter().all(|part| part != "*") => visit(None, at),
+        None if !below && matches!(node.value, Value::Map(_)) && rest.iter().all(|part| part != "*") => {
+            visit(None, at);
+        }
         None => {}
     }
 }

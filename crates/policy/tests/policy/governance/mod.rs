@@ -1,6 +1,7 @@
 //! Rules of good practice: each has a tree that does not meet it, and severities that can be set.
 
 mod cases;
+mod custom;
 mod subjects;
 
 use std::collections::BTreeSet;
