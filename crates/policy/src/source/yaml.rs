@@ -43,6 +43,18 @@ pub(crate) enum Value {
     Map(Vec<(Node, Node)>),
 }
 
+/// Where the texts of a document stand, in order: what stands elsewhere is a comment, or says how it is written.
+pub(crate) struct Texts(Vec<(usize, usize)>);
+
+impl Texts {
+    /// Whether a byte of the file is one of a text.
+    pub(crate) fn hold(&self, at: usize) -> bool {
+        let next = self.0.partition_point(|(start, _)| *start <= at);
+        let last = next.checked_sub(1).and_then(|last| self.0.get(last));
+        last.is_some_and(|(_, end)| at < *end)
+    }
+}
+
 impl Node {
     /// What a reader is told was found here.
     pub(crate) fn kind(&self) -> &'static str {
@@ -61,6 +73,20 @@ impl Node {
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Where its texts stand.
+    pub(crate) fn texts(&self) -> Texts {
+        let (mut texts, mut rest) = (Vec::new(), vec![self]);
+        while let Some(node) = rest.pop() {
+            match &node.value {
+                Value::Scalar { .. } => texts.push((node.span.start, node.span.end)),
+                Value::List(items) => rest.extend(items),
+                Value::Map(entries) => rest.extend(entries.iter().flat_map(|(key, value)| [key, value])),
+            }
+        }
+        texts.sort_unstable();
+        Texts(texts)
     }
 
     /// The text of a scalar.

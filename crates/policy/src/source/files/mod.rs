@@ -471,6 +471,7 @@ impl Files {
 fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
     let node = yaml::parse(file, text, report)?;
     secrets::search(&node, report);
+    secrets::search_comments(file, text, &node, report);
     Some(node)
 }
 
