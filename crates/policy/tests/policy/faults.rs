@@ -153,6 +153,8 @@ const CASES: &[Case] = &[
     case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "# ghp_abcdefghijklmnopqrstuvwxyz0123456789\nopenapi: 3.1.0"; "apis/pets/v1.yaml:1:3: error[P0215]"),
     // What is in a text is said once.
     case!("apis/pets/api.yaml": "owner: team" => "owner: 'team # sk-abcdefghijklmnopqrstuvwx'"; "apis/pets/api.yaml:3:8: error[P0215]"),
+    case!("apis/pets/api.yaml": "owner: team" => "owner: team # \u{202e}si ti\u{202c}"; "apis/pets/api.yaml:3:15: error[P0219]: a comment holds U+202E, which turns the order of what is shown"),
+    case!("apis/pets/v1.yaml": "openapi: 3.1.0" => "# \u{2066}a\u{2069}\nopenapi: 3.1.0"; "apis/pets/v1.yaml:1:3: error[P0219]: a comment holds U+2066"),
     case!("providers/openai.yaml": "OPENAI_KEY" => "openai-key"; "providers/openai.yaml:4:9: error[P0216]"),
     case!("consumers/app.yaml": "jwt: { issuer: acme, is: app }" => "key: { sha256: hunter2 }"; "consumers/app.yaml:5:20: error[P0217]"),
     case!("apis/pets/api.yaml": "path: /pets" => "path: pets/"; "apis/pets/api.yaml:4:7: error[P0218]"),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Code, Report, Span};
-use super::hidden::is_hidden;
+use super::hidden::{self, is_hidden};
 use super::names::nearest;
 use super::secrets::{self, quote};
 use super::yaml::{self, Node};
@@ -472,6 +472,7 @@ fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
     let node = yaml::parse(file, text, report)?;
     secrets::search(&node, report);
     secrets::search_comments(file, text, &node, report);
+    hidden::search_comments(file, text, &node, report);
     Some(node)
 }
 
