@@ -49,8 +49,8 @@ record! {
         authorize: default "[]" List<ModelAuthorizeFields>,
         /// The upper bound of a request body; left out: that of the floor.
         max_body: optional Size,
-        /// Where it is in its life: `preview`, `active`, `deprecated` or `retired`.
-        state: default "active" State,
+        /// Where it is in its life: `preview`, `active` or `retired`.
+        state: default "active" ModelState,
     }
     later { cache, deprecated, guardrails, health, prices, sticky, successor, sunset, versions }
 }
@@ -162,6 +162,13 @@ record! {
 
 choice!(Commit: "first_token" => Self::FirstToken, "complete" => Self::Complete);
 choice!(State: "preview" => Self::Preview, "active" => Self::Active, "deprecated" => Self::Deprecated, "retired" => Self::Retired);
+
+/// The state of a model. It has no dates yet, so that its clients would not be told that it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelState(pub(crate) State);
+
+choice!(ModelState: "preview" => Self(State::Preview), "active" => Self(State::Active), "retired" => Self(State::Retired);
+    later "deprecated");
 choice!(Reason: "rate_limited" => Self::RateLimited, "overloaded" => Self::Overloaded,
     "server_error" => Self::ServerError, "unreachable" => Self::Unreachable,
     "no_first_token" => Self::NoFirstToken, "invalid_answer" => Self::InvalidAnswer);
@@ -323,7 +330,7 @@ pub(crate) fn compile(
         name: name.to_owned(),
         owner: model.owner.as_ref()?.0.clone(),
         lifecycle: Lifecycle {
-            state: model.state.as_ref()?.value,
+            state: model.state.as_ref()?.value.0,
             deprecated: None,
             sunset: None,
             successor: None,

@@ -163,6 +163,7 @@ const CASES: &[Case] = &[
 
     // References.
     case!("consumers/app.yaml": "plan: gold" => "plan: golden"; "consumers/app.yaml:3:7: error[P0301]: there is no plan `golden`"),
+    case!("models/chat.yaml": "owner: team" => "owner: team\nstate: deprecated"; "models/chat.yaml:3:8: error[P0901]: `deprecated` is not built yet"),
     case!("consumers/app.yaml": "[listPets]" => "[listPet]"; "consumers/app.yaml:7:31: error[P0301]: there is no operation in `pets` called `listPet`"),
     case!("consumers/app.yaml": "api: pets" => "api: pest"; "consumers/app.yaml:7:12: error[P0301]: there is no API `pest`"),
     case!("consumers/app.yaml": "[chat]" => "[chatt]"; "consumers/app.yaml:8:16: error[P0301]: there is no model `chatt`"),

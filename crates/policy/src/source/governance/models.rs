@@ -17,7 +17,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let retired = model
             .state
             .as_ref()
-            .is_some_and(|state| state.value == State::Retired);
+            .is_some_and(|state| state.value.0 == State::Retired);
         if !retired {
             model_alone(name, model, judge);
         }
