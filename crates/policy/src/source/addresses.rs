@@ -16,6 +16,10 @@ pub(crate) enum Inside {
     Link,
     /// A network that is not the world's.
     Private,
+    /// A name of one label, which only a network of its own completes.
+    Short,
+    /// No host: many at once, or an address that nobody has.
+    NoHost,
 }
 
 impl Inside {
@@ -26,6 +30,8 @@ impl Inside {
             Self::Metadata => "where a cloud tells its machines their secrets",
             Self::Link => "a link-local address",
             Self::Private => "on a private network",
+            Self::Short => "a name that only a network of its own knows",
+            Self::NoHost => "the address of no host",
         }
     }
 }
@@ -77,13 +83,25 @@ fn named(host: &str) -> Option<Inside> {
     };
     if below("localhost") {
         Some(Inside::Itself)
-    } else if matches!(host, "metadata.google.internal" | "metadata.goog") {
+    } else if matches!(host, "metadata.google.internal" | "metadata.goog" | "metadata") {
         Some(Inside::Metadata)
-    } else if ["internal", "local", "localdomain", "home.arpa"]
-        .into_iter()
-        .any(below)
+    } else if [
+        "internal",
+        "local",
+        "localdomain",
+        "home.arpa",
+        "lan",
+        "corp",
+        "home",
+        "intranet",
+        "private",
+    ]
+    .into_iter()
+    .any(below)
     {
         Some(Inside::Private)
+    } else if !host.contains('.') {
+        Some(Inside::Short)
     } else {
         None
     }
@@ -104,8 +122,14 @@ fn inside_4(address: Ipv4Addr) -> Option<Inside> {
         Some(Inside::Itself)
     } else if address.is_link_local() {
         Some(Inside::Link)
-    } else if address.is_private() || (first == 100 && second & 0xc0 == 64) {
+    } else if address.is_private()
+        || (first == 100 && second & 0xc0 == 64)
+        || (first == 198 && second & 0xfe == 18)
+    {
+        // Of carriers (RFC 6598), and for measurements (RFC 2544).
         Some(Inside::Private)
+    } else if first >= 224 {
+        Some(Inside::NoHost)
     } else {
         None
     }
@@ -113,7 +137,12 @@ fn inside_4(address: Ipv4Addr) -> Option<Inside> {
 
 fn inside_6(address: Ipv6Addr) -> Option<Inside> {
     let segments = address.segments();
-    let [first, second, .., high, low] = segments;
+    let [first, second, third, .., high, low] = segments;
+    let within = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        inside_4(Ipv4Addr::new(a, b, c, d))
+    };
     if address.is_loopback() || address.is_unspecified() {
         return Some(Inside::Itself);
     }
@@ -122,9 +151,18 @@ fn inside_6(address: Ipv6Addr) -> Option<Inside> {
         segments,
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..]
     ) {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        return inside_4(Ipv4Addr::new(a, b, c, d));
+        return within(high, low);
+    }
+    // And those that say where a tunnel ends (6to4, RFC 3056).
+    if first == 0x2002 {
+        return within(second, third);
+    }
+    // A gateway of a network's own (RFC 8215).
+    if matches!(segments, [0x64, 0xff9b, 1, ..]) {
+        return within(high, low).or(Some(Inside::Private));
+    }
+    if first & 0xff00 == 0xff00 {
+        return Some(Inside::NoHost);
     }
     if first == 0xfd00 && second == 0xec2 && low == 0x254 {
         Some(Inside::Metadata)
@@ -203,6 +241,23 @@ mod tests {
             ("[fd00::1]", Some(Inside::Private)),
             ("orders.internal", Some(Inside::Private)),
             ("nas.local", Some(Inside::Private)),
+            ("nas.lan", Some(Inside::Private)),
+            ("git.corp", Some(Inside::Private)),
+            ("nas.home", Some(Inside::Private)),
+            ("orders", Some(Inside::Short)),
+            ("orders.", Some(Inside::Short)),
+            ("metadata", Some(Inside::Metadata)),
+            ("198.18.0.1", Some(Inside::Private)),
+            ("198.19.255.255", Some(Inside::Private)),
+            ("224.0.0.1", Some(Inside::NoHost)),
+            ("240.0.0.1", Some(Inside::NoHost)),
+            ("255.255.255.255", Some(Inside::NoHost)),
+            ("[ff02::1]", Some(Inside::NoHost)),
+            ("[2002:7f00:1::]", Some(Inside::Itself)),
+            ("[2002:a01:203::1]", Some(Inside::Private)),
+            ("[64:ff9b::a01:203]", Some(Inside::Private)),
+            ("[64:ff9b:1::a9fe:a9fe]", Some(Inside::Metadata)),
+            ("[64:ff9b:1::808:808]", Some(Inside::Private)),
             // These are the world's.
             ("172.32.0.1", None),
             ("100.128.0.1", None),
@@ -211,7 +266,12 @@ mod tests {
             ("[2606:4700::1111]", None),
             ("127.example.com", None),
             ("10.example.com", None),
-            ("notlocalhost", None),
+            ("notlocalhost.example", None),
+            ("198.20.0.1", None),
+            ("223.255.255.255", None),
+            ("[2002:808:808::1]", None),
+            ("[64:ff9b::808:808]", None),
+            ("corp.example", None),
             ("orders.internal.example", None),
             ("256.1.1.1", None),
         ] {

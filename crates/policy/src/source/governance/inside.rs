@@ -89,11 +89,11 @@ impl Judge<'_> {
                 "no deployed gateway has it there",
                 "name it by its host, or limit it to development with `environments`",
             ),
-            Inside::Metadata => (
+            Inside::Metadata | Inside::NoHost => (
                 "nothing that a gateway calls is there",
                 "name what is meant by its host",
             ),
-            Inside::Link | Inside::Private => (
+            Inside::Link | Inside::Private | Inside::Short => (
                 "a deployed gateway is on another network",
                 "name it by a host that the world can reach, for example that of a tunnel",
             ),

@@ -292,6 +292,10 @@ pub(super) const CASES: &[Case] = &[
     // Whose address is inside is not told besides that it is an address.
     Case(&[(API, "https://pets.acme.test", "https://169.254.169.254")],
         &["apis/pets/api.yaml:9:15: warning[P1411]: this upstream: `169.254.169.254` is where a cloud tells its machines their secrets"]),
+    Case(&[("providers/other.yaml", "https://other.test", "https://orders")],
+        &["providers/other.yaml:3:11: warning[P1411]: this upstream: `orders` is a name that only a network of its own knows"]),
+    Case(&[("providers/other.yaml", "https://other.test", "https://224.0.0.1")],
+        &["providers/other.yaml:3:11: warning[P1411]: this upstream: `224.0.0.1` is the address of no host, and nothing that a gateway calls is there"]),
     Case(&[("providers/other.yaml", "https://other.test", "https://[fd00::1]")],
         &["providers/other.yaml:3:11: warning[P1411]"]),
     Case(&[("providers/other.yaml", "secret: OTHER_KEY", "grant: { endpoint: https://127.0.0.1/token, client_id: g, secret: OTHER_KEY }")],
