@@ -7,6 +7,7 @@ use super::containers::{AllOr, List};
 use super::credentials::{CredentialFields, Credentials, Ledger};
 use super::declare::{choice, record};
 use super::diagnostic::Code;
+use super::names::{nearest, remedy};
 use super::reader::Spanned;
 use super::scalars::{BytesPerWindow, Duration, MoneyPerWindow, Name, PerWindow, Text, Token};
 use super::secrets::quote;
@@ -298,7 +299,13 @@ fn operations_of(
             None => {
                 let what = format!("operation in {}", quote(&api.0));
                 let names = operations.ids.keys().map(String::as_str);
-                let help = super::names::remedy(&id.0, "operation", names);
+                let near = nearest(&id.0, names.clone()).is_some();
+                let mut help = remedy(&id.0, "operation", names);
+                if !near {
+                    help.push_str(
+                        "; operations are named by their `operationId`, groups of them are not built yet",
+                    );
+                }
                 checker
                     .report()
                     .error(

@@ -163,6 +163,7 @@ const CASES: &[Case] = &[
 
     // References.
     case!("consumers/app.yaml": "plan: gold" => "plan: golden"; "consumers/app.yaml:3:7: error[P0301]: there is no plan `golden`"),
+    case!("consumers/app.yaml": "[listPets]" => "[read]"; "consumers/app.yaml:7:31: error[P0301]: there is no operation in `pets` called `read`"),
     case!("models/chat.yaml": "owner: team" => "owner: team\nstate: deprecated"; "models/chat.yaml:3:8: error[P0901]: `deprecated` is not built yet"),
     case!("consumers/app.yaml": "[listPets]" => "[listPet]"; "consumers/app.yaml:7:31: error[P0301]: there is no operation in `pets` called `listPet`"),
     case!("consumers/app.yaml": "api: pets" => "api: pest"; "consumers/app.yaml:7:12: error[P0301]: there is no API `pest`"),
