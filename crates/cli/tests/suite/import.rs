@@ -60,6 +60,7 @@ consumers:
     acls: [{ group: partners }]
     plugins: [{ name: rate-limiting, config: { second: 5 } }]
   - username: other
+    keyauth_credentials: [{ key: fedcba9876543210fedcba9876543210 }]
     basicauth_credentials: [{ username: a, password: secret-of-other }]
 upstreams:
   - name: pool

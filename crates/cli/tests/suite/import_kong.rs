@@ -82,10 +82,84 @@ basicauth_credentials:
         ],
     );
     contains(&imported.read("plans/anna.yaml"), &["rate: 3/s"]);
+    // Its password opened nothing that asks for keys.
     let bert = imported.read("consumers/bert.yaml");
-    assert!(
-        bert.contains("api: orders") && !bert.contains("api: items"),
-        "{bert}"
+    assert!(!bert.contains("may:"), "{bert}");
+    contains(
+        &left,
+        &["consumers[1] (bert): its keys, or what else it had to show, did not open all of orders"],
+    );
+}
+
+/// What was asked for by other means than keys is not opened by keys.
+#[test]
+fn grants_follow_what_callers_had_to_show() {
+    let service = |name: &str, plugins: &str| {
+        format!(
+            "  - name: {name}
+    url: https://{name}.example
+    routes: [{{ name: {name}, paths: [/{name}/v1], methods: [GET] }}]
+    plugins: [{plugins}]
+"
+        )
+    };
+    let kong = [
+        "services:\n".to_owned(),
+        service("by-key", "{ name: key-auth }"),
+        service("by-token", "{ name: jwt }, { name: ip-restriction, config: { allow: [10.0.0.0/8] } }"),
+        service("by-token-alone", "{ name: jwt }"),
+        service("by-both", "{ name: key-auth }, { name: jwt }"),
+        service("by-either", "{ name: key-auth, config: { anonymous: nobody } }, { name: jwt, config: { anonymous: nobody } }"),
+        service("by-key-from-there", "{ name: key-auth }, { name: ip-restriction, config: { allow: [10.0.0.0/8] } }"),
+        service("to-all", ""),
+        "consumers:
+  - { username: bob, keyauth_credentials: [{ key: supersecretkey123 }] }
+  - { username: eve, jwt_secrets: [{ key: eve, secret: s }] }
+  - { username: ann, keyauth_credentials: [{ key: supersecretkey456 }], jwt_secrets: [{ key: ann, secret: s }] }
+  - { username: nix }
+  - username: here
+    keyauth_credentials: [{ key: supersecretkey789 }]
+    plugins: [{ name: ip-restriction, config: { allow: [10.0.0.0/8] } }]
+"
+        .to_owned(),
+    ]
+    .concat();
+    let imported = imported(&kong);
+    let may = |name: &str| {
+        let text = imported.read(&format!("consumers/{name}.yaml"));
+        let may = text.split_once("may:\n").map_or("", |(_, may)| may);
+        may.lines()
+            .map(|line| {
+                line.trim()
+                    .trim_start_matches("- { api: ")
+                    .trim_end_matches(", operations: all }")
+                    .to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(may("bob"), ["by-either", "by-key", "to-all"]);
+    assert_eq!(may("eve"), ["by-either", "by-token-alone", "to-all"]);
+    // Its keys opened no more, though its tokens did.
+    assert_eq!(may("ann"), ["by-either", "by-key", "to-all"]);
+    assert_eq!(may("nix"), ["to-all"]);
+    assert_eq!(may("here"), [""; 0]);
+    contains(
+        &imported.left(),
+        &[
+            "consumers[0] (bob): its keys, or what else it had to show, did not open all of by-both, by-key-from-there, by-token, by-token-alone: ",
+        ],
+    );
+    // `all` is what all services took, and no other is left out.
+    let all = [
+        "services:\n".to_owned(),
+        service("by-key", "{ name: key-auth }"),
+        "consumers: [{ username: bob, keyauth_credentials: [{ key: supersecretkey123 }] }]\n".to_owned(),
+    ]
+    .concat();
+    let imported = self::imported(&all);
+    contains(
+        &imported.read("consumers/bob.yaml"),
+        &["may:\n  - { apis: all }\n"],
     );
 }
 
@@ -110,13 +184,13 @@ services:
     routes: [{ name: open, paths: [/open/v1], methods: [GET] }]
 plugins: [{ name: acl, config: { deny: [banned], hide_groups_header: true } }, { name: key-auth }]
 consumers:
-  - { username: reader, acls: [{ group: readers }] }
-  - { username: writer, acls: [{ group: writers }] }
-  - { username: both, acls: [{ group: writers }, { group: readers }] }
-  - { username: banned, acls: [{ group: banned }, { group: writers }] }
+  - { username: reader, keyauth_credentials: [{ key: a-key-of-reader-and-no-other }], acls: [{ group: readers }] }
+  - { username: writer, keyauth_credentials: [{ key: a-key-of-writer-and-no-other }], acls: [{ group: writers }] }
+  - { username: both, keyauth_credentials: [{ key: a-key-of-both-and-no-other }], acls: [{ group: writers }, { group: readers }] }
+  - { username: banned, keyauth_credentials: [{ key: a-key-of-banned-and-no-other }], acls: [{ group: banned }, { group: writers }] }
   # Groups of consumers are no groups of an acl, unless that says so.
-  - { username: other, groups: [{ name: writers }] }
-  - { username: shut, acls: [{ group: writers }], plugins: [{ name: request-termination }] }
+  - { username: other, keyauth_credentials: [{ key: a-key-of-other-and-no-other }], groups: [{ name: writers }] }
+  - { username: shut, keyauth_credentials: [{ key: a-key-of-shut-and-no-other }], acls: [{ group: writers }], plugins: [{ name: request-termination }] }
 ";
     let imported = imported(kong);
     let may = |name: &str| {

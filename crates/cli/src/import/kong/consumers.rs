@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::names::named;
 use super::super::{Consumer, Import, Plan, items, text};
+use super::demand::{self, Demand};
 use super::entities::{Entity, File};
 use super::plugins::{Groups, Said};
 use super::{IDLE, not_here};
@@ -24,7 +25,14 @@ pub(super) const OTHER_CREDENTIALS: [&str; 6] = [
 /// An API, and who may call each of its operations.
 pub(super) struct Door {
     pub(super) api: String,
-    pub(super) operations: Vec<(String, Groups)>,
+    pub(super) operations: Vec<Guarded>,
+}
+
+/// An operation, and whom it lets in.
+pub(super) struct Guarded {
+    pub(super) id: String,
+    pub(super) groups: Groups,
+    pub(super) asked: Demand,
 }
 
 pub(super) fn consumers(file: File<'_>, plan: &[String], doors: &[Door], import: &mut Import) {
@@ -69,7 +77,7 @@ pub(super) fn consumers(file: File<'_>, plan: &[String], doors: &[Door], import:
                 );
                 Some(Vec::new())
             }
-            None => grants(file, &consumer, doors),
+            None => grants(file, &consumer, &said.asked, doors, import),
         };
         let plan = match said.limits {
             None => {
@@ -113,11 +121,14 @@ pub(super) fn consumers(file: File<'_>, plan: &[String], doors: &[Door], import:
     }
 }
 
-/// What it may call: of each API all operations, or some; `None` says all APIs, where no `acl` keeps anybody out.
+/// What it may call: of each API all operations, or some; `None` says all APIs, where no `acl` keeps anybody out, what
+/// it has to show opens every one, and no service was left out.
 fn grants(
     file: File<'_>,
     consumer: &Entity<'_>,
+    own: &Demand,
     doors: &[Door],
+    import: &mut Import,
 ) -> Option<Vec<(String, Option<Vec<String>>)>> {
     let acls = file.of("consumer", consumer, "acls");
     let groups: Vec<&str> = acls.iter().filter_map(|acl| text(acl.json, "group")).collect();
@@ -131,19 +142,28 @@ fn grants(
     let consumer_groups: Vec<&str> = named
         .chain(holding.filter_map(|group| text(group, "name")))
         .collect();
+    let kinds = demand::kinds(file, consumer);
     let mut grants = Vec::new();
+    let mut shut = Vec::new();
     for Door { api, operations } in doors {
         let admitted = operations
             .iter()
-            .filter(|(_, its)| its.admits(&groups, &consumer_groups));
-        let ids: Vec<String> = admitted.map(|(id, _)| id.clone()).collect();
-        let whole = ids.len() == operations.len();
-        if !ids.is_empty() {
-            grants.push((api.clone(), (!whole).then_some(ids)));
+            .filter(|its| its.groups.admits(&groups, &consumer_groups));
+        let (open, others): (Vec<&Guarded>, Vec<&Guarded>) =
+            admitted.partition(|its| own.clone().and(&its.asked).met_by(&kinds));
+        if !others.is_empty() {
+            shut.push(api.as_str());
+        }
+        if !open.is_empty() {
+            let ids = open.iter().map(|its| its.id.clone()).collect();
+            grants.push((api.clone(), (open.len() < operations.len()).then_some(ids)));
         }
     }
+    demand::list(&consumer.at, &shut, import);
     let mut its = doors.iter().flat_map(|door| &door.operations);
-    let all = its.all(|(_, groups)| groups.is_open());
+    let all = shut.is_empty()
+        && doors.len() == items(file.0, "services").len()
+        && its.all(|its| its.groups.is_open());
     (!all).then_some(grants)
 }
 

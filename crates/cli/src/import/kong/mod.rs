@@ -6,6 +6,7 @@
 //! is farther.
 
 mod consumers;
+mod demand;
 mod entities;
 mod pattern;
 mod plugins;
@@ -338,6 +339,7 @@ impl<'a> Services<'a> {
             let rules = Rules {
                 old: self.old,
                 groups: groups.cloned().unwrap_or_default(),
+                asked: near.asked.and(&said.asked).and(&self.all.asked),
                 max_body: max_body.map(|(_, size)| size),
             };
             routes::route(route, &rules, &mut ways, import);

@@ -6,6 +6,7 @@ use turnpike_policy::source::never_forwarded;
 use super::super::cors::{Asked, Cors, cors};
 use super::super::names::shown;
 use super::super::{Import, text, texts};
+use super::demand::Demand;
 use super::entities::Plugin;
 use super::reasons;
 
@@ -35,6 +36,8 @@ pub(super) struct Groups {
 pub(super) struct Said {
     /// Whether somebody asks who calls.
     pub(super) asks: bool,
+    /// What callers must show.
+    pub(super) asked: Demand,
     /// Every call is answered by the gateway itself.
     pub(super) closed: Option<String>,
     pub(super) groups: Option<Groups>,
@@ -80,6 +83,7 @@ impl Said {
 
     fn add(&mut self, plugin: &Plugin<'_>, import: &mut Import) {
         let at = || plugin.at.clone();
+        self.asked.add(plugin);
         match plugin.name {
             "cors" => self.cors = web_pages(plugin, import).map(|cors| (at(), cors)),
             "rate-limiting" => {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::super::moved::{self, Move};
 use super::super::names::{align, base, below, identify, plain, shared, shown, versioned};
 use super::super::{Api, Call, Import, items, text, texts};
-use super::consumers::Door;
+use super::consumers::{Door, Guarded};
+use super::demand::Demand;
 use super::entities::Entity;
 use super::plugins::Groups;
 use super::{IDLE, pattern};
@@ -20,6 +21,7 @@ pub(super) struct Way {
     public: String,
     below: String,
     groups: Groups,
+    asked: Demand,
     max_body: Option<u64>,
 }
 
@@ -28,6 +30,7 @@ pub(super) struct Rules {
     /// Before version 3 of the format a path that is no plain one is a pattern, also without `~`.
     pub(super) old: bool,
     pub(super) groups: Groups,
+    pub(super) asked: Demand,
     pub(super) max_body: Option<u64>,
 }
 
@@ -195,6 +198,7 @@ fn paths(route: &Entity<'_>, methods: &[String], rules: &Rules, ways: &mut Vec<W
                 public: public.to_owned(),
                 below: if strip || public.is_empty() { "/" } else { public }.to_owned(),
                 groups: rules.groups.clone(),
+                asked: rules.asked.clone(),
                 max_body: rules.max_body,
             });
         }
@@ -227,7 +231,7 @@ pub(super) fn lay(
     let base = format!("{}/{}", api.path, api.version);
     let mut known = BTreeSet::new();
     let mut calls = Vec::new();
-    let mut groups = Vec::new();
+    let mut whose = Vec::new();
     let moves: Vec<_> = ways
         .iter()
         .map(|way| Move {
@@ -246,7 +250,7 @@ pub(super) fn lay(
             );
             continue;
         }
-        groups.push(way.groups);
+        whose.push((way.groups, way.asked));
         calls.push(Call {
             summary: format!("{} of {}", way.method, way.below),
             method: way.method,
@@ -257,7 +261,11 @@ pub(super) fn lay(
     }
     align(&mut calls);
     identify(&mut calls);
-    let operations = calls.iter().map(|call| call.id.clone()).zip(groups).collect();
+    let ids = calls.iter().map(|call| call.id.clone());
+    let operations = ids
+        .zip(whose)
+        .map(|(id, (groups, asked))| Guarded { id, groups, asked })
+        .collect();
     api.calls = calls;
     Door {
         api: api.name.clone(),
