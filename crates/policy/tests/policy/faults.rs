@@ -430,6 +430,20 @@ fn a_list_of_one_is_suggested() {
 }
 
 #[test]
+fn who_grants_a_group_of_operations_is_told_that_there_are_none() {
+    let mut files = base();
+    let consumer = files.get_mut("consumers/app.yaml").unwrap();
+    *consumer = consumer.replace("[listPets]", "[read]");
+    let outcome = build(&files, "dev");
+    let unknown = outcome
+        .diagnostics
+        .iter()
+        .find(|found| found.code == Code::UnknownReference);
+    let help = unknown.unwrap().help.as_deref().unwrap_or_default();
+    assert!(help.contains("groups of them are not built yet"), "{help}");
+}
+
+#[test]
 fn codes_are_in_order_and_unique() {
     let numbers: Vec<_> = Code::ALL.iter().map(|code| code.number()).collect();
     let mut sorted = numbers.clone();
