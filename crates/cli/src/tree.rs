@@ -80,8 +80,16 @@ pub(crate) fn has_environment(root: &Path, name: &str) -> Result<(), Failure> {
 /// The development key is made here if, and only if, an issuer of this environment needs it: as
 /// the build does.
 pub(crate) fn build(root: &Path, environment: &str, as_of: Option<&Date>) -> Result<Outcome, Failure> {
-    let loaded = Loaded::read(root);
-    Ok(loaded.build(&options(&loaded, environment, as_of)?))
+    build_one(&Loaded::read(root), environment, as_of)
+}
+
+/// As [`build`], of policies that were read.
+pub(crate) fn build_one(
+    loaded: &Loaded,
+    environment: &str,
+    as_of: Option<&Date>,
+) -> Result<Outcome, Failure> {
+    Ok(loaded.build(&options(loaded, environment, as_of)?))
 }
 
 /// What the build makes of policies that were read in each of these environments, in their order.

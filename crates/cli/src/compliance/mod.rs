@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use turnpike_engine::accept::hex;
-use turnpike_policy::source::Severity;
+use turnpike_policy::source::{Loaded, Severity};
 use turnpike_policy::{Compiled, Handler, ProviderKind};
 
 use crate::effective::{self, Fact};
@@ -70,7 +70,8 @@ pub(crate) fn show(
     format: tree::Format,
 ) -> Result<(), Failure> {
     tree::has_environment(root, environment)?;
-    let outcome = tree::build(root, environment, as_of)?;
+    let loaded = Loaded::read(root);
+    let outcome = tree::build_one(&loaded, environment, as_of)?;
     let (Some(compiled), Some((_, hash))) = (&outcome.compiled, &outcome.bundle) else {
         say::findings(&outcome.diagnostics);
         say::error(&format!(
@@ -82,7 +83,7 @@ pub(crate) fn show(
         Some(date) => date.at,
         None => tree::now()?,
     };
-    let (exceptions, weaker) = written(root, environment, &outcome);
+    let (exceptions, weaker) = written(loaded.governing(environment).gateway.as_ref(), &outcome);
     let lines = Lines::new(root, environment);
     let record = Record {
         root,

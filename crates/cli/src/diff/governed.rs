@@ -5,16 +5,12 @@
 //! reviewer wants to see today. What it changes for the gateway already is told where it takes effect.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use serde_json::Value as Json;
-use turnpike_policy::source::{RULES, Severity, folder as top, parse_date};
+use turnpike_policy::source::{Governing, RULES, Said, Severity, parse_date};
 
 use super::change::{Changes, Class};
 use super::side::Side;
-use crate::lines::holds;
-use crate::outline::{Kind, Node, outline};
 
 /// What is told in other places, as the bundle holds it.
 const COMPILED: [&str; 5] = [
@@ -56,11 +52,11 @@ enum Means {
 }
 
 pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Changes) {
-    let (Some(old), Some(new)) = (was.root(), is.root()) else {
+    let (Some(old), Some(new)) = (was.governing(environment), is.governing(environment)) else {
         // A bundle knows nothing of it.
         return;
     };
-    let (old, new) = (facts(old, environment), facts(new, environment));
+    let (old, new) = (facts(&old, environment), facts(&new, environment));
     changes.begin("governance", environment);
     let mut names: Vec<_> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
@@ -142,14 +138,14 @@ fn weight(was: &Fact, is: &Fact) -> Class {
 }
 
 /// What an environment may that was not there before, each by itself, and where that is written.
-pub(super) fn permissions(root: &Path, environment: &str) -> Vec<(String, String)> {
-    let Some((text, name)) = gateway(root) else {
+pub(super) fn permissions(side: &Side, environment: &str) -> Vec<(String, String)> {
+    let gateway = side
+        .governing(environment)
+        .and_then(|governing| governing.gateway);
+    let Some(gateway) = gateway else {
         return Vec::new();
     };
-    let Some(node) = outline(&text) else {
-        return Vec::new();
-    };
-    let allowed = of_environment(&node, environment).iter();
+    let allowed = of_environment(&gateway, environment).iter();
     let allowed = allowed.filter(|(_, value)| value.text() == Some("allowed"));
     allowed
         .map(|(key, _)| {
@@ -157,31 +153,15 @@ pub(super) fn permissions(root: &Path, environment: &str) -> Vec<(String, String
                 "the permission `{}` (allowed) is added",
                 key.text().unwrap_or_default()
             );
-            (said, line(root, &name, &text, key))
+            (said, key.origin.clone())
         })
         .collect()
 }
 
-/// `gateway.yaml`, and how it is called.
-fn gateway(root: &Path) -> Option<(String, String)> {
-    ["yaml", "yml", "json"].into_iter().find_map(|ending| {
-        let name = format!("gateway.{ending}");
-        Some((fs::read_to_string(root.join(&name)).ok()?, name))
-    })
-}
-
-/// Where something stands in a file.
-fn line(root: &Path, name: &str, text: &str, node: &Node) -> String {
-    let before = text.get(..node.bytes.start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    format!("{}/{name}:{line}", top(root))
-}
-
 /// What is written of an environment.
-fn of_environment<'a>(node: &'a Node, environment: &str) -> &'a [(Node, Node)] {
-    let mut all = entries(node, "environments").iter();
-    let here = all.find(|(name, _)| name.text() == Some(environment));
-    here.map(|(_, fields)| fields.entries()).unwrap_or_default()
+fn of_environment<'a>(gateway: &'a Said, environment: &str) -> &'a [(Said, Said)] {
+    let here = gateway.get("environments").and_then(|all| all.get(environment));
+    here.map(Said::entries).unwrap_or_default()
 }
 
 /// A level that is written in place of what holds otherwise; without that it is not known which way it goes.
@@ -218,69 +198,50 @@ fn rank(level: &str) -> u8 {
 }
 
 /// All that governs a tree in an environment, by name.
-fn facts(root: &Path, environment: &str) -> BTreeMap<String, Fact> {
+fn facts(governing: &Governing, environment: &str) -> BTreeMap<String, Fact> {
     let mut facts = BTreeMap::new();
-    let top = top(root);
-    for (folder, what, means) in [
-        ("templates", "the template", Means::Template),
-        ("governance", "the rule", Means::Demand),
-    ] {
-        for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Some(name) = path.file_stem().map(|name| name.to_string_lossy().into_owned()) else {
-                continue;
-            };
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            let origin = format!("{top}/{folder}/{}:1", entry.file_name().to_string_lossy());
-            let name = format!("{what} `{name}`");
-            // What it says, whatever it looks like; of what cannot be read, how it looks.
-            let says = match serde_saphyr::from_str::<Json>(&text) {
-                Err(_) => text,
-                Ok(Json::Object(mut fields)) => {
-                    let here = fields.remove("environments");
-                    let names = here.as_ref().and_then(Json::as_array);
-                    if names.is_some_and(|names| !names.iter().any(|name| name == environment)) {
-                        // Here it is not there.
-                        continue;
-                    }
-                    if means == Means::Demand {
-                        of_rule(&name, &mut fields, &origin, &mut facts);
-                    }
-                    Json::Object(fields).to_string()
-                }
-                Ok(other) => other.to_string(),
-            };
-            let of = String::new();
-            facts.insert(
-                name,
-                Fact {
-                    says,
-                    means,
-                    origin,
-                    of,
-                },
-            );
-        }
+    let mut add = |name: String, says: Json, means: Means, origin: &str| {
+        let (says, origin, of) = (says.to_string(), origin.to_owned(), String::new());
+        let fact = Fact {
+            says,
+            means,
+            origin,
+            of,
+        };
+        facts.insert(name, fact);
+    };
+    for (name, said) in &governing.templates {
+        let says = said.told();
+        add(
+            format!("the template `{name}`"),
+            says,
+            Means::Template,
+            &said.origin,
+        );
     }
-    if let Some((text, name)) = gateway(root)
-        && let Some(node) = outline(&text)
-    {
-        let origin = |node: &Node| line(root, &name, &text, node);
-        of_gateway(&node, environment, &origin, &mut facts);
+    for (name, said) in &governing.rules {
+        let mut says = said.told();
+        if let Some(fields) = says.as_object_mut() {
+            for of_its_own in ["severity", "except", "environments"] {
+                fields.remove(of_its_own);
+            }
+        }
+        add(format!("the rule `{name}`"), says, Means::Demand, &said.origin);
+    }
+    for (name, said) in &governing.rules {
+        of_rule(&format!("the rule `{name}`"), said, &mut facts);
+    }
+    if let Some(gateway) = &governing.gateway {
+        of_gateway(gateway, environment, &mut facts);
     }
     facts
 }
 
 /// What makes a rule of one's own weaker or stronger, whatever it asks for: how bad it is that it is not met, and what it
-/// is not for. Takes these out of it.
-fn of_rule(
-    rule: &str,
-    fields: &mut serde_json::Map<String, Json>,
-    origin: &str,
-    facts: &mut BTreeMap<String, Fact>,
-) {
+/// is not for.
+fn of_rule(rule: &str, said: &Said, facts: &mut BTreeMap<String, Fact>) {
     let mut add = |name: String, says: String, means: Means| {
-        let (origin, of) = (origin.to_owned(), rule.to_owned());
+        let (origin, of) = (said.origin.clone(), rule.to_owned());
         let fact = Fact {
             says,
             means,
@@ -289,27 +250,22 @@ fn of_rule(
         };
         facts.insert(name, fact);
     };
-    let severity = fields.remove("severity");
-    let severity = severity.map_or_else(
-        || "warning".to_owned(),
-        |level| level.as_str().unwrap_or(OFF).to_owned(),
+    let severity = said.get("severity");
+    let severity = severity.map_or("warning", |level| level.text().unwrap_or(OFF));
+    add(
+        format!("the severity of {rule}"),
+        severity.to_owned(),
+        Means::Level(None),
     );
-    add(format!("the severity of {rule}"), severity, Means::Level(None));
-    let except = fields.remove("except");
-    for name in except.as_ref().and_then(Json::as_array).into_iter().flatten() {
-        let name = name.as_str().unwrap_or_default();
+    for name in said.get("except").map(Said::items).unwrap_or_default() {
+        let name = name.text().unwrap_or_default();
         add(format!("{rule}, `except: {name}`"), String::new(), Means::Exempt);
     }
 }
 
-fn of_gateway(
-    node: &Node,
-    environment: &str,
-    origin: &impl Fn(&Node) -> String,
-    facts: &mut BTreeMap<String, Fact>,
-) {
-    let mut add = |name: String, says: String, means: Means, at: &Node| {
-        let (origin, of) = (origin(at), String::new());
+fn of_gateway(gateway: &Said, environment: &str, facts: &mut BTreeMap<String, Fact>) {
+    let mut add = |name: String, says: &str, means: Means, at: &Said| {
+        let (says, origin, of) = (says.to_owned(), at.origin.clone(), String::new());
         let fact = Fact {
             says,
             means,
@@ -318,75 +274,54 @@ fn of_gateway(
         };
         facts.insert(name, fact);
     };
-    for (code, level) in entries(node, "governance") {
+    for (code, level) in gateway.get("governance").map(Said::entries).unwrap_or_default() {
         let code_text = code.text().unwrap_or_default();
         let rule = RULES.iter().find(|rule| rule.code.number() == code_text);
         let means = Means::Level(rule.map(|rule| rule.severity));
-        let says = level.text().unwrap_or(OFF).to_owned();
+        let says = level.text().unwrap_or(OFF);
         add(format!("the severity of {code_text}"), says, means, code);
     }
-    let floor = field(node, "floor");
-    for (key, value) in floor.map(Node::entries).unwrap_or_default() {
+    for (key, value) in gateway.get("floor").map(Said::entries).unwrap_or_default() {
         let name = key.text().unwrap_or_default();
         match name {
             "governance" => {
                 for (code, level) in value.entries() {
                     let code_text = code.text().unwrap_or_default();
-                    let says = level.text().unwrap_or(OFF).to_owned();
+                    let says = level.text().unwrap_or(OFF);
                     let name = format!("the floor's severity of {code_text}");
                     add(name, says, Means::Demand, code);
                 }
             }
             "never_forward" => {
-                for header in items(value) {
+                for header in value.items() {
                     let name = format!(
                         "the floor's `never_forward: {}`",
                         header.text().unwrap_or_default()
                     );
-                    add(name, String::new(), Means::Demand, header);
+                    add(name, "", Means::Demand, header);
                 }
             }
             _ if COMPILED.contains(&name) => {}
             _ => {
-                let says = value.text().unwrap_or_default().to_owned();
+                let says = value.text().unwrap_or_default();
                 add(format!("the floor's `{name}`"), says, Means::Demand, key);
             }
         }
     }
-    let exceptions = field(node, "exceptions").map(items).unwrap_or_default();
-    for item in exceptions.iter().filter(|item| holds(item, environment)) {
-        let text = |name: &str| field(item, name).and_then(Node::text).unwrap_or_default();
-        let target = match text("for") {
+    for item in gateway.get("exceptions").map(Said::items).unwrap_or_default() {
+        let target = match item.text_of("for") {
             "" => String::new(),
             target => format!(" for {target}"),
         };
-        let name = format!("the exception from `{}`{target} until", text("rule"));
-        add(name, text("until").to_owned(), Means::Exception, item);
+        let name = format!("the exception from `{}`{target} until", item.text_of("rule"));
+        add(name, item.text_of("until"), Means::Exception, item);
     }
-    for (key, value) in of_environment(node, environment) {
+    for (key, value) in of_environment(gateway, environment) {
         let name = key.text().unwrap_or_default();
         // Of the longest life of tokens the issuers tell.
         if !COMPILED.contains(&name) && name != "max_lifetime" {
-            let says = value.text().unwrap_or_default().to_owned();
+            let says = value.text().unwrap_or_default();
             add(format!("the permission `{name}`"), says, Means::Permission, key);
         }
-    }
-}
-
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    let mut entries = node.entries().iter();
-    entries
-        .find(|(key, _)| key.text() == Some(name))
-        .map(|(_, value)| value)
-}
-
-fn entries<'a>(node: &'a Node, name: &str) -> &'a [(Node, Node)] {
-    field(node, name).map(Node::entries).unwrap_or_default()
-}
-
-fn items(node: &Node) -> &[Node] {
-    match &node.kind {
-        Kind::List { items, .. } => items,
-        Kind::Scalar { .. } | Kind::Map { .. } => &[],
     }
 }

@@ -214,8 +214,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     "",
                     format!("there is a new environment, `{environment}`"),
                 );
-                let may = new.root().map(|root| governed::permissions(root, environment));
-                for (said, origin) in may.into_iter().flatten() {
+                for (said, origin) in governed::permissions(&new, environment) {
                     changes.add(Class::Loosening, &origin, said);
                 }
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
-use turnpike_policy::source::{Code, Loaded, Outcome, Severity};
+use turnpike_policy::source::{Code, Governing, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
 use crate::revision::at_revision;
@@ -118,6 +118,14 @@ impl Side {
     pub(super) fn root(&self) -> Option<&Path> {
         match &self.kind {
             Kind::Folder(root, _) => Some(root),
+            Kind::Bundle(_) => None,
+        }
+    }
+
+    /// What governs it in an environment without being in a bundle, which knows nothing of that.
+    pub(super) fn governing(&self, environment: &str) -> Option<Governing> {
+        match &self.kind {
+            Kind::Folder(_, loaded) => Some(loaded.governing(environment)),
             Kind::Bundle(_) => None,
         }
     }

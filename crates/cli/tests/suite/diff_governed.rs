@@ -139,3 +139,124 @@ fn what_a_new_environment_may_is_told() {
     assert!(!output.out.contains("`mocks`"), "{}", output.out);
     assert_eq!(output.code, 1);
 }
+
+/// A file with an alias in it is read as the build reads it, and so is what the alias says.
+#[test]
+fn an_alias_hides_nothing() {
+    let tree = Tree::new();
+    tree.change(
+        "gateway.yaml",
+        "  dev: { mocks: allowed, explain: allowed }\n",
+        "  dev: &may { mocks: allowed, explain: allowed }\n  staging: *may\n",
+    );
+    tree.change(
+        "gateway.yaml",
+        "floor:\n",
+        "floor:\n  governance: { P1203: error }\n",
+    );
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change("gateway.yaml", "P1203: error", "P1203: warning");
+    tree.change(
+        "gateway.yaml",
+        "floor:\n",
+        "governance: { P1301: &none off, P1210: *none }\n\
+         exceptions:\n  - { rule: authentication, for: apis/pets, reason: For now., until: 2099-06-30 }\nfloor:\n",
+    );
+    tree.change(
+        "gateway.yaml",
+        "explain: allowed }",
+        "explain: allowed, http_upstreams: allowed }",
+    );
+    tree.change(
+        "apis/pets/api.yaml",
+        "limits: [{ rate: 3/s }]",
+        "limits: [{ rate: 3/s }]\nauthentication: none",
+    );
+    tree.change(
+        "apis/pets/api.yaml",
+        "authorize:\n  - { operations: [createPet], scopes: [pets:write] }\n",
+        "",
+    );
+    let out = tree.good(&["diff", "old"]);
+    for part in [
+        "loosening   the severity of P1301 (off) is added  [policies/gateway.yaml:16]",
+        "loosening   the severity of P1210 (off) is added  [policies/gateway.yaml:16]",
+        "loosening   the exception from `authentication` for apis/pets until (2099-06-30) is added  [policies/gateway.yaml:18]",
+        "  the floor's severity of P1203: error → warning  [policies/gateway.yaml:20]",
+        "loosening   the permission `http_upstreams` (allowed) is added (in dev and staging)  [policies/gateway.yaml:23]",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    // A new environment that is an alias.
+    tree.change(
+        "gateway.yaml",
+        "  staging: *may\n",
+        "  staging: *may\n  open: *may\n",
+    );
+    let out = tree.good(&["diff", "old", "--env", "open"]);
+    assert!(
+        out.contains("loosening   the permission `http_upstreams` (allowed) is added"),
+        "{out}"
+    );
+}
+
+/// What a variable says is told of the environment that gives it the value.
+#[test]
+fn a_variable_hides_nothing() {
+    let tree = Tree::new();
+    tree.change(
+        "gateway.yaml",
+        "floor:\n",
+        "governance: { P1302: \"${level}\" }\nfloor:\n  governance: { P1203: \"${level}\" }\n",
+    );
+    tree.change(
+        "gateway.yaml",
+        "explain: allowed }",
+        "explain: allowed, http_upstreams: \"${plain}\" }",
+    );
+    tree.write("governance/owners.yaml", "rule: owners\nfor: apis\nfield: owner\nmust: { matches: '^team-' }\nmessage: An API is owned by a team.\nseverity: \"${level}\"\n");
+    for environment in ["dev", "production"] {
+        tree.write(
+            &format!("environments/{environment}.yaml"),
+            "vars: { level: error, plain: forbidden }\n",
+        );
+    }
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.write(
+        "environments/dev.yaml",
+        "vars: { level: warning, plain: allowed }\n",
+    );
+    let out = tree.good(&["diff", "old"]);
+    for part in [
+        "loosening   the severity of P1302: error → warning (in dev)  [policies/gateway.yaml:16]",
+        "  the floor's severity of P1203: error → warning (in dev)  [policies/gateway.yaml:18]",
+        "loosening   the severity of the rule `owners`: error → warning (in dev)",
+        "loosening   the permission `http_upstreams`: forbidden → allowed (in dev)",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    assert!(!out.contains("production"), "{out}");
+}
+
+/// A rule whose file is a note by its name is none, and so is one that is hidden.
+#[test]
+fn what_the_build_does_not_read_is_not_there() {
+    const RULE: &str = "rule: owners\nfor: apis\nfield: owner\nmust: { matches: '^team-' }\nmessage: An API is owned by a team.\n";
+    for name in ["owners.md", ".owners.yaml"] {
+        let tree = Tree::new();
+        tree.write("governance/owners.yaml", RULE);
+        copy(&tree.path(""), &tree.folder.path().join("old"));
+        let from = tree.path("governance/owners.yaml");
+        std::fs::rename(&from, from.with_file_name(name)).unwrap();
+        let out = tree.good(&["diff", "old"]);
+        assert!(
+            out.contains("loosening   the rule `owners` is removed"),
+            "{name}\n{out}"
+        );
+        let out = tree.good(&["diff", "policies", "old"]);
+        assert!(
+            out.contains("tightening  the rule `owners` is added"),
+            "{name}\n{out}"
+        );
+    }
+}

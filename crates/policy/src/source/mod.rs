@@ -30,6 +30,7 @@ mod exceptions;
 mod files;
 mod gateway;
 mod governance;
+mod governing;
 mod headers;
 mod hidden;
 mod introspection;
@@ -77,6 +78,7 @@ pub use cases::{
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use files::Kept;
 pub use governance::{About, RULES, Rule};
+pub use governing::{Governing, Said};
 pub use openapi::{Earlier, Unnamed, operation_ids, unnamed};
 
 use crate::{Bundle, Compiled, Stamp, Timestamp};
@@ -246,6 +248,14 @@ impl Loaded {
             .clone()
             .document(path, Span::new(u32::MAX, 0, 0), &mut report)?;
         Some(json::told(&node))
+    }
+
+    /// What governs it in an environment, as it is written there: what no bundle holds.
+    pub fn governing(&self, environment: &str) -> Governing {
+        let Some((_, tree)) = &self.read else {
+            return Governing::default();
+        };
+        governing::read(tree, &mut reader::Reader::new(self.report.clone(), environment))
     }
 
     /// The environments that it lists, in the order written; none if that cannot be read.
