@@ -15,7 +15,7 @@ use std::rc::Rc;
 use turnpike_policy::source::folder;
 use turnpike_policy::{Api, Consumer, Model, Operation};
 
-use crate::outline::{Kind, Node, outline};
+use crate::outline::{Kind, Node, resolved};
 
 /// The files of a tree, read as far as they are asked for, as one environment has them.
 pub(crate) struct Lines {
@@ -292,7 +292,7 @@ impl Lines {
         let mut files = self.files.borrow_mut();
         let read = files.entry(name.to_owned()).or_insert_with(|| {
             let text = fs::read_to_string(self.root.join(name)).ok()?;
-            let node = outline(&text)?;
+            let node = resolved(&text)?;
             let name = name.to_owned();
             let folder = folder(&self.root);
             let starts = text.match_indices('\n').map(|(at, _)| at + 1);
@@ -398,7 +398,7 @@ fn names(node: &Node, field: &str, name: &str) -> bool {
 }
 
 /// Whether an item exists in an environment.
-pub(crate) fn holds(item: &Node, environment: &str) -> bool {
+fn holds(item: &Node, environment: &str) -> bool {
     entry(item, "environments")
         .is_none_or(|(_, names)| list(names).iter().any(|name| name.text() == Some(environment)))
 }

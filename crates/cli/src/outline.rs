@@ -1,21 +1,25 @@
 //! Where things stand in a YAML file: what an edit of its text needs to know, and no more.
 //!
 //! The policy crate reads values out of the same text; this reads positions. A file with more than
-//! plain lists, maps and scalars in it (aliases, several documents) has no outline, and is left to
-//! its author.
+//! plain lists, maps and scalars in it (aliases, several documents) has no outline to edit, and is left to
+//! its author. To look something up in it, aliases are followed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
+/// How many values aliases may stand for: the build takes no more either.
+const MAX_ALIASED: usize = 100_000;
+
 /// A value and the bytes that it takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) bytes: Range<usize>,
     pub(crate) kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Scalar { text: String, plain: bool },
     List { flow: bool, items: Vec<Node> },
@@ -43,6 +47,16 @@ impl Node {
         }
     }
 
+    /// How many values it is made of.
+    fn size(&self) -> usize {
+        let parts: usize = match &self.kind {
+            Kind::Scalar { .. } => 0,
+            Kind::List { items, .. } => items.iter().map(Self::size).sum(),
+            Kind::Map { entries, .. } => entries.iter().map(|(key, value)| key.size() + value.size()).sum(),
+        };
+        parts + 1
+    }
+
     /// The byte after the last thing that was written in it.
     pub(crate) fn end(&self) -> usize {
         match &self.kind {
@@ -57,9 +71,22 @@ impl Node {
 
 struct Open {
     start: usize,
+    anchor: usize,
     flow: bool,
     map: bool,
     children: Vec<Node>,
+}
+
+impl Open {
+    fn new(start: usize, anchor: usize, style: StructureStyle, map: bool) -> Self {
+        Self {
+            start,
+            anchor,
+            flow: style == StructureStyle::Flow,
+            map,
+            children: Vec::new(),
+        }
+    }
 }
 
 /// Why a text has no outline, and the byte where that begins.
@@ -82,7 +109,19 @@ pub(crate) fn outline(text: &str) -> Option<Node> {
 
 /// As [`outline`], with what keeps a text from having one.
 pub(crate) fn outlined(text: &str) -> Result<Node, Stop> {
+    read(text, false)
+}
+
+/// As [`outline`], to look something up: where an alias stands there is what it stands for, with the places of that. So
+/// nothing may be edited by it.
+pub(crate) fn resolved(text: &str) -> Option<Node> {
+    read(text, true).ok()
+}
+
+fn read(text: &str, follow: bool) -> Result<Node, Stop> {
     let mut open: Vec<Open> = Vec::new();
+    let mut anchors: BTreeMap<usize, Node> = BTreeMap::new();
+    let mut aliased = 0;
     let mut root = None;
     for event in Parser::new_from_str(text) {
         let (event, mark) = event.map_err(|error| {
@@ -90,8 +129,8 @@ pub(crate) fn outlined(text: &str) -> Result<Node, Stop> {
             Stop::new(at, format!("this is no YAML: {}", error.info()))
         })?;
         let bytes = mark.byte_range().unwrap_or(0..0);
-        let node = match event {
-            Event::Scalar(value, style, ..) => {
+        let (node, anchor) = match event {
+            Event::Scalar(value, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 // The parser gives `~` where nothing was written.
                 let written = if bytes.is_empty() && plain {
@@ -99,34 +138,21 @@ pub(crate) fn outlined(text: &str) -> Result<Node, Stop> {
                 } else {
                     value.into_owned()
                 };
-                Node {
-                    bytes,
-                    kind: Kind::Scalar { text: written, plain },
-                }
+                let kind = Kind::Scalar { text: written, plain };
+                (Node { bytes, kind }, anchor)
             }
-            Event::SequenceStart(style, ..) => {
-                let flow = style == StructureStyle::Flow;
-                open.push(Open {
-                    start: bytes.start,
-                    flow,
-                    map: false,
-                    children: Vec::new(),
-                });
+            Event::SequenceStart(style, anchor, _) => {
+                open.push(Open::new(bytes.start, anchor, style, false));
                 continue;
             }
-            Event::MappingStart(style, ..) => {
-                let flow = style == StructureStyle::Flow;
-                open.push(Open {
-                    start: bytes.start,
-                    flow,
-                    map: true,
-                    children: Vec::new(),
-                });
+            Event::MappingStart(style, anchor, _) => {
+                open.push(Open::new(bytes.start, anchor, style, true));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open {
                     start,
+                    anchor,
                     flow,
                     map,
                     children,
@@ -147,10 +173,18 @@ pub(crate) fn outlined(text: &str) -> Result<Node, Stop> {
                         items: children,
                     }
                 };
-                Node {
-                    bytes: start..bytes.end,
-                    kind,
+                let bytes = start..bytes.end;
+                (Node { bytes, kind }, anchor)
+            }
+            Event::Alias(anchor) if follow => {
+                let Some(meant) = anchors.get(&anchor) else {
+                    return Err(Stop::new(bytes.start, "what it stands for would hold itself"));
+                };
+                aliased += meant.size();
+                if aliased > MAX_ALIASED {
+                    return Err(Stop::new(bytes.start, "aliases stand for too much"));
                 }
+                (meant.clone(), 0)
             }
             Event::Alias(_) => {
                 return Err(Stop::new(
@@ -166,6 +200,9 @@ pub(crate) fn outlined(text: &str) -> Result<Node, Stop> {
             }
             _ => continue,
         };
+        if follow && anchor > 0 {
+            anchors.insert(anchor, node.clone());
+        }
         match open.last_mut() {
             Some(parent) => parent.children.push(node),
             None => root = Some(node),

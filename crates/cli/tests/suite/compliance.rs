@@ -259,3 +259,52 @@ fn rules_that_are_off_or_weakened_are_not_met() {
         "{text}"
     );
 }
+
+/// Aliases and variables hide nothing from the record: it is of what the build takes.
+#[test]
+fn what_is_said_by_another_name_is_in_the_record() {
+    let tree = Tree::new();
+    tree.change(
+        "gateway.yaml",
+        "environments:\n",
+        "exceptions:\n  - { rule: authentication, for: apis/pets, reason: \"${why}\", until: &day 2099-06-30 }\n  \
+         - { rule: authentication, for: apis/other, reason: Elsewhere., until: *day, environments: [dev] }\n\
+         governance: { P1210: &none off, P1301: *none }\nenvironments:\n",
+    );
+    tree.change(
+        "apis/pets/api.yaml",
+        "title: Pets\nowner: team-pets\n",
+        "title: &who team-pets\nowner: *who\n",
+    );
+    tree.change("apis/pets/api.yaml", "state: active", "state: &state active");
+    tree.change(
+        "apis/pets/api.yaml",
+        "limits: [{ rate: 3/s }]",
+        "limits: [{ rate: 3/s }]\nauthentication: none",
+    );
+    tree.change(
+        "apis/pets/api.yaml",
+        "authorize:\n  - { operations: [createPet], scopes: [pets:write] }\n",
+        "",
+    );
+    tree.write("environments/production.yaml", "vars: { why: Open for now. }\n");
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "."]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    let out = tree.good(&["show", "compliance", "--env", "production", "--format", "json"]);
+    let record: Value = serde_json::from_str(&out).unwrap();
+    let exceptions = record["exceptions"].as_array().unwrap();
+    assert_eq!(exceptions.len(), 1, "{out}");
+    assert_eq!(exceptions[0]["reason"], "Open for now.");
+    assert_eq!(exceptions[0]["until"], "2099-06-30");
+    assert_eq!(exceptions[0]["line"], "policies/gateway.yaml:19");
+    assert_eq!(record["not_judged"][1]["rule"], "P1301");
+    let routes = record["routes"].as_array().unwrap();
+    let pets = routes.iter().find(|route| route["name"] == "pets/v1#listPets");
+    let rules = pets.unwrap()["rules"].as_array().unwrap();
+    let of = |rule: &str| rules.iter().find(|row| row["rule"] == rule).unwrap();
+    assert_eq!(of("authentication")["met"], "by exception");
+    assert_eq!(of("owner")["line"], "policies/apis/pets/api.yaml:3");
+    assert_eq!(of("owner")["since"]["date"], "2026-05-01");
+    assert_eq!(of("state")["line"], "policies/apis/pets/api.yaml:8");
+}
