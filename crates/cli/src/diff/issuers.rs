@@ -31,6 +31,10 @@ pub(super) fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut C
         (&was.issuer, &is.issuer),
         Clone::clone,
     );
+    if was.issuer != is.issuer {
+        let text = format!("tokens of {} are trusted now", is.issuer);
+        changes.add(Class::Loosening, &line("issuer"), text);
+    }
     changes.list(&line("audience"), "audience", (&was.audience, &is.audience), both);
     let names = |issuer: &Issuer| -> Vec<String> {
         issuer
@@ -99,10 +103,34 @@ pub(super) fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut C
             Keys::Secret(name) => format!("the secret {name}"),
         };
         changes.add(
-            Class::Risky,
+            of_keys(&was.keys, &is.keys),
             &line("jwks"),
             format!("keys: {} → {}", show(&was.keys), show(&is.keys)),
         );
+    }
+}
+
+/// Whoever has one of the keys issues tokens: but for where some of them are gone, somebody may who could not.
+fn of_keys(was: &Keys, is: &Keys) -> Class {
+    let among = |is: &[String], was: &[String]| is.iter().all(|one| was.contains(one));
+    let fewer = match (was, is) {
+        (Keys::Inline(was), Keys::Inline(is)) => among(is, was),
+        (
+            Keys::Discovered {
+                url: old,
+                origins: was,
+            },
+            Keys::Discovered {
+                url: new,
+                origins: is,
+            },
+        ) => old == new && among(is, was),
+        _ => false,
+    };
+    if fewer {
+        Class::Tightening
+    } else {
+        Class::Loosening
     }
 }
 

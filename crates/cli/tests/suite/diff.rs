@@ -91,6 +91,22 @@ const CASES: &[Case] = &[
         "max_lifetime: 1h",
         &["issuer acme", "loosening   max_lifetime: 15m → 1h"],
     ),
+    // Whoever has the keys issues tokens.
+    (
+        "gateway.yaml",
+        "jwks: https://login.acme.example/jwks.json",
+        "jwks: https://keys.example/jwks.json",
+        &["loosening   keys: https://login.acme.example/jwks.json → https://keys.example/jwks.json"],
+    ),
+    (
+        "gateway.yaml",
+        "issuer: batch.acme.example",
+        "issuer: other.example",
+        &[
+            "breaking    issuer: batch.acme.example → other.example",
+            "loosening   tokens of other.example are trusted now",
+        ],
+    ),
     (
         "gateway.yaml",
         "[RS256]",
