@@ -14,6 +14,7 @@ mod limits;
 mod models;
 mod operations;
 mod place;
+mod secrets;
 mod shown;
 mod side;
 #[cfg(test)]
@@ -165,6 +166,7 @@ fn compare(
         changes,
     )?;
     models::compare(was, is, environment, &places, changes);
+    secrets::compare(was, is, environment, &places, changes);
     access::compare(was, is, environment, &places, changes);
     // It changes no bundle, so it does not explain why one is another.
     let told = changes.any_in(environment);

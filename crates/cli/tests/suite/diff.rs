@@ -365,6 +365,21 @@ const CASES: &[Case] = &[
         "owner: team-ai\nstate: retired",
         &["breaking    state: active → retired"],
     ),
+    // A secret in other hands: one that was sent to others, and one that was sent nowhere.
+    (
+        "apis/pets/api.yaml",
+        "PETS_TOKEN",
+        "OPENAI_KEY",
+        &[
+            "risky       the secret `OPENAI_KEY` is sent to pets.internal.example, which did not get it before  [policies/apis/pets/api.yaml:10]",
+        ],
+    ),
+    (
+        "apis/pets/api.yaml",
+        "PETS_TOKEN",
+        "BATCH_KEY",
+        &["risky       the secret `BATCH_KEY` is sent to pets.internal.example, which did not get it before"],
+    ),
     (
         "providers/openai.yaml",
         "OPENAI_KEY",
@@ -379,7 +394,10 @@ const CASES: &[Case] = &[
         "providers/openai.yaml",
         "https://api.openai.example/v1",
         "https://eu.openai.example/v1",
-        &["risky       base_url: https://api.openai.example/v1 → https://eu.openai.example/v1"],
+        &[
+            "risky       base_url: https://api.openai.example/v1 → https://eu.openai.example/v1",
+            "risky       the secret `OPENAI_KEY` is sent to eu.openai.example, which did not get it before",
+        ],
     ),
 ];
 
