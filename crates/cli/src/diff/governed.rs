@@ -47,6 +47,12 @@ enum Means {
     Permission,
     /// It holds things back: to have it is less.
     Demand,
+    /// A severity that holds things back: to have it is less, and so is a higher one.
+    Least,
+    /// What a rule of one's own asks for.
+    Condition,
+    /// What it says to people.
+    Words,
     /// Its effects are told where they are.
     Template,
 }
@@ -74,8 +80,8 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                     Means::Level(default) => levels(default, rank(&is.says)),
                     Means::Permission if is.says == "forbidden" => Class::Safe,
                     Means::Exception | Means::Exempt | Means::Permission => Class::Loosening,
-                    Means::Demand => Class::Tightening,
-                    Means::Template => Class::Safe,
+                    Means::Demand | Means::Least | Means::Condition => Class::Tightening,
+                    Means::Template | Means::Words => Class::Safe,
                 };
                 changes.add(class, &is.origin, format!("{name}{} is added", shown(&is.says)));
             }
@@ -84,8 +90,8 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                     Means::Level(default) => reversed(levels(default, rank(&was.says))),
                     Means::Permission if was.says == "forbidden" => Class::Safe,
                     Means::Exception | Means::Exempt | Means::Permission => Class::Tightening,
-                    Means::Demand => Class::Loosening,
-                    Means::Template => Class::Safe,
+                    Means::Demand | Means::Least | Means::Condition => Class::Loosening,
+                    Means::Template | Means::Words => Class::Safe,
                 };
                 changes.add(
                     class,
@@ -109,14 +115,14 @@ fn shown(says: &str) -> String {
 fn changed(name: &str, was: &Fact, is: &Fact) -> String {
     match is.means {
         Means::Template => format!("{name} is another: what that changes is told where it is used"),
-        Means::Demand if is.says.starts_with('{') => format!("{name} is another"),
+        Means::Condition | Means::Words => format!("{name} is another"),
         _ => format!("{name}: {} → {}", was.says, is.says),
     }
 }
 
 fn weight(was: &Fact, is: &Fact) -> Class {
     match is.means {
-        Means::Level(_) => {
+        Means::Level(_) | Means::Least => {
             if rank(&is.says) > rank(&was.says) {
                 Class::Tightening
             } else {
@@ -132,9 +138,38 @@ fn weight(was: &Fact, is: &Fact) -> Class {
             ("forbidden", _) => Class::Tightening,
             _ => Class::Risky,
         },
+        Means::Condition if tighter(&was.says, &is.says) => Class::Tightening,
+        // What it let pass nobody can tell from its text: it may be all.
+        Means::Condition => Class::Loosening,
         Means::Demand | Means::Exempt => Class::Risky,
-        Means::Template => Class::Safe,
+        Means::Template | Means::Words => Class::Safe,
     }
+}
+
+/// Whether a rule asks in the same places for all that it asked for, and more.
+fn tighter(was: &str, is: &str) -> bool {
+    let read = |says| serde_json::from_str::<Json>(says).unwrap_or_default();
+    let (was, is) = (read(was), read(is));
+    let (Some(was), Some(is)) = (was.as_object(), is.as_object()) else {
+        return false;
+    };
+    let fewer = |was: &Json, is: &Json| match (was.as_array(), is.as_array()) {
+        (Some(was), Some(is)) => is.iter().all(|one| was.contains(one)),
+        _ => false,
+    };
+    let kept = |was: &Json, is: &Json| match (was.as_object(), is.as_object()) {
+        (Some(was), Some(is)) => was.iter().all(|(name, was)| {
+            is.get(name)
+                .is_some_and(|is| was == is || (name == "one_of" && fewer(was, is)))
+        }),
+        _ => false,
+    };
+    let still = |(name, was): (&String, &Json)| {
+        is.get(name)
+            .is_some_and(|is| was == is || (name == "must" && kept(was, is)))
+    };
+    let asks = |name: &String| was.contains_key(name) || name == "must" || name == "must_not";
+    was.iter().all(still) && is.keys().all(asks)
 }
 
 /// What an environment may that was not there before, each by itself, and where that is written.
@@ -222,11 +257,11 @@ fn facts(governing: &Governing, environment: &str) -> BTreeMap<String, Fact> {
     for (name, said) in &governing.rules {
         let mut says = said.told();
         if let Some(fields) = says.as_object_mut() {
-            for of_its_own in ["severity", "except", "environments"] {
+            for of_its_own in ["severity", "except", "environments", "message", "help"] {
                 fields.remove(of_its_own);
             }
         }
-        add(format!("the rule `{name}`"), says, Means::Demand, &said.origin);
+        add(format!("the rule `{name}`"), says, Means::Condition, &said.origin);
     }
     for (name, said) in &governing.rules {
         of_rule(&format!("the rule `{name}`"), said, &mut facts);
@@ -238,7 +273,7 @@ fn facts(governing: &Governing, environment: &str) -> BTreeMap<String, Fact> {
 }
 
 /// What makes a rule of one's own weaker or stronger, whatever it asks for: how bad it is that it is not met, and what it
-/// is not for.
+/// is not for. What it says to people does neither.
 fn of_rule(rule: &str, said: &Said, facts: &mut BTreeMap<String, Fact>) {
     let mut add = |name: String, says: String, means: Means| {
         let (origin, of) = (said.origin.clone(), rule.to_owned());
@@ -257,6 +292,8 @@ fn of_rule(rule: &str, said: &Said, facts: &mut BTreeMap<String, Fact>) {
         severity.to_owned(),
         Means::Level(None),
     );
+    let words = format!("{:?}", (said.text_of("message"), said.text_of("help")));
+    add(format!("the message of {rule}"), words, Means::Words);
     for name in said.get("except").map(Said::items).unwrap_or_default() {
         let name = name.text().unwrap_or_default();
         add(format!("{rule}, `except: {name}`"), String::new(), Means::Exempt);
@@ -289,7 +326,7 @@ fn of_gateway(gateway: &Said, environment: &str, facts: &mut BTreeMap<String, Fa
                     let code_text = code.text().unwrap_or_default();
                     let says = level.text().unwrap_or(OFF);
                     let name = format!("the floor's severity of {code_text}");
-                    add(name, says, Means::Demand, code);
+                    add(name, says, Means::Least, code);
                 }
             }
             "never_forward" => {
