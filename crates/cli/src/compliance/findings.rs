@@ -6,10 +6,11 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-use turnpike_policy::source::{About, Code, Diagnostic, RULES, folder};
+use turnpike_policy::source::{About, Code, Diagnostic, Outcome, RULES, folder};
 use turnpike_policy::{Api, Compiled, Model, Operation};
 
 use super::{Record, Row, Weaker};
@@ -22,6 +23,8 @@ pub(super) struct Findings<'a> {
     files: BTreeMap<String, Vec<Found<'a>>>,
     /// Where each operation is in its document; nowhere, if it cannot be told from those beside it.
     operations: Vec<Range<usize>>,
+    /// The rules of which more was found than is told, by the file, as the bundle names it.
+    hidden: BTreeMap<String, BTreeSet<Code>>,
     /// What was found and is too much to be told.
     untold: Vec<&'a Diagnostic>,
 }
@@ -38,12 +41,8 @@ struct Found<'a> {
 }
 
 impl<'a> Findings<'a> {
-    pub(super) fn new(
-        diagnostics: &'a [Diagnostic],
-        root: &Path,
-        compiled: &Compiled,
-        lines: &Lines,
-    ) -> Self {
+    pub(super) fn new(outcome: &'a Outcome, root: &Path, compiled: &Compiled, lines: &Lines) -> Self {
+        let diagnostics = &outcome.diagnostics;
         let place = |operation| lines.bytes(operation).unwrap_or_default();
         let operations: Vec<_> = compiled.operations.iter().map(place).collect();
         let mut documents: BTreeMap<&str, Vec<&Range<usize>>> = BTreeMap::new();
@@ -52,10 +51,17 @@ impl<'a> Findings<'a> {
         }
         let shown = root.to_string_lossy();
         let shown = shown.strip_prefix("./").unwrap_or(&shown).trim_end_matches('/');
+        let named = |path: &str| {
+            let below = path.strip_prefix(shown).unwrap_or(path);
+            format!("{}/{}", folder(root), below.trim_start_matches('/'))
+        };
+        let mut hidden: BTreeMap<String, BTreeSet<Code>> = BTreeMap::new();
+        for (path, code) in &outcome.hidden {
+            hidden.entry(named(path)).or_default().insert(*code);
+        }
         let mut files: BTreeMap<String, Vec<Found<'a>>> = BTreeMap::new();
         for finding in diagnostics.iter().filter(|one| one.code.rule().is_some()) {
-            let below = finding.file.strip_prefix(shown).unwrap_or(&finding.file);
-            let file = format!("{}/{}", folder(root), below.trim_start_matches('/'));
+            let file = named(&finding.file);
             let own = std::slice::from_ref(&finding.span);
             let places = if finding.places.is_empty() {
                 own
@@ -81,12 +87,22 @@ impl<'a> Findings<'a> {
         Self {
             files,
             operations,
+            hidden,
             untold: untold.collect(),
         }
     }
 
     fn of(&self, file: &str) -> &[Found<'a>] {
         self.files.get(file).map_or(&[], Vec::as_slice)
+    }
+
+    /// The rules that may not be met by what is in these files, though nothing tells.
+    fn hidden<'b>(&'b self, files: &'b [&str]) -> impl Iterator<Item = Code> + 'b {
+        files
+            .iter()
+            .filter_map(|file| self.hidden.get(*file))
+            .flatten()
+            .copied()
     }
 }
 
@@ -100,19 +116,27 @@ impl Record<'_> {
         // What is said of the API is said of each of its operations, and told once.
         let whole = beside.into_iter().filter(|found| !found.within);
         let whole = whole.chain(self.findings.of(own)).map(|found| found.finding.code);
-        self.governance(About::Api, document, &found, &whole.collect())
+        self.governance(About::Api, &[document, own], &found, &whole.collect())
     }
 
     /// What they say of a model, whose file is about it alone.
     pub(super) fn of_model(&self, model: &Model) -> Vec<Row> {
         let file = file_of(&model.origin);
         let found: Vec<_> = self.findings.of(file).iter().collect();
-        self.governance(About::Model, file, &found, &BTreeSet::new())
+        self.governance(About::Model, &[file], &found, &BTreeSet::new())
     }
 
     /// How many of the rules that are about such a thing it meets, and those that it does not; `whole` are those that
     /// what it is part of does not meet.
-    fn governance(&self, about: About, file: &str, found: &[&Found<'_>], whole: &BTreeSet<Code>) -> Vec<Row> {
+    ///
+    /// The `files` are those that say what it is, the first of them that of what was found.
+    fn governance(
+        &self,
+        about: About,
+        files: &[&str],
+        found: &[&Found<'_>],
+        whole: &BTreeSet<Code>,
+    ) -> Vec<Row> {
         let about_it: BTreeSet<Code> = RULES
             .iter()
             .filter(|rule| [about, About::Any].contains(&rule.about()))
@@ -135,12 +159,27 @@ impl Record<'_> {
             .difference(&broken)
             .filter(|code| judged.contains(code))
             .count();
+        // Of what is found too often to be told, nobody knows where else it is.
+        let unknown: BTreeSet<Code> = self
+            .findings
+            .hidden(files)
+            .filter(|code| judged.contains(code) && !broken.contains(code) && !whole.contains(code))
+            .collect();
         let broken = broken.iter().filter(|code| judged.contains(code)).count();
-        let met = judged.len().saturating_sub(broken).saturating_sub(above);
-        let more = match above {
+        let unmet = broken.saturating_add(above);
+        let met = judged.len().saturating_sub(unmet).saturating_sub(unknown.len());
+        let mut more = match above {
             0 => String::new(),
             some => format!("; {some} more not met by the API as a whole"),
         };
+        if !unknown.is_empty() {
+            let codes: Vec<_> = unknown.iter().map(|code| code.number()).collect();
+            let _ = write!(
+                more,
+                "; {} not known, as more is found in the file than is shown",
+                codes.join(", ")
+            );
+        }
         // What nobody judges, or takes less seriously, is not met by that.
         let weaker: Vec<String> = self
             .weaker
@@ -158,13 +197,15 @@ impl Record<'_> {
         };
         let count = format!("{met} of {} rules{more}{weak}", judged.len());
         let mut rows = vec![Row {
-            met: match (met == judged.len(), weaker.is_empty()) {
-                (false, _) => "no",
-                (true, false) => "in part",
-                (true, true) => "yes",
+            met: match (unmet, unknown.is_empty(), weaker.is_empty()) {
+                (1.., ..) => "no",
+                (0, false, _) => "not known",
+                (0, true, false) => "in part",
+                (0, true, true) => "yes",
             },
             ..Row::met("governance", &count, "")
         }];
+        let file = files.first().copied().unwrap_or_default();
         rows.extend(own.into_values().map(|found| self.row(file, found)));
         rows
     }

@@ -91,7 +91,7 @@ pub(crate) fn show(
         blame: RefCell::new(Blame::new(root)),
         exceptions,
         weaker,
-        findings: Findings::new(&outcome.diagnostics, root, compiled, &lines),
+        findings: Findings::new(&outcome, root, compiled, &lines),
         lines,
     };
     let head = json!({

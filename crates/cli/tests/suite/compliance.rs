@@ -307,4 +307,45 @@ fn what_is_said_by_another_name_is_in_the_record() {
     assert_eq!(of("owner")["line"], "policies/apis/pets/api.yaml:3");
     assert_eq!(of("owner")["since"]["date"], "2026-05-01");
     assert_eq!(of("state")["line"], "policies/apis/pets/api.yaml:8");
+/// Of what is found too often to be told, nobody can say that it is met; what is elsewhere is told all the same.
+#[test]
+fn a_flood_of_findings_makes_nothing_met() {
+    let tree = Tree::new();
+    let paths: String = (0..9_000)
+        .map(|at| {
+            let operation = "responses: { '200': { description: A. } }";
+            format!("  /p{at}:\n    post: {{ operationId: o{at}, {operation} }}\n")
+        })
+        .collect();
+    let api = tree.read("apis/pets/api.yaml").replace("pets", "many");
+    let (api, _) = api.split_once("authorize:").unwrap();
+    let record = |tree: &Tree| -> Value {
+        let out = tree.good(&["show", "compliance", "--env", "production", "--format", "json"]);
+        serde_json::from_str(&out).unwrap()
+    };
+    let governance = |record: &Value, name: &str| {
+        let routes = record["routes"].as_array().unwrap();
+        let route = routes.iter().find(|route| route["name"] == name).unwrap();
+        let mut rules = route["rules"].as_array().unwrap().clone();
+        rules.retain(|row| row["by"].as_str().is_some_and(|by| by.contains(" rules")) || row["met"] == "no");
+        rules
+    };
+    let before = record(&tree);
+    tree.write(
+        "apis/many/v1.yaml",
+        &format!("openapi: 3.1.1\ninfo: {{ title: Many, version: 1.0.0 }}\npaths:\n{paths}"),
+    );
+    tree.write("apis/many/api.yaml", &format!("{api}limits: [{{ rate: 3/s }}]\n"));
+    let after = record(&tree);
+    for name in ["pets/v1#listPets", "pets/v1#createPet", "chat"] {
+        assert_eq!(governance(&after, name), governance(&before, name), "{name}");
+        assert_ne!(governance(&after, name)[0]["met"], "yes", "{name}");
+    }
+    let last = governance(&after, "many/v1#o8999");
+    assert_ne!(last[0]["met"], "yes", "{last:?}");
+    let by = last[0]["by"].as_str().unwrap();
+    assert!(
+        by.contains("not known, as more is found in the file than is shown"),
+        "{by}"
+    );
 }

@@ -10,10 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::codes::Code;
 use super::lines::Source;
-
-/// More than this are counted, not shown: a bound on memory, far above what a person reads. Errors and
-/// what is less are counted apart, so that the one cannot hide the other.
-const MAX_SHOWN: usize = 10_000;
+use super::tally::{Hidden, MAX_SHOWN, Tally};
 
 /// A place in a file of the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,15 +151,13 @@ impl Default for Draft {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     drafts: Vec<Draft>,
-    /// How many errors there are that were not kept.
-    errors: usize,
-    /// How much else.
-    others: usize,
+    /// How much was found and not kept.
+    hidden: Hidden,
 }
 
 impl Found {
     pub(crate) fn is_empty(&self) -> bool {
-        self.drafts.is_empty() && self.errors == 0 && self.others == 0
+        self.drafts.is_empty() && self.hidden.is_empty()
     }
 }
 
@@ -235,10 +230,12 @@ pub(crate) struct Report {
     /// The index of the first of them; not 0 only where a file is read by itself.
     first: u32,
     drafts: Vec<Draft>,
-    /// How many errors were found, those that were not kept included.
-    errors: usize,
-    /// How much else was found.
-    others: usize,
+    /// The errors that were found.
+    errors: Tally,
+    /// What else was.
+    others: Tally,
+    /// What of both is not shown.
+    hidden: Hidden,
     /// What the rules of governance weigh here; those that are not named weigh what they do by
     /// themselves.
     levels: BTreeMap<Code, Option<Severity>>,
@@ -272,11 +269,9 @@ impl Report {
 
     /// What was found in a file that was read by itself, and the file.
     pub(crate) fn into_parts(mut self) -> (Option<Source>, Found) {
-        let more = |count: usize| count.saturating_sub(MAX_SHOWN);
         let found = Found {
-            errors: more(self.errors),
-            others: more(self.others),
             drafts: self.drafts,
+            hidden: self.hidden,
         };
         (self.sources.pop(), found)
     }
@@ -302,8 +297,16 @@ impl Report {
                 self.take(draft, severity);
             }
         }
-        self.count_more(Severity::Error, found.errors);
-        self.count_more(Severity::Warning, found.others);
+        for ((error, file), codes) in &found.hidden {
+            let severity = if *error {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            for (code, count) in codes {
+                self.count_more(severity, *file, *code, *count);
+            }
+        }
     }
 
     /// Takes over one of them, as this severe.
@@ -316,11 +319,20 @@ impl Report {
     }
 
     /// Counts what was found and is not shown.
-    pub(crate) fn count_more(&mut self, severity: Severity, count: usize) {
+    pub(crate) fn count_more(&mut self, severity: Severity, file: u32, code: Code, count: usize) {
+        self.tally(severity).found += count;
+        let of_file = self
+            .hidden
+            .entry((severity == Severity::Error, file))
+            .or_default();
+        *of_file.entry(code).or_default() += count;
+    }
+
+    fn tally(&mut self, severity: Severity) -> &mut Tally {
         if severity == Severity::Error {
-            self.errors += count;
+            &mut self.errors
         } else {
-            self.others += count;
+            &mut self.others
         }
     }
 
@@ -375,18 +387,18 @@ impl Report {
             .drafts
             .iter()
             .filter(|draft| draft.severity == Severity::Error);
-        errors.map(|draft| draft.span.file).collect()
+        let hidden = self.hidden.keys().filter(|(error, _)| *error);
+        errors
+            .map(|draft| draft.span.file)
+            .chain(hidden.map(|(_, file)| *file))
+            .collect()
     }
 
     fn push(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Draft {
         let draft = Draft::new(severity, code, span, message);
-        let count = if severity == Severity::Error {
-            &mut self.errors
-        } else {
-            &mut self.others
-        };
-        *count += 1;
-        if *count > MAX_SHOWN {
+        if !self.tally(severity).shows(span.file, code) {
+            let of_file = self.hidden.entry((severity == Severity::Error, span.file));
+            *of_file.or_default().entry(code).or_default() += 1;
             self.spare = draft;
             return &mut self.spare;
         }
@@ -396,22 +408,32 @@ impl Report {
 
     /// Whether anything so far keeps the tree from being built.
     pub(crate) fn failed(&self) -> bool {
-        self.errors > 0
+        self.errors.found > 0
     }
 
     /// How much was found so far.
     pub(crate) fn count(&self) -> usize {
-        self.errors + self.others
+        self.errors.found + self.others.found
     }
 
-    /// Whether what is found from now on is counted and not shown, so that it needs no remedy.
+    /// Whether what is found from now on is counted and hardly shown, so that it needs no remedy.
     pub(crate) fn is_full(&self) -> bool {
-        self.errors >= MAX_SHOWN
+        self.errors.found >= MAX_SHOWN
+    }
+
+    /// The files in which something was found that is not shown, and what it is about.
+    pub(crate) fn hidden(&self, prefix: &str) -> BTreeSet<(String, Code)> {
+        let mut all = BTreeSet::new();
+        for ((_, file), codes) in &self.hidden {
+            let (path, ..) = self.place(Span::new(*file, 0, 0), prefix);
+            all.extend(codes.keys().map(|code| (path.clone(), *code)));
+        }
+        all
     }
 
     /// Whether an error was found inside a place.
     pub(crate) fn any_within(&self, span: Span) -> bool {
-        self.errors > MAX_SHOWN
+        self.hidden.contains_key(&(true, span.file))
             || self.drafts.iter().any(|draft| {
                 draft.severity == Severity::Error
                     && draft.span.file == span.file
@@ -464,11 +486,11 @@ impl Report {
 
     /// Everything found, in the order of file, line and column. `prefix` is put before each path.
     pub(crate) fn finish(mut self, prefix: &str) -> Vec<Diagnostic> {
-        for (severity, count, what) in [
-            (Severity::Error, self.errors, "faults"),
-            (Severity::Warning, self.others, "warnings and notes"),
+        for (severity, tally, what) in [
+            (Severity::Error, &self.errors, "faults"),
+            (Severity::Warning, &self.others, "warnings and notes"),
         ] {
-            let hidden = count.saturating_sub(MAX_SHOWN);
+            let hidden = tally.found.saturating_sub(tally.shown);
             if hidden > 0 {
                 self.drafts.push(Draft {
                     code: Code::TooManyErrors,

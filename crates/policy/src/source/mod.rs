@@ -58,6 +58,7 @@ mod shards;
 mod signing;
 mod subjects;
 mod syntax;
+mod tally;
 mod templates;
 mod tighten;
 mod units;
@@ -68,7 +69,7 @@ mod versions;
 mod yaml;
 mod zones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use cases::{
@@ -110,6 +111,9 @@ pub struct Outcome {
     pub cases: Vec<Case>,
     /// Everything found, in the order of file and line.
     pub diagnostics: Vec<Diagnostic>,
+    /// What was found more often than is shown, by the file as diagnostics name it: of what is in there, nobody can tell
+    /// by the diagnostics that it is not concerned.
+    pub hidden: BTreeSet<(String, Code)>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// What was compiled although there is an error.
@@ -199,6 +203,7 @@ impl Loaded {
     pub fn build(&self, options: &Options) -> Outcome {
         let Some((files, tree)) = &self.read else {
             return Outcome {
+                hidden: self.report.hidden(&prefix(&self.root)),
                 diagnostics: self.report.clone().finish(&prefix(&self.root)),
                 ..Outcome::default()
             };
@@ -229,6 +234,7 @@ impl Loaded {
             bundle,
             cases,
             levels: report.levels().clone(),
+            hidden: report.hidden(&prefix(&self.root)),
             diagnostics: report.finish(&prefix(&self.root)),
             files: files.into_read(),
         }

@@ -14,12 +14,18 @@ use super::{Judge, counted, operations, overlaps, point_to_more, samples, schema
 /// More than this are counted, and not kept.
 const MAX_KEPT: usize = 10_000;
 
+/// As many of each rule are kept all the same, so that none hides that another is not met.
+const ALWAYS_KEPT: usize = 10;
+
 /// What was found.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Notes {
     kept: Vec<Draft>,
     /// How often else a rule is not met.
     more: BTreeMap<Code, usize>,
+    /// How often one is among those that are kept; what is read again is whole, and nothing is added to it.
+    #[serde(skip)]
+    rules: BTreeMap<Code, usize>,
     #[serde(skip)]
     spare: Draft,
 }
@@ -57,11 +63,13 @@ impl Notes {
 
     /// Notes that a rule is not met.
     pub(super) fn say(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
-        if self.kept.len() >= MAX_KEPT {
+        let its = self.rules.entry(code).or_default();
+        if self.kept.len() >= MAX_KEPT && *its >= ALWAYS_KEPT {
             *self.more.entry(code).or_default() += 1;
             self.spare = Draft::default();
             return &mut self.spare;
         }
+        *its += 1;
         self.kept
             .push(Draft::new(Severity::Note, code, span, message.into()));
         self.kept.last_mut().unwrap_or(&mut self.spare)
@@ -98,9 +106,14 @@ impl Judge<'_> {
                 self.report.take(draft, severity);
             }
         }
+        // There is more only where something is kept, and all of it is in one file.
+        let file = notes.kept.first().map(|draft| draft.span().file);
+        let Some(file) = file.filter(|file| !self.faulty.contains(file)) else {
+            return;
+        };
         for (code, count) in &notes.more {
             if let Some(severity) = self.report.level(*code) {
-                self.report.count_more(severity, *count);
+                self.report.count_more(severity, file, *code, *count);
             }
         }
     }

@@ -176,6 +176,46 @@ fn what_a_number_promises_is_kept_by_the_versions_after_it() {
     }
 }
 
+/// Whoever has many operations has many findings: those of others are told all the same.
+#[test]
+fn a_flood_in_one_document_hides_no_rule_of_another() {
+    let mut files = clean();
+    let paths: String = (0..9_000)
+        .map(|at| {
+            format!(
+                "  /p{at}:\n    get: {{ operationId: o{at}, responses: {{ '204': {{ description: d }} }} }}\n"
+            )
+        })
+        .collect();
+    let text = files[DOC].replace("paths:\n", &format!("paths:\n{paths}"));
+    let alone = lines(&build(&clean_with_a_slip(), "dev"));
+    let slip: Vec<_> = alone.iter().filter(|line| line.contains("apis/zoo/")).collect();
+    assert!(!slip.is_empty(), "{alone:#?}");
+    for (path, text) in clean_with_a_slip() {
+        files.insert(path, text);
+    }
+    files.insert(DOC.to_owned(), text);
+    let outcome = build(&files, "dev");
+    let all = lines(&outcome);
+    for line in slip {
+        assert!(all.contains(line), "{line}");
+    }
+    let hidden = |path: &str| outcome.hidden.iter().any(|(file, _)| file.ends_with(path));
+    assert!(hidden(DOC) && !hidden("apis/zoo/v1.yaml"), "{:?}", outcome.hidden);
+    // It is bounded all the same.
+    assert!(all.len() < 50_000, "{}", all.len());
+}
+
+/// The same with another API, whose document is the same but for what it says of itself.
+fn clean_with_a_slip() -> Files {
+    let mut files = clean();
+    let api = files[API].replace("pets", "zoo");
+    let text = files[DOC].replace("      summary: All pets.\n", "");
+    files.insert("apis/zoo/api.yaml".to_owned(), api);
+    files.insert("apis/zoo/v1.yaml".to_owned(), text);
+    files
+}
+
 #[test]
 fn what_follows_from_a_fault_is_not_said() {
     // The consumer cannot be read, so nobody can say that no one calls the API; the document is judged.
