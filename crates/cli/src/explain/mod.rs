@@ -164,7 +164,7 @@ fn request(arguments: &Arguments, url: &str) -> Result<(), Failure> {
     };
     let mut world = World::new(&compiled, Mint::new(&compiled).map_err(Failure::refused)?);
     world.traces = true;
-    let answers = world.play(&[(now, request.clone())]).map_err(Failure::refused)?;
+    let answers = world.play(&[(now, &request)]).map_err(Failure::refused)?;
     let answer = answers
         .into_iter()
         .next()

@@ -31,6 +31,8 @@ pub(crate) use platform::resolved;
 
 /// More steps than any request takes.
 const MOST_STEPS: usize = 10_000;
+/// As many bytes may all that is answered to the requests of one play have, with what reached upstreams.
+const MOST_HELD: usize = 256 << 20;
 
 /// A gateway and its outside.
 pub(crate) struct World {
@@ -109,7 +111,7 @@ impl World {
     }
 
     /// Plays requests, each from its time on; answers in the order of the requests.
-    pub(crate) fn play(&mut self, requests: &[(Timestamp, Request)]) -> Result<Vec<Answer>, String> {
+    pub(crate) fn play(&mut self, requests: &[(Timestamp, &Request)]) -> Result<Vec<Answer>, String> {
         let mut running: Vec<Running> = requests
             .iter()
             .map(|(at, _)| Running {
@@ -126,6 +128,7 @@ impl World {
             .enumerate()
             .map(|(index, (at, _))| Reverse((*at, index)))
             .collect();
+        let mut held: usize = 0;
         while let Some(Reverse((now, index))) = due.pop() {
             let (Some(one), Some((_, request))) = (running.get_mut(index), requests.get(index)) else {
                 continue;
@@ -133,6 +136,17 @@ impl World {
             let next = self.step(one, request, now)?;
             if let Some(at) = self.carry(one, request, next, now)? {
                 due.push(Reverse((at, index)));
+                continue;
+            }
+            let sent = one.answer.sent.iter().map(|sent| sent.body.len());
+            held = held
+                .saturating_add(one.answer.body.len())
+                .saturating_add(sent.sum());
+            if held > MOST_HELD {
+                let most = MOST_HELD >> 20;
+                return Err(format!(
+                    "what is answered has more than {most} MiB: write fewer `times`, or shorter answers"
+                ));
             }
         }
         Ok(running.into_iter().map(|one| one.answer).collect())

@@ -218,7 +218,7 @@ fn play_steps(
         world.script(&step.upstream);
         let request = request(&step.request, &format!("https://{host}"));
         let requests: Vec<_> = (0..step.request.times)
-            .map(|index| (now.saturating_add(offset(&step.request, index)), request.clone()))
+            .map(|index| (now.saturating_add(offset(&step.request, index)), &request))
             .collect();
         let answers = world.play(&requests)?;
         if answers.iter().any(|answer| answer.cold) {

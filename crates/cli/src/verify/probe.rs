@@ -79,7 +79,7 @@ pub(super) fn probe(
             played
                 .headers
                 .push(("cf-connecting-ip".to_owned(), address(probes.len())));
-            let answer = world.play(&[(now, played)]).map_err(Failure::refused)?.pop();
+            let answer = world.play(&[(now, &played)]).map_err(Failure::refused)?.pop();
             let refused = |answer: &Answer| !answer.cold && is_refusal(answer.status);
             let answer = answer.filter(refused).ok_or_else(|| {
                 Failure::refused(format!(

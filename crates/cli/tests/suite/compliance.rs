@@ -307,6 +307,8 @@ fn what_is_said_by_another_name_is_in_the_record() {
     assert_eq!(of("owner")["line"], "policies/apis/pets/api.yaml:3");
     assert_eq!(of("owner")["since"]["date"], "2026-05-01");
     assert_eq!(of("state")["line"], "policies/apis/pets/api.yaml:8");
+}
+
 /// Of what is found too often to be told, nobody can say that it is met; what is elsewhere is told all the same.
 #[test]
 fn a_flood_of_findings_makes_nothing_met() {

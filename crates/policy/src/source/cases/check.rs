@@ -21,7 +21,10 @@ use crate::source::secrets::quote;
 use serde_json::Value as Json;
 
 /// How many requests all tests of an environment may send together: a run of them has an end.
-const MOST_TOGETHER: u64 = 1_000_000;
+const MOST_TOGETHER: u64 = 200_000;
+
+/// How many bytes the requests of one step may have, with what upstreams answer to them: all may be on their way at once.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// What tests are held against.
 pub(crate) struct Against<'a> {
@@ -153,12 +156,29 @@ fn one(
 ) -> Option<CaseStep> {
     // Known even where the rest of the request is not.
     let times = request.times.as_ref().map(|times| times.0);
+    let at = request.times.as_ref().map_or(request.span, |times| times.span);
     let request = self::request(request, against, checker);
     let scripted: Vec<_> = upstream
         .iter()
         .flat_map(|list| &list.0)
         .map(|answer| scripted(answer, checker))
         .collect();
+    if request
+        .as_ref()
+        .is_some_and(|request| bytes(request, &scripted) > MOST_BYTES)
+    {
+        checker
+            .report()
+            .error(
+                Code::OutOfRange,
+                at,
+                format!(
+                    "these requests have more than {} MiB together, with what upstreams answer",
+                    MOST_BYTES >> 20
+                ),
+            )
+            .help("write fewer `times`, or shorter bodies: many requests show as much with small ones");
+    }
     let expect = expected(expect, times, checker);
     Some(CaseStep {
         after,
@@ -166,6 +186,22 @@ fn one(
         upstream: scripted,
         expect: expect?,
     })
+}
+
+/// How many bytes are on their way if all requests of a step are at once.
+fn bytes(request: &CaseRequest, scripted: &[ScriptedAnswer]) -> u64 {
+    let of = |headers: &[(String, String)], body: usize| {
+        let headers = headers.iter().map(|(name, value)| name.len() + value.len());
+        headers.sum::<usize>() + body
+    };
+    let body = request.body.as_ref().map_or(0, Vec::len) + request.target.len();
+    let answers = scripted
+        .iter()
+        .map(|answer| of(&answer.headers, answer.body.len()));
+    let each = of(&request.headers, body) + answers.max().unwrap_or(0);
+    u64::try_from(each)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(u64::from(request.times))
 }
 
 fn request(
