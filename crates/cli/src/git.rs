@@ -235,7 +235,7 @@ pub(crate) fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result
 }
 
 /// As [`git`], byte by byte.
-pub(crate) fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Vec<u8>, String> {
+fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Vec<u8>, String> {
     let output = Command::new("git")
         .current_dir(folder)
         .args(["-c", "core.quotePath=false"])

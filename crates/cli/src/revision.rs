@@ -5,19 +5,25 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write};
+use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::path::{Component, Path};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
+use turnpike_policy::source::{MAX_FILES, MAX_FOLDERS};
 
 use crate::Failure;
-use crate::git::{git, said};
+use crate::git::git;
 
 /// The mode of a symbolic link, as a tree of Git names it.
 const LINK: &str = "120000";
 /// The mode of a submodule.
 const SUBMODULE: &str = "160000";
+/// The mode of a folder.
+const FOLDER: &str = "040000";
+/// A line of a listing has no more bytes than a path may have, and what stands before it.
+const MAX_LINE: u64 = 8 << 10;
+const UNKNOWN: &str = "git lists its files in a way that is not known";
 
 /// The folder as it was at a revision, in a folder of its own, which is called the same.
 pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failure> {
@@ -39,8 +45,11 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
     let prefix = git(root, ["rev-parse", "--show-prefix"]).map_err(wrong)?;
     let prefix = prefix.trim().trim_end_matches('/');
     let tree = format!("{}:{prefix}", commit.trim());
-    let listing = said(root, ["ls-tree", "-r", "-z", "--full-tree", tree.as_str()])
-        .map_err(|_| wrong(format!("it has no folder `{prefix}`")))?;
+    let is_folder = git(root, ["cat-file", "-t", tree.as_str()]).is_ok_and(|kind| kind.trim() == "tree");
+    if !is_folder {
+        return Err(wrong(format!("it has no folder `{prefix}`")));
+    }
+    let listing = listing(root, &tree).map_err(wrong)?;
     let folder = tempfile::tempdir().map_err(|error| wrong(format!("there is no place for it: {error}")))?;
     let name = root.canonicalize().ok();
     let name = name
@@ -51,13 +60,83 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
     Ok(folder)
 }
 
-/// Writes what `git ls-tree -r -z` listed below a folder, as it is stored.
-fn unpack(root: &Path, listing: &[u8], to: &Path) -> Result<(), String> {
+/// What `git ls-tree -z` lists of a folder, file by file, no more of it than the policies may have: what a commit of a few
+/// kilobytes holds, folders that are the same one many times over, can have no end.
+fn listing(root: &Path, tree: &str) -> Result<Vec<Vec<u8>>, String> {
+    let cannot = |error: io::Error| format!("git cannot list its files: {error}");
+    let mut process = Command::new("git")
+        .current_dir(root)
+        // Folders too: many of them may hold no file.
+        .args(["ls-tree", "-r", "-t", "-z", "--full-tree", tree])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("git cannot be started: {error}"))?;
+    let listed = match process.stdout.take() {
+        Some(said) => bounded(BufReader::new(said)),
+        None => Err("git says nothing".to_owned()),
+    };
+    if listed.is_err() {
+        // Of one that is at its end already there is nothing to end.
+        let _ = process.kill();
+    }
+    let ended = process.wait().map_err(cannot)?;
+    let listed = listed?;
+    if ended.success() {
+        Ok(listed)
+    } else {
+        Err("git cannot list its files: an object may be missing".to_owned())
+    }
+}
+
+/// The files of a listing, as long as there are not too many.
+fn bounded(mut said: impl BufRead) -> Result<Vec<Vec<u8>>, String> {
+    let mut files = Vec::new();
+    let mut folders: usize = 0;
+    loop {
+        let mut line = Vec::new();
+        let read = said.by_ref().take(MAX_LINE).read_until(0, &mut line);
+        if read.map_err(|error| format!("git cannot list its files: {error}"))? == 0 {
+            return Ok(files);
+        }
+        if line.pop() != Some(0) {
+            return Err("it has a file whose path is too long".to_owned());
+        }
+        let entry = Entry::read(&line).ok_or(UNKNOWN)?;
+        let is_folder = entry.mode == FOLDER;
+        let depth = entry.path.components().count();
+        if depth > MAX_FOLDERS.saturating_add(usize::from(!is_folder)) && !hidden(entry.path) {
+            return Err(format!(
+                "it has more than {MAX_FOLDERS} levels of folders, which no policies have"
+            ));
+        }
+        if is_folder {
+            folders = folders.saturating_add(1);
+        } else {
+            files.push(line);
+        }
+        if files.len() > MAX_FILES || folders > MAX_FILES {
+            return Err(format!(
+                "it has more than {MAX_FILES} files or folders, which no policies have"
+            ));
+        }
+    }
+}
+
+/// Whether the build passes something over, as deep as it may lie.
+fn hidden(path: &Path) -> bool {
+    let mut parts = path.components();
+    parts.any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+}
+
+/// Writes what was listed below a folder, as it is stored.
+fn unpack(root: &Path, listing: &[Vec<u8>], to: &Path) -> Result<(), String> {
     let mut objects = Objects::open(root).map_err(|error| format!("git cannot be started: {error}"))?;
     fs::create_dir(to).map_err(|error| format!("there is no place for it: {error}"))?;
     let mut links = Vec::new();
-    for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
-        let entry = Entry::read(line).ok_or("git lists its files in a way that is not known")?;
+    for line in listing {
+        let entry = Entry::read(line).ok_or(UNKNOWN)?;
         let shown = entry.path.display();
         let plain = |part: Component<'_>| match part {
             Component::Normal(name) => !name.eq_ignore_ascii_case(".git"),

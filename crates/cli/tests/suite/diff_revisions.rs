@@ -80,3 +80,60 @@ fn a_revision_has_every_kind_of_file() {
         done.err
     );
 }
+
+/// A commit of a few kilobytes whose folders, each ten times over, hold more files than there is room for; or none.
+#[test]
+fn a_revision_without_end_is_refused() {
+    for leaf in [true, false] {
+        let tree = Tree::new();
+        let folder = tree.path("..");
+        git(&folder, &["init", "-q"], "2026-05-01");
+        git(&folder, &["add", "--all", "policies"], "2026-05-01");
+        git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+        let made = |lines: &str| made(&folder, &["mktree", "-z"], lines);
+        let blob = self::made(&folder, &["hash-object", "-w", "--stdin"], "plan: a\n");
+        let mut below = made(&if leaf {
+            format!("100644 blob {blob}\ta.yaml\0")
+        } else {
+            String::new()
+        });
+        // Not so deep that the depth alone would tell.
+        for _ in 0..8 {
+            let ten = (0..10).map(|at| format!("040000 tree {below}\t{at}\0"));
+            below = made(&ten.collect::<String>());
+        }
+        let whole = made(&format!("040000 tree {below}\tpolicies\0"));
+        let commit = self::made(&folder, &["commit-tree", "-m", "bomb", &whole], "");
+        let done = tree.run(&["diff", "HEAD", &commit]);
+        assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+        assert!(
+            done.err
+                .contains("more than 20000 files or folders, which no policies have"),
+            "{}",
+            done.err
+        );
+        let deep = made(&format!("040000 tree {below}\tagain\0"));
+        let whole = made(&format!("040000 tree {deep}\tpolicies\0"));
+        let commit = self::made(&folder, &["commit-tree", "-m", "deep", &whole], "");
+        let done = tree.run(&["diff", "HEAD", &commit]);
+        assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+        assert!(done.err.contains("more than 8 levels of folders"), "{}", done.err);
+    }
+}
+
+/// What a command of Git makes of what it reads.
+fn made(folder: &std::path::Path, arguments: &[&str], input: &str) -> String {
+    use std::io::Write as _;
+    let mut process = std::process::Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "user.name=a", "-c", "user.email=a@a.example"])
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

@@ -77,7 +77,7 @@ pub use cases::{
     UpstreamFailure,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
-pub use files::Kept;
+pub use files::{Kept, MAX_FILES, MAX_FOLDERS};
 pub use governance::{About, RULES, Rule};
 pub use governing::{Governing, Said};
 pub use openapi::{Earlier, Unnamed, operation_ids, unnamed};

@@ -20,9 +20,11 @@ pub(crate) use shelf::Checked;
 use shelf::Shelf;
 
 const MAX_FILE: u64 = 16 << 20;
-const MAX_FILES: usize = 20_000;
+/// As many files may be in a tree.
+pub const MAX_FILES: usize = 20_000;
 const MAX_TOTAL: u64 = 256 << 20;
-const MAX_FOLDERS: usize = 8;
+/// As deep may folders lie in one another.
+pub const MAX_FOLDERS: usize = 8;
 
 /// Kinds with a folder of files, one item each.
 pub(crate) const KINDS: [&str; 9] = [
