@@ -1,11 +1,13 @@
 //! What holds for one operation or model in the end, with the lines that say so: everything from the
 //! gateway's floor to the limits of its own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use turnpike_policy::{
-    Api, Compiled, Consumer, Handler, Lifecycle, Limit, Model, Operation, Rule, SubjectPart, claim_name,
+    Api, Compiled, Consumer, Handler, Lifecycle, Limit, LimitKind, Model, Operation, Plan, Rule, SubjectPart,
+    Unit, claim_name,
 };
 
 use crate::lines::Lines;
@@ -90,7 +92,14 @@ pub(crate) fn operation(compiled: &Compiled, index: u32, consumer: Option<u32>, 
         None => Payer::Caller(consumer),
         Some(_) => Payer::Nobody,
     };
-    facts.extend(limits(compiled, &api.limits, caller, lines));
+    let of_models =
+        |limit: &Limit| matches!(limit.kind, LimitKind::Budget { unit, .. } if unit != Unit::Bytes);
+    let its = Limited {
+        own: &api.limits,
+        holds: &|limit| limit.models.is_empty() && !of_models(limit),
+        allowed: &|consumer| consumer.operations.allows(index),
+    };
+    facts.extend(limits(compiled, &its, caller, lines));
     facts.push(body(operation, api, lines));
     facts.extend(passed_on(compiled, operation, lines));
     facts.extend(answers(operation, api, lines));
@@ -268,8 +277,27 @@ enum Payer {
     Nobody,
 }
 
-/// The limits that apply, all at once: of whom is called, and of who calls.
-fn limits(compiled: &Compiled, own: &[Limit], payer: Payer, lines: &Lines) -> Vec<Fact> {
+/// What is called, as far as limits ask.
+struct Limited<'a> {
+    /// Its own limits.
+    own: &'a [Limit],
+    /// Whether a limit of a plan is for it.
+    holds: &'a dyn Fn(&Limit) -> bool,
+    /// Who may call it.
+    allowed: &'a dyn Fn(&Consumer) -> bool,
+}
+
+impl Limited<'_> {
+    /// Whether nothing holds back who is on a plan.
+    fn is_open(&self, plan: &Plan) -> bool {
+        let of_plan = plan.limits.iter().filter(|limit| (self.holds)(limit));
+        self.own.iter().chain(of_plan).all(|limit| limit.shadow)
+    }
+}
+
+/// The limits that apply, all at once: of whom is called, and of who calls. Where none does, as all of a plan are for
+/// models, or for other ones, that is told as `no limit`.
+fn limits(compiled: &Compiled, its: &Limited<'_>, payer: Payer, lines: &Lines) -> Vec<Fact> {
     let fact = |limit: &Limit, whose: &str| {
         Fact::new(
             "limit",
@@ -280,7 +308,19 @@ fn limits(compiled: &Compiled, own: &[Limit], payer: Payer, lines: &Lines) -> Ve
             &limit.origin,
         )
     };
-    let mut facts: Vec<_> = own.iter().map(|limit| fact(limit, "for each caller")).collect();
+    let none = |plan: &Plan| {
+        let said = format!("on the plan {}, of which no limit is for this", plan.name);
+        Fact::at(
+            "no limit",
+            said,
+            plan.limits.first().map(|limit| limit.origin.clone()),
+        )
+    };
+    let mut facts: Vec<_> = its
+        .own
+        .iter()
+        .map(|limit| fact(limit, "for each caller"))
+        .collect();
     let Payer::Caller(consumer) = payer else {
         return facts;
     };
@@ -288,13 +328,21 @@ fn limits(compiled: &Compiled, own: &[Limit], payer: Payer, lines: &Lines) -> Ve
     match consumer.and_then(|consumer| Some((consumer, at(&compiled.plans, consumer.plan)?))) {
         Some((consumer, plan)) => {
             let whose = format!("for {} (plan {})", consumer.name, plan.name);
-            facts.extend(plan.limits.iter().map(|limit| fact(limit, &whose)));
+            let held = plan.limits.iter().filter(|limit| (its.holds)(limit));
+            facts.extend(held.map(|limit| fact(limit, &whose)));
+            facts.extend(its.is_open(plan).then(|| none(plan)));
         }
-        None => facts.push(Fact::at(
-            "limit",
-            "those of the caller's plan",
-            lines.gateway(&["floor", "limits"]),
-        )),
+        None => {
+            facts.push(Fact::at(
+                "limit",
+                "those of the caller's plan",
+                lines.gateway(&["floor", "limits"]),
+            ));
+            let callers = compiled.consumers.iter().filter(|one| (its.allowed)(one));
+            let plans: BTreeSet<u32> = callers.map(|consumer| consumer.plan).collect();
+            let plans = plans.into_iter().filter_map(|plan| at(&compiled.plans, plan));
+            facts.extend(plans.filter(|plan| its.is_open(plan)).map(none));
+        }
     }
     facts
 }
@@ -324,7 +372,12 @@ pub(crate) fn model(compiled: &Compiled, index: u32, consumer: Option<u32>, line
         |consumer| consumer.models.allows(index),
         |consumer| lines.grants_model(consumer, model),
     ));
-    facts.extend(limits(compiled, &model.limits, Payer::Caller(consumer), lines));
+    let its = Limited {
+        own: &model.limits,
+        holds: &|limit| limit.models.is_empty() || limit.models.contains(&model.name),
+        allowed: &|consumer| consumer.models.allows(index),
+    };
+    facts.extend(limits(compiled, &its, Payer::Caller(consumer), lines));
     facts.push(Fact::at(
         "body",
         format!("application/json, at most {}", words::size(model.max_body)),

@@ -25,7 +25,7 @@ use findings::Findings;
 use written::{Exception, Weaker, written};
 
 /// What of an operation's or a model's facts is a rule that it is held to.
-const RULES_OF_ROUTES: [&str; 14] = [
+const RULES_OF_ROUTES: [&str; 15] = [
     "owner",
     "state",
     "deprecated",
@@ -36,6 +36,7 @@ const RULES_OF_ROUTES: [&str; 14] = [
     "relation",
     "granted to",
     "limit",
+    "no limit",
     "body",
     "output",
     "timeout",
@@ -183,6 +184,10 @@ impl Record<'_> {
                 None if fact.name == "scopes" && fact.origin.is_empty() => Row {
                     met: "not asked",
                     ..Row::met(fact.name, &fact.value, "")
+                },
+                None if fact.name == "no limit" => Row {
+                    met: "no",
+                    ..Row::met("limit", &format!("none {}", fact.value), &fact.origin)
                 },
                 None => Row::met(fact.name, &fact.value, &fact.origin),
             }

@@ -351,3 +351,37 @@ fn a_flood_of_findings_makes_nothing_met() {
         "{by}"
     );
 }
+
+/// A plan whose limits are for models limits no call of an API, and nobody is told that it does.
+#[test]
+fn a_limit_for_models_is_none_of_an_api() {
+    let tree = Tree::new();
+    tree.change("apis/pets/api.yaml", "limits: [{ rate: 3/s }]\n", "");
+    tree.write(
+        "plans/gold.yaml",
+        "plan: gold\nlimits: [{ rate: 600/min, models: [chat] }]\n",
+    );
+    let out = tree.good(&["show", "compliance", "--env", "production", "--format", "json"]);
+    let record: Value = serde_json::from_str(&out).unwrap();
+    let unlimited = |name: &str| -> Vec<String> {
+        let routes = record["routes"].as_array().unwrap();
+        let route = routes.iter().find(|route| route["name"] == name).unwrap();
+        let rows = route["rules"].as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["rule"] == "limit" && row["met"] == "no");
+        rows.map(|row| row["by"].as_str().unwrap().to_owned()).collect()
+    };
+    let none = ["none on the plan gold, of which no limit is for this"];
+    assert_eq!(unlimited("pets/v1#listPets"), none);
+    assert_eq!(unlimited("large"), none);
+    assert!(unlimited("chat").is_empty());
+    let of = |what: &str| tree.good(&["show", "effective", what, "--env", "production", "--as", "app"]);
+    let (api, model) = (of("pets/v1#listPets"), of("chat"));
+    assert!(
+        api.contains("no limit") && api.contains("on the plan gold") && !api.contains("600/min"),
+        "{api}"
+    );
+    assert!(
+        model.contains("600/min") && !model.contains("no limit"),
+        "{model}"
+    );
+}
