@@ -1,7 +1,9 @@
-//! Files that people name: what is said where one cannot be read or written, and what to do about it.
+//! Files that people name: how one is written, what is said where it cannot be read or written, and what to do about it.
+//!
+//! Nothing is written through a link: a tree that somebody else wrote could have one that leads anywhere.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use crate::Failure;
@@ -9,6 +11,49 @@ use crate::Failure;
 /// The text of a file.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+/// Writes a file that a person named, anew or over what is there, unless it is a link.
+pub(crate) fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match fs::symlink_metadata(file) {
+        Ok(there) if there.is_symlink() => return Err(is_link(file)),
+        Ok(_) => options.truncate(true),
+        Err(_) => options.create_new(true),
+    };
+    options
+        .open(file)
+        .and_then(|mut opened| opened.write_all(text.as_bytes()))
+        .map_err(|error| unwritable(file, &error))
+}
+
+/// Writes a file of a tree, whose folders below the tree's are made where they are missing, and do not lead out of it.
+pub(crate) fn write_below(root: &Path, file: &Path, text: &str) -> Result<(), Failure> {
+    let folder = file.parent().unwrap_or(root);
+    let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
+    let real = fs::canonicalize(root).map_err(|error| unwritable(root, &error))?;
+    let mut at = root.to_owned();
+    for part in below.components() {
+        at.push(part);
+        match fs::symlink_metadata(&at) {
+            Ok(there) if there.is_symlink() => {
+                if !fs::canonicalize(&at).is_ok_and(|leads| leads.starts_with(&real)) {
+                    return Err(is_link(&at));
+                }
+            }
+            Ok(_) => {}
+            Err(_) => fs::create_dir(&at).map_err(|error| unwritable(file, &error))?,
+        }
+    }
+    write(file, text)
+}
+
+fn is_link(path: &Path) -> Failure {
+    Failure::refused(format!(
+        "cannot write {}: it is a link, and what it leads to is not written\ntake the link away, or name another place",
+        path.display()
+    ))
 }
 
 /// Why a file cannot be read.

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -218,7 +218,9 @@ pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Failure> {
         let file = fs::canonicalize(file)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let temporary = file.with_file_name(format!(".{name}.{}", std::process::id()));
-        let written = fs::write(&temporary, text)
+        // What is called so already, such as a link, is not ours to write through.
+        let written = fs::File::create_new(&temporary)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
             .and_then(|()| fs::set_permissions(&temporary, fs::metadata(&file)?.permissions()))
             .and_then(|()| fs::rename(&temporary, &file));
         if written.is_err() {

@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ));
             stale = true;
         } else {
-            fs::write(&file, text).map_err(|error| disk::unwritable(&file, &error))?;
+            disk::write(&file, text)?;
             say::out(&format!("wrote {path}\n"))?;
         }
     }

@@ -80,17 +80,16 @@ impl Template {
     }
 }
 
-/// Files that are written, and can be as they were.
-#[derive(Default)]
-struct Change {
+/// Files of a tree that are written, and can be as they were.
+struct Change<'a> {
+    root: &'a Path,
     /// Each with what was there.
     files: Vec<(PathBuf, Option<String>)>,
     folders: Vec<PathBuf>,
 }
 
-impl Change {
+impl Change<'_> {
     fn write(&mut self, file: &Path, text: &str) -> Result<(), Failure> {
-        let cannot = |error| disk::unwritable(file, &error);
         if let Some(folder) = file.parent() {
             let mut missing = folder;
             let mut made = Vec::new();
@@ -101,11 +100,12 @@ impl Change {
                     None => break,
                 }
             }
-            fs::create_dir_all(folder).map_err(cannot)?;
+            // None of a link that leads nowhere, as that is not written.
+            made.retain(|folder| fs::symlink_metadata(folder).is_err());
             self.folders.extend(made);
         }
         let before = fs::read_to_string(file).ok();
-        fs::write(file, text).map_err(cannot)?;
+        disk::write_below(self.root, file, text)?;
         self.files.push((file.to_owned(), before));
         Ok(())
     }
@@ -115,8 +115,8 @@ impl Change {
         for (file, before) in self.files.iter().rev() {
             // What cannot be put back is told by the findings that remain.
             let _ = match before {
-                Some(text) => fs::write(file, text),
-                None => fs::remove_file(file),
+                Some(text) => disk::write_below(self.root, file, text),
+                None => fs::remove_file(file).map_err(|error| disk::unwritable(file, &error)),
             };
         }
         for folder in &self.folders {
@@ -137,7 +137,11 @@ pub(crate) fn kept(
     files: &[(PathBuf, String)],
     authors: Option<&(PathBuf, String)>,
 ) -> Result<Vec<String>, Failure> {
-    let mut change = Change::default();
+    let mut change = Change {
+        root,
+        files: Vec::new(),
+        folders: Vec::new(),
+    };
     let written = files
         .iter()
         .try_for_each(|(file, text)| change.write(file, text))
@@ -170,7 +174,7 @@ fn right(root: &Path, authors: Option<&(PathBuf, String)>) -> Result<(), Failure
         return Ok(());
     }
     if let Some((file, text)) = authors {
-        fs::write(file, text).map_err(|error| disk::unwritable(file, &error))?;
+        disk::write_below(root, file, text)?;
         let moved = as_authors_have_it(&mut wrong, self::wrong(root)?);
         say::findings(&wrong);
         let name = file.file_name().unwrap_or_default();

@@ -1,6 +1,5 @@
 //! The report that CI systems read.
 
-use std::fs;
 use std::path::Path;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -48,5 +47,5 @@ pub(super) fn write(file: &Path, ran: &[Ran]) -> Result<(), Failure> {
     let text = report
         .to_string()
         .map_err(|error| Failure::refused(format!("the report cannot be made: {error}")))?;
-    fs::write(file, text).map_err(|error| disk::unwritable(file, &error))
+    disk::write(file, &text)
 }

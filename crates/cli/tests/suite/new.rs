@@ -531,3 +531,65 @@ fn nothing_is_left_of_what_is_wrong() {
     }
     tree.good(&["check"]);
 }
+
+/// A link that somebody put into the tree leads nothing that is written out of it, wherever it leads.
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_through_a_link() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().unwrap();
+    let leads = |name: &str| outside.path().join(name);
+    let empty = || fs::read_dir(outside.path()).unwrap().count() == 0;
+    let tree = with_document();
+    symlink(leads("c.yaml"), tree.path("consumers/new.yaml")).unwrap();
+    fs::create_dir_all(tree.path("apis/orders")).unwrap();
+    symlink(leads("v1.yaml"), tree.path("apis/orders/v1.yaml")).unwrap();
+    symlink(outside.path(), tree.path("apis/beyond")).unwrap();
+    symlink(leads("gone"), tree.path("apis/dangling")).unwrap();
+    symlink(leads("plans.json"), tree.folder.path().join("plans.json")).unwrap();
+    let served = format!("{DOCUMENT}servers: [{{ url: 'https://orders.internal.example' }}]\n");
+    fs::write(tree.folder.path().join("served.yaml"), served).unwrap();
+    symlink(leads("gateway.yaml"), tree.folder.path().join("gateway.yaml")).unwrap();
+    let api = |name: &'static str| {
+        let from = [
+            "new",
+            "api",
+            name,
+            "--from",
+            "orders.yaml",
+            "--owner",
+            "team-orders",
+        ];
+        [&from[..], &["--upstream", "https://orders.internal.example"]].concat()
+    };
+    let consumer = [
+        "new", "consumer", "new", "--owner", "a", "--plan", "gold", "--jwt", "acme=new", "--model", "chat",
+    ];
+    let import = ["import", "openapi", "served.yaml", "--into", ".", "--owner", "a"];
+    for arguments in [
+        &consumer[..],
+        &api("orders"),
+        &api("beyond"),
+        &api("dangling"),
+        &["schema", "plans", "--out", "."],
+        &import,
+    ] {
+        let done = tree.run(arguments);
+        assert_eq!(done.code, 2, "{arguments:?}\n{}{}", done.out, done.err);
+        assert!(done.err.contains("it is a link"), "{arguments:?}\n{}", done.err);
+        assert!(empty(), "{arguments:?}");
+    }
+    // What is taken back leaves the links as they were.
+    assert!(
+        fs::symlink_metadata(tree.path("apis/dangling"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(!tree.path("apis/orders/api.yaml").exists());
+    // The policies are right here, so that the tests run.
+    let tree = Tree::new();
+    symlink(leads("report.xml"), tree.folder.path().join("report.xml")).unwrap();
+    let done = tree.run(&["test", "--junit", "report.xml"]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    assert!(done.err.contains("it is a link") && empty(), "{}", done.err);
+}
