@@ -313,7 +313,7 @@ fn what_is_said_by_another_name_is_in_the_record() {
 #[test]
 fn a_flood_of_findings_makes_nothing_met() {
     let tree = Tree::new();
-    let paths: String = (0..9_000)
+    let paths: Vec<String> = (0..9_000)
         .map(|at| {
             let operation = "responses: { '200': { description: A. } }";
             format!("  /p{at}:\n    post: {{ operationId: o{at}, {operation} }}\n")
@@ -335,7 +335,10 @@ fn a_flood_of_findings_makes_nothing_met() {
     let before = record(&tree);
     tree.write(
         "apis/many/v1.yaml",
-        &format!("openapi: 3.1.1\ninfo: {{ title: Many, version: 1.0.0 }}\npaths:\n{paths}"),
+        &format!(
+            "openapi: 3.1.1\ninfo: {{ title: Many, version: 1.0.0 }}\npaths:\n{}",
+            paths.concat()
+        ),
     );
     tree.write("apis/many/api.yaml", &format!("{api}limits: [{{ rate: 3/s }}]\n"));
     let after = record(&tree);

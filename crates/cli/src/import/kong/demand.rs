@@ -68,8 +68,8 @@ impl Demand {
     /// Whether these kinds open it.
     pub(super) fn met_by(&self, kinds: &BTreeSet<&'static str>) -> bool {
         let met = |name: &&'static str| kinds.contains(name);
-        let all = self.0.iter().all(|(name, lenient)| *lenient || met(&name));
-        all && (self.nothing() || self.0.keys().any(|name| met(&name)))
+        let all = self.0.iter().all(|(name, lenient)| *lenient || met(name));
+        all && (self.nothing() || self.0.keys().any(met))
     }
 }
 

@@ -231,7 +231,7 @@ pub(super) fn lay(
     let base = format!("{}/{}", api.path, api.version);
     let mut known = BTreeSet::new();
     let mut calls = Vec::new();
-    let mut whose = Vec::new();
+    let mut asked_by = Vec::new();
     let moves: Vec<_> = ways
         .iter()
         .map(|way| Move {
@@ -250,7 +250,7 @@ pub(super) fn lay(
             );
             continue;
         }
-        whose.push((way.groups, way.asked));
+        asked_by.push((way.groups, way.asked));
         calls.push(Call {
             summary: format!("{} of {}", way.method, way.below),
             method: way.method,
@@ -263,7 +263,7 @@ pub(super) fn lay(
     identify(&mut calls);
     let ids = calls.iter().map(|call| call.id.clone());
     let operations = ids
-        .zip(whose)
+        .zip(asked_by)
         .map(|(id, (groups, asked))| Guarded { id, groups, asked })
         .collect();
     api.calls = calls;
