@@ -123,7 +123,7 @@ const FAULTS: &[Case] = &[
 
     // Ids: those that are missing are named as they would be given, each its own.
     (Item, "post: {}", &[("5:5: error[P0602]: the operation POST `/list` has no `operationId`", "grants and rules name it by that: write `operationId: postList`, as `turnpike new api`")]),
-    (Paths, "/b-c: { get: { callbacks: { on: { x: { post: { operationId: getBC2 } } } } } }\n  /b/c: { get: {} }", &[("9:11: error[P0602]", "grants and rules name it by that: write `operationId: getBC`,"), ("10:11: error[P0602]", "grants and rules name it by that: write `operationId: getBC3`,")]),
+    (Paths, "/b-c: { get: { callbacks: { on: { x: { post: { operationId: getBC2 } } } } } }\n  /b/c: { get: {} }", &[("9:11: error[P0602]", "grants and rules name it by that: write `operationId: getBC_ffac24ea`,"), ("10:11: error[P0602]", "grants and rules name it by that: write `operationId: getBC_9e2ed8ea`,")]),
     (Paths, "/b/{c}: { parameters: [{ name: c, in: path, required: true }], put: { operationId: all } }", &[("9:86: error[P0602]: an operation cannot be called `all`", "write for example `operationId: putBByC`")]),
 
     // Paths and their parameters.
