@@ -73,7 +73,7 @@ describe("documents that others wrote", () => {
   async function unpack(name, t) {
     if (unpacked.has(name)) return unpacked.get(name);
     const into = join(folder, name.replace(/\W+/g, "-"));
-    await mkdir(into);
+    await mkdir(into, { recursive: true });
     const pack = ["pack", name, "--pack-destination", into, ...FETCHING];
     const packed = spawnSync("npm", pack, { encoding: "utf8", cwd: into });
     if (packed.status !== 0) {
