@@ -46,3 +46,39 @@ impl Tally {
         shows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of so many findings are shown.
+    fn shown(tally: &mut Tally, file: u32, code: Code, times: usize) -> usize {
+        (0..times).filter(|_| tally.shows(file, code)).count()
+    }
+
+    #[test]
+    fn no_flood_hides_the_first_of_another_rule_or_file() {
+        let mut tally = Tally::default();
+        assert_eq!(shown(&mut tally, 0, Code::Unused, 3 * MAX_SHOWN), MAX_SHOWN);
+        // Another rule in the same file, and the same rule in another file.
+        assert_eq!(shown(&mut tally, 0, Code::Syntax, 100), ALWAYS_SHOWN);
+        assert_eq!(shown(&mut tally, 1, Code::Unused, 100), ALWAYS_SHOWN);
+        assert_eq!(tally.found, 3 * MAX_SHOWN + 200);
+        assert_eq!(tally.shown, MAX_SHOWN + 2 * ALWAYS_SHOWN);
+    }
+
+    #[test]
+    fn what_is_shown_is_bounded_however_many_files_there_are() {
+        let mut tally = Tally::default();
+        let each = (0..100_000).map(|file| shown(&mut tally, file, Code::Unused, 20));
+        let each: Vec<_> = each.collect();
+        // The first of each file is shown for long after the second of any is not.
+        let first_without = each.iter().position(|shown| *shown == 0);
+        let first_alone = each.iter().position(|shown| *shown == 1);
+        assert!(
+            first_alone.is_some() && first_alone < first_without,
+            "{first_without:?}"
+        );
+        assert_eq!(tally.shown, 4 * MAX_SHOWN);
+    }
+}
