@@ -3,7 +3,6 @@
 //! The key exists once: on the standard output of this command. It is printed only after its hash
 //! has been written and the policies were found to be right with it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -155,10 +154,7 @@ impl Key {
     }
 
     fn sha256(&self) -> String {
-        self.hash().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        turnpike_policy::hex(&self.hash())
     }
 }
 

@@ -235,10 +235,8 @@ pub(crate) fn certificate_name(by: &CertificateName) -> String {
 
 /// The beginning of a hash.
 pub(crate) fn short(hash: &[u8; 32]) -> String {
-    hash.iter().take(4).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let [a, b, c, d, ..] = hash;
+    turnpike_policy::hex(&[*a, *b, *c, *d])
 }
 
 /// Which tokens of an issuer that are bound to something are taken.

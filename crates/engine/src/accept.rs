@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::Method;
+use turnpike_policy::{Method, hex, push_hex};
 
 use crate::error::{Code, Refusal};
 use crate::step::Head;
@@ -130,25 +130,6 @@ impl Trace {
     /// The trace's id in hexadecimal digits.
     pub fn id_text(&self) -> String {
         hex(&self.id)
-    }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    push_hex(&mut text, bytes);
-    text
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(if digit < 10 {
-                b'0' + digit
-            } else {
-                b'a' - 10 + digit
-            }));
-        }
     }
 }
 

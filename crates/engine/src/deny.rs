@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 use turnpike_policy::{CertificateCredential, CertificateName, Compiled, Millis, Timestamp};
 
-use crate::accept::hex;
 use crate::denials::{self, BOUND};
 use crate::error::{Code, Refusal};
 use crate::identify::Principal;
 use crate::meter::denials::{Denial, LONGEST, Lifted, MAX_NAME, OBJECT, Order, Outcome, Report, Target};
 use crate::{look, operate};
+use turnpike_policy::hex;
 
 /// The body of an order, as it is sent: a denial (`deny`, `value`), or the end of one (`lift`).
 #[derive(Deserialize)]

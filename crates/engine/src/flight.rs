@@ -8,9 +8,9 @@ mod presented;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use turnpike_policy::{Api, Compiled, Operation, Price, Route, Surface, Unit};
+use turnpike_policy::{Api, Compiled, Operation, Price, Route, Surface, Unit, hex};
 
-use crate::accept::{Trace, hex};
+use crate::accept::Trace;
 use crate::account::{Account, Attempt, Settled};
 use crate::admit::{Admitted, Asked};
 use crate::answer::{Answering, Proxied};

@@ -100,7 +100,7 @@ impl Engine {
     pub fn new(bundle: Bundle, seed: [u8; 16], secret: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
         let policy = bundle.compiled;
         Self {
-            hash: accept::hex(&bundle.hash),
+            hash: turnpike_policy::hex(&bundle.hash),
             identities: identify::Store::new(&policy, &bundle.hash, secret),
             shield: shield::Shield::new(policy.gateway.shield, seed),
             memory: admit::Memory {

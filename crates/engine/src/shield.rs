@@ -61,7 +61,7 @@ impl Shield {
 
 /// Who has an address, as the name of a subject: the address itself, of IPv6 its first 64 bits.
 pub(crate) fn subject(address: &str) -> String {
-    crate::accept::hex(&key(address))
+    turnpike_policy::hex(&key(address))
 }
 
 /// The key of an address: its kind, then what counts of it.

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use turnpike_engine::accept::hex;
+use turnpike_policy::hex;
 use turnpike_policy::source::{Loaded, Severity};
 use turnpike_policy::{Compiled, Handler, ProviderKind};
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use turnpike_engine::accept::hex;
+use turnpike_policy::hex;
 use turnpike_policy::{CertificateName, Compiled};
 
 use crate::check::machine::annotation;

@@ -526,7 +526,7 @@ impl<'a> Round<'a> {
     /// What an object is asked, as bytes; or what takes it back.
     fn ask(&self, asked: &Asked, todo: &Todo, mode: Mode, void: bool) -> Result<Vec<u8>, Refusal> {
         let group = self.group(todo)?;
-        let id = crate::accept::hex(self.asks.request);
+        let id = turnpike_policy::hex(self.asks.request);
         let held = self.cost > 0 && group.limits.iter().any(|counted| account::is_held(counted.limit));
         let lease = todo.lease.as_ref().map(|lease| lease.ask);
         let ask = Ask {

@@ -12,11 +12,11 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 use turnpike_policy::{Compiled, Consumer, Limit, LimitKind, Precision, Split, SubjectPart, Unit};
 
-use crate::accept::hex;
 use crate::authorize::{Permitted, Seen};
 use crate::error::Refusal;
 use crate::identify::{CredentialKind, Principal};
 use crate::{look, shield, sorted};
+use turnpike_policy::hex;
 
 /// The longest that tells counts apart inside an object as it is, in bytes; what is longer is hashed.
 const MAX_NAME: usize = 30;

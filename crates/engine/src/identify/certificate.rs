@@ -12,8 +12,8 @@ use turnpike_policy::{CertificateCredential, CertificateName, Compiled, Timestam
 use super::encoding::from_base64url;
 use super::work::{Work, note};
 use super::{CredentialKind, Principal, Refusal};
-use crate::accept::hex;
 use crate::dates;
+use turnpike_policy::hex;
 
 /// The most characters of a certificate as the platform writes it: it has a bound of 10 KiB itself.
 const MAX_TEXT: usize = 16 * 1024;

@@ -10,7 +10,7 @@ use turnpike_policy::Timestamp;
 
 use super::object::{self, Alarm, Decided, LINGER};
 use super::{Clock, MeterError, exactly};
-use crate::accept::hex;
+use turnpike_policy::hex;
 
 /// Over how many objects the proofs of one key are spread.
 const SHARDS: u8 = 8;

@@ -325,7 +325,5 @@ fn object(granted: &GrantedToken) -> String {
         hash.update(text);
         hash.update("\n");
     }
-    let digest = hash.finalize();
-    let hexadecimal = digest.iter().map(|byte| format!("{byte:02x}"));
-    format!("grant:{}", hexadecimal.collect::<String>())
+    format!("grant:{}", crate::hex(&hash.finalize()))
 }

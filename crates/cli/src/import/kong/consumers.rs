@@ -174,7 +174,7 @@ fn keys(file: File<'_>, consumer: &Entity<'_>, import: &mut Import) -> Vec<Strin
         import.rest(&at, json, &[&IDLE[..], &["key", "consumer"]].concat());
         match text(json, "key") {
             Some(key) if is_key(key) => {
-                let digest = turnpike_engine::accept::hex(&Sha256::digest(key.as_bytes()));
+                let digest = turnpike_policy::hex(&Sha256::digest(key.as_bytes()));
                 if !keys.contains(&digest) {
                     keys.push(digest);
                 }

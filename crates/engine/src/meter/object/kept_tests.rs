@@ -94,7 +94,7 @@ fn stored() -> Vec<u8> {
 
 #[test]
 fn what_was_stored_is_read() {
-    let hex = crate::accept::hex(&stored());
+    let hex = turnpike_policy::hex(&stored());
     assert_eq!(
         hex, STORED_BYTES,
         "the state is written in another way: see above"

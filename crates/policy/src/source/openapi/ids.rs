@@ -7,7 +7,6 @@
 //! already keep theirs: see [`Earlier`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
@@ -263,10 +262,7 @@ fn distinct(requests: &[(&str, &str)], mut taken: BTreeSet<String>) -> Vec<Strin
 
 /// An id that no other method and path come to: a plain one has no `_`.
 fn own(plain: &str, method: &str, path: &str, taken: &BTreeSet<String>) -> String {
-    let mut hash = String::new();
-    for byte in Sha256::digest(format!("{method} {path}")) {
-        let _ = write!(hash, "{byte:02x}");
-    }
+    let hash = crate::hex(&Sha256::digest(format!("{method} {path}")));
     // Only whoever means it to be taken makes the short one so.
     let mut ids = [8, 16, 32]
         .into_iter()
