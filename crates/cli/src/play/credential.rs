@@ -7,7 +7,6 @@
 //! secret, and a consumer's API key, are replaced by ones that were made up for this run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use hmac::Hmac;
@@ -15,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use turnpike_policy::source::Caller;
 use turnpike_policy::{
-    Algorithm, Binding, CertificateName, Compiled, Identity, Issuer, KeyKind, Keys, Timestamp,
+    Algorithm, Binding, CertificateName, Compiled, Identity, Issuer, KeyKind, Keys, Timestamp, hex,
 };
 
 use super::certificate::Certificate;
@@ -67,11 +66,7 @@ impl Mint {
         };
         for key in &compiled.keys {
             if !mint.keys.contains_key(&key.consumer) {
-                let secret = mint.tag(&[b"key", &key.consumer.to_be_bytes()], 20);
-                let secret = secret.iter().fold(String::new(), |mut text, byte| {
-                    let _ = write!(text, "{byte:02x}");
-                    text
-                });
+                let secret = hex(&mint.tag(&[b"key", &key.consumer.to_be_bytes()], 20));
                 mint.keys.insert(key.consumer, format!("tpk_test_{secret}"));
             }
         }
@@ -117,9 +112,9 @@ impl Mint {
         })
     }
 
-    /// The made-up value of a Worker secret.
+    /// The made-up value of a Worker secret: text, as each is. Bytes may begin as a key in JSON does, which is none.
     pub(super) fn secret(&self, name: &str) -> Vec<u8> {
-        self.tag(&[b"secret", name.as_bytes()], 64)
+        hex(&self.tag(&[b"secret", name.as_bytes()], 32)).into_bytes()
     }
 
     /// Whether a signature is one of its own.
@@ -410,4 +405,25 @@ fn mac<M: hmac::Mac + hmac::digest::KeyInit>(key: &[u8], input: &[u8]) -> Vec<u8
     };
     mac.update(input);
     mac.finalize().into_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes might be, one time in 256, what no gateway takes for a secret.
+    #[test]
+    fn a_made_up_secret_is_text_as_long_as_any_hash_asks() {
+        for random in 0..=255 {
+            let mint = Mint {
+                random: [random; 32],
+                keys: BTreeMap::new(),
+                proofs: 0,
+                opaque: BTreeMap::new(),
+            };
+            let secret = mint.secret("MAC");
+            assert_eq!(secret.len(), 64);
+            assert!(secret.iter().all(u8::is_ascii_hexdigit));
+        }
+    }
 }

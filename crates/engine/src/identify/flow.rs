@@ -640,7 +640,8 @@ fn is_key(secret: &[u8]) -> bool {
     text.starts_with("-----BEGIN")
         || text.starts_with("ssh-")
         || text.starts_with("ecdsa-sha2-")
-        || text.starts_with('{')
+        // A secret of random signs may begin so too; a key says its type (RFC 7517, 4.1).
+        || (text.starts_with('{') && text.contains("\"kty\""))
 }
 
 const fn mac_len(algorithm: Algorithm) -> usize {

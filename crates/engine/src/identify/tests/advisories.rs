@@ -389,6 +389,11 @@ fn cve_2023_48223_a_key_that_is_given_away_is_no_secret() {
         by_text("a secret of more than thirty-two bytes, as it should be").is_ok(),
         "what is a secret is one"
     );
+    assert!(
+        by_text("{a secret of more than thirty-two random signs}").is_ok(),
+        "a brace makes no key"
+    );
+    assert!(no_secret(&by_text(&format!(r#"{{ "keys": [{ES256_PUBLIC}] }}"#))));
     assert!(no_secret(&by_text(PEM)));
     assert!(no_secret(&by_text(&PEM.replace("PUBLIC KEY", "RSA PUBLIC KEY"))));
     assert!(no_secret(&by_text(&PEM.replace("PUBLIC KEY", "CERTIFICATE"))));
