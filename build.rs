@@ -115,19 +115,11 @@ fn facts_for_scripts(hash: &[u8; 32], stamp: &Stamp, environment: &str) -> Strin
     let commit = Some(stamp.commit.as_str()).filter(|commit| commit.bytes().all(|b| b.is_ascii_hexdigit()));
     format!(
         "{{\"bundle\":\"{}\",\"commit\":\"{}\",\"dirty\":{},\"environment\":\"{environment}\",\"built\":\"{}\"}}\n",
-        hexadecimal(hash),
+        turnpike_policy::hex(hash),
         or_unknown(commit.unwrap_or_default()),
         stamp.dirty,
         or_unknown(&stamp.built.map(source::show_instant).unwrap_or_default()),
     )
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The constants that tell what was built.
@@ -150,7 +142,11 @@ fn facts(hash: &[u8; 32], stamp: &Stamp, compiled: &Compiled) -> Result<String, 
         text,
         "/// The SHA-256 of the policies in their canonical form, in hexadecimal."
     )?;
-    writeln!(text, "pub const POLICY_HASH: &str = \"{}\";", hexadecimal(hash))?;
+    writeln!(
+        text,
+        "pub const POLICY_HASH: &str = \"{}\";",
+        turnpike_policy::hex(hash)
+    )?;
     writeln!(
         text,
         "/// The environment that was built.\npub const ENVIRONMENT: &str = {environment:?};"
