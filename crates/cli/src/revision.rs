@@ -165,6 +165,7 @@ fn unpack(root: &Path, listing: &[Vec<u8>], to: &Path) -> Result<(), String> {
         let mut target = Vec::new();
         objects
             .copy(entry.object, &mut target)
+            .and_then(|()| folders(to, entry.path))
             .and_then(|()| link(&target, &to.join(entry.path)))
             .map_err(|error| format!("`{}` cannot be unpacked: {error}", entry.path.display()))?;
     }
@@ -179,11 +180,23 @@ fn created(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
+/// Makes the folders of a path that are missing below `to`. None of them is a link: a tree of Git may have one name
+/// twice, once for a link and once for a folder, and file systems may take two names for one.
+fn folders(to: &Path, path: &Path) -> io::Result<()> {
+    let mut folder = to.to_owned();
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        folder.push(part);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ if fs::symlink_metadata(&folder)?.is_dir() => {}
+            _ => return Err(io::Error::other("its folder is a file or a link too")),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(unix)]
 fn link(target: &[u8], path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     std::os::unix::fs::symlink(named(target), path)
 }
 

@@ -121,6 +121,38 @@ fn a_revision_without_end_is_refused() {
     }
 }
 
+/// A tree of Git with one name twice: a link that leads elsewhere, and a folder in which a link is to be made.
+#[cfg(unix)]
+#[test]
+fn a_revision_is_unpacked_in_its_own_folder_alone() {
+    let (tree, elsewhere) = (Tree::new(), tempfile::tempdir().unwrap());
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    let link = |to: &str| made(&folder, &["hash-object", "-w", "--stdin"], to);
+    let (outside, inner) = (
+        link(elsewhere.path().to_str().unwrap()),
+        link("/somewhere/start.sh"),
+    );
+    let listed = |lines: &str| made(&folder, &["mktree", "-z"], lines);
+    let new = listed(&format!("120000 blob {inner}\tstart\0"));
+    let new = listed(&format!("040000 tree {new}\tnew\0"));
+    // `mktree` sorts, and writes what no index could hold.
+    let policies = listed(&format!("120000 blob {outside}\tzz\x00040000 tree {new}\tzz\0"));
+    let whole = listed(&format!("040000 tree {policies}\tpolicies\0"));
+    let commit = made(&folder, &["commit-tree", "-m", "twice", &whole], "");
+    let done = tree.run(&["diff", "HEAD", &commit]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    assert!(
+        done.err
+            .contains("`zz/new/start` cannot be unpacked: its folder is a file or a link too"),
+        "{}",
+        done.err
+    );
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
 /// What a command of Git makes of what it reads.
 fn made(folder: &std::path::Path, arguments: &[&str], input: &str) -> String {
     use std::io::Write as _;
