@@ -224,6 +224,27 @@ consumers:
     );
 }
 
+/// What was closed to everybody opens nothing.
+#[test]
+fn a_gateway_that_answered_every_call_itself() {
+    let kong = "
+_format_version: '3.0'
+plugins: [{ name: key-auth }, { name: request-termination, config: { status_code: 503 } }]
+services: [{ name: orders, url: 'https://orders.example', routes: [{ paths: [/orders], methods: [GET] }] }]
+consumers: [{ username: partner, keyauth_credentials: [{ key: a-key-of-partner-and-no-other }] }]
+";
+    let imported = Imported::of("kong", kong);
+    assert_eq!(imported.output.code, 2, "{}", imported.output.out);
+    contains(
+        &imported.output.err,
+        &[
+            "plugins[1] (request-termination): the gateway answered every call itself: no service is published",
+            "there is nothing in it that can become an API",
+        ],
+    );
+    assert!(!imported.folder.path().join("tree").exists());
+}
+
 /// Before version 3 of the format patterns have no mark.
 #[test]
 fn patterns_of_before() {

@@ -110,7 +110,7 @@ pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
     if let Some(at) = &all.closed {
         import.leave(
             at,
-            "the gateway answered every call itself: what is imported is open to who may call",
+            "the gateway answered every call itself: no service is published; take it away to import them",
         );
     }
     let version = text(json, "_format_version").unwrap_or("1.1");
@@ -124,7 +124,9 @@ pub(super) fn read(json: &Json, import: &mut Import) -> Result<(), String> {
         pages: Vec::new(),
     };
     for service in file.list("services") {
-        if let Some(api) = services.read(&service, import) {
+        if services.all.closed.is_none()
+            && let Some(api) = services.read(&service, import)
+        {
             import.apis.push(api);
         }
     }
