@@ -12,6 +12,7 @@ import { join, resolve } from "node:path";
 import { spawnSync } from "node:child_process";
 import { compare, open } from "./lib/grown.mjs";
 import { BENCH, ROOT } from "./lib/settings.mjs";
+import { startUp, told } from "./lib/startup.mjs";
 
 const APIS = Number(process.env.APIS || 1000);
 const RUNS = Number(process.env.RUNS || 7);
@@ -138,10 +139,7 @@ const goals = [
   atMost("times as long for a request to one of a few operations, at most 1.2", large.native_request_us / small.native_request_us, 1.2),
   atMost("times as long for requests spread over all operations, at most 1.2", large.native_request_spread_us / small.native_request_spread_us, 1.2),
 ];
-if (large.start_ms !== undefined) {
-  const beyond = ({ start_ms, carrying_start_ms }) => start_ms - carrying_start_ms;
-  goals.push(atMost("ms of start-up of the Worker for 1,000 operations, at most 1", (beyond(large) - beyond(small)) / thousands, 1));
-}
+if (large.start_ms !== undefined) goals.push(startUp(small, large));
 if (compared !== null) {
   for (const [kind, what] of [["request", "to one operation"], ["request_spread", "spread over all operations"]]) {
     for (const [figure, unit] of [["cpu_us", "the CPU"], ["p50_ms", "the time (p50)"]]) {
@@ -162,4 +160,4 @@ for (const key of Object.keys(small)) {
   const show = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2)).padStart(14);
   console.log(key.padEnd(30) + rows.map((row) => show(row[key])).join(""));
 }
-for (const { goal, met, value } of goals) console.log(`${met ? "met    " : "NOT MET"} ${value.toFixed(2)} ${goal}`);
+for (const goal of goals) console.log(`${told(goal)} ${goal.value.toFixed(2)} ${goal.goal}`);
