@@ -34,18 +34,44 @@ const textOf = (path) => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
 // wrangler.toml has the list of what a build is made of. wrangler takes each path there for one below the
 // configuration's folder, and what it watches can be said in a configuration only.
-const LIST = /^watch_dir = (\[.*\])$/m;
+const LIST = /^watch_dir\s*=\s*\[([^\]]*)\]/m;
+const ITEM = /"([^"\\]*)"|'([^']*)'|#.*$/gm;
 
-/** What a build is made of, and the one tree of policies that it is made of. */
+/** wrangler.toml, and its list. It may be away for a moment, as when Git goes from branch to branch. */
+function configuration() {
+  let text;
+  try {
+    text = readFileSync("wrangler.toml", "utf8");
+  } catch (error) {
+    throw new Error(`wrangler.toml cannot be read: ${error.message}`, { cause: error });
+  }
+  const found = LIST.exec(text);
+  if (found === null) throw new Error("wrangler.toml has no `watch_dir = [...]`");
+  const items = [...found[1].matchAll(ITEM)].map(([, one, other]) => one ?? other);
+  return { text, list: items.filter((item) => item !== undefined) };
+}
+
+// What it said last, and what was wrong with it since.
+let known = null;
+let wrong = null;
+
+/** What a build is made of, and the one tree of policies that it is made of; what it was, where that cannot be read. */
 function sources() {
-  const found = LIST.exec(textOf("wrangler.toml"));
-  if (found === null) throw new Error("wrangler.toml has no `watch_dir = [...]` in one line");
-  return [...JSON.parse(found[1]).map((path) => (path === "policies" ? POLICIES : path)), "wrangler.toml"];
+  try {
+    known = configuration().list;
+    wrong = null;
+  } catch (error) {
+    if (known === null) throw error;
+    if (wrong !== error.message) say(`${error.message}: watching what it said before`);
+    wrong = error.message;
+  }
+  return [...known.map((path) => (path === "policies" ? POLICIES : path)), "wrangler.toml"];
 }
 
 /** wrangler.toml, but that wrangler watches one file. */
 function configure() {
-  const text = `# Made by scripts/dev.mjs.\n${textOf("wrangler.toml").replace(LIST, `watch_dir = ${JSON.stringify([SERVED])}`)}`;
+  const changed = configuration().text.replace(LIST, `watch_dir = ${JSON.stringify([SERVED])}`);
+  const text = `# Made by scripts/dev.mjs.\n${changed}`;
   if (textOf(CONFIG) !== text) writeFileSync(CONFIG, text);
 }
 
@@ -60,10 +86,10 @@ function digest() {
   return hash.digest("hex");
 }
 
-/** Has wrangler serve what was built, if it is not what is served. */
+/** Has wrangler serve what was built, if it is not what is served. Where something is wrong with that, nothing changes. */
 function serve() {
-  configure();
   const built = `${digest()}\n`;
+  configure();
   if (textOf(SERVED) === built) return false;
   writeFileSync(SERVED, built);
   return true;
@@ -126,10 +152,13 @@ function look() {
   return found;
 }
 
+/** Whatever goes wrong once it serves: it is said, and what is served is served on. */
+const goOn = (error) => say(`${error.message}; still serving the last build that could be served`);
+
 let timer;
 function noticed(path) {
   clearTimeout(timer);
-  timer = setTimeout(() => changed(path), QUIET_MS);
+  timer = setTimeout(() => changed(path).catch(goOn), QUIET_MS);
 }
 
 // --- builds --------------------------------------------------------------------------------------------
@@ -227,22 +256,37 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 // However this ends, nothing is left that serves and does not follow changes.
 process.on("exit", () => wrangler !== null && signal(wrangler.pid, "SIGTERM"));
 
-look();
+/** Builds, and gives wrangler what it is to serve; whether there is something. */
+async function first() {
+  try {
+    look();
+    if (!existsSync("build/cold.js")) say("building the Worker; the first time takes a minute or two");
+    if (!(await build())) return false;
+    serve();
+    return true;
+  } catch (error) {
+    say(error.message);
+    return false;
+  }
+}
+
 // What cannot be built now has nothing to be served instead: an older build may be of other policies.
-if (!existsSync("build/cold.js")) say("building the Worker; the first time takes a minute or two");
-if (!(await build())) {
+if (!(await first())) {
   finish();
   process.exitCode = 1;
 } else {
-  serve();
   say(`http://127.0.0.1:${PORT}`);
   // The empty environment is wrangler.toml's top level.
   const args = ["dev", "--config", CONFIG, "--env", "", "--ip", "127.0.0.1", "--port", PORT, "--show-interactive-dev-session=false"];
   wrangler = start("wrangler", [...args, ...process.argv.slice(2)], { TURNPIKE_BUILD: "done" });
   // What was taken away may come back, as when Git goes from branch to branch.
   const seek = setInterval(() => {
-    const found = missing ? look() : undefined;
-    if (found !== undefined) noticed(found);
+    try {
+      const found = missing ? look() : undefined;
+      if (found !== undefined) noticed(found);
+    } catch (error) {
+      goOn(error);
+    }
   }, 2_000);
   const code = await wrangler.closed;
   wrangler = null;

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { cp, readFile, rename, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -220,6 +220,73 @@ describe("make dev where it cannot listen", () => {
       assert.ok(!/building/.test(dev.said), dev.said);
     });
   }
+});
+
+// What is around the policies goes wrong, too: with stand-ins for the build and for wrangler, as nothing of either matters.
+describe("make dev while what it needs is away, or otherwise than it should be", () => {
+  async function serving(t) {
+    const directory = await folder(t, "stand-ins");
+    const at = (name) => join(directory, name);
+    const [rule, broken, configuration] = ["policies/rule", "policies/broken", "wrangler.toml"].map(at);
+    for (const name of ["scripts", "tools", "src", "policies"]) await mkdir(at(name));
+    for (const name of ["scripts/dev.mjs", "wrangler.toml", "src/entry.js"]) await cp(join(ROOT, name), at(name));
+    // A build that loses a part of what it made says nothing of it.
+    const build = "mkdir -p build; touch build/cold.js build/cold.wasm; cp policies/rule build/core.wasm; [ ! -e policies/broken ] || rm build/core.wasm";
+    for (const [name, script] of [["scripts/build", build], ["tools/wrangler", "exec sleep 600"]]) {
+      await writeFile(at(name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    }
+    await writeFile(rule, "1");
+    const env = { PATH: `${at("tools")}:${process.env.PATH}`, POLICIES: "policies" };
+    const dev = start(t, "sh", ["-c", 'PORT=8787 exec "$0" scripts/dev.mjs', process.execPath], { directory, env });
+    await hears(dev, /http:\/\/127\.0\.0\.1:8787/);
+    const served = () => readFile(at("build/.served"), "utf8");
+    // What it says of a change, and that it serves what it served.
+    const goesOn = async (change, ...told) => {
+      const [from, before] = [dev.said.length, await served()];
+      await change();
+      await hears(dev, new RegExp(told.join("[^]*")), { from, within: 30_000 });
+      assert.equal(await served(), before);
+      assert.ok(!dev.ended, dev.said);
+    };
+    let rules = 1;
+    const follows = async (change = () => writeFile(rule, String(++rules))) => {
+      const before = await served();
+      await change();
+      await until(served, (now) => now !== before && now.length === 65, 30_000);
+    };
+    await follows();
+    return { at, rule, broken, configuration, goesOn, follows };
+  }
+  const STILL = "still serving the last build";
+
+  test("wrangler.toml is away for a moment, as when Git goes from branch to branch", async (t) => {
+    const { at, rule, configuration, goesOn, follows } = await serving(t);
+    await goesOn(() => rename(configuration, at("aside")), "wrangler.toml cannot be read", STILL);
+    await goesOn(() => writeFile(rule, "meanwhile"), "policies/rule has changed: building", "wrangler.toml cannot be read", STILL);
+    await follows(() => rename(at("aside"), configuration));
+    await follows();
+  });
+
+  test("the list of what is watched is written over several lines, or is none", async (t) => {
+    const { at, rule, configuration, goesOn, follows } = await serving(t);
+    const text = await readFile(configuration, "utf8");
+    const list = /^watch_dir = .*$/m;
+    assert.match(text, list);
+    const change = (to) => writeFile(configuration, text.replace(list, to));
+    await goesOn(() => change("watch_dir = [\n  'src', # JavaScript\n  \"policies\",\n]"), "what was built is what is served already");
+    assert.match(await readFile(at("wrangler.dev.toml"), "utf8"), /^watch_dir = \["build\/.served"\]\n/m);
+    await follows();
+    await goesOn(() => change('watch_dir = "src"'), "wrangler.toml has no `watch_dir", STILL);
+    await goesOn(() => writeFile(rule, "meanwhile"), "policies/rule has changed: building", STILL);
+    await follows(() => writeFile(configuration, text));
+  });
+
+  test("a build ends well, and not all of it is there", async (t) => {
+    const { broken, goesOn, follows } = await serving(t);
+    await goesOn(() => writeFile(broken, ""), "core.wasm", STILL);
+    await goesOn(() => rm(broken), "what was built is what is served already");
+    await follows();
+  });
 });
 
 describe("make dev with policies that are wrong from the start", () => {
