@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::containers::Map;
 use super::diagnostic::{Report, Span};
-use super::reader::{Read, Reader};
+use super::exceptions::ExceptionRule;
+use super::reader::{Read, Reader, Scalar};
 use super::yaml::{self, Node, Value};
 use super::{Options, build, files, gateway, mocks, models, plans, reference};
 
@@ -282,6 +283,20 @@ fn the_reference_tells_of_everything() {
             ("inherited", reference::inherited()),
         ],
     );
+}
+
+/// What is written by hand about exceptions names each rule that can have one.
+#[test]
+fn the_reference_tells_of_every_exception() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
+    let page = fs::read_to_string(page).unwrap();
+    let told = page
+        .split("\n\n")
+        .find(|paragraph| paragraph.contains("nothing else has"))
+        .unwrap();
+    for rule in ExceptionRule::EXPECTS.split('`').skip(1).step_by(2) {
+        assert!(told.contains(&format!("`{rule}`")), "{rule}\n{told}");
+    }
 }
 
 /// Nobody reads of something in the README that is refused, or the other way round.
