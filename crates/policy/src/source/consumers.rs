@@ -8,7 +8,7 @@ use super::credentials::{CredentialFields, Credentials, Ledger};
 use super::declare::{choice, record};
 use super::diagnostic::Code;
 use super::names::{nearest, remedy};
-use super::reader::Spanned;
+use super::reader::{Fault, Scalar, Spanned};
 use super::scalars::{BytesPerWindow, Duration, MoneyPerWindow, Name, PerWindow, Text, Token};
 use super::secrets::quote;
 use crate::{Allowance, Creditable, Grant, MAX_DENIAL, Operator};
@@ -108,13 +108,33 @@ record! {
         /// An API, in all of its versions.
         api: optional Name,
         /// The operations granted: `all`, or a list of their ids.
-        operations: optional AllOr<Token>,
+        operations: optional AllOr<OperationId>,
         /// `all`: every operation of every API.
         apis: optional All,
         /// The models granted: `all`, or a list of their names.
         models: optional AllOr<Name>,
     }
     later { scopes, tools, when }
+}
+
+/// Groups of operations, of which nothing says yet what belongs to them.
+const GROUPS: [&str; 2] = ["read", "write"];
+
+/// The id of an operation that is granted.
+#[derive(Clone, Debug)]
+pub(crate) struct OperationId(String);
+
+impl Scalar for OperationId {
+    const EXPECTS: &'static str = Token::EXPECTS;
+    const LATER: &'static [&'static str] = &["groups such as `read`"];
+
+    fn schema() -> serde_json::Value {
+        Token::schema()
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Token::parse(text).map(|Token(id)| Self(id))
+    }
 }
 
 /// The word `all`.
@@ -273,7 +293,7 @@ fn grants(consumer: &ConsumerFile, known: &Known<'_>, checker: &mut Checker) -> 
 
 fn operations_of(
     api: &Spanned<Name>,
-    list: &AllOr<Token>,
+    list: &AllOr<OperationId>,
     known: &Known<'_>,
     checker: &mut Checker,
 ) -> Vec<u32> {
@@ -297,23 +317,26 @@ fn operations_of(
             // A document that could not be read may well have it.
             None if operations.broken => {}
             None => {
-                let what = format!("operation in {}", quote(&api.0));
                 let names = operations.ids.keys().map(String::as_str);
                 let near = nearest(&id.0, names.clone()).is_some();
                 let mut help = remedy(&id.0, "operation", names);
                 if !near {
-                    help.push_str(
-                        "; operations are named by their `operationId`, groups of them are not built yet",
-                    );
+                    help.push_str("; operations are named by their `operationId`");
                 }
-                checker
-                    .report()
-                    .error(
-                        Code::UnknownReference,
-                        id.span,
-                        format!("there is no {what} called {}", quote(&id.0)),
+                let (code, message) = if GROUPS.contains(&id.0.as_str()) {
+                    let group = quote(&id.0);
+                    (
+                        Code::NotBuilt,
+                        format!("{group}, a group of operations, is not built yet"),
                     )
-                    .help(help);
+                } else {
+                    let (api, id) = (quote(&api.0), quote(&id.0));
+                    (
+                        Code::UnknownReference,
+                        format!("there is no operation in {api} called {id}"),
+                    )
+                };
+                checker.report().error(code, id.span, message).help(help);
             }
         }
     }

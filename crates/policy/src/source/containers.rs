@@ -132,4 +132,8 @@ impl<T: Read> Read for AllOr<T> {
         reader.wrong_type(node, &Self::expects());
         None
     }
+
+    fn later() -> &'static [&'static str] {
+        T::later()
+    }
 }

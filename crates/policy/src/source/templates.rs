@@ -69,6 +69,7 @@ record! {
         /// How long the upstream of a version may take.
         timeouts: optional ApiTimeouts,
     }
+    later { cache, cors, guardrails, transform, validate }
 }
 
 record! {
@@ -89,6 +90,7 @@ record! {
         /// When an answer is the client's.
         stream: optional StreamFields,
     }
+    later { cache, guardrails, health, sticky }
 }
 
 /// The type of a parameter: how a value of it is read.

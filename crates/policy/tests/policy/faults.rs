@@ -163,7 +163,7 @@ const CASES: &[Case] = &[
 
     // References.
     case!("consumers/app.yaml": "plan: gold" => "plan: golden"; "consumers/app.yaml:3:7: error[P0301]: there is no plan `golden`"),
-    case!("consumers/app.yaml": "[listPets]" => "[read]"; "consumers/app.yaml:7:31: error[P0301]: there is no operation in `pets` called `read`"),
+    case!("consumers/app.yaml": "[listPets]" => "[read]"; "consumers/app.yaml:7:31: error[P0901]: `read`, a group of operations, is not built yet"),
     case!("models/chat.yaml": "owner: team" => "owner: team\nstate: deprecated"; "models/chat.yaml:3:8: error[P0901]: `deprecated` is not built yet"),
     case!("consumers/app.yaml": "[listPets]" => "[listPet]"; "consumers/app.yaml:7:31: error[P0301]: there is no operation in `pets` called `listPet`"),
     case!("consumers/app.yaml": "api: pets" => "api: pest"; "consumers/app.yaml:7:12: error[P0301]: there is no API `pest`"),
@@ -318,6 +318,10 @@ const CASES: &[Case] = &[
     case!("apis/pets/api.yaml": "path: /pets" => "path: /pets\nauthorize: [{ operations: all, scopes: [a], roles: x }]"; "apis/pets/api.yaml:5:45: error[P0901]"),
     case!("gateway.yaml": "[RS256]" => "[ES512]"; "gateway.yaml:6:18: error[P0901]"),
     case!("guardrails/y.yaml" = "b: 1"; "guardrails/y.yaml:1:1: error[P0901]"),
+    case!("templates/t.yaml" = "template: t\napi: { cache: x, validate: {}, guardrails: [] }\nmodel: { guardrails: [], cache: x }";
+        "templates/t.yaml:2:8: error[P0901]: `cache` is not built yet", "templates/t.yaml:2:18: error[P0901]: `validate`",
+        "templates/t.yaml:2:32: error[P0901]: `guardrails`", "templates/t.yaml:3:10: error[P0901]: `guardrails`",
+        "templates/t.yaml:3:26: error[P0901]: `cache`"),
     case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: fast"; "apis/pets/api.yaml:9:11: error[P0901]: the script `fast` as the mock of an API is not built yet"),
     case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: { from: fast, environments: [dev] }"; "apis/pets/api.yaml:9:19: error[P0901]: the script `fast`"),
     case!("apis/pets/api.yaml": "upstream: https://pets.example" => "mock: opnapi"; "apis/pets/api.yaml:9:11: error[P0204]: expected `openapi`, found `opnapi`"),
@@ -431,16 +435,24 @@ fn a_list_of_one_is_suggested() {
 
 #[test]
 fn who_grants_a_group_of_operations_is_told_that_there_are_none() {
-    let mut files = base();
-    let consumer = files.get_mut("consumers/app.yaml").unwrap();
-    *consumer = consumer.replace("[listPets]", "[read]");
-    let outcome = build(&files, "dev");
-    let unknown = outcome
-        .diagnostics
-        .iter()
-        .find(|found| found.code == Code::UnknownReference);
-    let help = unknown.unwrap().help.as_deref().unwrap_or_default();
-    assert!(help.contains("groups of them are not built yet"), "{help}");
+    for group in ["read", "write"] {
+        let mut files = base();
+        let consumer = files.get_mut("consumers/app.yaml").unwrap();
+        *consumer = consumer.replace("[listPets]", &format!("[{group}]"));
+        let outcome = build(&files, "dev");
+        let unbuilt = outcome
+            .diagnostics
+            .iter()
+            .find(|found| found.code == Code::NotBuilt);
+        let unbuilt = unbuilt.unwrap();
+        assert!(
+            unbuilt.message.contains("a group of operations"),
+            "{}",
+            unbuilt.message
+        );
+        let help = unbuilt.help.as_deref().unwrap_or_default();
+        assert!(help.contains("named by their `operationId`"), "{help}");
+    }
 }
 
 #[test]
