@@ -1,6 +1,7 @@
 //! Files that people name: how one is written, what is said where it cannot be read or written, and what to do about it.
 //!
-//! Nothing is written through a link: a tree that somebody else wrote could have one that leads anywhere.
+//! Nothing is written through a link that came with what somebody else wrote, such as the tree of a pull request: it
+//! could lead anywhere. Where a person names a place outside of that (`/dev/stdout`, which is a link), it is theirs.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -13,22 +14,39 @@ pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| unreadable(file, &error))
 }
 
-/// Writes a file that a person named, anew or over what is there, unless it is a link.
+/// Writes a file that a person named, anew or over what is there.
 pub(crate) fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    match fs::symlink_metadata(file) {
-        Ok(there) if there.is_symlink() => return Err(is_link(file)),
-        Ok(_) => options.truncate(true),
-        Err(_) => options.create_new(true),
-    };
-    options
-        .open(file)
-        .and_then(|mut opened| opened.write_all(text.as_bytes()))
-        .map_err(|error| unwritable(file, &error))
+    let here = std::env::current_dir().map_err(|error| unwritable(file, &error))?;
+    if leads_out(file, &here) {
+        return Err(is_link(file));
+    }
+    fs::write(file, text).map_err(|error| unwritable(file, &error))
 }
 
-/// Writes a file of a tree, whose folders below the tree's are made where they are missing, and do not lead out of it.
+/// Whether a file is a link that lies in a folder, and leads out of it or to nothing: the folder that this runs in may
+/// be a checkout, with links that its authors made.
+fn leads_out(file: &Path, folder: &Path) -> bool {
+    if !fs::symlink_metadata(file).is_ok_and(|there| there.is_symlink()) {
+        return false;
+    }
+    // Where that cannot be said, it may be so.
+    let Ok(folder) = fs::canonicalize(folder) else {
+        return true;
+    };
+    // All that there is lies in the root, and that is no checkout.
+    if folder.parent().is_none() {
+        return false;
+    }
+    let lies = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => fs::canonicalize(parent),
+        _ => Ok(folder.clone()),
+    };
+    lies.is_ok_and(|lies| lies.starts_with(&folder))
+        && !fs::canonicalize(file).is_ok_and(|leads| leads.starts_with(&folder))
+}
+
+/// Writes a file of a tree, unless it is a link. Its folders below the tree's are made where they are missing, and do
+/// not lead out of it.
 pub(crate) fn write_below(root: &Path, file: &Path, text: &str) -> Result<(), Failure> {
     let folder = file.parent().unwrap_or(root);
     let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
@@ -46,7 +64,17 @@ pub(crate) fn write_below(root: &Path, file: &Path, text: &str) -> Result<(), Fa
             Err(_) => fs::create_dir(&at).map_err(|error| unwritable(file, &error))?,
         }
     }
-    write(file, text)
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match fs::symlink_metadata(file) {
+        Ok(there) if there.is_symlink() => return Err(is_link(file)),
+        Ok(_) => options.truncate(true),
+        Err(_) => options.create_new(true),
+    };
+    options
+        .open(file)
+        .and_then(|mut opened| opened.write_all(text.as_bytes()))
+        .map_err(|error| unwritable(file, &error))
 }
 
 fn is_link(path: &Path) -> Failure {

@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ));
             stale = true;
         } else {
-            disk::write(&file, text)?;
+            disk::write_below(folder, &file, text)?;
             say::out(&format!("wrote {path}\n"))?;
         }
     }

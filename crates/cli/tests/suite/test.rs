@@ -378,6 +378,35 @@ fn a_report_for_ci() {
     );
 }
 
+/// What a person names is theirs, also where it is a link: `/dev/stdout` is a chain of them, and so is what a shell makes
+/// of `>(...)`.
+#[cfg(unix)]
+#[test]
+fn a_report_goes_where_a_person_says() {
+    use std::os::unix::fs::symlink;
+    let tree = Tree::new();
+    tree.write(
+        "tests/one.yaml",
+        "- { name: it, request: { get: /a }, expect: { status: 404 } }\n",
+    );
+    let output = tree.run(&["test", "--env", "dev", "--junit", "/dev/stdout"]);
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert!(
+        output.out.contains("<testsuites name=\"turnpike test\""),
+        "{}",
+        output.out
+    );
+    // Links of their own, outside of the folder that this runs in; and one that stays in it.
+    let theirs = tempfile::tempdir().unwrap();
+    let [link, leads] = ["latest.xml", "reports.xml"].map(|name| theirs.path().join(name));
+    symlink(&leads, &link).unwrap();
+    tree.good(&["test", "--env", "dev", "--junit", link.to_str().unwrap()]);
+    assert!(leads.is_file());
+    std::fs::write(tree.folder.path().join("there.xml"), "").unwrap();
+    symlink("there.xml", tree.folder.path().join("link.xml")).unwrap();
+    tree.good(&["test", "--env", "dev", "--junit", "link.xml"]);
+}
+
 /// Tests change nothing of what is deployed.
 #[test]
 fn the_bundle_is_the_same_with_tests() {
