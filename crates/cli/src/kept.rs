@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::source::{Kept, Loaded};
@@ -19,6 +19,8 @@ const ENDING: &str = "kept";
 const LEAST: u64 = 1 << 20;
 /// Larger than what the largest tree leaves.
 const MOST: u64 = 1 << 30;
+/// All that is kept has so much at the most, as each copy of a tree leaves a file: a clone for every run, too.
+const MOST_IN_ALL: u64 = 128 << 20;
 /// What nobody has changed for so long is of a tree that nobody checks.
 const OLD: Duration = Duration::from_hours(30 * 24);
 
@@ -99,13 +101,27 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(bytes)?;
     new.persist(file)?;
+    tidy(folder, file, MOST_IN_ALL)
+}
+
+/// Removes what is old, and of the rest the oldest, until all has so many bytes at the most. What was written just now
+/// stays, and counts first.
+fn tidy(folder: &Path, now: &Path, most: u64) -> std::io::Result<()> {
+    let mut all: Vec<(bool, SystemTime, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
-        let path = entry.path();
-        let its = path
-            .file_name()
-            .is_some_and(|name| is_ours(&name.to_string_lossy()));
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if its && path != file && age().is_some_and(|age| age > OLD) {
+        let its = is_ours(&entry.file_name().to_string_lossy());
+        // One that has gone meanwhile is another run's doing.
+        if let Some(metadata) = entry.metadata().ok().filter(|metadata| its && metadata.is_file()) {
+            let path = entry.path();
+            all.push((path == now, metadata.modified()?, metadata.len(), path));
+        }
+    }
+    all.sort_unstable();
+    let mut bytes = 0_u64;
+    for (is_now, written, size, path) in all.into_iter().rev() {
+        bytes = bytes.saturating_add(size);
+        let old = written.elapsed().is_ok_and(|age| age > OLD);
+        if !is_now && (old || bytes > most) {
             let _ = fs::remove_file(path);
         }
     }
@@ -128,6 +144,41 @@ mod tests {
         for other in ["best.kept", "665d0abd57ca2358", "665d0abd57ca235g.kept", ".kept"] {
             assert!(!is_ours(other), "{other}");
         }
+    }
+
+    #[test]
+    fn the_oldest_goes_where_it_is_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |number: u64| folder.path().join(format!("{number:016x}.{ENDING}"));
+        let made = |number: u64, bytes: usize, age: Duration| {
+            fs::write(named(number), vec![0; bytes]).unwrap();
+            let file = fs::File::options().write(true).open(named(number)).unwrap();
+            let now = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(now - age).unwrap();
+        };
+        let minutes = |count: u64| Duration::from_mins(count);
+        // Somebody else's, which is never counted.
+        fs::write(folder.path().join("best.kept"), vec![0; 500]).unwrap();
+        for (number, age) in [(1, minutes(4)), (2, minutes(1)), (3, minutes(3)), (4, minutes(2))] {
+            made(number, 40, age);
+        }
+        let there = || {
+            (1..=5)
+                .filter(|number| named(*number).exists())
+                .collect::<Vec<_>>()
+        };
+        tidy(folder.path(), &named(2), 160).unwrap();
+        assert_eq!(there(), [1, 2, 3, 4]);
+        tidy(folder.path(), &named(2), 100).unwrap();
+        assert_eq!(there(), [2, 4]);
+        // What was written just now stays, whatever its size and the clock that it was written by.
+        made(5, 400, minutes(9));
+        tidy(folder.path(), &named(5), 100).unwrap();
+        assert_eq!(there(), [5]);
+        made(1, 1, OLD + minutes(1));
+        tidy(folder.path(), &named(5), 1_000).unwrap();
+        assert_eq!(there(), [5]);
+        assert!(folder.path().join("best.kept").exists());
     }
 
     #[test]

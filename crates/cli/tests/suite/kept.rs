@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::common::{Output, Tree, finish, git};
 
@@ -32,6 +33,28 @@ fn with(tree: &Tree, cache: &Path, arguments: &[&str]) -> Output {
 fn kept_in(cache: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(cache).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Every copy of a tree leaves a file: the oldest goes where all have more than they may.
+#[test]
+fn what_is_kept_has_a_bound() {
+    let tree = large();
+    let cache = tree.folder.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    let made = |name: &str, bytes: u64, hours: u64| {
+        let file = fs::File::create_new(cache.join(name)).unwrap();
+        file.set_len(bytes).unwrap();
+        let now = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(now - Duration::from_hours(hours)).unwrap();
+    };
+    made("0000000000000001.kept", 128 << 20, 2);
+    made("0000000000000002.kept", 1 << 20, 1);
+    made("another.kept", 128 << 20, 3);
+    with(&tree, &cache, &["check", "--as-of", "2027-01-01"]);
+    let left = kept_in(&cache);
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(!cache.join("0000000000000001.kept").exists());
+    assert!(cache.join("0000000000000002.kept").exists() && cache.join("another.kept").exists());
 }
 
 #[test]
