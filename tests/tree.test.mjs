@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -28,13 +28,19 @@ describe("a generated tree", () => {
   }
 
   test("is the same for the same seed, and another for another", () => {
+    // It is large enough that something would be kept of it in the user's cache, and nothing is of what a test checks.
+    const cache = join(folder, "cache");
+    const env = { ...process.env, XDG_CACHE_HOME: cache };
     const [first, second, other] = [generate("first", 1), generate("second", 1), generate("other", 2)];
     assert.deepEqual(second.files, first.files);
     assert.notDeepEqual(other.files, first.files);
     for (const { out } of [first, other]) {
-      const checked = spawnSync(TURNPIKE, ["check", "--policies", out, "--deny", "warnings"], { encoding: "utf8" });
+      const checked = spawnSync(TURNPIKE, ["check", "--policies", out, "--deny", "warnings"], { encoding: "utf8", env });
       assert.equal(checked.status, 0, checked.stdout + checked.stderr);
     }
+    assert.ok(!existsSync(cache), "something is kept of it");
+    const large = [...first.files.values()].reduce((sum, text) => sum + text.length, 0);
+    assert.ok(large > 1 << 20, `${large} bytes are too few for anything to be kept of`);
   });
 
   test("opened for a benchmark, it has no errors either, and no rate that would refuse it", () => {

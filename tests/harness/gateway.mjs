@@ -31,6 +31,8 @@ import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
 
 // Miniflare asks Cloudflare for a sample of `request.cf`, unless it is told not to.
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
+// What the command keeps of large trees lies in the user's cache, which is not ours to fill.
+process.env.TURNPIKE_CACHE = "no";
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
