@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use turnpike_policy::source::authority;
 use turnpike_policy::{Compiled, CredentialValue, Handler, ProviderKind, UpstreamCredential};
 
 use super::change::{Changes, Class};
@@ -44,7 +45,8 @@ fn sent(compiled: &Compiled) -> Sent {
     let mut sent = Sent::new();
     let mut add = |secret: &String, url: &str, origin: &str, field: &[&str]| {
         let field = || field.iter().map(|&name| name.to_owned()).collect();
-        sent.entry((secret.clone(), host(url)))
+        // What listens on another port is somebody else.
+        sent.entry((secret.clone(), authority(url).to_owned()))
             .or_insert_with(|| (origin.to_owned(), field()));
     };
     for provider in &compiled.providers {
@@ -92,10 +94,4 @@ fn given<'a>(credential: &'a UpstreamCredential, url: &'a str) -> Option<(&'a St
         CredentialValue::Granted(grant) => Some((&grant.secret, &grant.endpoint)),
         CredentialValue::Signed(_) => None,
     }
-}
-
-/// The host of a URL, with its port.
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default().to_owned()
 }

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use turnpike_policy::hex;
-use turnpike_policy::{CertificateName, Compiled};
+use turnpike_policy::{CertificateName, Compiled, hex, source};
 
 use crate::check::machine::annotation;
 use crate::play::Request;
@@ -280,11 +279,7 @@ impl Mine {
     /// Whether they answer at this address at all; else each call would be refused, and show nothing.
     fn answers(&self, base: &str) -> Result<(), Failure> {
         let hosts = &self.compiled.gateway.hosts;
-        let authority = base.split_once("://").map_or(base, |(_, rest)| rest);
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
-        };
+        let host = source::host(base);
         if hosts.is_empty() || hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             return Ok(());
         }

@@ -121,7 +121,9 @@ impl Gateway {
                     text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
                 }
                 let line = text.lines().next().unwrap_or_default().to_owned();
-                let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                let path = line.split(' ').nth(1).unwrap_or_default();
+                // It is also reached behind a prefix, as another gateway before it would have it.
+                let path = path.strip_prefix("/behind").unwrap_or(path).to_owned();
                 let (status, body) = if path == "/_turnpike/version" {
                     (200, its.lock().unwrap().to_string())
                 } else if path == "/_turnpike/health" {
@@ -489,6 +491,22 @@ fn what_cannot_be_asked() {
         "{}",
         output.err
     );
+}
+
+/// A host is one whatever stands behind it in the address.
+#[test]
+fn an_address_with_a_prefix_has_the_host_that_it_has() {
+    let gateway = Gateway::new("/");
+    let said = |hosts: &str| {
+        let tree = Tree::new();
+        tree.change("gateway.yaml", "hosts: [api.acme.example]", hosts);
+        let address = format!("{}/behind", gateway.address);
+        tree.run(&["verify", &address, "--env", "production"]).err
+    };
+    let other = said("hosts: [api.acme.example]");
+    assert!(other.contains("`127.0.0.1` is not among the hosts"), "{other}");
+    let known = said("hosts: [127.0.0.1]");
+    assert!(!known.contains("is not among the hosts"), "{known}");
 }
 
 #[test]

@@ -5,6 +5,21 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The host of a URL with its port, as it is written; of one without a scheme, too.
+pub fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
+/// The host of a URL, without its port.
+pub fn host(url: &str) -> &str {
+    let authority = authority(url);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
 /// Where a host is that is on no public network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inside {
@@ -206,6 +221,22 @@ fn part(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_of_urls() {
+        for (url, with_port, without) in [
+            ("https://a.example", "a.example", "a.example"),
+            ("https://a.example:8443/v1/x", "a.example:8443", "a.example"),
+            ("a.example/v1:2", "a.example", "a.example"),
+            ("https://*.a.example/*", "*.a.example", "*.a.example"),
+            ("https://a.example?to=b.example:1/", "a.example", "a.example"),
+            ("http://[::1]/x", "[::1]", "[::1]"),
+            ("http://[::1]:8787", "[::1]:8787", "[::1]"),
+            ("", "", ""),
+        ] {
+            assert_eq!((authority(url), host(url)), (with_port, without), "{url}");
+        }
+    }
 
     #[test]
     fn where_hosts_are() {

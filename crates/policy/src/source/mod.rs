@@ -72,6 +72,7 @@ mod zones;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use addresses::{authority, host};
 pub use cases::{
     Caller, Case, CaseRequest, CaseStep, Expected, ExpectedCall, ExpectedCalls, REFUSALS, ScriptedAnswer,
     UpstreamFailure,

@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 use turnpike_policy::Compiled;
 use turnpike_policy::source::beside::{self, Remark};
-use turnpike_policy::source::{Code, Diagnostic, Severity};
+use turnpike_policy::source::{Code, Diagnostic, Severity, host};
 
 use place::{Place, Route, routes};
 
@@ -432,8 +432,7 @@ impl Check<'_> {
 
 /// The host of a route's pattern: `https://*.example.com/*`.
 fn host_of(pattern: &str) -> String {
-    let bare = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
-    bare.split('/').next().unwrap_or_default().to_ascii_lowercase()
+    host(pattern).to_ascii_lowercase()
 }
 
 /// Whether the pattern of a route leads all of its hosts, and not only some of their paths.

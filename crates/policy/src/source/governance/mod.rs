@@ -38,7 +38,7 @@ pub(crate) use registry::rule;
 pub use registry::{About, RULES, Rule};
 pub(crate) use settings::{Level, Levels, apply};
 
-use super::addresses::{self, Inside};
+use super::addresses::{self, Inside, host};
 use super::catalogue::Catalogue;
 use super::compile::Checker;
 use super::compile::Known;
@@ -161,16 +161,6 @@ const SHOWN: usize = 2;
 
 /// A year, as far as dates are judged.
 const YEAR: Timestamp = 366 * super::gateway::DAY;
-
-/// The host of a URL, without its port.
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => host,
-        _ => authority,
-    }
-}
 
 /// Whether a host is the machine itself.
 fn is_local(host: &str) -> bool {
