@@ -9,10 +9,10 @@ use turnpike_policy::source::Code;
 
 use crate::common::{Tree, command, finish};
 
-const GOOD: &str = r#"
+const GOOD: &str = r#"compatibility_date = "2026-11-17"
 name = "edge"
 main = "src/entry.js"
-
+build.command = "scripts/build"
 [[durable_objects.bindings]]
 name = "METER"
 class_name = "Meter"
@@ -31,6 +31,8 @@ build.command = "scripts/build --env production"
 durable_objects.bindings = [{ name = "METER", class_name = "Meter" }]
 vars = { REGION = "eu" }
 "#;
+
+const DATE: &str = "compatibility_date = \"2026-11-17\"";
 
 fn with(toml: &str) -> Tree {
     let tree = Tree::new();
@@ -287,32 +289,123 @@ fn each_disagreement() {
         ("src/entry.js", "src/other.js", &["P2015"], 3, "another Worker"),
         ("src/entry.js", "./src/entry.js", &[], 0, ""),
         (
-            "name = \"edge\"",
-            "compatibility_date = \"2025-01-01\"\nname = \"edge\"",
+            DATE,
+            "compatibility_date = \"2025-01-01\"",
             &["P2015"],
-            2,
+            1,
             "did not tell of clients that left",
         ),
         (
-            "name = \"edge\"",
-            "compatibility_date = \"2025-01-01\"\ncompatibility_flags = [\"enable_request_signal\"]\nname = \"edge\"",
+            DATE,
+            "compatibility_date = \"2025-01-01\"\ncompatibility_flags = [\"enable_request_signal\"]",
             &[],
             0,
             "",
         ),
         (
-            "name = \"edge\"",
-            "compatibility_date = \"2026-11-17\"\nname = \"edge\"",
-            &[],
-            0,
-            "",
+            DATE,
+            "compatibility_date = \"2026-11-18\"",
+            &["P2015"],
+            1,
+            "runs as of a later day than the gateway was tried with",
         ),
         (
-            "name = \"edge\"",
-            "compatibility_date = \"2026-11-18\"\nname = \"edge\"",
+            DATE,
+            "",
             &["P2015"],
             2,
-            "runs as of a later day than the gateway was tried with",
+            "nothing says as of which day it runs: `compatibility_date` is missing",
+        ),
+        (
+            DATE,
+            "compatibility_date = 2026-11-17",
+            &["P2015"],
+            1,
+            "the `compatibility_date` of the top of the file is no day in quotes",
+        ),
+        (
+            DATE,
+            "compatibility_date = \"banana\"",
+            &["P2015"],
+            1,
+            "is no day in quotes",
+        ),
+        (
+            DATE,
+            "compatibility_date = \"2026-11-31\"",
+            &["P2015"],
+            1,
+            "is no day in quotes",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = false\ncompatibility_flags = [\"no_nodejs_compat\", \"experimental\"]",
+            &["P2015"],
+            18,
+            "`env.production` runs with `experimental`, with which the gateway was not tried",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = false\ncompatibility_flags = [\"disable_request_signal\"]",
+            &["P2015"],
+            18,
+            "keeps the runtime from telling of clients that left",
+        ),
+        (
+            "build.command = \"scripts/build\"\n",
+            "",
+            &["P2015"],
+            1,
+            "(`build.command` is missing): it is whatever lies in build/",
+        ),
+        (
+            "main = \"src/entry.js\"\n",
+            "",
+            &["P2015"],
+            1,
+            "nothing says what is deployed: `main` is missing",
+        ),
+        (
+            "[triggers]",
+            "[alias]\n\"./gateway.js\" = \"./evil.js\"\n[triggers]",
+            &["P2015"],
+            13,
+            "changes what the gateway is made of (`alias`)",
+        ),
+        (
+            "[triggers]",
+            "[define]\nREFUSE = \"false\"\n[triggers]",
+            &["P2015"],
+            13,
+            "the top of the file changes what the gateway is made of (`define`)",
+        ),
+        (
+            "vars = { REGION = \"eu\" }",
+            "[env.production.define]\nREFUSE = \"false\"",
+            &["P2015"],
+            21,
+            "`env.production` changes what the gateway is made of (`define`)",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = false\nno_bundle = true\nbase_dir = \"other\"",
+            &["P2015", "P2015"],
+            19,
+            "changes what the gateway is made of (`no_bundle`)",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = false\nno_bundle = false\nfind_additional_modules = true",
+            &["P2015"],
+            19,
+            "(`find_additional_modules`)",
+        ),
+        (
+            "workers_dev = false",
+            "workers_dev = false\ntsconfig = \"evil.json\"",
+            &["P2015"],
+            18,
+            "(`tsconfig`)",
         ),
         (
             "[triggers]",
@@ -388,6 +481,74 @@ fn each_disagreement() {
         codes.all(|code| !code.starts_with("P2") || tripped.contains(code)),
         "{tripped:?}"
     );
+}
+
+/// The script builds `policies` where nobody names another folder.
+#[test]
+fn a_folder_of_another_name_is_named_by_the_command() {
+    let said = |folder: &str, toml: &str| {
+        let tree = with(toml);
+        fs::rename(tree.path(""), tree.folder.path().join(folder)).unwrap();
+        tree.run(&["check", "--policies", folder])
+    };
+    let output = said("rules", GOOD);
+    assert_eq!(output.code, 1, "{}", output.out);
+    assert_eq!(output.out.matches("error[P2015]").count(), 2, "{}", output.out);
+    for part in [
+        "of `env.production` builds the policies of the folder `policies`, and these lie in `rules`",
+        "write: build.command = \"POLICIES=rules scripts/build --env production\"",
+        "write: build.command = \"POLICIES=rules scripts/build --env dev\"",
+    ] {
+        assert!(output.out.contains(part), "{part}\n{}", output.out);
+    }
+    let output = said(
+        "rules",
+        &GOOD.replace("\"scripts/build", "\"POLICIES=rules scripts/build"),
+    );
+    assert_eq!(output.code, 0, "{}", output.out);
+    let output = said("our rules", GOOD);
+    assert!(
+        output.out.contains("call the folder `policies`"),
+        "{}",
+        output.out
+    );
+    // From within it.
+    let tree = with(GOOD);
+    let rules = tree.folder.path().join("rules");
+    fs::rename(tree.path(""), &rules).unwrap();
+    let output = finish(command(&rules, &["check", "--policies", "."]));
+    assert!(
+        output.out.contains("these lie in `rules`"),
+        "{}{}",
+        output.out,
+        output.err
+    );
+}
+
+/// Where the gateway answers every host, nothing need lead here by name, but something must.
+#[test]
+fn an_environment_that_is_reached_nowhere() {
+    let route = "\nroutes = [{ pattern = \"api.acme.example\", custom_domain = true }]";
+    assert_eq!(GOOD.matches(route).count(), 1);
+    let tree = with(&GOOD.replace(route, "\nroutes = []"));
+    assert_eq!(found(&tree).len(), 1);
+    let gateway = tree.read("gateway.yaml");
+    let hosts = gateway.lines().find(|line| line.starts_with("hosts:")).unwrap();
+    tree.change("gateway.yaml", hosts, "");
+    let all = found(&tree);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!(
+        (&all[0]["code"], &all[0]["line"]),
+        (&"P2011".into(), &17.into()),
+        "{all:#?}"
+    );
+    let said = all[0]["message"].as_str().unwrap();
+    assert_eq!(
+        said,
+        "`env.production` is reached nowhere: it is not at workers.dev, and has no route"
+    );
+    fs::write(tree.folder.path().join("wrangler.toml"), GOOD).unwrap();
+    assert_eq!(found(&tree), Vec::<Value>::new());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod meter;
 mod place;
+mod runtime;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,13 +168,14 @@ impl Check<'_> {
     }
 
     fn file(&mut self, top: &DeTable<'_>) {
-        let start = top.keys().map(Spanned::span).min_by_key(|span| span.start);
-        let mut places = vec![Place {
+        let mut first = Place {
             name: None,
-            span: start.unwrap_or(0..0),
+            span: 0..0,
             top,
             table: top,
-        }];
+        };
+        first.span = first.start();
+        let mut places = vec![first];
         let environments = top.get("env").and_then(|env| env.get_ref().as_table());
         for (name, value) in environments.into_iter().flatten() {
             if let Some(table) = value.get_ref().as_table() {
@@ -202,7 +204,10 @@ impl Check<'_> {
                 Severity::Warning,
                 span,
                 format!("nothing here builds the environment `{name}`"),
-                format!("add [env.{name}] with build.command = \"scripts/build --env {name}\" and its own bindings"),
+                format!(
+                    "add [env.{name}] with build.command = \"{}\" and its own bindings",
+                    self.call(name)
+                ),
             );
         }
         self.names(&places);
@@ -233,7 +238,7 @@ impl Check<'_> {
                 Severity::Error,
                 span,
                 format!("`env.{name}` builds the policies of `{builds}`"),
-                format!("write in it: build.command = \"scripts/build --env {name}\""),
+                format!("write in it: build.command = \"{}\"", self.call(name)),
             );
         }
     }
@@ -241,6 +246,7 @@ impl Check<'_> {
     /// Whether an environment has what the Worker needs there.
     fn place(&mut self, place: &Place<'_>, compiled: Option<&Compiled>) {
         self.worker(place);
+        self.runs(place);
         self.build(place);
         self.files(place);
         self.tags(place);
@@ -315,10 +321,11 @@ impl Check<'_> {
 
     fn hosts(&mut self, place: &Place<'_>, compiled: &Compiled) {
         let hosts = &compiled.gateway.hosts;
+        let routes = routes(place);
         if hosts.is_empty() {
+            self.nowhere(place, &routes);
             return;
         }
-        let routes = routes(place);
         self.unreached(place, compiled, &routes);
         for Route { pattern, span, .. } in routes {
             let host = host_of(&pattern);
@@ -341,12 +348,28 @@ impl Check<'_> {
         }
     }
 
+    /// Whether anything leads here at all, where the gateway answers every host.
+    fn nowhere(&mut self, place: &Place<'_>, routes: &[Route]) {
+        if !is_closed(place) || !routes.is_empty() {
+            return;
+        }
+        let span = place.own("workers_dev");
+        self.say(
+            Code::HostUnreached,
+            Severity::Warning,
+            span.map_or_else(|| place.span.clone(), Spanned::span),
+            format!(
+                "{} is reached nowhere: it is not at workers.dev, and has no route",
+                place.shown()
+            ),
+            "write in it, with a host of yours: routes = [{ pattern = \"api.example.com\", custom_domain = true }]",
+        );
+    }
+
     /// Hosts that the gateway answers, and to which nothing leads.
     fn unreached(&mut self, place: &Place<'_>, compiled: &Compiled, routes: &[Route]) {
-        let written = place.inherited("workers_dev");
-        let closed = written.and_then(|value| value.get_ref().as_bool()) == Some(false);
         // What is led here in another way is reached at workers.dev, or in a place that is not known here.
-        if !closed {
+        if !is_closed(place) {
             return;
         }
         let leads = |route: &Route, known: &str| {
@@ -428,6 +451,12 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether it is not reached at workers.dev.
+fn is_closed(place: &Place<'_>) -> bool {
+    let written = place.inherited("workers_dev");
+    written.and_then(|value| value.get_ref().as_bool()) == Some(false)
 }
 
 /// The host of a route's pattern: `https://*.example.com/*`.

@@ -38,6 +38,12 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// The beginning of the file, where something is missing for all that is in it.
+    pub(super) fn start(&self) -> Range<usize> {
+        let first = self.top.keys().map(Spanned::span).min_by_key(|span| span.start);
+        first.unwrap_or(0..0)
+    }
+
     pub(super) fn shown(&self) -> String {
         match self.name {
             Some(name) => format!("`env.{name}`"),
@@ -106,8 +112,14 @@ pub(super) fn is_the_script(command: &str, policies: Option<&str>) -> bool {
     true
 }
 
+/// Whether a call of the script says which folder the policies lie in.
+pub(super) fn names_policies(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    words.any(|word| word.starts_with("POLICIES="))
+}
+
 /// Whether a shell takes a word for itself alone.
-fn is_plain(word: &str) -> bool {
+pub(super) fn is_plain(word: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let word = unquoted(word);
     !word.is_empty() && word.bytes().all(plain)

@@ -1,4 +1,4 @@
-//! Whether an environment of wrangler deploys this Worker, as it must run, and under a name of its own.
+//! Whether an environment of wrangler deploys this Worker, built of this tree, and under a name of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -12,21 +12,16 @@ use turnpike_policy::source::beside::is_secret;
 use turnpike_policy::source::{Code, Severity};
 
 use super::Check;
-use super::place::{Place, is_the_script, routes};
+use super::place::{Place, is_plain, is_the_script, names_policies, routes};
 
 /// The module that wrangler bundles.
 const MAIN: &str = "src/entry.js";
-/// The first day as of which the runtime tells of clients that left without being asked to.
-const SIGNALS_SINCE: &str = "2026-11-17";
-/// What asks it to, before that day.
-const SIGNALS: &str = "enable_request_signal";
-/// The last day as of which the gateway was tried: that of this repository's own file. What the runtime changes as of
-/// a later one is not known here.
-const TRIED: &str = "2026-11-17";
+/// The folder of the policies that the script builds, where nobody names one.
+const POLICIES: &str = "policies";
 
 impl Check<'_> {
     /// Says what may hold for several environments at once, when it stands at the top, for the first of them.
-    fn say_once(
+    pub(super) fn say_once(
         &mut self,
         code: Code,
         severity: Severity,
@@ -40,55 +35,34 @@ impl Check<'_> {
         }
     }
 
-    /// What is bundled, and as of which day and with which modules it runs.
+    /// Says once what stands nowhere in the file, and holds for all of it.
+    pub(super) fn lacks(&mut self, place: &Place<'_>, message: &str, help: String) {
+        let mut said = self.remarks.iter();
+        if !said.any(|remark| remark.code == Code::OtherWorker && remark.message == message) {
+            let message = message.to_owned();
+            self.say(Code::OtherWorker, Severity::Error, place.start(), message, help);
+        }
+    }
+
+    /// Which module is bundled, and with which others.
     pub(super) fn worker(&mut self, place: &Place<'_>) {
-        let main = place.inherited("main");
-        if let Some((value, main)) = main.and_then(|value| Some((value, value.get_ref().as_str()?)))
-            && main.strip_prefix("./").unwrap_or(main) != MAIN
-        {
-            self.say_once(
-                Code::OtherWorker,
-                Severity::Error,
-                value.span(),
-                format!("{} deploys another Worker than the gateway", place.shown()),
-                format!("write: main = \"{MAIN}\""),
-            );
+        let write = format!("write: main = \"{MAIN}\"");
+        match place.inherited("main") {
+            None => self.lacks(place, "nothing says what is deployed: `main` is missing", write),
+            Some(value) => {
+                let main = value.get_ref().as_str();
+                if main.map(|main| main.strip_prefix("./").unwrap_or(main)) != Some(MAIN) {
+                    self.say_once(
+                        Code::OtherWorker,
+                        Severity::Error,
+                        value.span(),
+                        format!("{} deploys another Worker than the gateway", place.shown()),
+                        write,
+                    );
+                }
+            }
         }
-        let flags = place.inherited("compatibility_flags");
-        let flags = flags.and_then(|flags| flags.get_ref().as_array());
-        let told = flags
-            .into_iter()
-            .flatten()
-            .any(|flag| flag.get_ref().as_str() == Some(SIGNALS));
-        let date = place.inherited("compatibility_date");
-        let date = date.and_then(|value| Some((value, value.get_ref().as_str()?)));
-        if let Some((value, _)) = date.filter(|(_, date)| *date > TRIED) {
-            self.say_once(
-                Code::OtherWorker,
-                Severity::Warning,
-                value.span(),
-                format!(
-                    "{} runs as of a later day than the gateway was tried with, {TRIED}",
-                    place.shown()
-                ),
-                format!("write: compatibility_date = \"{TRIED}\""),
-            );
-        }
-        if let Some((value, date)) = date
-            && date < SIGNALS_SINCE
-            && !told
-        {
-            self.say_once(
-                Code::OtherWorker,
-                Severity::Error,
-                value.span(),
-                format!(
-                    "{} runs as of a day on which the runtime did not tell of clients that left",
-                    place.shown()
-                ),
-                format!("write: compatibility_date = \"{SIGNALS_SINCE}\", which was tried"),
-            );
-        }
+        self.modules(place);
         let rules = place.inherited("rules");
         let rules = rules.and_then(|rules| rules.get_ref().as_array());
         for rule in rules.into_iter().flatten() {
@@ -110,19 +84,94 @@ impl Check<'_> {
         }
     }
 
+    /// What makes other modules of the gateway's, or takes others along.
+    fn modules(&mut self, place: &Place<'_>) {
+        let set = |key: &str| {
+            let value = place.inherited(key);
+            value.filter(|value| value.get_ref().as_bool() == Some(true))
+        };
+        for (key, found, why) in [
+            // wrangler reads it at the top alone, and for all of the file.
+            (
+                "alias",
+                place.top.get("alias"),
+                "other modules take the place of its own",
+            ),
+            (
+                "define",
+                place.own("define"),
+                "names in its code stand for something else",
+            ),
+            (
+                "tsconfig",
+                place.inherited("tsconfig"),
+                "it may say where other modules are found",
+            ),
+            (
+                "base_dir",
+                place.inherited("base_dir"),
+                "what lies in that folder may go with it",
+            ),
+            (
+                "no_bundle",
+                set("no_bundle"),
+                "its modules go as they lie there, with whatever lies beside them",
+            ),
+            (
+                "find_additional_modules",
+                set("find_additional_modules"),
+                "modules go with it that it does not name",
+            ),
+        ] {
+            let Some(value) = found else {
+                continue;
+            };
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                value.span(),
+                format!(
+                    "{} changes what the gateway is made of (`{key}`): {why}",
+                    place.shown()
+                ),
+                "take it out".to_owned(),
+            );
+        }
+    }
+
+    /// What the folder of the policies is called.
+    fn folder(&self) -> Option<String> {
+        let named = self.root.file_name().map(OsStr::to_owned);
+        // `.` has no name, but where it is has one.
+        let named = named.or_else(|| Some(self.root.canonicalize().ok()?.file_name()?.to_owned()))?;
+        Some(named.to_str()?.to_owned())
+    }
+
+    /// The command that builds an environment of this tree.
+    pub(super) fn call(&self, environment: &str) -> String {
+        match self.folder() {
+            Some(folder) if folder != POLICIES => {
+                format!("POLICIES={folder} scripts/build --env {environment}")
+            }
+            _ => format!("scripts/build --env {environment}"),
+        }
+    }
+
     /// Whether what is deployed is what the script builds of this tree.
     pub(super) fn build(&mut self, place: &Place<'_>) {
         let build = place.inherited("build").map(Spanned::get_ref);
         let of = |key: &str| build.and_then(|build| build.get(key));
-        let policies = self.root.file_name().and_then(OsStr::to_str);
+        let policies = self.folder();
         let (name, _) = place.builds();
-        let help = format!("write: build.command = \"scripts/build --env {name}\"");
-        if let Some(command) = of("command")
-            && !command
-                .get_ref()
-                .as_str()
-                .is_some_and(|command| is_the_script(command, policies))
-        {
+        let help = format!("write: build.command = \"{}\"", self.call(&name));
+        let Some(command) = of("command") else {
+            let missing =
+                "nothing builds what is deployed (`build.command` is missing): it is whatever lies in build/";
+            self.lacks(place, missing, help);
+            return;
+        };
+        let text = command.get_ref().as_str();
+        let Some(text) = text.filter(|text| is_the_script(text, policies.as_deref())) else {
             self.say_once(
                 Code::OtherWorker,
                 Severity::Error,
@@ -133,7 +182,25 @@ impl Check<'_> {
                 ),
                 help,
             );
-        } else if let Some(folder) = of("cwd")
+            return;
+        };
+        if let Some(folder) = policies.filter(|folder| folder != POLICIES && !names_policies(text)) {
+            self.say_once(
+                Code::OtherWorker,
+                Severity::Error,
+                command.span(),
+                format!(
+                    "the build command of {} builds the policies of the folder `{POLICIES}`, and these lie in `{folder}`",
+                    place.shown()
+                ),
+                if is_plain(&folder) {
+                    help
+                } else {
+                    format!("call the folder `{POLICIES}`")
+                },
+            );
+        }
+        if let Some(folder) = of("cwd")
             && !matches!(folder.get_ref().as_str(), Some("" | "." | "./"))
         {
             self.say_once(
