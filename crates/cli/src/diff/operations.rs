@@ -209,8 +209,9 @@ fn relation(
                 let what = format!("{id}: the relation `{old}` → `{new}`");
                 changes.add(Class::Risky, &new.origin, what);
             }
+            // Another one may let in whom this one refuses.
             changes.value(
-                Class::Risky,
+                Class::Loosening,
                 &new.origin,
                 &format!("{id}: who decides"),
                 (&name(points.0, old), &name(points.1, new)),
