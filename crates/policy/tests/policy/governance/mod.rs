@@ -282,6 +282,33 @@ fn secrets_that_are_found_are_not_shown() {
     }
 }
 
+/// Nor where there are more than are kept, and something else is said of the same place; nor beside an error.
+#[test]
+fn a_flood_of_secrets_shows_none_of_them() {
+    let secret = "xV3kQ9zT1pLw8RbN5sYc2HfD";
+    let many = format!("x-keys:\n{}", format!("  - {secret}\n").repeat(10_100));
+    let mut files = clean();
+    let first = files[DOC].replace("info: {", &format!("info: {{ summary: TODO {secret},"));
+    assert_ne!(first, files[DOC]);
+    let last = format!("x-last: {{ summary: TODO {secret} }}\n");
+    files.insert(DOC.to_owned(), format!("{first}{many}{last}"));
+    let found = build(&files, "dev").diagnostics;
+    let left = found.iter().filter(|one| one.code.number() == "P1802").count();
+    assert_eq!(left, 2, "{:#?}", found.first());
+    for one in &found {
+        assert!(!one.to_string().contains("xV3kQ9"), "{one}");
+    }
+    // An error on the line of one.
+    let mut files = clean();
+    let api = files[API].replace("owner: team", &format!("ownr: {secret}"));
+    files.insert(API.to_owned(), api);
+    let found = build(&files, "dev").diagnostics;
+    assert!(found.iter().any(|one| one.is_error()), "{found:#?}");
+    for one in &found {
+        assert!(!one.to_string().contains("xV3kQ9"), "{one}");
+    }
+}
+
 /// Neither in the message nor in the line that is shown below it.
 #[test]
 fn what_turns_the_order_of_others_is_not_shown_as_it_is() {
