@@ -14,6 +14,7 @@ mod common;
 mod compliance;
 mod conditions;
 mod diff;
+mod diff_asked;
 mod diff_governed;
 mod diff_hidden;
 mod diff_large;
