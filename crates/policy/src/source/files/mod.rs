@@ -325,19 +325,18 @@ impl Files {
             if !known.contains(&api) {
                 let span = Self::place(&format!("apis/{api}/api.yaml"), report);
                 let near = self.meant_for(&format!("apis/{api}/"), "api.yaml");
+                let left_out = self.left_out(&format!("apis/{api}/api.yaml"));
+                let near = left_out.or_else(|| Some(format!("rename {}", quote(&near?))));
                 report
                     .error(
                         Code::MissingFile,
                         span,
                         format!("the API {} has no `api.yaml`", quote(&api)),
                     )
-                    .help(near.map_or_else(
-                        || {
-                            "it says what the API is called, who answers for it, and which versions it has"
-                                .to_owned()
-                        },
-                        |near| format!("rename {}", quote(&near)),
-                    ));
+                    .help(near.unwrap_or_else(|| {
+                        "it says what the API is called, who answers for it, and which versions it has"
+                            .to_owned()
+                    }));
                 self.lost.below(format!("apis/{api}/"));
                 tree.misplaced.entry("apis").or_default().push((api, span));
             }
@@ -389,10 +388,11 @@ impl Files {
                 let known = known.filter(|known| !known.ends_with("/api.yaml"));
                 nearest(path, known).map(str::to_owned)
             });
-            let help = near.map_or_else(
-                || "put it there, or name another; the path begins at the file that names it, or at the tree's root for keys".to_owned(),
-                |near| format!("did you mean {}?", quote(&near)),
-            );
+            let meant = || Some(format!("did you mean {}?", quote(&near?)));
+            let help = self.left_out(path).or_else(meant).unwrap_or_else(|| {
+                "put it there, or name another; the path begins at the file that names it, or at the tree's root for keys"
+                    .to_owned()
+            });
             report
                 .error(
                     Code::MissingFile,
