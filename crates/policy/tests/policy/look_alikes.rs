@@ -1,0 +1,48 @@
+//! What looks right and is read as something else: quotes that are none, a mark that is not seen, maps that are not
+//! indented, names in capitals. Each is one fault, with what would help.
+
+use crate::common::{Files, base, build, lines};
+
+/// All that is said of the tree without faults where a text stands for another one in a file, with what would help.
+#[track_caller]
+fn said(path: &str, old: &str, new: &str) -> Vec<(String, String)> {
+    let mut files = base();
+    let text = files.get_mut(path).unwrap();
+    assert!(text.contains(old), "{path}: {old}");
+    *text = text.replacen(old, new, 1);
+    told(&files)
+}
+
+fn told(files: &Files) -> Vec<(String, String)> {
+    let outcome = build(files, "dev");
+    let help = outcome.diagnostics.iter().map(|found| found.help.clone());
+    let help: Vec<_> = help.map(Option::unwrap_or_default).collect();
+    lines(&outcome).into_iter().zip(help).collect()
+}
+
+#[track_caller]
+fn one(found: &[(String, String)], start: &str, help: &str) {
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].0.starts_with(start), "{start}: {found:#?}");
+    assert!(found[0].1.starts_with(help), "{help}: {found:#?}");
+}
+
+#[test]
+fn a_file_that_is_called_in_capitals_is_told_the_name_that_it_can_have() {
+    let mut files = base();
+    let text = files.remove("plans/gold.yaml").unwrap();
+    files.insert("plans/GOLD.yaml".to_owned(), text);
+    one(
+        &told(&files),
+        "plans/GOLD.yaml:1:7: error[P0007]: this is called `gold`, its file `GOLD`",
+        "rename it to `gold` as well: names are lower case letters",
+    );
+    // Where the file has a name that can be written, either may be changed.
+    let found = said("plans/gold.yaml", "plan: gold", "plan: silver");
+    assert!(
+        found
+            .iter()
+            .any(|(_, help)| help == "rename the file, or write `gold`"),
+        "{found:#?}"
+    );
+}
