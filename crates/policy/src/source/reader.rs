@@ -136,6 +136,8 @@ pub(crate) struct Reader {
     given: BTreeMap<Span, Span>,
     /// Values that are not known, as something was reported elsewhere: of what is wrong there, nothing follows here.
     unset: Vec<Span>,
+    /// Where a field has nothing, as what belongs in it is not indented, and where that begins.
+    unindented: BTreeMap<Span, Span>,
     /// How many items around this place belong to other environments only.
     dormant: u32,
     /// Whether the next record is an item and may carry `environments`.
@@ -152,6 +154,7 @@ impl Reader {
             parameters: Parameters::None,
             given: BTreeMap::new(),
             unset: Vec::new(),
+            unindented: BTreeMap::new(),
             dormant: 0,
             item: false,
         }
@@ -171,6 +174,14 @@ impl Reader {
     }
 
     pub(crate) fn wrong_type(&mut self, node: &Node, expects: &str) {
+        if let Some(first) = self.unindented.get(&node.span).copied() {
+            let message = format!("expected {expects}, found nothing: what stands below it is not indented");
+            self.report
+                .error(Code::WrongType, node.span, message)
+                .label(first, "this stands beside it, and not in it")
+                .help("indent what belongs to it with two spaces more than its key has");
+            return;
+        }
         let found = node.kind();
         let listed = node
             .text()

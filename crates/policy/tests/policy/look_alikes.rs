@@ -28,6 +28,50 @@ fn one(found: &[(String, String)], start: &str, help: &str) {
 }
 
 #[test]
+fn a_map_that_is_not_indented_is_one_fault() {
+    for (path, old, new, start, next) in [
+        (
+            "apis/pets/api.yaml",
+            "  v1:\n    openapi: v1.yaml\n    state: active\n    upstream:",
+            "v1:\n  openapi: v1.yaml\n  state: active\n  upstream:",
+            "apis/pets/api.yaml:5:9: error[P0203]: expected a map from names, each to a map (version), found nothing: what stands below it is not indented",
+            6,
+        ),
+        (
+            "apis/pets/api.yaml",
+            "  v1:\n    openapi: v1.yaml\n    state: active\n    upstream:",
+            "v1:\nopenapi: v1.yaml\nstate: active\nupstream:",
+            "apis/pets/api.yaml:5:9: error[P0203]",
+            6,
+        ),
+    ] {
+        let found = said(path, old, new);
+        one(&found, start, "indent what belongs to it");
+        let mut files = base();
+        let text = files.get_mut(path).unwrap();
+        *text = text.replace(old, new);
+        let outcome = build(&files, "dev");
+        let label = &outcome.diagnostics[0].labels[0];
+        assert_eq!(
+            (label.line, label.message.as_str()),
+            (next, "this stands beside it, and not in it")
+        );
+    }
+    // Another name is one fault by itself, and so is a field that nothing knows after one that has nothing.
+    let found = said(
+        "apis/pets/api.yaml",
+        "versions:\n",
+        "versions:\nlimit: []\nversion:\n",
+    );
+    assert!(
+        found
+            .iter()
+            .any(|(line, _)| line.contains("6:1: error[P0201]: unknown field `limit`")),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn a_file_that_is_called_in_capitals_is_told_the_name_that_it_can_have() {
     let mut files = base();
     let text = files.remove("plans/gold.yaml").unwrap();

@@ -93,6 +93,7 @@ impl Reader {
             return None;
         };
         let at = entries.first().map_or(node.span, |(key, _)| key.span);
+        let unindented = self.unindented(entries, shape);
         let mut found = BTreeMap::new();
         let mut strangers = Vec::new();
         for (key, value) in entries {
@@ -108,8 +109,9 @@ impl Reader {
         }
         let mut seen = BTreeSet::new();
         for (key, name, value) in strangers {
-            // The second one of a name was reported as the file was read.
-            if !seen.insert(name) {
+            // The second one of a name was reported as the file was read; of what should be further in it is said
+            // where it belongs.
+            if !seen.insert(name) || unindented.contains(&key.span) {
                 continue;
             }
             let known = shape.fields.iter().map(|field| field.name);
@@ -136,6 +138,36 @@ impl Reader {
                 .help(help);
         }
         Some(Fields { at, found })
+    }
+
+    /// The keys that stand beside a field in which they belong, as it has nothing and they are none of the record's:
+    /// what is written below a map without being indented.
+    fn unindented(&mut self, entries: &[(Node, Node)], shape: &Shape) -> BTreeSet<Span> {
+        let known = || shape.fields.iter().map(|field| field.name);
+        let is_stranger = |key: &&Node| {
+            let name = key.text().unwrap_or_default();
+            name != ENVIRONMENTS && !shape.later.contains(&name) && known().all(|field| field != name)
+        };
+        let mut unindented = BTreeSet::new();
+        for (at, (key, value)) in entries.iter().enumerate() {
+            let empty = value.is_null() && value.text() == Some("");
+            let field = shape.fields.iter().find(|field| key.text() == Some(field.name));
+            if !empty || field.is_none_or(|field| !(field.expects)().starts_with("a map")) {
+                continue;
+            }
+            let after = entries.iter().skip(at + 1).map(|(key, _)| key);
+            let mut strangers = after.take_while(is_stranger);
+            let Some(first) = strangers.next() else { continue };
+            let between = Span::new(first.span.file, key.span.end, first.span.start);
+            let below = self.report.text(between).is_some_and(|text| text.contains('\n'));
+            // On one line, or with a name that is nearly one of the record's, something else was meant.
+            if below && nearest(first.text().unwrap_or_default(), known()).is_none() {
+                unindented.insert(first.span);
+                unindented.extend(strangers.map(|key| key.span));
+                self.unindented.insert(value.span, first.span);
+            }
+        }
+        unindented
     }
 
     /// One field of a record.
