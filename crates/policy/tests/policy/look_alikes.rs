@@ -28,6 +28,22 @@ fn one(found: &[(String, String)], start: &str, help: &str) {
 }
 
 #[test]
+fn a_mark_of_the_order_of_bytes_stands_once() {
+    let mark = "\u{feff}";
+    for (path, _) in base() {
+        let mut files = base();
+        let text = files.get_mut(&path).unwrap();
+        *text = format!("{mark}{text}");
+        assert_eq!(told(&files), [], "{path}");
+        let text = files.get_mut(&path).unwrap();
+        *text = format!("{mark}{text}");
+        let found = told(&files);
+        let start = format!("{path}:1:1: error[P0219]: the file begins with U+FEFF");
+        one(&found, &start, "save the file as UTF-8");
+    }
+}
+
+#[test]
 fn a_map_that_is_not_indented_is_one_fault() {
     for (path, old, new, start, next) in [
         (

@@ -77,6 +77,19 @@ impl Files {
 
 /// Parses a file of the tree, and looks for what must not be in it.
 pub(super) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
+    let mark = '\u{feff}';
+    // The first one, which says how the text is encoded, is none of it: one that follows it would be, and is not seen.
+    if text.starts_with(mark) {
+        report
+            .error(
+                Code::BadText,
+                Span::new(file, 0, mark.len_utf8()),
+                "the file begins with U+FEFF, which is not seen, more than once",
+            )
+            .help("save the file as UTF-8 with one mark of the order of bytes, or better with none");
+        secrets::search_text(file, text, report);
+        return None;
+    }
     let node = yaml::parse(file, text, report)?;
     secrets::search(&node, report);
     secrets::search_comments(file, text, &node, report);
