@@ -269,6 +269,9 @@ impl<T: Scalar> Read for T {
             reader.wrong_type(node, T::EXPECTS);
             return None;
         }
+        if !T::SHOWN && blanks::other_quotes(node).is_some() {
+            reader.report.redact(node.span);
+        }
         let text = reader.text(node, T::EXPECTS)?;
         match T::parse(&text) {
             Ok(value) => Some(value),

@@ -28,6 +28,69 @@ fn one(found: &[(String, String)], start: &str, help: &str) {
 }
 
 #[test]
+fn quotes_as_they_are_printed_are_none() {
+    for (open, close) in [
+        ('\u{201c}', '\u{201d}'),
+        ('\u{201e}', '\u{201c}'),
+        ('\u{2018}', '\u{2019}'),
+        ('\u{ff02}', '\u{ff02}'),
+        ('\u{201c}', '"'),
+    ] {
+        let told = format!(
+            "the quotes around this value (U+{:04X}, U+{:04X}) are none in YAML, but a part of it",
+            u32::from(open),
+            u32::from(close)
+        );
+        let around = |text: &str| format!("{open}{text}{close}");
+        for (path, old, text, place) in [
+            ("apis/pets/api.yaml", "owner: team", "team", "3:8: error[P0219]"),
+            (
+                "apis/pets/api.yaml",
+                "openapi: v1.yaml",
+                "v1.yaml",
+                "7:14: error[P0219]",
+            ),
+            ("plans/gold.yaml", "rate: 10/s", "10/s", "3:11: error[P0219]"),
+            (
+                "apis/pets/v1.yaml",
+                "operationId: listPets",
+                "listPets",
+                "6:20: error[P0602]",
+            ),
+        ] {
+            let key = old.strip_suffix(text).unwrap();
+            let found = said(path, old, &format!("{key}{}", around(text)));
+            one(&found, &format!("{path}:{place}: {told}"), "write plain quotes");
+        }
+    }
+    // Where plain ones stand around them, or several things are quoted, they are meant.
+    for fine in [
+        "\"\u{201c}The\u{201d} team\"",
+        "\"\u{201c}team\u{201d}\"",
+        "\u{201c}One\u{201d} and \u{201c}two\u{201d}",
+        "\u{201c}The\u{201d} team",
+        "the team\u{2019}s",
+        "\u{ab}team\u{bb}",
+    ] {
+        let found = said("apis/pets/api.yaml", "owner: team", &format!("owner: {fine}"));
+        assert_eq!(found, [], "{fine}");
+    }
+}
+
+/// A secret in such quotes is not shown either.
+#[test]
+fn what_stands_in_such_quotes_may_be_a_secret() {
+    let mut files = base();
+    let api = files.get_mut("apis/pets/api.yaml").unwrap();
+    let upstream = "upstream: https://pets.example";
+    let credential = "upstream_credential: { secret: \u{201c}hunter2hunter2\u{201d} }";
+    *api = api.replace(upstream, &format!("{upstream}\n    {credential}"));
+    let found = build(&files, "dev").diagnostics;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(!found[0].to_string().contains("hunter2"), "{}", found[0]);
+}
+
+#[test]
 fn a_mark_of_the_order_of_bytes_stands_once() {
     let mark = "\u{feff}";
     for (path, _) in base() {

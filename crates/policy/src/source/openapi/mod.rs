@@ -20,6 +20,7 @@ pub use ids::{Earlier, Unnamed, operation_ids, unnamed};
 pub(crate) use places::find;
 pub(crate) use pointer::Dangling;
 
+use super::blanks;
 use super::diagnostic::{Code, Report, Span};
 use super::examples;
 use super::reader::Scalar;
@@ -286,6 +287,12 @@ fn read_operation(
         return None;
     };
     let text = id.text().unwrap_or("");
+    if let Some(message) = blanks::other_quotes(id) {
+        report
+            .error(Code::NoOperationId, id.span, message)
+            .help(blanks::QUOTES);
+        return None;
+    }
     if let Err(fault) = Token::parse(text) {
         report
             .error(

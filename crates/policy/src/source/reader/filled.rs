@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::blanks;
 use super::super::diagnostic::{Code, Span};
 use super::super::names::nearest;
 use super::super::secrets::quote;
@@ -64,6 +65,12 @@ impl Reader {
             self.wrong_type(node, expects);
             return None;
         };
+        if let Some(message) = blanks::other_quotes(node) {
+            self.report
+                .error(Code::BadText, node.span, message)
+                .help(blanks::QUOTES);
+            return None;
+        }
         if text.contains("${") {
             self.fill_in(text, node.span)
         } else {
