@@ -25,6 +25,8 @@ mod explain;
 mod fmt;
 mod guide;
 mod ids;
+mod ids_refused;
+mod ids_written;
 mod import;
 mod import_fields;
 mod import_kong;
