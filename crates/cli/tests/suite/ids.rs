@@ -279,3 +279,52 @@ fn check_names_the_id() {
         assert!(said.contains(part), "{part}\n{said}");
     }
 }
+
+/// What is missing in the document of one version is named by what the others have, as a command would write it.
+#[test]
+fn check_names_the_id_of_other_versions() {
+    let tree = Tree::new();
+    let document = |paths: &str| format!("{HEAD}paths:\n{paths}");
+    let version = |file: &str| format!("{{ openapi: {file}, state: active, upstream: 'https://a.example' }}");
+    let api = format!(
+        "api: more\ntitle: More\nowner: team\npath: /more\nversions:\n  v1: {}\n  v2: {}\n",
+        version("v1.yaml"),
+        version("v2.yaml")
+    );
+    tree.write("apis/more/api.yaml", &api);
+    let named = "  /a/b: { get: { operationId: getAB } }\n  /c: { get: { operationId: theC } }\n";
+    tree.write("apis/more/v1.yaml", &document(named));
+    let unnamed = "  /a-b: { get: {} }\n  /c: { get: {} }\n  /d: { get: {} }\n";
+    tree.write("apis/more/v2.yaml", &document(unnamed));
+    let Output { code, out, err } = tree.run(&["check"]);
+    assert_eq!(code, 1, "{out}");
+    let said = out + &err;
+    for part in [
+        "write `operationId: getAB_3c8680cc`, as `turnpike new api` and `turnpike import openapi` do in their copy of a document; `getAB` would be the id of another operation too",
+        "write `operationId: theC`, as `turnpike new api` and `turnpike import openapi` do in their copy of a document; another version of the API calls it so",
+        "write `operationId: getD`, as `turnpike new api` and `turnpike import openapi` do in their copy of a document\n",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // A command writes the same ones.
+    tree.write(
+        "apis/more/api.yaml",
+        &api.replace(&format!("  v2: {}\n", version("v2.yaml")), ""),
+    );
+    fs::remove_file(tree.path("apis/more/v2.yaml")).unwrap();
+    fs::write(tree.folder.path().join("in.yaml"), document(unnamed)).unwrap();
+    let arguments = [
+        "new",
+        "api",
+        "more",
+        "--from",
+        "in.yaml",
+        "--version",
+        "v2",
+        "--upstream",
+    ];
+    let written = tree.good(&[&arguments[..], &["https://a.example"]].concat());
+    for id in ["getAB_3c8680cc: GET /a-b", "theC: GET /c", "getD: GET /d"] {
+        assert!(written.contains(id), "{id}\n{written}");
+    }
+}

@@ -349,6 +349,12 @@ impl Files {
         self.documents.get(path).cloned().flatten()
     }
 
+    /// A document that was read, or read ahead; nothing is said of it.
+    pub(crate) fn known(&self, path: &str) -> Option<Arc<Node>> {
+        let ahead = || self.shelf.get(path)?.node.clone();
+        self.read_document(path).or_else(ahead)
+    }
+
     /// What there is to say of a document by itself, if that is known.
     pub(crate) fn checked(&self, path: &str) -> Option<&Checked> {
         self.shelf.get(path)?.checked.as_ref()
