@@ -234,6 +234,9 @@ fn of_version(
     let breaks = ending(old_api, now);
     let (mut same, mut contracts) = (BTreeMap::new(), BTreeMap::new());
     for (old, new) in paired(old, new) {
+        if let Some(new) = new {
+            operations::own_words(old_api, (new, new_api), places, changes);
+        }
         match (old, new) {
             (Some(old), Some(new)) => {
                 let id = &new.id;

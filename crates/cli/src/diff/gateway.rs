@@ -98,13 +98,24 @@ fn point(was: &DecisionPoint, is: &DecisionPoint, changes: &mut Changes) {
         PointKind::OpenFga { model: Some(model) } => format!("openfga, model {model}"),
     };
     let secret = |point: &DecisionPoint| point.secret.clone().unwrap_or_else(|| "none".to_owned());
-    for (what, old, new) in [
-        ("endpoint", was.endpoint.clone(), endpoint.clone()),
-        ("kind", kind(was), kind(is)),
-        ("credential", secret(was), secret(is)),
-        ("timeout", words::duration(was.timeout), words::duration(*timeout)),
+    // Somebody else, or another way to decide, may let in whom it refused; the others only change whether it answers.
+    for (class, what, old, new) in [
+        (
+            Class::Loosening,
+            "endpoint",
+            was.endpoint.clone(),
+            endpoint.clone(),
+        ),
+        (Class::Loosening, "kind", kind(was), kind(is)),
+        (Class::Risky, "credential", secret(was), secret(is)),
+        (
+            Class::Risky,
+            "timeout",
+            words::duration(was.timeout),
+            words::duration(*timeout),
+        ),
     ] {
-        changes.value(Class::Risky, origin, what, (&old, &new), Clone::clone);
+        changes.value(class, origin, what, (&old, &new), Clone::clone);
     }
     // Whoever was allowed may go on for so long.
     changes.bound(origin, "cache", (was.allowed_for, *allowed_for), words::duration);

@@ -301,6 +301,7 @@ fn of_rule(rule: &str, said: &Said, facts: &mut BTreeMap<String, Fact>) {
 }
 
 fn of_gateway(gateway: &Said, environment: &str, facts: &mut BTreeMap<String, Fact>) {
+    let mut reasons = Vec::new();
     let mut add = |name: String, says: &str, means: Means, at: &Said| {
         let (says, origin, of) = (says.to_owned(), at.origin.clone(), String::new());
         let fact = Fact {
@@ -350,8 +351,17 @@ fn of_gateway(gateway: &Said, environment: &str, facts: &mut BTreeMap<String, Fa
             "" => String::new(),
             target => format!(" for {target}"),
         };
-        let name = format!("the exception from `{}`{target} until", item.text_of("rule"));
-        add(name, item.text_of("until"), Means::Exception, item);
+        let name = format!("the exception from `{}`{target}", item.text_of("rule"));
+        let until = format!("{name} until");
+        add(until.clone(), item.text_of("until"), Means::Exception, item);
+        // What it is for makes it the one that it is; its reason is a part of it.
+        let reason = Fact {
+            says: item.text_of("reason").to_owned(),
+            means: Means::Words,
+            origin: item.get("reason").unwrap_or(item).origin.clone(),
+            of: until,
+        };
+        reasons.push((format!("the reason of {name}"), reason));
     }
     for (key, value) in of_environment(gateway, environment) {
         let name = key.text().unwrap_or_default();
@@ -361,4 +371,5 @@ fn of_gateway(gateway: &Said, environment: &str, facts: &mut BTreeMap<String, Fa
             add(format!("the permission `{name}`"), says, Means::Permission, key);
         }
     }
+    facts.extend(reasons);
 }

@@ -183,13 +183,18 @@ fn introspection(was: Option<&Introspection>, is: Option<&Introspection>, at: &s
         } else {
             "by HTTP Basic"
         };
-        format!(
-            "{} as {} with {} {auth}",
-            asked.endpoint, asked.client_id, asked.secret
-        )
+        format!("{} with {} {auth}", asked.client_id, asked.secret)
     };
+    // Whoever is asked says which tokens are good, as whoever has the keys of the others does.
+    changes.value(
+        Class::Loosening,
+        at,
+        "introspection endpoint",
+        (&was.endpoint, &is.endpoint),
+        Clone::clone,
+    );
     let (old, new) = (show(was), show(is));
-    changes.value(Class::Risky, at, "introspection", (&old, &new), Clone::clone);
+    changes.value(Class::Risky, at, "introspection as", (&old, &new), Clone::clone);
     let prefix = |asked: &Introspection| match asked.prefix.as_str() {
         "" => "all".to_owned(),
         prefix => format!("those with `{prefix}`"),

@@ -1,7 +1,9 @@
 //! What the gateway does with an operation: by which rules, with which bounds, and who answers.
 
 use turnpike_policy::source::contract::shape;
-use turnpike_policy::{Api, DecisionPoint, Handler, Operation, Relation, Timeouts};
+use turnpike_policy::{
+    Api, DecisionPoint, Handler, Operation, Relation, Timeouts, UpstreamHeader, claim_name,
+};
 
 use super::change::{Changes, Class};
 use super::place::Places;
@@ -102,7 +104,11 @@ pub(super) fn compare(
         let passed = (Class::Safe, Class::Risky);
         let named = places.now(origin, |lines| lines.document(is, "parameters"));
         let what = format!("{id}: passing on the header");
-        changes.list(&named, &what, (&was.forward_headers, &is.forward_headers), passed);
+        // Of those that the gateway told before, more is told than that they pass.
+        let own = is.forward_headers.iter();
+        let own = own.filter(|header| taken_over(was_api, is_api, header).is_none());
+        let own: Vec<_> = own.cloned().collect();
+        changes.list(&named, &what, (&was.forward_headers, &own), passed);
         let what = format!("{id}: passing on the query parameter");
         changes.list(&named, &what, (&was.forward_query, &is.forward_query), passed);
     }
@@ -113,6 +119,36 @@ pub(super) fn compare(
         was.point = is.point;
     }
     changes.rest(told, origin, id, (&moved, is));
+}
+
+/// Headers that told the upstream what the caller's token says, and that callers send themselves now: each says of
+/// itself what it likes, to an upstream that may decide by it.
+pub(super) fn own_words(
+    was_api: &Api,
+    (is, is_api): (&Operation, &Api),
+    places: &Places,
+    changes: &mut Changes,
+) {
+    for header in &is.forward_headers {
+        if let Some(told) = taken_over(was_api, is_api, header) {
+            let at = places.now(&is.origin, |lines| lines.document(is, "parameters"));
+            let what = format!(
+                "{}: callers send the header `{header}` themselves, which told the upstream their `{}`",
+                is.id,
+                claim_name(&told.claim)
+            );
+            changes.add(Class::Loosening, &at, what);
+        }
+    }
+}
+
+/// What the gateway told by a header, or by one that some upstreams take for it, and does not tell any more.
+fn taken_over<'a>(was: &'a Api, is: &Api, header: &str) -> Option<&'a UpstreamHeader> {
+    let plain = |name: &str| name.replace('_', "-");
+    let tells = |told: &UpstreamHeader| plain(&told.header) == plain(header);
+    let before = was.upstream_headers.iter().find(|told| tells(told))?;
+    let still = is.upstream_headers.iter().any(tells);
+    (!still).then_some(before)
 }
 
 /// Whether a body is taken, and of which media types.
@@ -173,8 +209,9 @@ fn relation(
                 let what = format!("{id}: the relation `{old}` → `{new}`");
                 changes.add(Class::Risky, &new.origin, what);
             }
+            // Another one may let in whom this one refuses.
             changes.value(
-                Class::Risky,
+                Class::Loosening,
                 &new.origin,
                 &format!("{id}: who decides"),
                 (&name(points.0, old), &name(points.1, new)),

@@ -158,6 +158,48 @@ fn a_change_of_a_condition_has_its_weight() {
     );
 }
 
+/// What the gateway told of the caller, callers say of themselves now.
+#[test]
+fn a_header_that_callers_take_over_loosens() {
+    let header = "parameters: [{ name: limit, in: query, schema: { type: integer } }, { name: HEADER, in: header, schema: { type: string } }]";
+    let query = "parameters: [{ name: limit, in: query, schema: { type: integer } }]";
+    // Some upstreams take the second for the first.
+    for name in ["x-user", "x_user"] {
+        let tree = tree();
+        copy(&tree.path(""), &tree.folder.path().join("old"));
+        tree.change("apis/pets/api.yaml", "x-user: claims.sub, ", "");
+        tree.change("apis/pets/v1.yaml", query, &header.replace("HEADER", name));
+        let output = tree.run(&["diff", "old", "--as-of", "2026-01-01", "--fail-on", "loosening"]);
+        for said in [
+            "risky       telling the upstream `x-user: claims.sub` is removed".to_owned(),
+            format!(
+                "loosening   listPets: callers send the header `{name}` themselves, which told the upstream their `claims.sub`  [policies/apis/pets/v1.yaml:7]"
+            ),
+        ] {
+            assert!(output.out.contains(&said), "{said}\n{}", output.out);
+        }
+        assert!(!output.out.contains("passing on the header"), "{}", output.out);
+        assert_eq!(output.code, 1);
+    }
+    // An operation that is new may do the same.
+    let tree = tree();
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change("apis/pets/api.yaml", "x-user: claims.sub, ", "");
+    tree.change(
+        "apis/pets/v1.yaml",
+        "  /pets/{petId}:\n",
+        "  /more: { get: { operationId: more, parameters: [{ name: x-user, in: header }], responses: {} } }\n  /pets/{petId}:\n",
+    );
+    let out = tree.good(&["diff", "old", "--as-of", "2026-01-01"]);
+    assert!(
+        out.contains("loosening   more: callers send the header `x-user` themselves"),
+        "{out}"
+    );
+    // The other way round it is the gateway's word again.
+    let out = tree.good(&["diff", "policies", "old", "--as-of", "2026-01-01"]);
+    assert!(!out.contains("themselves"), "{out}");
+}
+
 /// The tree, where `chat` asks for a scope and a condition.
 fn asking() -> Tree {
     let tree = tree();

@@ -136,6 +136,44 @@ fn a_rule_that_asks_for_something_else_loosens() {
     }
 }
 
+/// What an exception says to people is told, by itself and beside its end; one that is new is told whole.
+#[test]
+fn the_reason_of_an_exception_is_compared() {
+    let with = |tree: &Tree, reason: &str, until: &str| {
+        let plain = "exceptions: [{ rule: query_credentials, for: gateway, ";
+        let text = format!("{plain}reason: {reason}, until: {until} }}]\nfloor:\n");
+        let gateway = tree.read("gateway.yaml");
+        let (before, rest) = gateway.split_once("floor:\n").unwrap();
+        let before = before.split("exceptions:").next().unwrap();
+        tree.write("gateway.yaml", &format!("{before}{text}{rest}"));
+    };
+    let tree = changed(&[]);
+    tree.change(
+        "gateway.yaml",
+        "issuers:\n",
+        "api_keys: { query: [key] }\nissuers:\n",
+    );
+    with(&tree, "Old clients.", "2099-06-30");
+    let out = tree.good(&["diff", "old"]);
+    assert!(!out.contains("reason"), "{out}");
+    let before = tree.folder.path().join("old");
+    std::fs::remove_dir_all(&before).unwrap();
+    copy(&tree.path(""), &before);
+    with(&tree, "A partner asked.", "2099-06-30");
+    let reason = "safe        the reason of the exception from `query_credentials` for gateway is another  [policies/gateway.yaml:";
+    let out = tree.good(&["diff", "old"]);
+    assert!(out.contains(reason) && out.contains("\n1 change from"), "{out}");
+    with(&tree, "A partner asked.", "2099-07-30");
+    let out = tree.good(&["diff", "old"]);
+    assert!(out.contains(reason), "{out}");
+    assert!(
+        out.contains(
+            "loosening   the exception from `query_credentials` for gateway until: 2099-06-30 → 2099-07-30"
+        ),
+        "{out}"
+    );
+}
+
 /// A rule that is new, or gone, is told whole.
 #[test]
 fn a_rule_comes_and_goes_as_one() {

@@ -1,5 +1,5 @@
-//! Operations without an `operationId`: `turnpike import openapi` and `turnpike new api` give each one in the copy of
-//! its document, and change nothing else in it.
+//! Operations without an `operationId`: which one `turnpike import openapi` and `turnpike new api` give each in the copy
+//! of its document, and what `turnpike check` says of it.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::common::{Output, Tree};
 use crate::import::Imported;
 
-const HEAD: &str =
+pub(crate) const HEAD: &str =
     "openapi: 3.1.1\ninfo: { title: Pets, version: '1' }\nservers: [{ url: https://pets.example }]\n";
 
-const BLOCK: &str = "\
+pub(crate) const BLOCK: &str = "\
 # Of the team of the pets.
 openapi: 3.1.1
 info: { title: Pets, version: '1' }   # one
@@ -48,7 +48,7 @@ paths:
   x-more: { get: {} }
 ";
 
-const BLOCK_NAMED: &str = "\
+pub(crate) const BLOCK_NAMED: &str = "\
 # Of the team of the pets.
 openapi: 3.1.1
 info: { title: Pets, version: '1' }   # one
@@ -90,7 +90,7 @@ paths:
 
 /// The copy of a document in the tree that was made of it.
 #[track_caller]
-fn imported(document: &str) -> String {
+pub(crate) fn imported(document: &str) -> String {
     let imported = Imported::of("openapi", document);
     assert_eq!(imported.output.code, 0, "{document}\n{}", imported.output.err);
     imported.run(&["check"]);
@@ -255,255 +255,6 @@ fn a_long_list_is_cut_for_people_and_whole_for_programs() {
     }
 }
 
-#[test]
-fn as_json_is_written() {
-    let pretty = r#"{
-  "openapi": "3.1.1",
-  "info": { "title": "Pets", "version": "1" },
-  "servers": [{ "url": "https://pets.example" }],
-  "paths": {
-    "/pets": {
-	  "get": {
-		"summary": "All {\"get\": {}}",
-        "responses": {}
-      },
-      "put": {},
-      "post": { "responses": {} }
-    }
-  }
-}
-"#;
-    let named = pretty
-        .replace("\"summary\"", "\"operationId\": \"getPets\",\n\t\t\"summary\"")
-        .replace("\"put\": {}", "\"put\": { \"operationId\": \"putPets\" }")
-        .replace(
-            "{ \"responses\"",
-            "{ \"operationId\": \"postPets\", \"responses\"",
-        );
-    assert_eq!(imported(pretty), named);
-
-    let tight = r#"{"openapi":"3.1.1","info":{"title":"Pets","version":"1"},"servers":[{"url":"https://pets.example"}],"paths":{"/pets":{"get":{"summary":"a"},"put":{}}}}"#;
-    let named = tight
-        .replace("{\"summary\"", "{\"operationId\":\"getPets\",\"summary\"")
-        .replace("\"put\":{}", "\"put\":{\"operationId\":\"putPets\"}");
-    assert_eq!(imported(tight), named);
-    serde_json::from_str::<Value>(&named).unwrap();
-}
-
-/// Lines end as they do, and a mark of the order of bytes stays.
-#[test]
-fn as_other_systems_write_lines() {
-    let lines = |text: &str| text.replace('\n', "\r\n");
-    assert_eq!(imported(&lines(BLOCK)), lines(BLOCK_NAMED));
-    let marked = format!("\u{feff}{BLOCK}");
-    assert_eq!(imported(&marked), format!("\u{feff}{BLOCK_NAMED}"));
-    let json = "\u{feff}{\r\n\"openapi\": \"3.1.1\", \"info\": {\"title\": \"Pets\", \"version\": \"1\"}, \"servers\": [{\"url\": \"https://pets.example\"}],\r\n\"paths\": {\"/a\": {\"get\": {\r\n  \"tags\": []}}}}";
-    let named = json.replace("\"tags\"", "\"operationId\": \"getA\",\r\n  \"tags\"");
-    assert_eq!(imported(json), named);
-}
-
-#[test]
-fn in_each_way_to_write_an_operation() {
-    for (paths, named) in [
-        // Without a line's end after it, and without a space.
-        (
-            "paths: { /a: { get: {summary: x} } }",
-            "paths: { /a: { get: {operationId: getA, summary: x} } }",
-        ),
-        (
-            "paths:\n  /a:\n    get:\n      summary: x",
-            "paths:\n  /a:\n    get:\n      operationId: getA\n      summary: x",
-        ),
-        (
-            "paths:\n  /a:\n    get:\n      { }\n",
-            "paths:\n  /a:\n    get:\n      { operationId: getA }\n",
-        ),
-        (
-            "paths:\n  /a:\n    get: { # none\n    }\n",
-            "paths:\n  /a:\n    get: { operationId: getA # none\n    }\n",
-        ),
-        (
-            "paths:\n  /a: { \"get\":{} }\n",
-            "paths:\n  /a: { \"get\":{\"operationId\":\"getA\"} }\n",
-        ),
-        (
-            "paths:\n  /a:\n    get: {'tags': [a]}\n",
-            "paths:\n  /a:\n    get: {operationId: getA, 'tags': [a]}\n",
-        ),
-        // An anchor stays with what it names; what else it stands for has the same id.
-        (
-            "paths:\n  /a:\n    get: &one\n      tags: [a]\nx-one: *one\n",
-            "paths:\n  /a:\n    get: &one\n      operationId: getA\n      tags: [a]\nx-one: *one\n",
-        ),
-        (
-            "paths:\n  /a: { get: &one {} }\n",
-            "paths:\n  /a: { get: &one { operationId: getA } }\n",
-        ),
-        // Aliases elsewhere are nobody's business.
-        (
-            "paths:\n  /a:\n    get:\n      tags: &tags [a]\n    put:\n      tags: *tags\n",
-            "paths:\n  /a:\n    get:\n      operationId: getA\n      tags: &tags [a]\n    put:\n      operationId: putA\n      tags: *tags\n",
-        ),
-        // A path that is a reference: where it leads, after what is told before it.
-        (
-            "components:\n  pathItems:\n    A:\n      get:\n        tags: [a]\npaths:\n  /b: { get: {} }\n  /a: { $ref: '#/components/pathItems/A' }\n",
-            "components:\n  pathItems:\n    A:\n      get:\n        operationId: getA\n        tags: [a]\npaths:\n  /b: { get: { operationId: getB } }\n  /a: { $ref: '#/components/pathItems/A' }\n",
-        ),
-        // An id that is there, even of what is not published, is left to it.
-        (
-            "paths:\n  /a: { get: {}, head: { operationId: getA }, put: { operationId: getA2 } }\n",
-            "paths:\n  /a: { get: { operationId: getA_f302dfbc }, head: { operationId: getA }, put: { operationId: getA2 } }\n",
-        ),
-        (
-            "paths:\n  /a-b: { get: {} }\n  /a/b: { get: {} }\n",
-            "paths:\n  /a-b: { get: { operationId: getAB_3c8680cc } }\n  /a/b: { get: { operationId: getAB_840b7118 } }\n",
-        ),
-        (
-            "paths:\n  /: { get: {} }\n",
-            "paths:\n  /: { get: { operationId: getRoot } }\n",
-        ),
-        // What the gateway answers itself needs none.
-        (
-            "paths:\n  /a: { head: {}, options: {}, trace: {}, x-get: {} }\n  x-b: { get: {} }\n",
-            "",
-        ),
-    ] {
-        let expected = if named.is_empty() { paths } else { named };
-        assert_eq!(imported(&format!("{HEAD}{paths}")), format!("{HEAD}{expected}"));
-    }
-}
-
-/// What cannot get an id, or has one that is none, is refused with its place and a remedy.
-#[test]
-fn what_is_refused() {
-    for (paths, code, parts) in [
-        (
-            "paths:\n  /a:\n    get: &one { tags: [a] }\n    put: *one\n    post: *one\n",
-            2,
-            &[
-                "in: line 7, column 10: PUT /a is written as an alias",
-                "write out here what it stands for; 1 more",
-            ][..],
-        ),
-        (
-            "paths:\n  /a: &a { get: {} }\n  /b: *a\n",
-            2,
-            &[
-                "line 6, column 7: GET /b is written as an alias",
-                "write out here",
-            ],
-        ),
-        (
-            "paths:\n  /a:\n    get:\n      ? tags\n      : [a]\n",
-            2,
-            &["in which none can be added: write these yourself\n  getA: GET /a\n"],
-        ),
-        // Two paths cannot have the same operations.
-        (
-            "paths:\n  /a: { $ref: '#/components/pathItems/A' }\n  /b: { $ref: '#/components/pathItems/A' }\ncomponents: { pathItems: { A: { get: {} } } }\n",
-            1,
-            &["error[P0603]", "write the operations out"],
-        ),
-        (
-            "paths:\n  /a: { get: { operationId: x }, put: { operationId: x } }\n  /b: { get: {} }\n",
-            1,
-            &[
-                "error[P0603]: there is an operation `x` already",
-                ":5:34\n",
-                "the other one",
-            ],
-        ),
-        (
-            "paths:\n  /a: { get: { operationId: a b } }\n",
-            1,
-            &["error[P0602]", "write for example `operationId: getA`"],
-        ),
-        (
-            "paths:\n  /a: { get: { operationId: '' } }\n",
-            1,
-            &["error[P0602]", "getA"],
-        ),
-        (
-            "paths:\n  /a: { get: { operationID: a } }\n",
-            1,
-            &["error[P0201]", "did you mean `operationId`?"],
-        ),
-        (
-            "paths:\n  /a: { get: }\n",
-            1,
-            &["error[P0608]: expected an operation, found nothing"],
-        ),
-        (
-            "paths:\n  /a: { get: { $ref: '#/x-a' } }\n",
-            1,
-            &["error[P0201]", "a `$ref` may stand for a whole path"],
-        ),
-        (
-            "paths:\n  /a: { $ref: 'other.yaml#/a' }\n",
-            1,
-            &["error[P0604]", "bundle it into one file"],
-        ),
-    ] {
-        let imported = Imported::of("openapi", &format!("{HEAD}{paths}"));
-        let Output { code: was, err, .. } = &imported.output;
-        assert_eq!(*was, code, "{paths}\n{err}");
-        for part in parts {
-            assert!(err.contains(part), "{paths}: {part}\n{err}");
-        }
-        assert!(!imported.folder.path().join("tree").exists(), "{paths}");
-    }
-}
-
-/// Ids add lines: what else is wrong is told by the lines that its authors know.
-#[test]
-fn other_faults_are_told_by_the_lines_of_the_authors() {
-    let tree = Tree::new();
-    let document = "\
-openapi: 3.1.1
-info: { title: a, version: '1' }
-paths:
-  /a:
-    get:
-      tags: [a]
-  /a/{id}:
-    get:
-      tags: [a]
-  /b/{x}.json:
-    get:
-      tags: [a]
-";
-    fs::write(tree.folder.path().join("in.yaml"), document).unwrap();
-    let new = |from: &str| {
-        let arguments = ["new", "api", "more", "--from", from, "--owner", "a", "--upstream"];
-        tree.run(&[&arguments[..], &["https://a.example"]].concat())
-    };
-    let Output { code, err, .. } = new("in.yaml");
-    assert_eq!(code, 1, "{err}");
-    for part in [
-        "error[P0609]: the path parameter `id` is not declared\n --> policies/apis/more/v1.yaml:7:3\n",
-        "error[P0605]: the parameter in `{x}.json` is not a whole segment\n  --> policies/apis/more/v1.yaml:10:3\n",
-    ] {
-        assert!(err.contains(part), "{part}\n{err}");
-    }
-    assert!(!err.contains("P0602") && !err.contains("are counted"), "{err}");
-    assert!(!tree.path("apis/more").exists());
-
-    // What only shows once there are ids is told as it stands then.
-    let two = "parameters: [{ name: a, in: path, required: true }, { name: b, in: path, required: true }]";
-    let document = format!(
-        "openapi: 3.1.1\ninfo: {{ title: a, version: '1' }}\npaths:\n  '/{{a}}/x/{{b}}':\n    {two}\n    get:\n      tags: [a]\n  '/{{b}}/x/{{a}}':\n    {two}\n    get:\n      tags: [a]\n"
-    );
-    fs::write(tree.folder.path().join("two.yaml"), document).unwrap();
-    let Output { code, err, .. } = new("two.yaml");
-    assert_eq!(code, 1, "{err}");
-    assert!(err.contains("error[P0701]"), "{err}");
-    assert!(
-        err.contains("some lines of v1.yaml are counted with the ids that it was to get\n"),
-        "{err}"
-    );
-    tree.good(&["check"]);
-}
-
 /// The build asks for ids as before, and names the ones that a command would write.
 #[test]
 fn check_names_the_id() {
@@ -526,5 +277,54 @@ fn check_names_the_id() {
         "write `operationId: getPets_b0bd07bf`, as `turnpike new api` and `turnpike import openapi` do",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
+    }
+}
+
+/// What is missing in the document of one version is named by what the others have, as a command would write it.
+#[test]
+fn check_names_the_id_of_other_versions() {
+    let tree = Tree::new();
+    let document = |paths: &str| format!("{HEAD}paths:\n{paths}");
+    let version = |file: &str| format!("{{ openapi: {file}, state: active, upstream: 'https://a.example' }}");
+    let api = format!(
+        "api: more\ntitle: More\nowner: team\npath: /more\nversions:\n  v1: {}\n  v2: {}\n",
+        version("v1.yaml"),
+        version("v2.yaml")
+    );
+    tree.write("apis/more/api.yaml", &api);
+    let named = "  /a/b: { get: { operationId: getAB } }\n  /c: { get: { operationId: theC } }\n";
+    tree.write("apis/more/v1.yaml", &document(named));
+    let unnamed = "  /a-b: { get: {} }\n  /c: { get: {} }\n  /d: { get: {} }\n";
+    tree.write("apis/more/v2.yaml", &document(unnamed));
+    let Output { code, out, err } = tree.run(&["check"]);
+    assert_eq!(code, 1, "{out}");
+    let said = out + &err;
+    for part in [
+        "write `operationId: getAB_3c8680cc`, as `turnpike new api` and `turnpike import openapi` do in their copy of a document; `getAB` would be the id of another operation too",
+        "write `operationId: theC`, as `turnpike new api` and `turnpike import openapi` do in their copy of a document; another version of the API calls it so",
+        "write `operationId: getD`, as `turnpike new api` and `turnpike import openapi` do in their copy of a document\n",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // A command writes the same ones.
+    tree.write(
+        "apis/more/api.yaml",
+        &api.replace(&format!("  v2: {}\n", version("v2.yaml")), ""),
+    );
+    fs::remove_file(tree.path("apis/more/v2.yaml")).unwrap();
+    fs::write(tree.folder.path().join("in.yaml"), document(unnamed)).unwrap();
+    let arguments = [
+        "new",
+        "api",
+        "more",
+        "--from",
+        "in.yaml",
+        "--version",
+        "v2",
+        "--upstream",
+    ];
+    let written = tree.good(&[&arguments[..], &["https://a.example"]].concat());
+    for id in ["getAB_3c8680cc: GET /a-b", "theC: GET /c", "getD: GET /d"] {
+        assert!(written.contains(id), "{id}\n{written}");
     }
 }

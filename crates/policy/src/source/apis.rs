@@ -1,6 +1,7 @@
 //! `apis/<name>/api.yaml`: versions, lifecycle, upstreams and rules of an API.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::authorize::{AuthorizeFields, authorize};
 use super::compile::Checker;
@@ -12,6 +13,7 @@ use super::exceptions::ExceptionRule;
 use super::limits::LimitFields;
 use super::names::nearest;
 use super::narrowed::{self, OperationFields};
+use super::openapi::Earlier;
 use super::overlays::Upstream;
 use super::reader::{Fault, Read, Reader, Scalar, Spanned};
 use super::routes::RouteBuilder;
@@ -196,6 +198,8 @@ pub(crate) struct ApiOperations {
     pub(crate) ids: BTreeMap<String, Vec<u32>>,
     /// A document could not be read, so that there may be more.
     pub(crate) broken: bool,
+    /// The ids that its documents name, once one of them lacks some.
+    pub(crate) versions: Option<Arc<Earlier>>,
 }
 
 /// The APIs, compiled.

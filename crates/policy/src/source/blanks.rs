@@ -1,4 +1,5 @@
-//! Blanks that are none to YAML, and blanks that are missing after a dash: what looks right, and is read as one text.
+//! Blanks that are none to YAML, blanks that are missing after a dash, and quotes that are none: what looks right, and is
+//! read as one text.
 
 use super::yaml::{Node, Value};
 
@@ -52,6 +53,35 @@ pub(crate) fn told(c: char) -> String {
 /// What helps against it.
 pub(crate) const REMEDY: &str =
     "write a plain space: what is copied from a page or typed on some keyboards is another one";
+
+/// What is wrong with the quotes around a text, where they are those that are set in print (`“gold”`): to YAML they are
+/// a part of it.
+pub(crate) fn other_quotes(node: &Node) -> Option<String> {
+    let Value::Scalar { text, plain: true } = &node.value else {
+        return None;
+    };
+    let first = text.chars().next().filter(|c| is_quote(*c))?;
+    let inside = text.strip_prefix(first)?;
+    let last = inside.chars().next_back();
+    let last = last.filter(|c| is_quote(*c) || matches!(c, '"' | '\''))?;
+    // More than one thing is quoted, so that these are a part of what is said.
+    let several = inside.strip_suffix(last)?.contains(first);
+    (!several).then(|| {
+        let told = |c: char| format!("U+{:04X}", u32::from(c));
+        let (first, last) = (told(first), told(last));
+        format!("the quotes around this value ({first}, {last}) are none in YAML, but a part of it")
+    })
+}
+
+/// Quotes as they are set in print, and wide ones. Those that no keyboard or editor puts in the place of plain ones
+/// (`« »`) are how some languages write.
+const fn is_quote(c: char) -> bool {
+    matches!(c, '\u{2018}'..='\u{201f}' | '\u{ff02}' | '\u{ff07}')
+}
+
+/// What helps against them.
+pub(crate) const QUOTES: &str =
+    "write plain quotes, `\"` or `'`, or none; a text that is to have these ones has plain ones around them";
 
 /// What helps where something else was read than was meant, because of a blank.
 pub(crate) fn remedy(node: &Node, expects: &str) -> Option<String> {

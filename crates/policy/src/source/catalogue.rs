@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::{Code, Span};
 use super::files::{Item, Misplaced};
-use super::reader::{Field, Read, Reader, Spanned};
+use super::reader::{Field, Read, Reader, Scalar, Spanned};
 use super::scalars::Name;
 use super::secrets::quote;
 
@@ -52,7 +52,13 @@ impl<T: Read> Catalogue<T> {
             match name_of(&read).as_ref() {
                 Some(name) if name.0 == item.name => catalogue.here.push((item.name.clone(), read)),
                 Some(name) => {
-                    let near = format!("rename the file, or write {}", quote(&item.name));
+                    // What is no name cannot be written either.
+                    let near = if Name::parse(&item.name).is_ok() {
+                        format!("rename the file, or write {}", quote(&item.name))
+                    } else {
+                        let plain = "names are lower case letters, digits, `.`, `_` and `-`";
+                        format!("rename it to {} as well: {plain}", quote(&name.0))
+                    };
                     reader
                         .report
                         .error(

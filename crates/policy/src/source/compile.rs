@@ -173,13 +173,12 @@ pub(crate) fn compile(
 fn read_gateway(tree: &Tree, files: &mut Files, reader: &mut Reader) -> Option<Spanned<GatewayFile>> {
     let Some(item) = &tree.gateway else {
         let span = Span::new(reader.report.add_file("gateway.yaml".to_owned(), ""), 0, 0);
-        let help = files.meant_for("", "gateway.yaml").map_or_else(
-            || {
-                "it names the gateway, its issuers and its environments; is this the folder of a policy tree?"
-                    .to_owned()
-            },
-            |near| format!("rename {}", quote(&near)),
-        );
+        let near = files.meant_for("", "gateway.yaml");
+        let near = || Some(format!("rename {}", quote(&near?)));
+        let help = files.left_out("gateway.yaml").or_else(near).unwrap_or_else(|| {
+            "it names the gateway, its issuers and its environments; is this the folder of a policy tree?"
+                .to_owned()
+        });
         reader
             .report
             .error(Code::MissingFile, span, "the tree has no `gateway.yaml`")

@@ -13,9 +13,11 @@ use super::secrets::quote;
 use super::yaml::Node;
 use crate::MockResponse;
 
-/// How deep, and how large, an example made from a schema may grow.
+/// How deep, and how large, an example made from a schema may grow. What is optional beyond that depth is left out.
 const MAX_DEPTH: usize = 12;
 const MAX_VALUES: usize = 10_000;
+/// How deep it may grow where what is required lies deeper.
+const MAX_NESTED: usize = 64;
 /// How many values all examples of one document may have that are made from its schemas.
 pub(crate) const MAX_IN_DOCUMENT: usize = 1_000_000;
 
@@ -179,14 +181,24 @@ fn of_media(
         }
         return Err(Some("it has no schema either".to_owned()));
     };
-    let mut sampler = Sampler {
-        document,
-        left: MAX_VALUES,
-    };
-    let value = sampler
-        .sample(schema, 0)?
-        .ok_or_else(|| Some("its schema contains itself".to_owned()))?;
+    let value = sample(document, schema)?;
     Ok(vec![(String::new(), bytes(kind, &value))])
+}
+
+/// An example of a schema, cut at a depth that is enough for nearly all. Where something required lies deeper it is
+/// followed as far as it goes, and only a schema that stands inside itself is cut.
+fn sample(document: &Document<'_>, schema: &Node) -> Result<Json, Why> {
+    for within in [None, Some(Vec::new())] {
+        let mut sampler = Sampler {
+            document,
+            left: MAX_VALUES,
+            within,
+        };
+        if let Some(value) = sampler.sample(schema, 0)? {
+            return Ok(value);
+        }
+    }
+    Err(Some("its schema contains itself".to_owned()))
 }
 
 fn body(kind: &str, example: &Node) -> Result<Vec<u8>, Why> {
@@ -208,6 +220,8 @@ fn bytes(kind: &str, value: &Json) -> Vec<u8> {
 struct Sampler<'a, 'd> {
     document: &'a Document<'d>,
     left: usize,
+    /// The schemas that what is made stands in, where these end it and not its depth.
+    within: Option<Vec<*const Node>>,
 }
 
 /// The key words that say what a string is, and a value that is one.
@@ -225,16 +239,36 @@ const FORMATS: [(&str, &str); 10] = [
 ];
 
 impl Sampler<'_, '_> {
-    /// An example; nothing where the schema goes too deep, so that what is optional can be left out.
+    /// An example; nothing where the schema goes too deep, or stands inside itself, so that what is optional can be
+    /// left out.
     fn sample(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, Why> {
         let spent = || Some("its schema is too large to make one from".to_owned());
         self.left = self.left.checked_sub(1).ok_or_else(spent)?;
         let samples = &self.document.samples;
         samples.set(samples.get().checked_sub(1).ok_or_else(spent)?);
-        if depth > MAX_DEPTH {
+        if self.within.is_none() && depth > MAX_DEPTH {
             return Ok(None);
         }
         let schema = self.document.try_resolve(schema).map_err(unresolved)?;
+        if let Some(within) = &mut self.within {
+            let this = std::ptr::from_ref(schema);
+            if within.contains(&this) {
+                return Ok(None);
+            }
+            if depth > MAX_NESTED {
+                let why = format!("its schema is nested more than {MAX_NESTED} levels deep");
+                return Err(Some(why));
+            }
+            within.push(this);
+        }
+        let made = self.of_schema(schema, depth);
+        if let Some(within) = &mut self.within {
+            within.pop();
+        }
+        made
+    }
+
+    fn of_schema(&mut self, schema: &Node, depth: usize) -> Result<Option<Json>, Why> {
         for word in ["example", "const", "default"] {
             if let Some(value) = schema.get(word).and_then(json::value) {
                 return Ok(Some(value));

@@ -1,13 +1,15 @@
 //! One version of an API: what answers, where it is in its life, and its operations.
 
+use std::sync::Arc;
+
 use super::apis::{ApiOperations, Apis, Shared, VersionFields};
 use super::compile::Checker;
 use super::diagnostic::Code;
 use super::headers::never_forwarded;
-use super::openapi::{self, Document};
+use super::openapi::{self, Document, Earlier};
 use super::reader::Spanned;
 use super::routes::RouteBuilder;
-use super::scalars::Date;
+use super::scalars::{Date, FilePath};
 use super::secrets::quote;
 use super::upstream_credential;
 use super::upstream_headers::same;
@@ -27,29 +29,11 @@ pub(crate) fn compile(
     checker.without_tls = None;
     let handler = handler(shared, version, fields, checker);
     let until = checker.without_tls;
-    let parsed = fields.openapi.as_ref().and_then(|path| {
-        let full = format!("apis/{}/{}", shared.name, path.0);
-        let node = checker
-            .files
-            .document(&full, path.span, &mut checker.reader.report)?;
-        let document = Document::open(&node, path.span, &mut checker.reader.report)?;
-        // Versions may share a document; what is wrong in it is said once.
-        let hidden = match compiled.checked.get(&full) {
-            Some(hidden) => *hidden,
-            None => match checker.files.checked(&full) {
-                Some(ahead) => {
-                    checker.reader.report.take_over(&ahead.found);
-                    ahead.hides
-                }
-                None => openapi::check(&document, checker.report()),
-            },
-        };
-        compiled.checked.insert(full, hidden);
-        let mocked = matches!(handler, Some(HandlerKind::Mock));
-        let mut operations = openapi::operations(&document, mocked, checker.report());
-        operations.broken |= hidden;
-        Some(operations)
-    });
+    let mocked = matches!(handler, Some(HandlerKind::Mock));
+    let parsed = fields
+        .openapi
+        .as_ref()
+        .and_then(|path| parse(path, mocked, shared, known, compiled, checker));
     let Some(parsed) = parsed else {
         known.broken = true;
         return;
@@ -342,6 +326,54 @@ fn reserved(base: &str, shared: &Shared<'_>, version: &Spanned<String>, checker:
                 .help("choose another path");
         }
     }
+}
+
+/// The operations of a version's document, if it can be read.
+fn parse(
+    path: &Spanned<FilePath>,
+    mocked: bool,
+    shared: &Shared<'_>,
+    known: &mut ApiOperations,
+    compiled: &mut Apis,
+    checker: &mut Checker,
+) -> Option<openapi::Operations> {
+    let full = format!("apis/{}/{}", shared.name, path.0);
+    let node = checker
+        .files
+        .document(&full, path.span, &mut checker.reader.report)?;
+    let mut document = Document::open(&node, path.span, &mut checker.reader.report)?;
+    if document.lacks_ids() {
+        let versions = known.versions.get_or_insert_with(|| ids(shared, checker));
+        document = document.among(Arc::clone(versions));
+    }
+    // Versions may share a document; what is wrong in it is said once.
+    let hidden = match compiled.checked.get(&full) {
+        Some(hidden) => *hidden,
+        None => match checker.files.checked(&full) {
+            Some(ahead) => {
+                checker.reader.report.take_over(&ahead.found);
+                ahead.hides
+            }
+            None => openapi::check(&document, checker.report()),
+        },
+    };
+    compiled.checked.insert(full, hidden);
+    let mut operations = openapi::operations(&document, mocked, checker.report());
+    operations.broken |= hidden;
+    Some(operations)
+}
+
+/// The ids that the versions of an API have; the last one was added last.
+fn ids(shared: &Shared<'_>, checker: &Checker) -> Arc<Earlier> {
+    let mut ids = Earlier::default();
+    let versions = shared.file.versions.iter().flat_map(|map| map.here.iter().rev());
+    for path in versions.filter_map(|(_, version)| version.openapi.as_ref()) {
+        let full = format!("apis/{}/{}", shared.name, path.0);
+        if let Some(root) = checker.files.known(&full) {
+            ids.add_read(&root);
+        }
+    }
+    Arc::new(ids)
 }
 
 /// Drops headers that never pass; refuses those that the floor bars.

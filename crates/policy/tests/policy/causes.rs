@@ -261,6 +261,22 @@ fn a_file_in_another_place_is_one_fault() {
             "apis/pets/api.yaml:7:14: error[P0006]",
             "did you mean `apis/pets/petstore.yaml`?",
         ),
+        // What is hidden is no part of the tree.
+        (
+            &[("apis/pets/v1.yaml", "apis/pets/.v1.yaml")],
+            "apis/pets/api.yaml:7:14: error[P0006]",
+            "`apis/pets/.v1.yaml` is there, and no part of the tree: what begins with `.` is left out; rename it to `apis/pets/v1.yaml`",
+        ),
+        (
+            &[("gateway.yaml", ".gateway.yaml")],
+            "gateway.yaml:1:1: error[P0006]",
+            "`.gateway.yaml` is there, and no part of the tree",
+        ),
+        (
+            &[("apis/pets/api.yaml", "apis/pets/.api.yaml")],
+            "apis/pets/api.yaml:1:1: error[P0006]",
+            "`apis/pets/.api.yaml` is there, and no part of the tree",
+        ),
         (
             &[("gateway.yaml", "gatway.yaml")],
             "gateway.yaml:1:1: error[P0006]",
@@ -306,6 +322,32 @@ fn a_file_in_another_place_is_one_fault() {
         assert!(found[0].starts_with(said), "{moved:?}: {found:#?}");
         let helped = outcome.diagnostics[0].help.as_deref().unwrap_or("");
         assert!(helped.starts_with(help), "{moved:?}: {helped}");
+    }
+}
+
+/// A document by the name of a file that is left out, which the field names as it is.
+#[test]
+fn a_file_that_is_left_out_is_told_by_its_name() {
+    for (name, why, instead) in [
+        (".v1.yaml", "what begins with `.` is left out", "v1.yaml"),
+        (".old/v1.yaml", "what begins with `.` is left out", "old/v1.yaml"),
+        ("v1.md", "notes (`.md`) are left out", "v1.yaml"),
+    ] {
+        let mut files = base();
+        let text = files.remove("apis/pets/v1.yaml").unwrap();
+        files.insert(format!("apis/pets/{name}"), text);
+        let api = files.get_mut("apis/pets/api.yaml").unwrap();
+        *api = api.replace("openapi: v1.yaml", &format!("openapi: {name}"));
+        let outcome = build(&files, "dev");
+        let found = lines(&outcome);
+        assert_eq!(found.len(), 1, "{name}: {found:#?}");
+        assert!(found[0].contains("P0006"), "{name}: {found:#?}");
+        assert_eq!(
+            outcome.diagnostics[0].help.as_deref().unwrap_or(""),
+            format!(
+                "`apis/pets/{name}` is there, and no part of the tree: {why}; rename it to `apis/pets/{instead}`, and name that here"
+            ),
+        );
     }
 }
 

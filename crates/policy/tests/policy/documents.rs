@@ -375,3 +375,51 @@ fn a_name_twice_points_to_the_first() {
         (8, 20, "first listed here")
     );
 }
+
+/// A mock whose answer is a schema that refers to others, so many levels deep: each to the next one as often as it has
+/// these properties, all required; the last one refers to what is given.
+fn nested(levels: usize, properties: &[&str], last: &str) -> String {
+    let mut schemas = String::new();
+    for level in 0..levels {
+        let next = format!("{{ $ref: '#/components/schemas/S{}' }}", level + 1);
+        let members: Vec<_> = properties.iter().map(|name| format!("{name}: {next}")).collect();
+        let (required, members) = (properties.join(", "), members.join(", "));
+        schemas += &format!(
+            "    S{level}: {{ type: object, required: [{required}], properties: {{ {members} }} }}\n"
+        );
+    }
+    schemas += &format!("    S{levels}: {last}\n");
+    written(
+        Operation,
+        &format!(
+            "responses: {{ 200: {{ description: a, content: {{ application/json: {{ schema: {{ $ref: '#/components/schemas/S0' }} }} }} }} }}\ncomponents:\n  schemas:\n{schemas}"
+        ),
+    )
+}
+
+#[test]
+fn a_schema_that_does_not_contain_itself_is_not_said_to() {
+    let deep = build(&with(&nested(18, &["a"], "{ type: integer }"), true), "dev");
+    assert_eq!(lines(&deep), Vec::<String>::new());
+    let Handler::Mock(answers) = deep.compiled.unwrap().operations[0].handler.clone() else {
+        panic!("not a mock")
+    };
+    let body = format!("{}1{}", "{\"a\":".repeat(18), "}".repeat(18));
+    assert_eq!(String::from_utf8(answers[0].body.clone()).unwrap(), body);
+
+    let why = |document: &str| {
+        let found = said(document, true);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].0.contains("error[P0606]"), "{found:#?}");
+        found[0].0.rsplit_once(": ").unwrap().1.to_owned()
+    };
+    // Each level twice the one before: no example of it could be read.
+    let wide = nested(18, &["a", "b"], "{ type: integer }");
+    assert_eq!(why(&wide), "its schema is too large to make one from");
+    let deeper = nested(100, &["a"], "{ type: integer }");
+    assert_eq!(why(&deeper), "its schema is nested more than 64 levels deep");
+    for levels in [1, 18, 40] {
+        let itself = nested(levels, &["a"], "{ $ref: '#/components/schemas/S0' }");
+        assert_eq!(why(&itself), "its schema contains itself", "{levels}");
+    }
+}

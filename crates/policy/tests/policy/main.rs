@@ -38,6 +38,8 @@ mod introspection;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
+mod look_alikes;
+#[cfg(test)]
 mod model_conditions;
 #[cfg(test)]
 mod mutations;

@@ -2,8 +2,11 @@
 
 mod encoding;
 mod kept;
+mod open;
 mod shelf;
 mod strays;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Code, Report, Span};
-use super::hidden::{self, is_hidden};
+use super::hidden::is_hidden;
 use super::names::nearest;
-use super::secrets::{self, quote};
-use super::yaml::{self, Node};
+use super::secrets::quote;
+use super::yaml::Node;
 pub use kept::Kept;
 pub(crate) use shelf::Checked;
 use shelf::Shelf;
@@ -66,7 +69,10 @@ pub(crate) struct Files {
     placed: BTreeSet<String>,
     /// Those that were read, by their paths below the root.
     read: BTreeSet<String>,
+    /// In bytes.
     total: u64,
+    /// So many bytes they may have in all.
+    most: u64,
     /// What is known of references that lead nowhere, or cannot be read.
     lost: strays::Lost,
     documents: BTreeMap<String, Option<Arc<Node>>>,
@@ -108,6 +114,7 @@ impl Files {
             placed: BTreeSet::new(),
             read: BTreeSet::new(),
             total: 0,
+            most: MAX_TOTAL,
             lost: strays::Lost::default(),
             documents: BTreeMap::new(),
         };
@@ -218,74 +225,6 @@ impl Files {
         }
     }
 
-    /// Reads a file of the tree and makes it known to the report. The second part is nothing if it
-    /// cannot be read, and that was reported.
-    fn open(&mut self, path: &str, full: &Path, report: &mut Report) -> (Span, Option<String>) {
-        self.read.insert(path.to_owned());
-        let mut refuse = |code, why: String| {
-            let span = Self::place(path, report);
-            report.error(code, span, why);
-            (span, None)
-        };
-        let size = fs::metadata(full).map_or(0, |metadata| metadata.len());
-        self.total = self.total.saturating_add(size);
-        if size > MAX_FILE {
-            return refuse(
-                Code::TooLarge,
-                format!("the file has more than {} MiB", MAX_FILE >> 20),
-            );
-        }
-        if self.total > MAX_TOTAL {
-            return refuse(
-                Code::TooLarge,
-                format!("the files have more than {} MiB in all", MAX_TOTAL >> 20),
-            );
-        }
-        let bytes = match fs::read(full) {
-            Ok(bytes) => bytes,
-            Err(error) => return refuse(Code::Unreadable, format!("the file cannot be read: {error}")),
-        };
-        match String::from_utf8(bytes) {
-            Ok(text) => {
-                let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-                (
-                    Span::new(report.add_file(path.to_owned(), &text), 0, 0),
-                    Some(text),
-                )
-            }
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                (encoding::report_other(path, error.as_bytes(), at, report), None)
-            }
-        }
-    }
-
-    fn item(&mut self, name: &str, path: &str, full: &Path, report: &mut Report) -> Item {
-        self.placed.insert(path.to_owned());
-        let total = self.total;
-        if let Some(parsed) = self
-            .shelf
-            .get(path)
-            .filter(|parsed| total + parsed.size <= MAX_TOTAL)
-        {
-            self.read.insert(path.to_owned());
-            self.total += parsed.size;
-            report.take_over(&parsed.found);
-            return Item {
-                name: name.to_owned(),
-                span: Span::new(parsed.file, 0, 0),
-                node: parsed.node.clone(),
-            };
-        }
-        let (span, text) = self.open(path, full, report);
-        let node = text.and_then(|text| parse(span.file, &text, report));
-        Item {
-            name: name.to_owned(),
-            span,
-            node: node.map(Arc::new),
-        }
-    }
-
     /// Reads and parses ahead whatever may be part of the tree, on every core. What is found in a file is
     /// said when it is asked for, so that nothing is said of those that no environment needs.
     pub(crate) fn read_ahead(&mut self, kept: Option<&Kept>, report: &mut Report) {
@@ -293,7 +232,7 @@ impl Files {
             .found
             .iter()
             .filter(|(path, _)| ENDINGS.iter().any(|ending| path.ends_with(ending)));
-        self.shelf = Arc::new(Shelf::fill(wanted, kept, report));
+        self.shelf = Arc::new(Shelf::fill(wanted, self.most, kept, report));
     }
 
     /// Those that were read, as they are found from here.
@@ -386,19 +325,18 @@ impl Files {
             if !known.contains(&api) {
                 let span = Self::place(&format!("apis/{api}/api.yaml"), report);
                 let near = self.meant_for(&format!("apis/{api}/"), "api.yaml");
+                let left_out = self.left_out(&format!("apis/{api}/api.yaml"));
+                let near = left_out.or_else(|| Some(format!("rename {}", quote(&near?))));
                 report
                     .error(
                         Code::MissingFile,
                         span,
                         format!("the API {} has no `api.yaml`", quote(&api)),
                     )
-                    .help(near.map_or_else(
-                        || {
-                            "it says what the API is called, who answers for it, and which versions it has"
-                                .to_owned()
-                        },
-                        |near| format!("rename {}", quote(&near)),
-                    ));
+                    .help(near.unwrap_or_else(|| {
+                        "it says what the API is called, who answers for it, and which versions it has"
+                            .to_owned()
+                    }));
                 self.lost.below(format!("apis/{api}/"));
                 tree.misplaced.entry("apis").or_default().push((api, span));
             }
@@ -409,6 +347,12 @@ impl Files {
     /// A document that was read already.
     pub(crate) fn read_document(&self, path: &str) -> Option<Arc<Node>> {
         self.documents.get(path).cloned().flatten()
+    }
+
+    /// A document that was read, or read ahead; nothing is said of it.
+    pub(crate) fn known(&self, path: &str) -> Option<Arc<Node>> {
+        let ahead = || self.shelf.get(path)?.node.clone();
+        self.read_document(path).or_else(ahead)
     }
 
     /// What there is to say of a document by itself, if that is known.
@@ -450,10 +394,11 @@ impl Files {
                 let known = known.filter(|known| !known.ends_with("/api.yaml"));
                 nearest(path, known).map(str::to_owned)
             });
-            let help = near.map_or_else(
-                || "put it there, or name another; the path begins at the file that names it, or at the tree's root for keys".to_owned(),
-                |near| format!("did you mean {}?", quote(&near)),
-            );
+            let meant = || Some(format!("did you mean {}?", quote(&near?)));
+            let help = self.left_out(path).or_else(meant).unwrap_or_else(|| {
+                "put it there, or name another; the path begins at the file that names it, or at the tree's root for keys"
+                    .to_owned()
+            });
             report
                 .error(
                     Code::MissingFile,
@@ -467,15 +412,6 @@ impl Files {
         self.documents.insert(path.to_owned(), node.clone());
         node
     }
-}
-
-/// Parses a file of the tree, and looks for what must not be in it.
-fn parse(file: u32, text: &str, report: &mut Report) -> Option<Node> {
-    let node = yaml::parse(file, text, report)?;
-    secrets::search(&node, report);
-    secrets::search_comments(file, text, &node, report);
-    hidden::search_comments(file, text, &node, report);
-    Some(node)
 }
 
 /// A name without what cannot be seen.

@@ -12,8 +12,9 @@ use super::super::governance::Notes;
 use super::super::lines::Source;
 use super::super::openapi::{self, Document};
 use super::super::yaml::Node;
+use super::MAX_FILE;
 use super::kept::{Kept, Known};
-use super::{MAX_FILE, MAX_TOTAL, parse};
+use super::open::parse;
 
 /// More threads than this find no more work.
 const MAX_THREADS: usize = 16;
@@ -86,10 +87,11 @@ impl Shelf {
         self.files.values().filter_map(|parsed| parsed.known.as_ref())
     }
 
-    /// Reads files, and makes them known to the report. Those that are too large or cannot be read are left
-    /// out: whoever needs one of them meets the fault, and says so.
+    /// Reads files, of so many bytes at the `most`, and makes them known to the report. Those that are too large or
+    /// cannot be read are left out: whoever needs one of them meets the fault, and says so.
     pub(super) fn fill<'a>(
         wanted: impl Iterator<Item = (&'a String, &'a PathBuf)>,
+        most: u64,
         kept: Option<&Kept>,
         report: &mut Report,
     ) -> Self {
@@ -103,7 +105,7 @@ impl Shelf {
                 let Some((path, full)) = wanted.get(at) else {
                     return done;
                 };
-                if let Some((source, parsed)) = read(first + at, path, full, &total, kept) {
+                if let Some((source, parsed)) = read(first + at, path, full, (&total, most), kept) {
                     done.push((at, (*path).clone(), source, parsed));
                 }
             }
@@ -135,11 +137,11 @@ fn read(
     file: usize,
     path: &str,
     full: &Path,
-    total: &AtomicU64,
+    (total, most): (&AtomicU64, u64),
     kept: Option<&Kept>,
 ) -> Option<(Source, Parsed)> {
     let size = fs::metadata(full).ok().map(|metadata| metadata.len())?;
-    if size > MAX_FILE || total.fetch_add(size, Ordering::Relaxed).saturating_add(size) > MAX_TOTAL {
+    if size > MAX_FILE || total.fetch_add(size, Ordering::Relaxed).saturating_add(size) > most {
         return None;
     }
     let file = u32::try_from(file).ok()?;

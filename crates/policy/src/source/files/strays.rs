@@ -7,7 +7,7 @@ use super::super::diagnostic::{Code, Report, Span};
 use super::super::names::nearest;
 use super::super::secrets::quote;
 use super::super::yaml::{Node, Value};
-use super::{ENDINGS, Files, KINDS, LATER, Tree};
+use super::{ENDINGS, Files, KINDS, LATER, Tree, join};
 
 /// What is known of references that lead nowhere, or cannot be read.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +80,35 @@ impl Files {
         };
         self.placed.insert(near.clone());
         Some(near)
+    }
+
+    /// What would help where a file is there under this name, or with a `.` before it, and its name keeps it out of the
+    /// tree.
+    pub(crate) fn left_out(&self, path: &str) -> Option<String> {
+        let hides = |path: &str| path.split('/').any(|part| part.starts_with('.'));
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let dotted = join(folder, &format!(".{name}"));
+        let mut paths = [path, dotted.as_str()].into_iter();
+        let there = paths.find(|path| {
+            let left_out = hides(path) || has_ending(path, &[".md"]);
+            left_out && self.root.join(path).is_file()
+        })?;
+        let parts: Vec<_> = there
+            .split('/')
+            .map(|part| part.trim_start_matches('.'))
+            .collect();
+        let (why, name) = if hides(there) {
+            ("what begins with `.` is left out", parts.join("/"))
+        } else {
+            let stem = there.strip_suffix(".md").unwrap_or(there);
+            ("notes (`.md`) are left out", format!("{stem}.yaml"))
+        };
+        let here = if name == path { "" } else { ", and name that here" };
+        Some(format!(
+            "{} is there, and no part of the tree: {why}; rename it to {}{here}",
+            quote(there),
+            quote(&name)
+        ))
     }
 
     /// Files that items of any environment refer to have their place in the tree.

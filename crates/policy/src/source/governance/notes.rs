@@ -23,6 +23,8 @@ pub(crate) struct Notes {
     kept: Vec<Draft>,
     /// How often else a rule is not met.
     more: BTreeMap<Code, usize>,
+    /// Every place that looks like a secret: what is not kept of them must not be shown by others either.
+    secrets: Vec<Span>,
     /// How often one is among those that are kept; what is read again is whole, and nothing is added to it.
     #[serde(skip)]
     rules: BTreeMap<Code, usize>,
@@ -51,6 +53,9 @@ impl Notes {
     /// The same of another file that says the same.
     pub(crate) fn of_file(mut self, file: u32) -> Self {
         self.kept = self.kept.into_iter().map(|draft| draft.of_file(file)).collect();
+        for secret in &mut self.secrets {
+            secret.file = file;
+        }
         self
     }
 
@@ -63,6 +68,9 @@ impl Notes {
 
     /// Notes that a rule is not met.
     pub(super) fn say(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
+        if code == Code::HighEntropy {
+            self.secrets.push(span);
+        }
         let its = self.rules.entry(code).or_default();
         if self.kept.len() >= MAX_KEPT && *its >= ALWAYS_KEPT {
             *self.more.entry(code).or_default() += 1;
@@ -95,14 +103,17 @@ impl Notes {
 impl Judge<'_> {
     /// Says what was found in a document, as it weighs here.
     pub(super) fn take(&mut self, notes: &Notes) {
+        // Those of files with an error too: what is said of the error shows the lines around it.
+        if self.report.level(Code::HighEntropy).is_some() {
+            for secret in &notes.secrets {
+                self.report.redact(*secret);
+            }
+        }
         for draft in &notes.kept {
             if self.faulty.contains(&draft.span().file) {
                 continue;
             }
             if let Some(severity) = self.report.level(draft.code()) {
-                if draft.code() == Code::HighEntropy {
-                    self.report.redact(draft.span());
-                }
                 self.report.take(draft, severity);
             }
         }

@@ -52,14 +52,22 @@ impl Earlier {
     /// Adds the document of a version; later versions come first, and say it where two differ. A text that is no
     /// OpenAPI document adds nothing.
     pub fn add(&mut self, text: &str) {
-        let read = |document: &Document<'_>| {
-            let named = all(document).into_iter().filter_map(|one| {
-                let id = one.operation.get("operationId")?.text()?;
-                Some(((one.method.name(), shape(one.path)), id.to_owned()))
-            });
-            named.collect::<Vec<_>>()
-        };
-        let found = read_as(text, read).unwrap_or_default();
+        read_as(text, |document| self.add_document(document));
+    }
+
+    /// The same of a document that was read.
+    pub(crate) fn add_read(&mut self, root: &Node) {
+        if let Some(document) = Document::open(root, root.span, &mut Report::default()) {
+            self.add_document(&document);
+        }
+    }
+
+    fn add_document(&mut self, document: &Document<'_>) {
+        let named = all(document).into_iter().filter_map(|one| {
+            let id = one.operation.get("operationId")?.text()?;
+            Some(((one.method.name(), shape(one.path)), id.to_owned()))
+        });
+        let found: Vec<_> = named.collect();
         for (request, id) in &found {
             // What a later version calls so is another one.
             if !self.used.contains(id) {
@@ -67,6 +75,12 @@ impl Earlier {
             }
         }
         self.used.extend(found.into_iter().map(|(_, id)| id));
+    }
+
+    /// Whether a request has this id in one of them.
+    pub(super) fn has(&self, method: Method, path: &str, id: &str) -> bool {
+        let known = self.ids.get(&(method.name(), shape(path)));
+        known.is_some_and(|known| known == id)
     }
 }
 

@@ -12,6 +12,7 @@ mod template;
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(crate) use check::{check, is_status};
 pub(crate) use grammar::{misspelt_example, unclear_responses};
@@ -20,6 +21,7 @@ pub use ids::{Earlier, Unnamed, operation_ids, unnamed};
 pub(crate) use places::find;
 pub(crate) use pointer::Dangling;
 
+use super::blanks;
 use super::diagnostic::{Code, Report, Span};
 use super::examples;
 use super::reader::Scalar;
@@ -42,6 +44,8 @@ pub(crate) struct Document<'d> {
     memory: pointer::Memory<'d>,
     /// The ids that operations without one would get, once that is asked for.
     ids: OnceCell<BTreeMap<*const Node, String>>,
+    /// The ids of all versions that it is one of, where they are known.
+    versions: Arc<Earlier>,
     /// How many values may still be made from its schemas.
     pub(super) samples: Cell<usize>,
 }
@@ -85,6 +89,7 @@ impl<'d> Document<'d> {
                 root,
                 memory: pointer::Memory::default(),
                 ids: OnceCell::new(),
+                versions: Arc::default(),
                 samples: Cell::new(examples::MAX_IN_DOCUMENT),
             });
         }
@@ -110,10 +115,30 @@ impl<'d> Document<'d> {
         None
     }
 
+    /// The same as one of these versions: their requests keep their ids in it, and no other gets those.
+    pub(crate) fn among(mut self, versions: Arc<Earlier>) -> Self {
+        self.versions = versions;
+        self
+    }
+
+    /// Whether an operation of it has no id.
+    pub(crate) fn lacks_ids(&self) -> bool {
+        let lacks = |item: &Node| {
+            let mut members = item.entries().iter();
+            members.any(|(key, operation)| {
+                matches!(key.text().map(method), Some(Word::Method(_))) && ids::is_unnamed(operation)
+            })
+        };
+        let paths = self.root.get("paths").map(Node::entries).unwrap_or_default();
+        paths
+            .iter()
+            .any(|(_, item)| self.try_resolve(item).is_ok_and(lacks))
+    }
+
     /// The id that an operation of it would get: no other has it.
     fn id_for(&self, method: Method, path: &str, operation: &Node) -> String {
         let ids = self.ids.get_or_init(|| {
-            let missing = ids::missing(self, &ids::Earlier::default()).into_iter();
+            let missing = ids::missing(self, &self.versions).into_iter();
             missing
                 .map(|one| (std::ptr::from_ref(one.operation), one.id))
                 .collect()
@@ -273,6 +298,14 @@ fn read_operation(
             return None;
         }
         let id = document.id_for(method, path, operation);
+        let plain = operation_id(method.name(), path);
+        let why = if document.versions.has(method, path, &id) {
+            "; another version of the API calls it so".to_owned()
+        } else if id != plain {
+            format!("; `{plain}` would be the id of another operation too")
+        } else {
+            String::new()
+        };
         report
             .error(
                 Code::NoOperationId,
@@ -281,11 +314,17 @@ fn read_operation(
             )
             .help(format!(
                 "grants and rules name it by that: write `operationId: {id}`, as `turnpike new api` and `turnpike \
-                 import openapi` do in their copy of a document"
+                 import openapi` do in their copy of a document{why}"
             ));
         return None;
     };
     let text = id.text().unwrap_or("");
+    if let Some(message) = blanks::other_quotes(id) {
+        report
+            .error(Code::NoOperationId, id.span, message)
+            .help(blanks::QUOTES);
+        return None;
+    }
     if let Err(fault) = Token::parse(text) {
         report
             .error(

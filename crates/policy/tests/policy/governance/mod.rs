@@ -2,6 +2,7 @@
 
 mod cases;
 mod custom;
+mod shown;
 mod subjects;
 
 use std::collections::BTreeSet;
@@ -176,46 +177,6 @@ fn what_a_number_promises_is_kept_by_the_versions_after_it() {
     }
 }
 
-/// Whoever has many operations has many findings: those of others are told all the same.
-#[test]
-fn a_flood_in_one_document_hides_no_rule_of_another() {
-    let mut files = clean();
-    let paths: String = (0..9_000)
-        .map(|at| {
-            format!(
-                "  /p{at}:\n    get: {{ operationId: o{at}, responses: {{ '204': {{ description: d }} }} }}\n"
-            )
-        })
-        .collect();
-    let text = files[DOC].replace("paths:\n", &format!("paths:\n{paths}"));
-    let alone = lines(&build(&clean_with_a_slip(), "dev"));
-    let slip: Vec<_> = alone.iter().filter(|line| line.contains("apis/zoo/")).collect();
-    assert!(!slip.is_empty(), "{alone:#?}");
-    for (path, text) in clean_with_a_slip() {
-        files.insert(path, text);
-    }
-    files.insert(DOC.to_owned(), text);
-    let outcome = build(&files, "dev");
-    let all = lines(&outcome);
-    for line in slip {
-        assert!(all.contains(line), "{line}");
-    }
-    let hidden = |path: &str| outcome.hidden.iter().any(|(file, _)| file.ends_with(path));
-    assert!(hidden(DOC) && !hidden("apis/zoo/v1.yaml"), "{:?}", outcome.hidden);
-    // It is bounded all the same.
-    assert!(all.len() < 50_000, "{}", all.len());
-}
-
-/// The same with another API, whose document is the same but for what it says of itself.
-fn clean_with_a_slip() -> Files {
-    let mut files = clean();
-    let api = files[API].replace("pets", "zoo");
-    let text = files[DOC].replace("      summary: All pets.\n", "");
-    files.insert("apis/zoo/api.yaml".to_owned(), api);
-    files.insert("apis/zoo/v1.yaml".to_owned(), text);
-    files
-}
-
 #[test]
 fn what_follows_from_a_fault_is_not_said() {
     // The consumer cannot be read, so nobody can say that no one calls the API; the document is judged.
@@ -227,74 +188,6 @@ fn what_follows_from_a_fault_is_not_said() {
     assert!(
         said[0].contains("[P1301]") && said[1].contains("[P0219]"),
         "{said:#?}"
-    );
-}
-
-#[test]
-fn a_flood_of_warnings_hides_no_error_and_fails_no_build() {
-    let mut files = clean();
-    let paths: String = (0..12_000)
-        .map(|at| format!("  /p{at}:\n    get: {{ operationId: o{at}, responses: {{ '204': {{ description: d }}, default: {{ description: d }} }} }}\n"))
-        .collect();
-    let text = files[DOC].replace("paths:\n", &format!("paths:\n{paths}"));
-    files.insert(DOC.to_owned(), text);
-    let outcome = build(&files, "dev");
-    assert!(outcome.bundle.is_some());
-    let last = lines(&outcome).pop().unwrap();
-    assert!(
-        last.contains("warning[P0011]: 2000 more warnings and notes are not shown"),
-        "{last}"
-    );
-    files.insert("plans/zzz.yaml".to_owned(), "plan: zzz".to_owned());
-    let lines = lines(&build(&files, "dev"));
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("plans/zzz.yaml:1:1: error[P0202]"))
-    );
-}
-
-#[test]
-fn secrets_that_are_found_are_not_shown() {
-    let files = changed(&Case(
-        &[(
-            DOC,
-            "description: Which ones.",
-            "description: xV3kQ9zT1pLw8RbN5sYc2HfD",
-        )],
-        &[],
-    ));
-    for found in build(&files, "dev").diagnostics {
-        assert!(!found.to_string().contains("xV3kQ9"), "{found}");
-    }
-    // Hashes, public keys, dates, identifiers and sentences are none.
-    for text in [
-        "0b3c8a36-4f3e-4d0c-9d0e-0d9a3f0c1b2a",
-        "https://docs.acme.test/Guides/2026-01-01/How-To-Call-V2",
-        "getPetsByOwnerAndTagV2Long",
-    ] {
-        let mut files = clean();
-        files.insert(
-            DOC.to_owned(),
-            files[DOC].replace("Which ones.", &format!("'{text}'")),
-        );
-        assert_eq!(lines(&build(&files, "dev")), Vec::<String>::new(), "{text}");
-    }
-}
-
-/// Neither in the message nor in the line that is shown below it.
-#[test]
-fn what_turns_the_order_of_others_is_not_shown_as_it_is() {
-    let files = changed(&Case(
-        &[(DOC, "All about pets.", "\"All \u{202e}step\u{2069} about.\"")],
-        &[],
-    ));
-    let found = build(&files, "dev").diagnostics;
-    assert_eq!(found.len(), 1, "{found:#?}");
-    let shown = found[0].to_string();
-    assert!(
-        shown.contains("\\u{202e}") && !shown.contains(['\u{202e}', '\u{2069}']),
-        "{shown}"
     );
 }
 
