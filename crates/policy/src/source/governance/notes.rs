@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::diagnostic::{Code, Draft, Report, Severity, Span};
 use super::super::openapi::Document;
+use super::super::tally::Seen;
 use super::super::yaml::Node;
 use super::documents::{self, Opened};
 use super::{Judge, counted, operations, overlaps, point_to_more, samples, schemas, texts};
@@ -26,6 +27,8 @@ pub(crate) struct Notes {
     /// How often one is among those that are kept; what is read again is whole, and nothing is added to it.
     #[serde(skip)]
     rules: BTreeMap<Code, usize>,
+    #[serde(skip)]
+    seen: Seen,
     #[serde(skip)]
     spare: Draft,
 }
@@ -63,6 +66,11 @@ impl Notes {
 
     /// Notes that a rule is not met.
     pub(super) fn say(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
+        let message = message.into();
+        if !self.seen.is_new(code, span, &message) {
+            self.spare = Draft::default();
+            return &mut self.spare;
+        }
         let its = self.rules.entry(code).or_default();
         if self.kept.len() >= MAX_KEPT && *its >= ALWAYS_KEPT {
             *self.more.entry(code).or_default() += 1;
@@ -70,8 +78,7 @@ impl Notes {
             return &mut self.spare;
         }
         *its += 1;
-        self.kept
-            .push(Draft::new(Severity::Note, code, span, message.into()));
+        self.kept.push(Draft::new(Severity::Note, code, span, message));
         self.kept.last_mut().unwrap_or(&mut self.spare)
     }
 
