@@ -1,4 +1,4 @@
-//! Floods of findings: what is not shown is counted.
+//! Floods of findings: none hides what is wrong in another file, and what is not shown is counted.
 
 use serde_json::Value;
 
@@ -22,6 +22,44 @@ fn secrets(count: usize) -> Tree {
 fn check(tree: &Tree, arguments: &[&str]) -> Value {
     let arguments = [&["check", "--format", "json"], arguments].concat();
     serde_json::from_str(&tree.run(&arguments).out).unwrap()
+}
+
+fn is(finding: &Value, code: &str, file: &str) -> bool {
+    finding["code"] == code && finding["file"].as_str().unwrap().ends_with(file)
+}
+
+#[test]
+fn what_looks_like_secrets_in_one_file_hides_none_in_another() {
+    let tree = secrets(10_500);
+    let count = |said: &Value, file| {
+        let found = said["findings"].as_array().unwrap().iter();
+        found.filter(|finding| is(finding, "P1801", file)).count()
+    };
+    let said = check(&tree, &["--env", "dev"]);
+    assert_eq!(count(&said, "models/chat.yaml"), 1);
+    assert!(count(&said, "mocks/aaa.yaml") > 9_000);
+
+    // Whoever is shown that a model meets all rules is shown those of its own file.
+    let shown = tree.good(&["show", "compliance", "--env", "dev", "--format", "json"]);
+    let record: Value = serde_json::from_str(&shown).unwrap();
+    let routes = record["routes"].as_array().unwrap();
+    let chat = routes.iter().find(|route| route["name"] == "chat").unwrap();
+    let rules = chat["rules"].as_array().unwrap();
+    let met = |rule: &str| {
+        rules
+            .iter()
+            .find(|row| row["rule"] == rule)
+            .map(|row| &row["met"])
+    };
+    assert_eq!(met("P1801 (warning)").unwrap(), "no", "{chat:#}");
+    assert_eq!(met("governance").unwrap(), "no", "{chat:#}");
+
+    // The file with the flood has an error: nothing else is said of it, and all of the other.
+    let mock = tree.read("mocks/aaa.yaml");
+    tree.write("mocks/aaa.yaml", &format!("{mock}bogus: 1\n"));
+    let said = check(&tree, &["--env", "dev"]);
+    assert_eq!(count(&said, "models/chat.yaml"), 1);
+    assert_eq!(count(&said, "mocks/aaa.yaml"), 0);
 }
 
 /// What is not shown is counted with the rest, whatever the form, and what says so is no fault of its own.

@@ -18,7 +18,7 @@ const MAX_KEPT: usize = 10_000;
 /// As many of each rule are kept all the same, so that none hides that another is not met.
 const ALWAYS_KEPT: usize = 10;
 
-/// What was found.
+/// What was found in one file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Notes {
     kept: Vec<Draft>,
@@ -100,7 +100,7 @@ impl Notes {
 }
 
 impl Judge<'_> {
-    /// Says what was found in a document, as it weighs here.
+    /// Says what was found in a file, as it weighs here.
     pub(super) fn take(&mut self, notes: &Notes) {
         for draft in &notes.kept {
             if self.faulty.contains(&draft.span().file) {

@@ -43,18 +43,17 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let tree = judge.subject.tree;
     let kinds = tree.kinds.values().flatten();
     let items = tree.gateway.iter().chain(kinds).chain(&tree.apis);
-    let mut notes = Notes::default();
+    // Each file by itself, so that none hides what is in another.
     for root in items.filter_map(|item| item.node.as_deref()) {
-        search(root, &mut notes);
+        judge.take(&Notes::of_texts(root));
     }
     let files = judge.files;
     for (path, node) in files.documents() {
         match files.checked(path) {
             Some(checked) => judge.take(&checked.texts),
-            None => search(&node, &mut notes),
+            None => judge.take(&Notes::of_texts(&node)),
         }
     }
-    judge.take(&notes);
 }
 
 /// Notes the texts of a file that should not be there.
