@@ -16,6 +16,7 @@ mod catalogue;
 mod certificates;
 mod claims;
 mod codes;
+mod comments;
 mod compile;
 pub mod conditions;
 mod consumers;

@@ -95,6 +95,15 @@ fn names_with_control_characters() {
     );
 }
 
+/// A line as long as its file, full of what begins a comment elsewhere.
+#[test]
+fn a_text_of_hashes() {
+    let began = Instant::now();
+    let text = document("", &format!("x-a: '{}'\n", " # a".repeat(200_000)));
+    assert_eq!(with("apis/pets/v1.yaml", text), Vec::<String>::new());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
 #[test]
 fn files_too_large_and_too_many() {
     one(
