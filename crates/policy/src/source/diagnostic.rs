@@ -486,6 +486,12 @@ impl Report {
         self.source(span)?.text.get(span.start..span.end)
     }
 
+    /// What is written in a file, with what must not be shown masked.
+    pub(crate) fn text_of(&self, file: u32) -> Option<Arc<String>> {
+        let source = self.source(Span::new(file, 0, 0))?;
+        Some(Arc::clone(&source.text))
+    }
+
     fn source(&self, span: Span) -> Option<&Source> {
         let at = span.file.checked_sub(self.first)?;
         self.sources.get(usize::try_from(at).ok()?)

@@ -1,6 +1,14 @@
 //! What looks like a secret, in texts and in comments, and what does not.
 
-use crate::common::{Files, base, build_with_rules as build, lines};
+use std::fs;
+use std::path::Path;
+
+use turnpike_policy::source::environments;
+
+use crate::common::{Files, base, build_with_rules as build, build_with_rules_at, lines};
+
+/// As if drawn by lot.
+const RANDOM: &str = "xV3kQ9zT1pLw8RbN5sYc2HfD";
 
 /// What is said of secrets in a tree in which a text stands so in a file.
 fn said(path: &str, from: &str, to: &str) -> Vec<String> {
@@ -129,4 +137,90 @@ fn a_secret_access_key_is_told_by_its_name() {
     let example = format!("example: {{ aws_secret_access_key: {key} }}");
     let said = said("apis/pets/v1.yaml", "example: []", &example);
     assert!(said.len() == 1 && said[0].contains("error[P0215]"), "{said:#?}");
+}
+
+#[test]
+fn comments_are_searched_for_what_is_drawn_by_lot() {
+    for (path, from, to, at) in [
+        (
+            "apis/pets/api.yaml",
+            "owner: team",
+            format!("owner: team # was {RANDOM}"),
+            "3:19",
+        ),
+        (
+            "apis/pets/api.yaml",
+            "owner: team",
+            format!("# key={RANDOM};\nowner: team"),
+            "3:3",
+        ),
+        (
+            "apis/pets/v1.yaml",
+            "openapi: 3.1.0",
+            format!("# (\"{RANDOM}\")\nopenapi: 3.1.0"),
+            "1:5",
+        ),
+        (
+            "plans/gold.yaml",
+            "plan: gold",
+            format!("plan: gold\n# secret: {}", "0123456789abcdef".repeat(2)),
+            "2:11",
+        ),
+    ] {
+        let files = changed(path, from, &to);
+        let (said, start) = (said_of(&files), format!("{path}:{at}: warning[P1801]"));
+        assert!(
+            said.len() == 1 && said[0].starts_with(&start),
+            "{start}: {said:#?}"
+        );
+        for found in build(&files, "dev").diagnostics {
+            assert!(!found.to_string().contains("xV3kQ9"), "{found}");
+        }
+    }
+    // What is in a text is said once.
+    let text = format!("owner: 'team # {RANDOM}'");
+    assert_eq!(said("apis/pets/api.yaml", "owner: team", &text).len(), 1);
+}
+
+#[test]
+fn prose_addresses_commits_and_digests_in_comments_are_no_secrets() {
+    let commit = "3f786850e387550fdab836ed7e6dc881de23001b";
+    let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    for comment in [
+        "Whoever reads this should know that getPetsByOwnerAndTagV2Long is not what it says, and never was.",
+        "https://docs.acme.test/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms/edit",
+        "https://acme.test/?id=1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms",
+        &format!("since {commit}"),
+        &format!("sha256:{digest}"),
+        &format!("the SHA-256 of the example key is {digest}"),
+        "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "0b3c8a36-4f3e-4d0c-9d0e-0d9a3f0c1b2a",
+        "tpk_k7d2mzqa_not-a-secret",
+        "---------------------------------- 8< ----------------------------------",
+    ] {
+        let said = said(
+            "apis/pets/api.yaml",
+            "owner: team",
+            &format!("owner: team # {comment}"),
+        );
+        assert_eq!(said, Vec::<String>::new(), "{comment}");
+    }
+}
+
+/// None of the trees of this repository holds one.
+#[test]
+fn no_tree_of_the_repository_trips_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let trees = fs::read_dir(root.join("tests/trees")).unwrap();
+    let mut trees: Vec<_> = trees.map(|tree| tree.unwrap().path()).collect();
+    trees.extend([root.join("policies"), root.join("bench/policies")]);
+    for tree in trees {
+        let environments = environments(&tree);
+        assert!(!environments.is_empty(), "{}", tree.display());
+        for environment in environments {
+            let mut said = lines(&build_with_rules_at(&tree, &environment));
+            said.retain(|line| line.contains("[P0215]") || line.contains("[P1801]"));
+            assert_eq!(said, Vec::<String>::new(), "{} in {environment}", tree.display());
+        }
+    }
 }

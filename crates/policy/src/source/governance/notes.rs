@@ -44,10 +44,11 @@ impl Notes {
         notes
     }
 
-    /// What its texts hold that should not be there.
-    pub(crate) fn of_texts(root: &Node) -> Self {
+    /// What its texts and comments hold that should not be there.
+    pub(crate) fn of_texts(root: &Node, text: &str) -> Self {
         let mut notes = Self::default();
         texts::search(root, &mut notes);
+        texts::search_comments(root, text, &mut notes);
         notes
     }
 
