@@ -62,6 +62,25 @@ const GITLAB: &str = "a token of GitLab";
 const SLACK: &str = "a token of Slack";
 const AWS_SECRET: &str = "a secret access key of AWS";
 
+/// What is written where a password belongs, by whoever shows how to write one.
+const PLACES: [&str; 15] = [
+    "accesstoken",
+    "apikey",
+    "changeme",
+    "example",
+    "key",
+    "login",
+    "name",
+    "pass",
+    "passwd",
+    "password",
+    "redacted",
+    "secret",
+    "token",
+    "user",
+    "username",
+];
+
 /// Text as it is shown in a message: in backticks, short, nothing in it unseen, and never a secret.
 pub(crate) fn quote(text: &str) -> String {
     if what(text).is_some() {
@@ -321,7 +340,7 @@ fn is_twilio(word: &str) -> bool {
 }
 
 /// Whether what stands after `://` begins with a name and a password: one that is written, and no place for one
-/// (`https://user:${PASSWORD}@host`, `https://user:<password>@host`).
+/// (`https://user:${PASSWORD}@host`, `https://user:<password>@host`, `https://username:password@host`).
 fn has_password(rest: &str) -> bool {
     let ends = |c: char| c.is_whitespace() || "/?#\"'`".contains(c);
     let authority = rest.split(ends).next().unwrap_or_default();
@@ -329,8 +348,22 @@ fn has_password(rest: &str) -> bool {
         .rsplit_once('@')
         .and_then(|(said, _)| said.split_once(':'));
     said.is_some_and(|(_, password)| {
-        password.len() >= 4 && !password.contains(['$', '<', '{', '[', '*', '\u{2026}'])
+        password.len() >= 4
+            && !password.contains(['$', '<', '{', '[', '*', '\u{2026}'])
+            && !stands_for_one(password)
     })
+}
+
+/// Whether a text says what is to be written in its place.
+fn stands_for_one(text: &str) -> bool {
+    let letters = text.chars().filter(char::is_ascii_alphanumeric);
+    let letters: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    let whose = ["your", "my", "the"];
+    let bare = whose.iter().find_map(|whose| letters.strip_prefix(whose));
+    // What has no letters is dots, or lines to be filled in; what is nothing but `x` as well.
+    PLACES.contains(&letters.as_str())
+        || bare.is_some_and(|bare| PLACES.contains(&bare))
+        || text.bytes().all(|b| b"xX._-".contains(&b))
 }
 
 /// Whether a secret of a known kind may begin somewhere in a text: nearly every text of a tree ends here.

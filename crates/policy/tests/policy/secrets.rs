@@ -224,3 +224,54 @@ fn no_tree_of_the_repository_trips_it() {
         }
     }
 }
+
+/// Whoever shows where a password goes shows none; an upstream has none in its address all the same.
+#[test]
+fn a_place_for_a_password_is_none() {
+    for user in [
+        "username:password",
+        "user:pass",
+        "name:secret",
+        "x-access-token:TOKEN",
+        "user:YOUR_PASSWORD",
+        "user:<password>",
+        "{user}:{password}",
+        "user:****",
+        "user:xxxxxx",
+        "user:example",
+        "user:your-token",
+        "USER:${PASSWORD}",
+        "user:...",
+    ] {
+        let to = format!("title: 'As https://{user}@acme.example/a.git says'");
+        assert_eq!(
+            said("apis/pets/v1.yaml", "title: Pets", &to),
+            Vec::<String>::new(),
+            "{user}"
+        );
+    }
+    for user in [
+        "anna:hunter22",
+        "user:hunter22",
+        "username:passwords-are-long",
+        "user:xxhunterxx",
+    ] {
+        let to = format!("title: 'As https://{user}@acme.example/a.git says'");
+        let said = said("apis/pets/v1.yaml", "title: Pets", &to);
+        assert!(
+            said.len() == 1 && said[0].contains("error[P0215]: this looks like a URL with a password"),
+            "{user}: {said:#?}"
+        );
+    }
+    for (path, from) in [
+        ("apis/pets/api.yaml", "https://pets.example"),
+        ("providers/openai.yaml", "https://api.openai.example/v1"),
+    ] {
+        let found = lines(&build(
+            &changed(path, from, "https://username:password@pets.example"),
+            "dev",
+        ));
+        let refused = "error[P0212]: the URL holds credentials";
+        assert!(found.iter().any(|line| line.contains(refused)), "{found:#?}");
+    }
+}
