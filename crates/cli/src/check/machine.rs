@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 use turnpike_policy::source::{Code, Diagnostic, Severity};
 
-use super::{Finding, count};
+use super::{Finding, Totals};
 use crate::sarif::{self, Place, location};
 
-/// The findings, each with its place and where it holds.
-pub(super) fn json(findings: &[Finding], files: usize) -> Json {
+/// The findings, each with its place and where it holds, and how many there are with those that are too many to be shown.
+pub(super) fn json(findings: &[Finding], totals: Totals, files: usize) -> Json {
     let all: Vec<_> = findings
         .iter()
         .map(|finding| {
@@ -45,9 +45,9 @@ pub(super) fn json(findings: &[Finding], files: usize) -> Json {
         .collect();
     json!({
         "findings": all,
-        "errors": count(findings, Severity::Error),
-        "warnings": count(findings, Severity::Warning),
-        "notes": count(findings, Severity::Note),
+        "errors": totals.errors,
+        "warnings": totals.warnings,
+        "notes": totals.notes,
         "files": files,
     })
 }

@@ -1,6 +1,7 @@
 //! `turnpike check`: everything that the build would say about the policies, without building.
 
 pub(crate) mod machine;
+mod totals;
 mod wrangler;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +9,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use turnpike_policy::source::{Diagnostic, Severity};
+use turnpike_policy::source::Diagnostic;
 
 use crate::words::list;
 use crate::{Failure, kept, say, tree, words};
+use totals::{Hidden, Totals};
 
 /// Check the policies, as the build does
 ///
@@ -86,6 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     // By place, each once however many environments it is found in.
     let mut found: BTreeMap<_, Finding> = BTreeMap::new();
+    let mut hidden = Hidden::default();
     let mut files = BTreeSet::new();
     let mut checked = BTreeMap::new();
     let outcomes = tree::build_all(&loaded, &environments, arguments.as_of.as_ref())?;
@@ -93,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         // Paths are slow to compare, and these are written alike.
         files.extend(outcome.files.into_iter().map(PathBuf::into_os_string));
         checked.insert(environment.clone(), outcome.compiled);
+        hidden.add(environment, outcome.hidden);
         for diagnostic in outcome.diagnostics {
             let finding = found.entry(place(&diagnostic)).or_insert_with(|| Finding {
                 diagnostic,
@@ -114,17 +118,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // The process ends soon: what it holds of a large tree need not be taken apart first.
     std::mem::forget(loaded);
     let findings: Vec<Finding> = found.into_values().collect();
+    let totals = hidden.and(&findings);
     match arguments.format {
-        Format::Text => say::out(&text(&findings, &environments, files.len()))?,
-        Format::Json => say::json(&machine::json(&findings, files.len()))?,
+        Format::Text => say::out(&text(&findings, totals, &environments, files.len()))?,
+        Format::Json => say::json(&machine::json(&findings, totals, files.len()))?,
         Format::Sarif => say::json(&machine::sarif(&findings))?,
         Format::Github => say::out(&machine::github(&findings))?,
     }
-    let errors = count(&findings, Severity::Error);
-    let denied = arguments
-        .deny
-        .map_or(0, |Deny::Warnings| count(&findings, Severity::Warning));
-    if errors == 0 && denied == 0 {
+    let denied = arguments.deny.map_or(0, |Deny::Warnings| totals.warnings);
+    if totals.errors == 0 && denied == 0 {
         Ok(())
     } else {
         Err(Failure::Findings)
@@ -139,7 +141,7 @@ fn place(diagnostic: &Diagnostic) -> (String, u32, u32, String) {
     (file.clone(), *line, *column, diagnostic.to_string())
 }
 
-fn text(findings: &[Finding], environments: &[String], files: usize) -> String {
+fn text(findings: &[Finding], totals: Totals, environments: &[String], files: usize) -> String {
     let mut text = String::new();
     for Finding {
         diagnostic,
@@ -153,24 +155,21 @@ fn text(findings: &[Finding], environments: &[String], files: usize) -> String {
         }
         text.push('\n');
     }
-    let notes = match count(findings, Severity::Note) {
+    let Totals {
+        errors,
+        warnings,
+        notes,
+    } = totals;
+    let notes = match notes {
         0 => String::new(),
         notes => format!(", {}", words::count(notes, "note")),
     };
     let _ = writeln!(
         text,
         "{}, {}{notes} in {}",
-        words::count(count(findings, Severity::Error), "error"),
-        words::count(count(findings, Severity::Warning), "warning"),
+        words::count(errors, "error"),
+        words::count(warnings, "warning"),
         words::count(files, "file")
     );
     text
-}
-
-/// How many findings are this bad.
-fn count(findings: &[Finding], severity: Severity) -> usize {
-    let these = findings
-        .iter()
-        .filter(|finding| finding.diagnostic.severity == severity);
-    these.count()
 }

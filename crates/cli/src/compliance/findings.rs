@@ -56,7 +56,7 @@ impl<'a> Findings<'a> {
             format!("{}/{}", folder(root), below.trim_start_matches('/'))
         };
         let mut hidden: BTreeMap<String, BTreeSet<Code>> = BTreeMap::new();
-        for (path, code) in &outcome.hidden {
+        for (path, code, _) in outcome.hidden.keys() {
             hidden.entry(named(path)).or_default().insert(*code);
         }
         let mut files: BTreeMap<String, Vec<Found<'a>>> = BTreeMap::new();

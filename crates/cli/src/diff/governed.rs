@@ -79,6 +79,8 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                 let class = match is.means {
                     Means::Level(default) => levels(default, rank(&is.says)),
                     Means::Permission if is.says == "forbidden" => Class::Safe,
+                    // It says that a rule may be off, and demands nothing.
+                    Means::Least if rank(&is.says) == 0 => Class::Loosening,
                     Means::Exception | Means::Exempt | Means::Permission => Class::Loosening,
                     Means::Demand | Means::Least | Means::Condition => Class::Tightening,
                     Means::Template | Means::Words => Class::Safe,
@@ -89,6 +91,7 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                 let class = match was.means {
                     Means::Level(default) => reversed(levels(default, rank(&was.says))),
                     Means::Permission if was.says == "forbidden" => Class::Safe,
+                    Means::Least if rank(&was.says) == 0 => Class::Tightening,
                     Means::Exception | Means::Exempt | Means::Permission => Class::Tightening,
                     Means::Demand | Means::Least | Means::Condition => Class::Loosening,
                     Means::Template | Means::Words => Class::Safe,

@@ -334,3 +334,29 @@ fn what_the_build_does_not_read_is_not_there() {
         );
     }
 }
+
+/// A floor that lets a rule be off holds nothing back; any other does.
+#[test]
+fn a_floor_that_says_off_loosens() {
+    for (level, class, back) in [
+        ("off", "loosening ", "tightening"),
+        ("error", "tightening", "loosening "),
+    ] {
+        let tree = Tree::new();
+        copy(&tree.path(""), &tree.folder.path().join("old"));
+        tree.change(
+            "gateway.yaml",
+            "floor:\n",
+            &format!("floor:\n  governance: {{ P1302: {level} }}\n"),
+        );
+        for (arguments, class, what) in [
+            (&["diff", "old"][..], class, "added"),
+            (&["diff", "policies", "old"], back, "removed"),
+        ] {
+            let out = tree.good(arguments);
+            let said = format!("  {class}  the floor's severity of P1302 ({level}) is {what}");
+            assert!(out.contains(&said), "{said}\n{out}");
+            assert!(out.contains("\n1 change from"), "{out}");
+        }
+    }
+}

@@ -22,6 +22,7 @@ mod diff_numbers;
 mod diff_revisions;
 mod diff_sides;
 mod explain;
+mod floods;
 mod fmt;
 mod guide;
 mod ids;

@@ -13,7 +13,7 @@ use super::lines::Source;
 use super::tally::{Hidden, MAX_SHOWN, Tally};
 
 /// A place in a file of the tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Span {
     /// Index of the file in [`Report`].
     pub(crate) file: u32,
@@ -289,24 +289,25 @@ impl Report {
     /// Takes over what was found in a file by itself, by the weights that hold here.
     pub(crate) fn take_over(&mut self, found: &Found) {
         for draft in &found.drafts {
-            let severity = match draft.severity {
-                Severity::Warning => self.levels.get(&draft.code).copied(),
-                _ => None,
-            };
-            if let Some(severity) = severity.unwrap_or(Some(draft.severity)) {
+            if let Some(severity) = self.weight(draft.severity, draft.code) {
                 self.take(draft, severity);
             }
         }
-        for ((error, file), codes) in &found.hidden {
-            let severity = if *error {
-                Severity::Error
-            } else {
-                Severity::Warning
-            };
+        for ((severity, file), codes) in &found.hidden {
             for (code, count) in codes {
-                self.count_more(severity, *file, *code, *count);
+                if let Some(severity) = self.weight(*severity, *code) {
+                    self.count_more(severity, *file, *code, *count);
+                }
             }
         }
+    }
+
+    /// What something weighs here that by itself is as bad: the weight of a warning may be the gateway's to set.
+    fn weight(&self, severity: Severity, code: Code) -> Option<Severity> {
+        let level = self.levels.get(&code).copied();
+        level
+            .filter(|_| severity == Severity::Warning)
+            .unwrap_or(Some(severity))
     }
 
     /// Takes over one of them, as this severe.
@@ -315,16 +316,13 @@ impl Report {
             severity,
             ..draft.clone()
         };
-        *self.push(severity, draft.code, draft.span, String::new()) = kept;
+        *self.push(severity, draft.code, draft.span, draft.message.clone()) = kept;
     }
 
     /// Counts what was found and is not shown.
     pub(crate) fn count_more(&mut self, severity: Severity, file: u32, code: Code, count: usize) {
         self.tally(severity).found += count;
-        let of_file = self
-            .hidden
-            .entry((severity == Severity::Error, file))
-            .or_default();
+        let of_file = self.hidden.entry((severity, file)).or_default();
         *of_file.entry(code).or_default() += count;
     }
 
@@ -343,7 +341,7 @@ impl Report {
 
     /// A warning, or what the gateway wants it to be: some are rules whose severity is its to set.
     pub(crate) fn warning(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
-        match self.levels.get(&code).copied().unwrap_or(Some(Severity::Warning)) {
+        match self.weight(Severity::Warning, code) {
             Some(severity) => self.push(severity, code, span, message.into()),
             None => self.nowhere(),
         }
@@ -387,7 +385,8 @@ impl Report {
             .drafts
             .iter()
             .filter(|draft| draft.severity == Severity::Error);
-        let hidden = self.hidden.keys().filter(|(error, _)| *error);
+        let hidden = self.hidden.keys();
+        let hidden = hidden.filter(|(severity, _)| *severity == Severity::Error);
         errors
             .map(|draft| draft.span.file)
             .chain(hidden.map(|(_, file)| *file))
@@ -395,10 +394,16 @@ impl Report {
     }
 
     fn push(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Draft {
+        let tally = self.tally(severity);
+        tally.found += 1;
+        let new = tally.seen.is_new(code, span, &message);
+        let shows = new && tally.shows(span.file, code);
         let draft = Draft::new(severity, code, span, message);
-        if !self.tally(severity).shows(span.file, code) {
-            let of_file = self.hidden.entry((severity == Severity::Error, span.file));
-            *of_file.or_default().entry(code).or_default() += 1;
+        if new && !shows {
+            let of_file = self.hidden.entry((severity, span.file)).or_default();
+            *of_file.entry(code).or_default() += 1;
+        }
+        if !shows {
             self.spare = draft;
             return &mut self.spare;
         }
@@ -411,29 +416,31 @@ impl Report {
         self.errors.found > 0
     }
 
-    /// How much was found so far.
+    /// How much was found so far, the same as often as it was.
     pub(crate) fn count(&self) -> usize {
         self.errors.found + self.others.found
     }
 
     /// Whether what is found from now on is counted and hardly shown, so that it needs no remedy.
     pub(crate) fn is_full(&self) -> bool {
-        self.errors.found >= MAX_SHOWN
+        self.errors.shown >= MAX_SHOWN
     }
 
-    /// The files in which something was found that is not shown, and what it is about.
-    pub(crate) fn hidden(&self, prefix: &str) -> BTreeSet<(String, Code)> {
-        let mut all = BTreeSet::new();
-        for ((_, file), codes) in &self.hidden {
+    /// How often something was found that is not shown, by its file, what it is about, and how bad it is.
+    pub(crate) fn hidden(&self, prefix: &str) -> BTreeMap<(String, Code, Severity), usize> {
+        let mut all = BTreeMap::new();
+        for ((severity, file), codes) in &self.hidden {
             let (path, ..) = self.place(Span::new(*file, 0, 0), prefix);
-            all.extend(codes.keys().map(|code| (path.clone(), *code)));
+            for (code, count) in codes {
+                *all.entry((path.clone(), *code, *severity)).or_default() += count;
+            }
         }
         all
     }
 
     /// Whether an error was found inside a place.
     pub(crate) fn any_within(&self, span: Span) -> bool {
-        self.hidden.contains_key(&(true, span.file))
+        self.hidden.contains_key(&(Severity::Error, span.file))
             || self.drafts.iter().any(|draft| {
                 draft.severity == Severity::Error
                     && draft.span.file == span.file
@@ -479,6 +486,12 @@ impl Report {
         self.source(span)?.text.get(span.start..span.end)
     }
 
+    /// What is written in a file, with what must not be shown masked.
+    pub(crate) fn text_of(&self, file: u32) -> Option<Arc<String>> {
+        let source = self.source(Span::new(file, 0, 0))?;
+        Some(Arc::clone(&source.text))
+    }
+
     fn source(&self, span: Span) -> Option<&Source> {
         let at = span.file.checked_sub(self.first)?;
         self.sources.get(usize::try_from(at).ok()?)
@@ -486,17 +499,26 @@ impl Report {
 
     /// Everything found, in the order of file, line and column. `prefix` is put before each path.
     pub(crate) fn finish(mut self, prefix: &str) -> Vec<Diagnostic> {
-        for (severity, tally, what) in [
-            (Severity::Error, &self.errors, "faults"),
-            (Severity::Warning, &self.others, "warnings and notes"),
+        let hidden = |severity| {
+            let these = self.hidden.iter().filter(|((its, _), _)| *its == severity);
+            these.flat_map(|(_, codes)| codes.values()).sum::<usize>()
+        };
+        let [errors, warnings, notes] = [Severity::Error, Severity::Warning, Severity::Note].map(hidden);
+        let others = if warnings > 0 {
+            Severity::Warning
+        } else {
+            Severity::Note
+        };
+        for (severity, count, what) in [
+            (Severity::Error, errors, "faults"),
+            (others, warnings + notes, "warnings and notes"),
         ] {
-            let hidden = tally.found.saturating_sub(tally.shown);
-            if hidden > 0 {
+            if count > 0 {
                 self.drafts.push(Draft {
                     code: Code::TooManyErrors,
                     severity,
                     span: Span::new(u32::MAX, 0, 0),
-                    message: format!("{hidden} more {what} are not shown"),
+                    message: format!("{count} more {what} are not shown"),
                     places: Vec::new(),
                     labels: Vec::new(),
                     help: Some("mend those that are shown first".to_owned()),
@@ -515,7 +537,6 @@ impl Report {
             )
         };
         drafts.sort_by_cached_key(key);
-        drafts.dedup_by(|a, b| (a.code, a.span, &a.message) == (b.code, b.span, &b.message));
         drafts.into_iter().map(|draft| self.show(draft, prefix)).collect()
     }
 

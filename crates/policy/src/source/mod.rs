@@ -16,6 +16,7 @@ mod catalogue;
 mod certificates;
 mod claims;
 mod codes;
+mod comments;
 mod compile;
 pub mod conditions;
 mod consumers;
@@ -69,7 +70,7 @@ mod versions;
 mod yaml;
 mod zones;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use addresses::{authority, host};
@@ -112,9 +113,9 @@ pub struct Outcome {
     pub cases: Vec<Case>,
     /// Everything found, in the order of file and line.
     pub diagnostics: Vec<Diagnostic>,
-    /// What was found more often than is shown, by the file as diagnostics name it: of what is in there, nobody can tell
-    /// by the diagnostics that it is not concerned.
-    pub hidden: BTreeSet<(String, Code)>,
+    /// How often something was found that is not shown, by the file as diagnostics name it, what it is about, and how bad
+    /// it is: of what is in there, nobody can tell by the diagnostics that it is not concerned.
+    pub hidden: BTreeMap<(String, Code, Severity), usize>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// What was compiled although there is an error.

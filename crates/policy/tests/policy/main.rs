@@ -51,6 +51,8 @@ mod relations;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod shards;
 #[cfg(test)]
 mod syntax;

@@ -53,12 +53,12 @@ pub(crate) struct Checked {
     pub(crate) hides: bool,
     /// Which rules it does not meet.
     pub(crate) notes: Notes,
-    /// Which of its texts should not be there.
+    /// Which of its texts and comments should not be there.
     pub(crate) texts: Notes,
 }
 
 impl Checked {
-    fn of(root: &Node) -> Option<Self> {
+    fn of(root: &Node, text: &str) -> Option<Self> {
         root.get("openapi")?;
         let mut report = Report::default();
         let document = Document::open(root, root.span, &mut report)?;
@@ -67,7 +67,7 @@ impl Checked {
             found: report.into_parts().1,
             hides,
             notes: Notes::of(root),
-            texts: Notes::of_texts(root),
+            texts: Notes::of_texts(root, text),
         })
     }
 }
@@ -165,7 +165,7 @@ fn read(
     let mut report = Report::of_file(file, path.to_owned(), Arc::clone(&text));
     let node = parse(file, &text, &mut report).map(Arc::new);
     let (source, found) = report.into_parts();
-    let checked = node.as_deref().and_then(Checked::of);
+    let checked = node.as_deref().and_then(|node| Checked::of(node, &text));
     let known = match (before, &node) {
         (Some((key, _)), Some(node)) => Known::anew(key, &text, node, &found, checked.as_ref()),
         _ => None,

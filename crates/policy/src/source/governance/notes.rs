@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::diagnostic::{Code, Draft, Report, Severity, Span};
 use super::super::openapi::Document;
+use super::super::tally::Seen;
 use super::super::yaml::Node;
 use super::documents::{self, Opened};
 use super::{Judge, counted, operations, overlaps, point_to_more, samples, schemas, texts};
@@ -17,7 +18,7 @@ const MAX_KEPT: usize = 10_000;
 /// As many of each rule are kept all the same, so that none hides that another is not met.
 const ALWAYS_KEPT: usize = 10;
 
-/// What was found.
+/// What was found in one file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Notes {
     kept: Vec<Draft>,
@@ -28,6 +29,8 @@ pub(crate) struct Notes {
     /// How often one is among those that are kept; what is read again is whole, and nothing is added to it.
     #[serde(skip)]
     rules: BTreeMap<Code, usize>,
+    #[serde(skip)]
+    seen: Seen,
     #[serde(skip)]
     spare: Draft,
 }
@@ -43,10 +46,11 @@ impl Notes {
         notes
     }
 
-    /// What its texts hold that should not be there.
-    pub(crate) fn of_texts(root: &Node) -> Self {
+    /// What its texts and comments hold that should not be there.
+    pub(crate) fn of_texts(root: &Node, text: &str) -> Self {
         let mut notes = Self::default();
         texts::search(root, &mut notes);
+        texts::search_comments(root, text, &mut notes);
         notes
     }
 
@@ -71,6 +75,11 @@ impl Notes {
         if code == Code::HighEntropy {
             self.secrets.push(span);
         }
+        let message = message.into();
+        if !self.seen.is_new(code, span, &message) {
+            self.spare = Draft::default();
+            return &mut self.spare;
+        }
         let its = self.rules.entry(code).or_default();
         if self.kept.len() >= MAX_KEPT && *its >= ALWAYS_KEPT {
             *self.more.entry(code).or_default() += 1;
@@ -78,8 +87,7 @@ impl Notes {
             return &mut self.spare;
         }
         *its += 1;
-        self.kept
-            .push(Draft::new(Severity::Note, code, span, message.into()));
+        self.kept.push(Draft::new(Severity::Note, code, span, message));
         self.kept.last_mut().unwrap_or(&mut self.spare)
     }
 
@@ -101,7 +109,7 @@ impl Notes {
 }
 
 impl Judge<'_> {
-    /// Says what was found in a document, as it weighs here.
+    /// Says what was found in a file, as it weighs here.
     pub(super) fn take(&mut self, notes: &Notes) {
         // Those of files with an error too: what is said of the error shows the lines around it.
         if self.report.level(Code::HighEntropy).is_some() {

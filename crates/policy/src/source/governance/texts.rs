@@ -1,8 +1,11 @@
 //! Texts that should not be there: secrets of unknown kinds, what was left to be written later, and what says
 //! something else than is seen.
 //!
-//! Secrets of known kinds are errors that no setting changes (P0215); here is what looks like one.
+//! Secrets of known kinds are errors that no setting changes (P0215); here is what looks like one, in texts and comments.
 
+use std::ops::Range;
+
+use super::super::comments;
 use super::super::diagnostic::{Code, Span};
 use super::super::hidden;
 use super::super::secrets::quote;
@@ -34,6 +37,21 @@ const HARMLESS: [&str; 9] = [
     "x5t",
     "x5t#S256",
 ];
+/// What is said of digests.
+const DIGESTS: [&str; 12] = [
+    "sha1",
+    "sha2",
+    "sha3",
+    "sha5",
+    "sha-",
+    "md5",
+    "digest",
+    "hash",
+    "checksum",
+    "commit",
+    "fingerprint",
+    "thumbprint",
+];
 /// Shorter than this, words look like anything.
 const LEAST: usize = 24;
 /// Bits a character; random text of this length has more than four, words have less.
@@ -43,18 +61,33 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let tree = judge.subject.tree;
     let kinds = tree.kinds.values().flatten();
     let items = tree.gateway.iter().chain(kinds).chain(&tree.apis);
-    let mut notes = Notes::default();
+    // Each file by itself, so that none hides what is in another.
     for root in items.filter_map(|item| item.node.as_deref()) {
-        search(root, &mut notes);
+        file(root, judge);
     }
     let files = judge.files;
     for (path, node) in files.documents() {
         match files.checked(path) {
             Some(checked) => judge.take(&checked.texts),
-            None => search(&node, &mut notes),
+            None => file(&node, judge),
         }
     }
-    judge.take(&notes);
+}
+
+fn file(root: &Node, judge: &mut Judge<'_>) {
+    let text = judge.report.text_of(root.span.file).unwrap_or_default();
+    judge.take(&Notes::of_texts(root, &text));
+}
+
+/// Notes what looks like a secret in the comments of a file.
+pub(super) fn search_comments(root: &Node, text: &str, notes: &mut Notes) {
+    let may = |line: &str| random_words(line).next().is_some();
+    comments::each(text, root, may, |at, line| {
+        for word in random_words(line) {
+            let span = Span::new(root.span.file, at + word.start, at + word.end);
+            secret(span, notes);
+        }
+    });
 }
 
 /// Notes the texts of a file that should not be there.
@@ -114,16 +147,55 @@ fn scalar(field: Option<&str>, text: &str, span: Span, notes: &mut Notes) {
                 .help("remove it: portals show this text");
         }
     }
-    let secret = text.len() >= LEAST
+    let random = text.len() >= LEAST
         && !HARMLESS.contains(&field)
-        && text
-            .split(|c: char| c.is_whitespace() || "\"'`,;:()<>[]{}|&?".contains(c))
-            .any(|word| word.len() >= LEAST && is_random(word));
-    if secret {
-        notes
-            .say(Code::HighEntropy, span, "this looks like a secret")
-            .help("put it into a Worker secret and write that secret's name here; a key that was in Git must be replaced");
+        && comments::words(text, ends_word).any(|(_, word)| word.len() >= LEAST && is_random(word));
+    if random {
+        secret(span, notes);
     }
+}
+
+fn secret(span: Span, notes: &mut Notes) {
+    notes
+        .say(Code::HighEntropy, span, "this looks like a secret")
+        .help("put it into a Worker secret and write that secret's name here; a key that was in Git must be replaced");
+}
+
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || "\"'`,;:()<>[]{}|&?".contains(c)
+}
+
+/// Where the words of a comment stand that are as if drawn by lot. Addresses are no secrets, and neither is a commit of
+/// Git, nor a digest, where it is said that there is one.
+fn random_words(comment: &str) -> impl Iterator<Item = Range<usize>> {
+    let parts = comments::words(comment, char::is_whitespace).filter(|(_, part)| !part.contains("://"));
+    let words = parts.flat_map(|(at, part)| {
+        let words = comments::words(part, ends_word);
+        words.map(move |(inside, word)| (at + inside, word))
+    });
+    words
+        .filter(|(_, word)| word.len() >= LEAST && is_random(word))
+        .filter(move |(_, word)| !is_digest(word, comment))
+        .map(|(at, word)| at..at + word.len())
+}
+
+/// Whether a word has the form of a digest, and what stands around it says so. A commit needs no telling.
+fn is_digest(word: &str, around: &str) -> bool {
+    let bare = word.trim_end_matches('=');
+    let bare = match bare.split_once('-') {
+        Some((kind, digest)) if kind.starts_with("sha") => digest,
+        _ => bare,
+    };
+    if bare.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return bare.len() == 40 || says_digest(around);
+    }
+    // SHA-1, SHA-256, SHA-384 and SHA-512 in base64.
+    matches!(bare.len(), 27 | 43 | 64 | 86) && says_digest(around)
+}
+
+fn says_digest(text: &str) -> bool {
+    let told = text.to_ascii_lowercase();
+    DIGESTS.iter().any(|word| told.contains(word))
 }
 
 /// Whether a word is as if drawn by lot: letters of both cases and digits, or hexadecimal digits of

@@ -28,7 +28,7 @@ fn a_flood_in_one_document_hides_no_rule_of_another() {
     for line in slip {
         assert!(all.contains(line), "{line}");
     }
-    let hidden = |path: &str| outcome.hidden.iter().any(|(file, _)| file.ends_with(path));
+    let hidden = |path: &str| outcome.hidden.keys().any(|(file, ..)| file.ends_with(path));
     assert!(hidden(DOC) && !hidden("apis/zoo/v1.yaml"), "{:?}", outcome.hidden);
     // It is bounded all the same.
     assert!(all.len() < 50_000, "{}", all.len());
