@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let Some(folder) = &arguments.out else {
         return match &arguments.kind {
-            Some(_) => all.iter().try_for_each(|(_, text)| say::out(text)),
+            Some(_) => all.iter().try_for_each(|(_, text)| say::exactly(text)),
             None => say::out(&format!("{}\n", names.join("\n"))),
         };
     };

@@ -118,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Text => say::out(&text(&findings, &environments, files.len()))?,
         Format::Json => say::json(&machine::json(&findings, files.len()))?,
         Format::Sarif => say::json(&machine::sarif(&findings))?,
-        Format::Github => say::out(&machine::github(&findings))?,
+        Format::Github => say::exactly(&machine::github(&findings))?,
     }
     let errors = count(&findings, Severity::Error);
     let denied = arguments

@@ -164,7 +164,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tree::Report::Text if there == 0 => say::out(&none(&root, &environments))?,
         tree::Report::Text => say::out(&report::text(&ran))?,
         tree::Report::Json => say::json(&report::json(&ran))?,
-        tree::Report::Github => say::out(&report::github(&ran))?,
+        tree::Report::Github => say::exactly(&report::github(&ran))?,
         tree::Report::Sarif => say::json(&report::sarif(&ran))?,
     }
     if ran.iter().any(|test| matches!(test.outcome, Outcome::Failed(_))) {

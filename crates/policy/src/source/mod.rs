@@ -51,6 +51,7 @@ mod reader;
 pub mod reference;
 mod relations;
 mod routes;
+mod runner;
 mod scalars;
 pub mod schema;
 mod secrets;
@@ -81,6 +82,7 @@ pub use files::{Kept, MAX_FILES, MAX_FOLDERS};
 pub use governance::{About, RULES, Rule};
 pub use governing::{Governing, Said};
 pub use openapi::{Earlier, Unnamed, operation_ids, unnamed};
+pub use runner::harmless;
 
 use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};
