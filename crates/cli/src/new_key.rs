@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => tree::date_after(LASTS)?,
     };
     let file = file_of(&root, consumer)?;
-    let before = read(&file)?;
+    let before = disk::text(&file)?;
 
     let mut scopes = arguments.scope.clone();
     scopes.sort();
@@ -201,10 +201,6 @@ fn file_of(root: &Path, consumer: &str) -> Result<PathBuf, Failure> {
         .map(|ending| folder.join(format!("{consumer}.{ending}")))
         .find(|file| file.is_file())
         .ok_or_else(|| Failure::refused(format!("there is no {}/{consumer}.yaml", folder.display())))
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| disk::unreadable(file, &error))
 }
 
 /// Writes a file anew, whole or not at all.

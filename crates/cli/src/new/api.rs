@@ -1,7 +1,6 @@
 //! `turnpike new api`: an API from its OpenAPI document, or one more version of it.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -87,22 +86,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let file = folder.join("api.yaml");
     let mut versions = Earlier::default();
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => {
-            let more = add_version(&text, &file, arguments, &beside)?;
-            versions = earlier(&text, &folder)?;
-            more
-        }
-        Err(_) if folder.join("api.yml").exists() || folder.join("api.json").exists() => {
-            return Err(Failure::refused(format!(
-                "only an api.yaml is edited; add the version to the one in {} yourself",
-                folder.display()
-            )));
-        }
-        Err(error) if file.exists() => {
-            return Err(disk::unreadable(&file, &error));
-        }
-        Err(_) => whole(arguments, &parsed, &beside)?,
+    let text = if file.exists() {
+        let text = disk::text(&file)?;
+        let more = add_version(&text, &file, arguments, &beside)?;
+        versions = earlier(&text, &folder)?;
+        more
+    } else if folder.join("api.yml").exists() || folder.join("api.json").exists() {
+        return Err(Failure::refused(format!(
+            "only an api.yaml is edited; add the version to the one in {} yourself",
+            folder.display()
+        )));
+    } else {
+        whole(arguments, &parsed, &beside)?
     };
     let named = ids::named(&document, &versions).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
     let copy = folder.join(&beside);

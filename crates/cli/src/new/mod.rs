@@ -104,7 +104,7 @@ impl Change<'_> {
             made.retain(|folder| fs::symlink_metadata(folder).is_err());
             self.folders.extend(made);
         }
-        let before = fs::read_to_string(file).ok();
+        let before = disk::text(file).ok();
         disk::write_below(self.root, file, text)?;
         self.files.push((file.to_owned(), before));
         Ok(())
