@@ -169,3 +169,61 @@ fn made(folder: &std::path::Path, arguments: &[&str], input: &str) -> String {
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
+
+/// A commit of a few kilobytes whose files would take more room than there is.
+#[test]
+fn what_a_revision_unpacks_to_is_bounded() {
+    use std::fmt::Write as _;
+
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    let large = made(&folder, &["hash-object", "-w", "--stdin"], &"a".repeat(16 << 20));
+    let larger = made(&folder, &["hash-object", "-w", "--stdin"], &"a".repeat((16 << 20) + 1));
+    let commit = |lines: &str| {
+        let below = made(&folder, &["mktree", "-z"], lines);
+        let whole = made(
+            &folder,
+            &["mktree", "-z"],
+            &format!("040000 tree {below}\tpolicies\0"),
+        );
+        made(&folder, &["commit-tree", "-m", "bomb", &whole], "")
+    };
+    let own = git(&folder, &["ls-tree", "-z", "HEAD:policies"], "2026-05-01");
+    let mut lines = own.clone();
+    for at in 0..17 {
+        let _ = write!(lines, "100644 blob {large}\tplan-{at}.md\0");
+    }
+    let done = tree.run(&["diff", "HEAD", &commit(&lines)]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    assert!(
+        done.err
+            .contains("its files have more than 256 MiB in all, which no policies have"),
+        "{}",
+        done.err
+    );
+    let done = tree.run(&[
+        "diff",
+        "HEAD",
+        &commit(&format!("{own}120000 blob {large}\tgateway.json\0")),
+    ]);
+    assert!(
+        done.code == 2 && done.err.contains("`gateway.json` is a link that leads to no path"),
+        "{}",
+        done.err
+    );
+    // One by itself is as one in a folder: who needs it is told, and a note is not read.
+    let notes = commit(&format!("{own}100644 blob {larger}\tnotes.md\0"));
+    let out = tree.good(&["diff", "HEAD", &notes]);
+    assert!(out.contains("have the same rules"), "{out}");
+    let needed = own.replace("gateway.yaml", "gateway.md") + &format!("100644 blob {larger}\tgateway.yaml\0");
+    let done = tree.run(&["diff", "HEAD", &commit(&needed)]);
+    assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+    assert!(
+        done.err.contains("error[P0002]: the file has more than 16 MiB"),
+        "{}",
+        done.err
+    );
+}

@@ -78,7 +78,7 @@ pub use cases::{
     UpstreamFailure,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
-pub use files::{Kept, MAX_FILES, MAX_FOLDERS};
+pub use files::{Kept, MAX_FILE, MAX_FILES, MAX_FOLDERS, MAX_TOTAL};
 pub use governance::{About, RULES, Rule};
 pub use governing::{Governing, Said};
 pub use openapi::{Earlier, Unnamed, operation_ids, unnamed};
