@@ -27,8 +27,16 @@ const MAX_LINE: u64 = 8 << 10;
 const MAX_LINK: u64 = 4 << 10;
 const UNKNOWN: &str = "git lists its files in a way that is not known";
 
+/// A folder as it was.
+pub(crate) struct Unpacked {
+    /// Where it lies, as the one thing that does.
+    pub(crate) folder: TempDir,
+    /// What stands before the paths of its files, as Git names them: `main:policies/`.
+    pub(crate) prefix: String,
+}
+
 /// The folder as it was at a revision, in a folder of its own, which is called the same.
-pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failure> {
+pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<Unpacked, Failure> {
     let wrong = |why: String| Failure::refused(format!("`{revision}` cannot be compared: {why}"));
     if revision.starts_with('-') {
         return Err(wrong(
@@ -59,7 +67,11 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
         .and_then(Path::file_name)
         .unwrap_or_else(|| OsStr::new("policies"));
     unpack(root, &listing, &folder.path().join(name)).map_err(wrong)?;
-    Ok(folder)
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    Ok(Unpacked {
+        folder,
+        prefix: format!("{revision}:{prefix}{slash}"),
+    })
 }
 
 /// What `git ls-tree -z` lists of a folder, file by file, no more of it than the policies may have: what a commit of a few

@@ -227,3 +227,37 @@ fn what_a_revision_unpacks_to_is_bounded() {
         done.err
     );
 }
+
+/// Where a revision was unpacked says nothing to anybody.
+#[test]
+fn findings_of_a_revision_are_named_as_git_names_them() {
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    tree.change("consumers/app.yaml", "plan: gold", "plan: golden");
+    git(&folder, &["commit", "-qam", "second"], "2026-05-01");
+    git(&folder, &["tag", "broken"], "2026-05-01");
+    for arguments in [["diff", "broken", "HEAD~1"], ["diff", "HEAD~1", "broken"]] {
+        let done = tree.run(&arguments);
+        assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+        assert!(
+            done.err.contains("\n --> broken:policies/consumers/app.yaml:3:7\n"),
+            "{}",
+            done.err
+        );
+    }
+    // As the root of its repository it has no folder before it.
+    let policies = tree.path("");
+    git(&policies, &["init", "-q"], "2026-05-01");
+    git(&policies, &["add", "--all", "."], "2026-05-01");
+    git(&policies, &["commit", "-qm", "first"], "2026-05-01");
+    let done = tree.run(&["diff", "HEAD"]);
+    assert!(
+        done.err.contains("\n --> HEAD:consumers/app.yaml:3:7\n"),
+        "{}{}",
+        done.out,
+        done.err
+    );
+}

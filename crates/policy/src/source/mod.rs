@@ -163,7 +163,8 @@ pub fn build(root: &Path, options: &Options) -> Outcome {
 /// A tree that was read and parsed, to be built for one environment or several.
 #[derive(Debug)]
 pub struct Loaded {
-    root: PathBuf,
+    /// What stands before the paths of its files, as they are shown.
+    prefix: String,
     report: Report,
     /// Nothing if the folder cannot be read at all.
     read: Option<(Files, Tree)>,
@@ -195,18 +196,25 @@ impl Loaded {
             (files, tree)
         });
         Self {
-            root: root.to_owned(),
+            prefix: prefix(root),
             report,
             read,
         }
+    }
+
+    /// Shows its places with this before the paths of its files, where the tree lies somewhere that says nothing to people.
+    #[must_use]
+    pub fn shown_as(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
     }
 
     /// Checks and compiles it. Builds for several environments may be made at the same time.
     pub fn build(&self, options: &Options) -> Outcome {
         let Some((files, tree)) = &self.read else {
             return Outcome {
-                hidden: self.report.hidden(&prefix(&self.root)),
-                diagnostics: self.report.clone().finish(&prefix(&self.root)),
+                hidden: self.report.hidden(&self.prefix),
+                diagnostics: self.report.clone().finish(&self.prefix),
                 ..Outcome::default()
             };
         };
@@ -236,8 +244,8 @@ impl Loaded {
             bundle,
             cases,
             levels: report.levels().clone(),
-            hidden: report.hidden(&prefix(&self.root)),
-            diagnostics: report.finish(&prefix(&self.root)),
+            hidden: report.hidden(&self.prefix),
+            diagnostics: report.finish(&self.prefix),
             files: files.into_read(),
         }
     }
