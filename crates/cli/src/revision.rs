@@ -5,15 +5,16 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Component, Path};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use turnpike_policy::source::{MAX_FILE, MAX_FILES, MAX_FOLDERS, MAX_TOTAL};
 
 use crate::Failure;
 use crate::git::git;
+use crate::objects::Objects;
 
 /// The mode of a symbolic link, as a tree of Git names it.
 const LINK: &str = "120000";
@@ -236,7 +237,7 @@ fn link(target: &[u8], path: &Path) -> io::Result<()> {
 /// Where links are not for everybody, Git writes a file with the name of what it leads to.
 #[cfg(not(unix))]
 fn link(target: &[u8], path: &Path) -> io::Result<()> {
-    created(path)?.write_all(target)
+    io::Write::write_all(&mut created(path)?, target)
 }
 
 #[cfg(unix)]
@@ -280,59 +281,5 @@ impl<'a> Entry<'a> {
     /// Whether no file of policies may be as large.
     const fn is_too_large(&self) -> bool {
         self.size > MAX_FILE
-    }
-}
-
-/// A `git cat-file --batch`, which is asked for one object after the other.
-struct Objects {
-    process: Child,
-    asked: Option<ChildStdin>,
-    said: BufReader<ChildStdout>,
-}
-
-impl Objects {
-    fn open(folder: &Path) -> io::Result<Self> {
-        let mut process = Command::new("git")
-            .current_dir(folder)
-            .args(["cat-file", "--batch"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let (asked, said) = (process.stdin.take(), process.stdout.take());
-        let said = said.ok_or_else(|| io::Error::other("it has no output"))?;
-        Ok(Self {
-            process,
-            asked,
-            said: BufReader::new(said),
-        })
-    }
-
-    /// Writes the bytes of an object.
-    fn copy(&mut self, object: &str, to: &mut impl Write) -> io::Result<()> {
-        let mut asked = self.asked.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        asked.write_all(format!("{object}\n").as_bytes())?;
-        // `<object> <type> <size>`, or `<object> missing`.
-        let mut head = String::new();
-        self.said.read_line(&mut head)?;
-        let size = head.trim_end().rsplit_once(' ');
-        let size: u64 = size
-            .and_then(|(_, size)| size.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("Git has no object {object}")))?;
-        let copied = io::copy(&mut self.said.by_ref().take(size), to)?;
-        let mut end = [0];
-        self.said.read_exact(&mut end)?;
-        if copied == size {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
-    }
-}
-
-impl Drop for Objects {
-    fn drop(&mut self) {
-        // At the end of what it is asked it ends.
-        drop(self.asked.take());
-        let _ = self.process.wait();
     }
 }
