@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use crate::links::Links;
 use crate::{history, say};
 
 /// No more is taken of what git says: a commit of a few kilobytes can hold more files than anybody has room for.
@@ -200,6 +201,8 @@ pub(crate) struct Blame {
     known: bool,
     /// The commits of the lines of a file, none where the history does not tell; nothing for one that is in no commit.
     files: BTreeMap<String, Option<Vec<Option<Commit>>>>,
+    /// What Git knows of a link is where it leads, and not what the lines there say.
+    links: Links,
 }
 
 impl Blame {
@@ -209,11 +212,13 @@ impl Blame {
             ends: ends(root),
             known: head(root).is_some(),
             files: BTreeMap::new(),
+            links: Links::new(root),
         }
     }
 
     /// Since when a line (from 1) of a file is as it is; nothing where Git does not know.
     pub(crate) fn line(&mut self, file: &str, line: usize) -> Option<Commit> {
+        let file = self.links.through(file).last()?.as_str();
         if !self.files.contains_key(file) {
             let said = git(&self.root, ["blame", "--porcelain", "--", file]);
             let commits = said.ok().map(|said| blamed(&said, &self.ends));

@@ -21,6 +21,7 @@ mod inventory;
 mod kept;
 mod limits;
 mod lines;
+mod links;
 mod markdown;
 mod new;
 mod new_key;

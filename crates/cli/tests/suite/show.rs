@@ -387,3 +387,64 @@ fn a_history_without_end_is_told_as_far_as_it_can_be() {
     assert_eq!(last("model chat"), "2026-05-01");
     assert_eq!(last("model large"), Value::Null);
 }
+
+/// What a link leads to is what holds, whenever the link was made.
+#[cfg(unix)]
+#[test]
+fn a_link_was_changed_when_its_file_was() {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    let tree = Tree::new();
+    fs::create_dir(tree.path("apis/pets/docs")).unwrap();
+    fs::rename(
+        tree.path("apis/pets/v1.yaml"),
+        tree.path("apis/pets/docs/pets.md"),
+    )
+    .unwrap();
+    symlink("current.md", tree.path("apis/pets/v1.yaml")).unwrap();
+    symlink("docs/pets.md", tree.path("apis/pets/current.md")).unwrap();
+    fs::rename(tree.path("models/chat.yaml"), tree.path("chat.md")).unwrap();
+    symlink("../chat.md", tree.path("models/chat.yaml")).unwrap();
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "policies"]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    tree.change(
+        "apis/pets/docs/pets.md",
+        "description: Pets.",
+        "description: All pets.",
+    );
+    tree.change("chat.md", "owner: team-ai", "owner: team-chat");
+    common::git(tree.folder.path(), &["commit", "-qam", "second"], "2026-05-02");
+    let all = rows(&tree, "inventory");
+    let row = |route: &str| all.iter().find(|row| row["route"] == route).unwrap();
+    for (route, date) in [
+        ("GET /pets/v1/pets", "2026-05-02"),
+        ("model chat", "2026-05-02"),
+        ("model large", "2026-05-01"),
+    ] {
+        assert_eq!(row(route)["last_change"]["date"], date, "{route}");
+    }
+    assert_eq!(
+        row("GET /pets/v1/pets")["files"],
+        serde_json::json!([
+            "policies/apis/pets/api.yaml",
+            "policies/apis/pets/current.md",
+            "policies/apis/pets/docs/pets.md",
+            "policies/apis/pets/v1.yaml",
+        ])
+    );
+    // Line by line, too: of the link itself there is one.
+    let record: Value =
+        serde_json::from_str(&tree.good(&["show", "compliance", "--format", "json"])).unwrap();
+    let mut routes = record["routes"].as_array().unwrap().iter();
+    let chat = routes.find(|route| route["name"] == "chat").unwrap();
+    let mut rules = chat["rules"].as_array().unwrap().iter();
+    let owner = rules.find(|row| row["rule"] == "owner").unwrap();
+    assert_eq!(owner["since"]["date"], "2026-05-02", "{owner}");
+    // Not committed is what the link leads to.
+    tree.change("chat.md", "owner: team-chat", "owner: team-ai");
+    let all = rows(&tree, "inventory");
+    let chat = all.iter().find(|row| row["route"] == "model chat").unwrap();
+    assert_eq!(chat["last_change"], "uncommitted");
+}
