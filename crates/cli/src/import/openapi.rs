@@ -8,6 +8,7 @@ use turnpike_policy::source::Earlier;
 use super::names::{named, shown, versioned};
 use super::{Api, Import, items, text};
 use crate::ids;
+use crate::new::api::version_of;
 
 pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), String> {
     if text(json, "openapi").is_none() {
@@ -66,8 +67,9 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
     let name = named(title, &mut names);
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-    let version =
-        versioned(&format!("/{name}{path}")).map_or_else(|| "v1".to_owned(), |(_, version)| version);
+    // Callers of the server know it by that of its address, where it has one.
+    let (_, version) =
+        versioned(&format!("/{name}{path}")).unwrap_or_else(|| (String::new(), version_of(json)));
     let copy = ids::named(whole, &Earlier::default())?;
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let json = copy.text.trim_start_matches(blank).starts_with('{');

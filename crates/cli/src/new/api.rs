@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value as Json;
-use turnpike_policy::source::{Earlier, parse_document};
+use turnpike_policy::source::{Earlier, contract, parse_document};
 
 use super::{Template, Where, kept, name, scalar};
 use crate::outline::{Kind, Node, outline};
@@ -42,9 +42,9 @@ pub(crate) struct Arguments {
     /// Where it lies [default: /NAME]
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
-    /// Which version it is
-    #[arg(long, value_name = "NAME", default_value = "v1", value_parser = name)]
-    version: String,
+    /// Which version it is [default: by the number of the document: 2.4.0 is v2]
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    version: Option<String>,
     /// Where that version is in its life
     #[arg(long, value_name = "STATE", default_value = "active", value_parser = ["preview", "active", "deprecated", "retired"])]
     state: String,
@@ -77,7 +77,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = root.join("apis").join(&arguments.name);
     let json = arguments.from.extension().is_some_and(|ending| ending == "json");
     let ending = if json { "json" } else { "yaml" };
-    let beside = format!("{}.{ending}", arguments.version);
+    let called = match &arguments.version {
+        Some(version) => version.clone(),
+        None => version_of(&parsed),
+    };
+    let beside = format!("{called}.{ending}");
+    let new = Version {
+        arguments,
+        called: &called,
+        beside: &beside,
+    };
     if folder.join(&beside).exists() {
         return Err(Failure::refused(format!(
             "{} exists: choose another --version",
@@ -88,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut versions = Earlier::default();
     let text = if file.exists() {
         let text = disk::text(&file)?;
-        let more = add_version(&text, &file, arguments, &beside)?;
+        let more = add_version(&text, &file, &new)?;
         versions = earlier(&text, &folder)?;
         more
     } else if folder.join("api.yml").exists() || folder.join("api.json").exists() {
@@ -97,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             folder.display()
         )));
     } else {
-        whole(arguments, &parsed, &beside)?
+        whole(&parsed, &new)?
     };
     let named = ids::named(&document, &versions).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
     let copy = folder.join(&beside);
@@ -107,8 +116,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     say::out(&(written.concat() + &given))
 }
 
+/// The version that a document is of, by its number; the first one where it has none.
+pub(crate) fn version_of(document: &Json) -> String {
+    let number = document.pointer("/info/version").map(|number| match number {
+        Json::String(text) => text.clone(),
+        number => number.to_string(),
+    });
+    number
+        .and_then(|number| contract::version_of(&number))
+        .unwrap_or_else(|| "v1".to_owned())
+}
+
+/// A version that is to be written.
+struct Version<'a> {
+    arguments: &'a Arguments,
+    called: &'a str,
+    /// What its document is called.
+    beside: &'a str,
+}
+
 /// The file of a new API.
-fn whole(arguments: &Arguments, document: &Json, beside: &str) -> Result<String, Failure> {
+fn whole(document: &Json, new: &Version<'_>) -> Result<String, Failure> {
+    let arguments = new.arguments;
     let owner = arguments.owner.as_ref().ok_or_else(|| {
         Failure::refused(format!(
             "`{}` is a new API: say who answers for it with --owner",
@@ -134,31 +163,34 @@ fn whole(arguments: &Arguments, document: &Json, beside: &str) -> Result<String,
         arguments.environments.line(),
         arguments.template.lines()?,
     );
-    text.push_str(&version(arguments, beside, "  ", "  ", "\n"));
+    text.push_str(&new.lines("  ", "  ", "\n"));
     Ok(text)
 }
 
-/// The lines of a version.
-fn version(arguments: &Arguments, beside: &str, indent: &str, step: &str, newline: &str) -> String {
-    let mut text = format!("{indent}{}:{newline}", arguments.version);
-    let mut field = |name: &str, value: &str| {
-        let _ = write!(text, "{indent}{step}{name}: {value}{newline}");
-    };
-    field("openapi", beside);
-    field("state", &arguments.state);
-    if let Some(upstream) = &arguments.upstream {
-        field("upstream", &scalar(upstream));
+impl Version<'_> {
+    /// Its lines.
+    fn lines(&self, indent: &str, step: &str, newline: &str) -> String {
+        let arguments = self.arguments;
+        let mut text = format!("{indent}{}:{newline}", self.called);
+        let mut field = |name: &str, value: &str| {
+            let _ = write!(text, "{indent}{step}{name}: {value}{newline}");
+        };
+        field("openapi", self.beside);
+        field("state", &arguments.state);
+        if let Some(upstream) = &arguments.upstream {
+            field("upstream", &scalar(upstream));
+        }
+        if let Some(secret) = &arguments.secret {
+            field(
+                "upstream_credential",
+                &format!("{{ secret: {} }}", scalar(secret)),
+            );
+        }
+        if arguments.mock {
+            field("mock", "openapi");
+        }
+        text
     }
-    if let Some(secret) = &arguments.secret {
-        field(
-            "upstream_credential",
-            &format!("{{ secret: {} }}", scalar(secret)),
-        );
-    }
-    if arguments.mock {
-        field("mock", "openapi");
-    }
-    text
 }
 
 /// The ids of the versions that an API has; the last one was added last.
@@ -181,12 +213,17 @@ fn part<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
 }
 
 /// The file of an API with one more version, at the end of those that it has.
-fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> Result<String, Failure> {
+fn add_version(text: &str, file: &Path, new: &Version<'_>) -> Result<String, Failure> {
+    let Version {
+        arguments,
+        called,
+        beside,
+    } = new;
     let by_hand = |why: &str| {
         Failure::refused(format!(
             "{} is not edited: {why}\nadd this to its `versions`, and the document beside it as {beside}:\n\n{}",
             file.display(),
-            version(arguments, beside, "  ", "  ", "\n")
+            new.lines("  ", "  ", "\n")
         ))
     };
     let given = [
@@ -210,13 +247,10 @@ fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> 
     let Kind::Map { flow: false, entries } = &versions.kind else {
         return Err(by_hand("its `versions` are written in braces"));
     };
-    if entries
-        .iter()
-        .any(|(key, _)| key.text() == Some(arguments.version.as_str()))
-    {
+    if entries.iter().any(|(key, _)| key.text() == Some(*called)) {
         return Err(Failure::refused(format!(
-            "`{}` has the version `{}` already: choose another --version",
-            arguments.name, arguments.version
+            "`{}` has the version `{called}` already: choose another --version",
+            arguments.name
         )));
     }
     let Some(((first, _), (_, last))) = entries.first().zip(entries.last()) else {
@@ -238,6 +272,6 @@ fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> 
         .split_at_checked(at)
         .ok_or_else(|| by_hand("its shape is not understood"))?;
     let gap = if before.ends_with('\n') { "" } else { newline };
-    let added = version(arguments, beside, indent, "  ", newline);
+    let added = new.lines(indent, "  ", newline);
     Ok(format!("{before}{gap}{added}{after}"))
 }

@@ -593,3 +593,29 @@ fn nothing_is_written_through_a_link() {
     assert_eq!(done.code, 2, "{}{}", done.out, done.err);
     assert!(done.err.contains("it is a link") && empty(), "{}", done.err);
 }
+
+#[test]
+fn a_version_is_called_by_the_number_of_its_document() {
+    let tree = with_document();
+    let new = |more: &[&str]| {
+        let fixed = ["new", "api", "orders", "--from", "orders.yaml", "--upstream", "https://a.example"];
+        tree.run(&[&fixed[..], more].concat())
+    };
+    assert_eq!(new(&["--owner", "team"]).code, 0);
+    assert_eq!(tree.read("apis/orders/v1.yaml"), DOCUMENT);
+    let output = new(&[]);
+    assert!(
+        output.code == 2 && output.err.contains("v1.yaml exists: choose another --version"),
+        "{}",
+        output.err
+    );
+    let next = DOCUMENT.replace("1.0.0", "2.4.0");
+    fs::write(tree.folder.path().join("orders.yaml"), &next).unwrap();
+    assert_eq!(new(&[]).code, 0);
+    assert_eq!(tree.read("apis/orders/v2.yaml"), next);
+    assert!(tree.read("apis/orders/api.yaml").contains("  v2:\n    openapi: v2.yaml\n"));
+    assert!(!tree.good(&["check"]).contains("P1319"));
+    // Unless it is told otherwise.
+    assert_eq!(new(&["--version", "v3"]).code, 0);
+    assert!(tree.good(&["check"]).contains("P1319"));
+}
