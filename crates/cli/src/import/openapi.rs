@@ -63,6 +63,7 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
              `upstream_credential`",
         );
     }
+    own_methods(json, import);
     let mut names = BTreeSet::new();
     let name = named(title, &mut names);
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
@@ -83,6 +84,31 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
         "an OpenAPI document knows no consumers: write each with `turnpike new consumer`",
     );
     Ok(())
+}
+
+/// Lists the operations of methods that are the gateway's own.
+fn own_methods(json: &Json, import: &mut Import) {
+    let paths = json.get("paths").and_then(Json::as_object);
+    for (path, item) in paths.into_iter().flatten() {
+        let elsewhere = text(item, "$ref").and_then(|to| json.pointer(to.strip_prefix('#')?));
+        let item = elsewhere.unwrap_or(item);
+        let why = |method: &str| match method {
+            "head" if item.get("get").is_some() => {
+                "`HEAD` is answered as the GET of its path, without the body: what the document says of it by itself does \
+                 not hold"
+            }
+            "head" => {
+                "`HEAD` is answered where there is a GET: its path has none, so that it is not published"
+            }
+            "options" => "`OPTIONS` is answered by the gateway itself: no upstream is asked",
+            _ => "`TRACE` is not published",
+        };
+        for method in ["head", "options", "trace"] {
+            if item.get(method).is_some() {
+                import.leave(format!("paths.{}.{method}", shown(path)), why(method));
+            }
+        }
+    }
 }
 
 fn variables(server: &Json) -> impl Iterator<Item = (&String, &Json)> {
