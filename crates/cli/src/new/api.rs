@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     template: Template,
     #[command(flatten)]
     environments: Where,
+    /// How to say what was written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -111,9 +114,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let named = ids::named(&document, &versions).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
     let copy = folder.join(&beside);
     let given = ids::listed(&named.given, &copy);
+    let ids = ids::json(&named.given);
     let authors = (!named.given.is_empty()).then(|| (copy.clone(), document));
     let written = kept(&root, &[(file, text), (copy, named.text)], authors.as_ref())?;
-    say::out(&(written.concat() + &given))
+    match arguments.format {
+        tree::Format::Text => say::out(&(written.text() + &given)),
+        tree::Format::Json => {
+            let mut json = written.json();
+            if let Some(members) = json.as_object_mut() {
+                members.insert("ids".to_owned(), ids);
+            }
+            say::json(&json)
+        }
+    }
 }
 
 /// The version that a document is of, by its number; the first one where it has none.

@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     template: Template,
     #[command(flatten)]
     environments: Where,
+    /// How to say what was written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
 }
 
 #[derive(Clone, Debug)]
@@ -168,5 +171,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(tokens) = arguments.max_output_tokens {
         let _ = writeln!(text, "max_output_tokens: {tokens}");
     }
-    keep(&root, &[(file, text)])
+    keep(&root, file, text, arguments.format)
 }

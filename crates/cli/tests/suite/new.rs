@@ -619,3 +619,50 @@ fn a_version_is_called_by_the_number_of_its_document() {
     assert_eq!(new(&["--version", "v3"]).code, 0);
     assert!(tree.good(&["check"]).contains("P1319"));
 }
+
+/// Pipelines read what was made.
+#[test]
+fn what_was_made_is_told_to_programs() {
+    let tree = with_document();
+    let new = |arguments: &[&str]| -> serde_json::Value {
+        let out = tree.good(&[&["new"], arguments, &["--format", "json"]].concat());
+        serde_json::from_str(&out).unwrap()
+    };
+    fs::write(
+        tree.folder.path().join("orders.yaml"),
+        DOCUMENT.replace("operationId: listOrders, ", ""),
+    )
+    .unwrap();
+    let api = ["api", "orders", "--from", "orders.yaml", "--upstream", "https://a.example"];
+    assert_eq!(
+        new(&[&api[..], &["--owner", "team"]].concat()),
+        serde_json::json!({
+            "written": ["policies/apis/orders/api.yaml", "policies/apis/orders/v1.yaml"],
+            "changed": [],
+            "ids": [{ "id": "getOrders", "method": "GET", "path": "/orders" }],
+        })
+    );
+    let next = new(&[&api[..], &["--version", "v2"]].concat());
+    assert_eq!(next["written"], serde_json::json!(["policies/apis/orders/v2.yaml"]));
+    assert_eq!(next["changed"], serde_json::json!(["policies/apis/orders/api.yaml"]));
+    assert_eq!(
+        new(&["model", "writer", "--owner", "team", "--to", "openai/gpt-5"]),
+        serde_json::json!({ "written": ["policies/models/writer.yaml"], "changed": [] })
+    );
+    assert_eq!(
+        new(&["consumer", "mobile", "--owner", "team", "--plan", "gold"]),
+        serde_json::json!({ "written": ["policies/consumers/mobile.yaml"], "changed": [] })
+    );
+    let key = new(&["key", "--consumer", "mobile", "--expires", "2099-01-01", "--scope", "a"]);
+    let text = key["key"].as_str().unwrap();
+    assert!(text.starts_with(&format!("tpk_{}_", key["id"].as_str().unwrap())), "{key}");
+    assert_eq!(key["consumer"], "mobile");
+    assert_eq!(key["expires"], "2099-01-01");
+    assert_eq!(key["scopes"], serde_json::json!(["a"]));
+    assert_eq!(key["changed"], serde_json::json!(["policies/consumers/mobile.yaml"]));
+    let stored = tree.read("consumers/mobile.yaml");
+    assert!(stored.contains(key["sha256"].as_str().unwrap()) && !stored.contains(text), "{stored}");
+    // What was not made is told to nobody as made.
+    let output = tree.run(&["new", "model", "writer", "--owner", "a", "--to", "b/c", "--format", "json"]);
+    assert_eq!((output.code, output.out.as_str()), (2, ""));
+}
