@@ -18,7 +18,8 @@ Examples:
   turnpike new model writer --owner team-ai --to openai/gpt-5
   turnpike new model writer --owner team-ai --to openai/gpt-5=80 --to house/large=20 --fallback openai/gpt-5-mini
   turnpike new model writer --owner team-ai --to openai/gpt-5 --price openai/gpt-5=1.25/10/0.125
-  turnpike new model canned --owner team-ai --to mock/canned --environments dev")]
+  turnpike new model canned --owner team-ai --to mock/canned --environments dev
+  turnpike new model next --owner team-ai --to openai/gpt-6 --state preview")]
 pub(crate) struct Arguments {
     /// The name that clients send
     #[arg(value_parser = name)]
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// that comes out of the provider's cache; may be repeated
     #[arg(long, value_name = "TARGET=PRICES", value_parser = price)]
     price: Vec<Price>,
+    /// Where it is in its life; a retired one answers 410 [default: active]
+    #[arg(long, value_name = "STATE", value_parser = ["preview", "active", "retired"])]
+    state: Option<String>,
     /// The most tokens that an answer can have
     #[arg(long, value_name = "NUMBER")]
     max_output_tokens: Option<u32>,
@@ -147,12 +151,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     priced(arguments)?;
     let file = fresh(&root, "models", &arguments.name)?;
     let mut text = format!(
-        "model: {}\nowner: {}\n{}{}targets:\n",
+        "model: {}\nowner: {}\n{}{}",
         arguments.name,
         scalar(&arguments.owner),
         arguments.environments.line(),
         arguments.template.lines()?
     );
+    if let Some(state) = &arguments.state {
+        let _ = writeln!(text, "state: {state}");
+    }
+    text.push_str("targets:\n");
     for target in &arguments.to {
         let _ = writeln!(text, "  - {}", item(target, &arguments.price));
     }

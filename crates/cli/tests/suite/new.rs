@@ -666,3 +666,28 @@ fn what_was_made_is_told_to_programs() {
     let output = tree.run(&["new", "model", "writer", "--owner", "a", "--to", "b/c", "--format", "json"]);
     assert_eq!((output.code, output.out.as_str()), (2, ""));
 }
+
+#[test]
+fn a_model_has_a_state() {
+    let tree = Tree::new();
+    let new = |more: &[&str]| {
+        let fixed = ["new", "model", "next", "--owner", "team-ai", "--to", "openai/gpt-5"];
+        tree.run(&[&fixed[..], more].concat())
+    };
+    // The policies do not take it of a model.
+    let output = new(&["--state", "deprecated"]);
+    assert!(
+        output.code == 2 && output.err.contains("preview, active, retired"),
+        "{}",
+        output.err
+    );
+    assert_eq!(new(&["--state", "preview"]).code, 0);
+    assert_eq!(
+        tree.read("models/next.yaml"),
+        "model: next\nowner: team-ai\nstate: preview\ntargets:\n  - openai/gpt-5\n"
+    );
+    tree.good(&["fmt", "--check"]);
+    let out = tree.good(&["show", "inventory"]);
+    let mut lines = out.lines();
+    assert!(lines.any(|line| line.starts_with("model next ") && line.contains(" preview ")), "{out}");
+}
