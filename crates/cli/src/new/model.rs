@@ -64,11 +64,15 @@ fn target(text: &str) -> Result<Target, String> {
     let (to, weight) = match text.rsplit_once('=') {
         None => (text, None),
         Some((to, weight)) => {
-            let number = weight.parse().ok().filter(|weight| *weight > 0);
-            (
-                to,
-                Some(number.ok_or_else(|| format!("`{weight}` is no weight: write a whole number"))?),
-            )
+            let number = weight.parse().ok();
+            let number =
+                number.ok_or_else(|| format!("`{weight}` is no weight: write a whole number from 1 on"))?;
+            if number == 0 {
+                return Err(format!(
+                    "0 is no weight: {to} would get no call; leave it out, or write a whole number from 1 on"
+                ));
+            }
+            (to, Some(number))
         }
     };
     match to.split_once('/') {

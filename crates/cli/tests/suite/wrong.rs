@@ -50,6 +50,8 @@ const CASES: &[Case] = &[
     Case(&["show", "inventory"], 0, &["policies has no commit in Git"]),
     Case(&["show", "compliance"], 0, &["policies has no commit in Git"]),
     // new
+    Case(&["new", "model", "a", "--owner", "a", "--to", "openai/gpt-5=0"], 2, &["0 is no weight: openai/gpt-5 would get no call; leave it out"]),
+    Case(&["new", "model", "a", "--owner", "a", "--to", "openai/gpt-5=half"], 2, &["`half` is no weight", "a whole number from 1 on"]),
     Case(&["new", "api", "Orders", "--from", "a.yaml", "--owner", "a", "--upstream", "https://a.example"], 2, &["'Orders'", "lower case letters"]),
     Case(&["new", "api", "orders", "--from", "none.yaml", "--owner", "a", "--upstream", "https://a.example"], 2, &["cannot read none.yaml", "look whether it is called so"]),
     Case(&["new", "api", "orders", "--from", "empty", "--owner", "a", "--upstream", "https://a.example"], 2, &["cannot read empty", "name a file in it"]),
