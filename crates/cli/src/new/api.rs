@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use turnpike_policy::source::{Earlier, contract, parse_document};
 
 use super::{Template, Where, kept, name, scalar};
+use crate::edit::newline;
 use crate::outline::{Kind, Node, outline};
 use crate::{Failure, disk, ids, say, tree};
 
@@ -269,7 +270,7 @@ fn add_version(text: &str, file: &Path, new: &Version<'_>) -> Result<String, Fai
     let Some(((first, _), (_, last))) = entries.first().zip(entries.last()) else {
         return Err(by_hand("it has no version"));
     };
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let newline = newline(text);
     let column = |at: usize| {
         let line = text
             .get(..at)

@@ -598,7 +598,15 @@ fn nothing_is_written_through_a_link() {
 fn a_version_is_called_by_the_number_of_its_document() {
     let tree = with_document();
     let new = |more: &[&str]| {
-        let fixed = ["new", "api", "orders", "--from", "orders.yaml", "--upstream", "https://a.example"];
+        let fixed = [
+            "new",
+            "api",
+            "orders",
+            "--from",
+            "orders.yaml",
+            "--upstream",
+            "https://a.example",
+        ];
         tree.run(&[&fixed[..], more].concat())
     };
     assert_eq!(new(&["--owner", "team"]).code, 0);
@@ -613,7 +621,10 @@ fn a_version_is_called_by_the_number_of_its_document() {
     fs::write(tree.folder.path().join("orders.yaml"), &next).unwrap();
     assert_eq!(new(&[]).code, 0);
     assert_eq!(tree.read("apis/orders/v2.yaml"), next);
-    assert!(tree.read("apis/orders/api.yaml").contains("  v2:\n    openapi: v2.yaml\n"));
+    assert!(
+        tree.read("apis/orders/api.yaml")
+            .contains("  v2:\n    openapi: v2.yaml\n")
+    );
     assert!(!tree.good(&["check"]).contains("P1319"));
     // Unless it is told otherwise.
     assert_eq!(new(&["--version", "v3"]).code, 0);
@@ -633,7 +644,14 @@ fn what_was_made_is_told_to_programs() {
         DOCUMENT.replace("operationId: listOrders, ", ""),
     )
     .unwrap();
-    let api = ["api", "orders", "--from", "orders.yaml", "--upstream", "https://a.example"];
+    let api = [
+        "api",
+        "orders",
+        "--from",
+        "orders.yaml",
+        "--upstream",
+        "https://a.example",
+    ];
     assert_eq!(
         new(&[&api[..], &["--owner", "team"]].concat()),
         serde_json::json!({
@@ -643,8 +661,14 @@ fn what_was_made_is_told_to_programs() {
         })
     );
     let next = new(&[&api[..], &["--version", "v2"]].concat());
-    assert_eq!(next["written"], serde_json::json!(["policies/apis/orders/v2.yaml"]));
-    assert_eq!(next["changed"], serde_json::json!(["policies/apis/orders/api.yaml"]));
+    assert_eq!(
+        next["written"],
+        serde_json::json!(["policies/apis/orders/v2.yaml"])
+    );
+    assert_eq!(
+        next["changed"],
+        serde_json::json!(["policies/apis/orders/api.yaml"])
+    );
     assert_eq!(
         new(&["model", "writer", "--owner", "team", "--to", "openai/gpt-5"]),
         serde_json::json!({ "written": ["policies/models/writer.yaml"], "changed": [] })
@@ -653,17 +677,36 @@ fn what_was_made_is_told_to_programs() {
         new(&["consumer", "mobile", "--owner", "team", "--plan", "gold"]),
         serde_json::json!({ "written": ["policies/consumers/mobile.yaml"], "changed": [] })
     );
-    let key = new(&["key", "--consumer", "mobile", "--expires", "2099-01-01", "--scope", "a"]);
+    let key = new(&[
+        "key",
+        "--consumer",
+        "mobile",
+        "--expires",
+        "2099-01-01",
+        "--scope",
+        "a",
+    ]);
     let text = key["key"].as_str().unwrap();
-    assert!(text.starts_with(&format!("tpk_{}_", key["id"].as_str().unwrap())), "{key}");
+    assert!(
+        text.starts_with(&format!("tpk_{}_", key["id"].as_str().unwrap())),
+        "{key}"
+    );
     assert_eq!(key["consumer"], "mobile");
     assert_eq!(key["expires"], "2099-01-01");
     assert_eq!(key["scopes"], serde_json::json!(["a"]));
-    assert_eq!(key["changed"], serde_json::json!(["policies/consumers/mobile.yaml"]));
+    assert_eq!(
+        key["changed"],
+        serde_json::json!(["policies/consumers/mobile.yaml"])
+    );
     let stored = tree.read("consumers/mobile.yaml");
-    assert!(stored.contains(key["sha256"].as_str().unwrap()) && !stored.contains(text), "{stored}");
+    assert!(
+        stored.contains(key["sha256"].as_str().unwrap()) && !stored.contains(text),
+        "{stored}"
+    );
     // What was not made is told to nobody as made.
-    let output = tree.run(&["new", "model", "writer", "--owner", "a", "--to", "b/c", "--format", "json"]);
+    let output = tree.run(&[
+        "new", "model", "writer", "--owner", "a", "--to", "b/c", "--format", "json",
+    ]);
     assert_eq!((output.code, output.out.as_str()), (2, ""));
 }
 
@@ -671,7 +714,15 @@ fn what_was_made_is_told_to_programs() {
 fn a_model_has_a_state() {
     let tree = Tree::new();
     let new = |more: &[&str]| {
-        let fixed = ["new", "model", "next", "--owner", "team-ai", "--to", "openai/gpt-5"];
+        let fixed = [
+            "new",
+            "model",
+            "next",
+            "--owner",
+            "team-ai",
+            "--to",
+            "openai/gpt-5",
+        ];
         tree.run(&[&fixed[..], more].concat())
     };
     // The policies do not take it of a model.
@@ -689,5 +740,45 @@ fn a_model_has_a_state() {
     tree.good(&["fmt", "--check"]);
     let out = tree.good(&["show", "inventory"]);
     let mut lines = out.lines();
-    assert!(lines.any(|line| line.starts_with("model next ") && line.contains(" preview ")), "{out}");
+    assert!(
+        lines.any(|line| line.starts_with("model next ") && line.contains(" preview ")),
+        "{out}"
+    );
+}
+
+/// A checkout of Git on Windows.
+#[test]
+fn what_is_added_ends_its_lines_as_the_file_does() {
+    let tree = with_document();
+    let upstream = ["--from", "orders.yaml", "--upstream", "https://a.example"];
+    tree.good(&[&["new", "api", "orders", "--owner", "team"], &upstream[..]].concat());
+    let files = [
+        "apis/orders/api.yaml",
+        "apis/orders/v1.yaml",
+        "consumers/app.yaml",
+        "consumers/trial.yaml",
+    ];
+    for file in files {
+        tree.write(file, &tree.read(file).replace('\n', "\r\n"));
+    }
+    let document = tree.folder.path().join("orders.yaml");
+    let unnamed = DOCUMENT
+        .replace("{ operationId: listOrders, responses", "{\n  responses")
+        .replace('\n', "\r\n");
+    fs::write(&document, &unnamed).unwrap();
+    tree.good(&[&["new", "api", "orders", "--version", "v2"], &upstream[..]].concat());
+    tree.good(&["new", "key", "--consumer", "app"]);
+    tree.good(&["new", "key", "--consumer", "trial"]);
+    for file in [&files[..], &["apis/orders/v2.yaml"]].concat() {
+        let text = tree.read(file);
+        assert_eq!(
+            text.matches('\n').count(),
+            text.matches("\r\n").count(),
+            "{file}\n{text:?}"
+        );
+    }
+    assert!(
+        tree.read("apis/orders/api.yaml")
+            .contains("\r\n  v2:\r\n    openapi: v2.yaml\r\n")
+    );
 }
