@@ -87,14 +87,14 @@ fn run(lines: &mut Vec<String>) -> Result<(), String> {
         };
         // Whatever a tree holds, it is one line: cargo does what the lines of a build script say.
         let told = diagnostic.one_line().replace(char::is_control, " ");
-        lines.push(format!("cargo::{directive}={told}"));
+        lines.push(format!("cargo::{directive}={}", source::harmless(&told)));
         // The picture, without the title that was just said.
         lines.extend(
             diagnostic
                 .to_string()
                 .lines()
                 .skip(1)
-                .map(|line| format!("cargo::{directive}={line}")),
+                .map(|line| format!("cargo::{directive}={}", source::harmless(line))),
         );
     }
     let Some(compiled) = outcome.compiled else {

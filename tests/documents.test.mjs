@@ -176,7 +176,7 @@ describe("documents that others wrote", () => {
     if (into === undefined) return;
     const file = join(into, "package", GITHUB.document);
     const policies = await tree("github");
-    const publish = (from) => turnpike(["new", "api", "github", "--from", from, "--owner", "team",
+    const publish = (from) => turnpike(["new", "api", "github", "--from", from, "--owner", "team", "--version", "v1",
       "--upstream", "https://api.example.com", "--policies", policies]);
     const refused = publish(file);
     assert.equal(refused.status, 1, refused.stderr);

@@ -21,5 +21,5 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "turnpike", &mut script);
-    say::out(&String::from_utf8_lossy(&script))
+    say::exactly(&String::from_utf8_lossy(&script))
 }

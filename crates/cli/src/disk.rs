@@ -11,7 +11,43 @@ use crate::Failure;
 
 /// The text of a file.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
+    has_end(file)?;
     fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+/// Refuses what is no file: a named pipe into which nobody writes would be waited for, and a device may come to no end.
+/// What a shell hands over (`<(curl ...)`, `/dev/stdin`) somebody writes into.
+fn has_end(file: &Path) -> Result<(), Failure> {
+    let handed = ["/dev/fd", "/dev/stdin", "/proc/self/fd"]
+        .iter()
+        .any(|place| file.starts_with(place));
+    match fs::metadata(file) {
+        // What a folder is has words of its own, and what is not there, too.
+        Ok(there) if !there.is_file() && !there.is_dir() && !handed => Err(no_file(
+            "read",
+            file,
+            "put what comes of it into a file, and name that",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn no_file(what: &str, path: &Path, remedy: &str) -> Failure {
+    Failure::refused(format!(
+        "cannot {what} {}: it is no file, but a pipe, a socket or a device\n{remedy}",
+        path.display()
+    ))
+}
+
+/// Whether something waits until somebody reads it.
+#[cfg(unix)]
+fn is_pipe(there: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&there.file_type())
+}
+
+#[cfg(not(unix))]
+const fn is_pipe(_: &fs::Metadata) -> bool {
+    false
 }
 
 /// Writes a file that a person named, anew or over what is there.
@@ -19,6 +55,10 @@ pub(crate) fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let here = std::env::current_dir().map_err(|error| unwritable(file, &error))?;
     if leads_out(file, &here) {
         return Err(is_link(file));
+    }
+    // What a shell hands over (`>(...)`, `/dev/stdout`) is a link to one, and is read.
+    if fs::symlink_metadata(file).is_ok_and(|there| is_pipe(&there)) {
+        return Err(no_file("write", file, "take it away, or name another place"));
     }
     fs::write(file, text).map_err(|error| unwritable(file, &error))
 }

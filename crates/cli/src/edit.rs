@@ -111,7 +111,7 @@ pub(crate) fn add_key(text: &str, entry: &Entry<'_>) -> Result<String, &'static 
     let Kind::Map { flow, entries } = &root.kind else {
         return Err("it is not a map");
     };
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let newline = newline(text);
     let mut found = entries
         .iter()
         .filter(|(key, _)| key.text() == Some("credentials"));
@@ -264,6 +264,13 @@ fn style_of(text: &str, item: &Node) -> Option<Style> {
         }
         _ => Some(Style::Flow),
     }
+}
+
+/// How the lines of a text end: as most of them do.
+pub(crate) fn newline(text: &str) -> &'static str {
+    let all = text.matches('\n').count();
+    let with_return = text.matches("\r\n").count();
+    if with_return > all / 2 { "\r\n" } else { "\n" }
 }
 
 /// The first byte of the line that holds `at`.
@@ -428,6 +435,11 @@ mod tests {
                 "consumer: a\r\ncredentials:\r\n  - jwt: x\r\n  {}",
                 ITEM.replace('\n', "\r\n")
             ),
+        );
+        // One that an editor left behind is not how they end.
+        becomes(
+            "consumer: a\r\nplan: b\ncredentials:\n  - jwt: x\n",
+            &format!("consumer: a\r\nplan: b\ncredentials:\n  - jwt: x\n  {ITEM}"),
         );
     }
 

@@ -1,11 +1,18 @@
 //! What Git knows of the policies: when a file was last changed, and since when a line is as it is.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
-use crate::say;
+use crate::links::Links;
+use crate::{history, say};
+
+/// No more is taken of what git says: a commit of a few kilobytes can hold more files than anybody has room for.
+const MOST: u64 = 64 << 20;
 
 /// A commit, as far as people ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,19 +35,30 @@ pub(crate) struct Changes {
 impl Changes {
     /// Reads the history; nothing where there is none.
     pub(crate) fn read(root: &Path) -> Option<Self> {
-        let log = git(
-            root,
-            [
-                "log",
-                "--format=%x00%H %h %cs",
-                "--name-only",
-                "--relative",
-                "--no-renames",
-                "--",
-                ".",
-            ],
-        )
-        .ok()?;
+        let listable = history::listable(root);
+        let most = listable.map(|commits| format!("--max-count={commits}"));
+        let mut question = vec![
+            "log",
+            "--format=%x00%H %h %cs",
+            "--name-only",
+            "--relative",
+            "--no-renames",
+        ];
+        question.extend(most.as_deref());
+        question.extend(["--", "."]);
+        let log = said(root, question).ok()?;
+        if listable.is_some() || !log.whole {
+            say::note(&format!(
+                "the history of {} has more files than can be listed: since when something is as it is cannot be told \
+                 beyond that",
+                root.display()
+            ));
+        }
+        if listable == Some(0) {
+            // Nor can what differs from the newest commit be.
+            return None;
+        }
+        let log = log.text();
         let ends = ends(root);
         let mut changes = Self::default();
         for (place, commit) in log.split('\0').skip(1).enumerate() {
@@ -63,8 +81,21 @@ impl Changes {
             // Also what Git ignores: the build does not.
             &["ls-files", "--others", "--", "."],
         ] {
-            let names = git(root, arguments).unwrap_or_default();
-            changes.uncommitted.extend(names.lines().map(str::to_owned));
+            let Ok(names) = said(root, arguments) else {
+                continue;
+            };
+            if !names.whole {
+                // Any other one may be among those that are not known.
+                say::note(&format!(
+                    "more is not committed in {} than {} MiB of names: since when something is as it is cannot be told",
+                    root.display(),
+                    MOST >> 20
+                ));
+                return None;
+            }
+            changes
+                .uncommitted
+                .extend(names.text().lines().map(str::to_owned));
         }
         Some(changes)
     }
@@ -157,7 +188,7 @@ pub(crate) fn uncommitted(folder: &Path) -> bool {
     ];
     [&changed[..], &ignored]
         .iter()
-        .any(|question| git(folder, question).is_ok_and(|said| !said.trim().is_empty()))
+        .any(|question| said(folder, question).is_ok_and(|said| !said.bytes.trim_ascii().is_empty()))
 }
 
 /// Since which commit each line of each file below a folder is as it is.
@@ -170,6 +201,8 @@ pub(crate) struct Blame {
     known: bool,
     /// The commits of the lines of a file, none where the history does not tell; nothing for one that is in no commit.
     files: BTreeMap<String, Option<Vec<Option<Commit>>>>,
+    /// What Git knows of a link is where it leads, and not what the lines there say.
+    links: Links,
 }
 
 impl Blame {
@@ -179,11 +212,13 @@ impl Blame {
             ends: ends(root),
             known: head(root).is_some(),
             files: BTreeMap::new(),
+            links: Links::new(root),
         }
     }
 
     /// Since when a line (from 1) of a file is as it is; nothing where Git does not know.
     pub(crate) fn line(&mut self, file: &str, line: usize) -> Option<Commit> {
+        let file = self.links.through(file).last()?.as_str();
         if !self.files.contains_key(file) {
             let said = git(&self.root, ["blame", "--porcelain", "--", file]);
             let commits = said.ok().map(|said| blamed(&said, &self.ends));
@@ -229,23 +264,72 @@ fn blamed(said: &str, ends: &BTreeSet<String>) -> Vec<Option<Commit>> {
     hashes.into_iter().map(commit).collect()
 }
 
-/// Runs git in a folder and gives what it says.
+/// Runs git in a folder and gives what it says, all of it.
 pub(crate) fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<String, String> {
-    said(folder, arguments).map(|said| String::from_utf8_lossy(&said).into_owned())
+    let said = said(folder, arguments)?;
+    if said.whole {
+        Ok(said.text().into_owned())
+    } else {
+        Err(format!("git says more than {} MiB", MOST >> 20))
+    }
 }
 
-/// As [`git`], byte by byte.
-fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Vec<u8>, String> {
-    let output = Command::new("git")
+/// What git said.
+struct Said {
+    bytes: Vec<u8>,
+    /// Whether that was all.
+    whole: bool,
+}
+
+impl Said {
+    /// As text, in whole lines.
+    fn text(&self) -> Cow<'_, str> {
+        let end = self.bytes.iter().rposition(|byte| *byte == b'\n');
+        let end = end.map_or(0, |end| end + 1);
+        let lines = if self.whole {
+            Some(self.bytes.as_slice())
+        } else {
+            self.bytes.get(..end)
+        };
+        String::from_utf8_lossy(lines.unwrap_or_default())
+    }
+}
+
+/// Runs git, and takes as much of what it says as there is room for.
+fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Said, String> {
+    let cannot = |error: io::Error| format!("git cannot be asked: {error}");
+    let mut process = Command::new("git")
         .current_dir(folder)
         .args(["-c", "core.quotePath=false"])
         .args(arguments.as_ref())
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .map_err(|error| format!("git cannot be started: {error}"))?;
-    if output.status.success() {
-        Ok(output.stdout)
+    let (out, err) = (process.stdout.take(), process.stderr.take());
+    // What it complains of is read beside, as it would wait for that.
+    let complaint = thread::spawn(move || {
+        let mut complaint = Vec::new();
+        if let Some(mut err) = err {
+            let _ = err.by_ref().take(64 << 10).read_to_end(&mut complaint);
+            let _ = io::copy(&mut err, &mut io::sink());
+        }
+        complaint
+    });
+    let mut bytes = Vec::new();
+    let read = out.map_or(Ok(0), |out| out.take(MOST + 1).read_to_end(&mut bytes));
+    let whole = u64::try_from(bytes.len()).is_ok_and(|length| length <= MOST);
+    if !whole || read.is_err() {
+        // Of one that is at its end already there is nothing to end.
+        let _ = process.kill();
+    }
+    let status = process.wait().map_err(cannot)?;
+    let complaint = complaint.join().unwrap_or_default();
+    read.map_err(cannot)?;
+    if status.success() || !whole {
+        Ok(Said { bytes, whole })
     } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        Err(String::from_utf8_lossy(&complaint).trim().to_owned())
     }
 }

@@ -12,6 +12,7 @@ use turnpike_policy::{Compiled, Limit};
 
 use crate::git::{self, Changes, Commit};
 use crate::lines::Lines;
+use crate::links::Links;
 use crate::show::{Shown, authentication};
 use crate::tree;
 use crate::words::{self, at};
@@ -20,6 +21,7 @@ use crate::words::{self, at};
 pub(crate) fn inventory(compiled: &Compiled, root: &Path, lines: &Lines) -> Shown {
     git::note_if_unknown(root);
     let changes = Changes::read(root);
+    let mut paths = Links::new(root);
     let mut shown = Shown::new(&[
         "ROUTE",
         "OWNER",
@@ -30,7 +32,7 @@ pub(crate) fn inventory(compiled: &Compiled, root: &Path, lines: &Lines) -> Show
     ]);
     let mut add =
         |route: String, owner: &str, state, authentication: &str, limits: &[Limit], origins: &[&str]| {
-            let files = files(origins, lines);
+            let files = files(origins, lines, &mut paths);
             let change = changes
                 .as_ref()
                 .and_then(|changes| changes.of(files.iter().map(String::as_str)));
@@ -98,12 +100,20 @@ pub(crate) fn inventory(compiled: &Compiled, root: &Path, lines: &Lines) -> Show
 }
 
 /// The files of a route, without lines, as the bundle names places; `origins` are places in those that it is written in.
-fn files(origins: &[&str], lines: &Lines) -> BTreeSet<String> {
+/// A link is one, and so is what it leads to: who changes either changes the route.
+fn files(origins: &[&str], lines: &Lines, paths: &mut Links) -> BTreeSet<String> {
     let own = origins.iter().map(|origin| (*origin).to_owned());
     let beside = origins.iter().flat_map(|origin| lines.beside(origin));
     let bare = |place: String| match place.rsplit_once(':') {
         Some((file, _)) => file.to_owned(),
         None => place,
     };
-    own.chain(beside).map(bare).collect()
+    let mut all = BTreeSet::new();
+    for file in own.chain(beside).map(bare) {
+        if let Some((folder, below)) = file.split_once('/') {
+            let through = paths.through(below).iter();
+            all.extend(through.map(|path| format!("{folder}/{path}")));
+        }
+    }
+    all
 }

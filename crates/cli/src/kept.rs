@@ -51,7 +51,7 @@ pub(crate) fn load_like(root: &Path, other: &Path) -> Loaded {
 
 /// What is kept in a file, and which program this is, where that had to be found out.
 fn open(file: &Path) -> (Kept, Option<Vec<u8>>) {
-    let small = fs::metadata(file).is_ok_and(|metadata| metadata.len() <= MOST);
+    let small = fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MOST);
     let bytes = small.then(|| fs::read(file).ok()).flatten();
     let known = bytes.as_ref().and_then(|_| program());
     match (bytes, &known) {

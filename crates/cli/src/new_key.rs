@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use turnpike_policy::Compiled;
 
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// A scope that it carries; may be repeated, or hold several with commas between them
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = tree::scope)]
     scope: Vec<String>,
+    /// How to say what was made
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
 }
 
 /// How long a key lasts for which nothing else is said, in days.
@@ -64,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => tree::date_after(LASTS)?,
     };
     let file = file_of(&root, consumer)?;
-    let before = read(&file)?;
+    let before = disk::text(&file)?;
 
     let mut scopes = arguments.scope.clone();
     scopes.sort();
@@ -78,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let after = match add_key(&before, &entry) {
         Ok(after) => after,
-        Err(why) => return by_hand(&key, &entry, &file, why),
+        Err(why) => return by_hand(arguments, &key, &entry, &file, why),
     };
 
     replace(&file, &after)?;
@@ -88,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             .any(|tree| tree.keys.iter().any(|known| known.sha256 == key.hash()));
         if known { Ok(()) } else { Err(not_found(&file)) }
     });
-    if let Err(failure) = stored.and_then(|()| print(&key)) {
+    if let Err(failure) = stored.and_then(|()| print(arguments, &key, &entry, Some(file.as_path()))) {
         // A key that nobody has is of no use.
         replace(&file, &before)?;
         return Err(failure);
@@ -102,8 +106,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// A file whose shape is not understood is left to its author, who gets what to write.
-fn by_hand(key: &Key, entry: &Entry<'_>, file: &Path, why: &str) -> Result<(), Failure> {
-    print(key)?;
+fn by_hand(
+    arguments: &Arguments,
+    key: &Key,
+    entry: &Entry<'_>,
+    file: &Path,
+    why: &str,
+) -> Result<(), Failure> {
+    print(arguments, key, entry, None)?;
     let json = file.extension().is_some_and(|ending| ending == "json");
     Err(Failure::refused(format!(
         "{} is not edited: {why}\n\
@@ -120,8 +130,26 @@ fn not_found(file: &Path) -> Failure {
     ))
 }
 
-fn print(key: &Key) -> Result<(), Failure> {
-    say::result(&key.text).map_err(|error| Failure::refused(format!("the key cannot be printed: {error}")))
+/// Shows the key; `changed` is the file that its hash is in.
+fn print(arguments: &Arguments, key: &Key, entry: &Entry<'_>, changed: Option<&Path>) -> Result<(), Failure> {
+    let shown = match arguments.format {
+        tree::Format::Text => key.text.clone(),
+        tree::Format::Json => {
+            let changed: Vec<_> = changed.iter().map(|file| file.display().to_string()).collect();
+            json!({
+                "key": key.text,
+                "id": key.id,
+                "consumer": arguments.consumer,
+                "sha256": entry.sha256,
+                "expires": entry.expires,
+                "scopes": entry.scopes,
+                "written": [],
+                "changed": changed,
+            })
+            .to_string()
+        }
+    };
+    say::result(&shown).map_err(|error| Failure::refused(format!("the key cannot be printed: {error}")))
 }
 
 /// An API key.
@@ -201,10 +229,6 @@ fn file_of(root: &Path, consumer: &str) -> Result<PathBuf, Failure> {
         .map(|ending| folder.join(format!("{consumer}.{ending}")))
         .find(|file| file.is_file())
         .ok_or_else(|| Failure::refused(format!("there is no {}/{consumer}.yaml", folder.display())))
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| disk::unreadable(file, &error))
 }
 
 /// Writes a file anew, whole or not at all.

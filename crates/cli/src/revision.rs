@@ -5,15 +5,16 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Component, Path};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use turnpike_policy::source::{MAX_FILES, MAX_FOLDERS};
+use turnpike_policy::source::{MAX_FILE, MAX_FILES, MAX_FOLDERS, MAX_TOTAL};
 
 use crate::Failure;
 use crate::git::git;
+use crate::objects::Objects;
 
 /// The mode of a symbolic link, as a tree of Git names it.
 const LINK: &str = "120000";
@@ -23,10 +24,20 @@ const SUBMODULE: &str = "160000";
 const FOLDER: &str = "040000";
 /// A line of a listing has no more bytes than a path may have, and what stands before it.
 const MAX_LINE: u64 = 8 << 10;
+/// What a link leads to has no more bytes than a path may have.
+const MAX_LINK: u64 = 4 << 10;
 const UNKNOWN: &str = "git lists its files in a way that is not known";
 
+/// A folder as it was.
+pub(crate) struct Unpacked {
+    /// Where it lies, as the one thing that does.
+    pub(crate) folder: TempDir,
+    /// What stands before the paths of its files, as Git names them: `main:policies/`.
+    pub(crate) prefix: String,
+}
+
 /// The folder as it was at a revision, in a folder of its own, which is called the same.
-pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failure> {
+pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<Unpacked, Failure> {
     let wrong = |why: String| Failure::refused(format!("`{revision}` cannot be compared: {why}"));
     if revision.starts_with('-') {
         return Err(wrong(
@@ -57,7 +68,11 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<TempDir, Failur
         .and_then(Path::file_name)
         .unwrap_or_else(|| OsStr::new("policies"));
     unpack(root, &listing, &folder.path().join(name)).map_err(wrong)?;
-    Ok(folder)
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    Ok(Unpacked {
+        folder,
+        prefix: format!("{revision}:{prefix}{slash}"),
+    })
 }
 
 /// What `git ls-tree -z` lists of a folder, file by file, no more of it than the policies may have: what a commit of a few
@@ -66,8 +81,8 @@ fn listing(root: &Path, tree: &str) -> Result<Vec<Vec<u8>>, String> {
     let cannot = |error: io::Error| format!("git cannot list its files: {error}");
     let mut process = Command::new("git")
         .current_dir(root)
-        // Folders too: many of them may hold no file.
-        .args(["ls-tree", "-r", "-t", "-z", "--full-tree", tree])
+        // Folders too: many of them may hold no file. With sizes: a few kilobytes unpack to as many bytes as one likes.
+        .args(["ls-tree", "-r", "-t", "-l", "-z", "--full-tree", tree])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -94,6 +109,7 @@ fn listing(root: &Path, tree: &str) -> Result<Vec<Vec<u8>>, String> {
 fn bounded(mut said: impl BufRead) -> Result<Vec<Vec<u8>>, String> {
     let mut files = Vec::new();
     let mut folders: usize = 0;
+    let mut total: u64 = 0;
     loop {
         let mut line = Vec::new();
         let read = said.by_ref().take(MAX_LINE).read_until(0, &mut line);
@@ -111,10 +127,18 @@ fn bounded(mut said: impl BufRead) -> Result<Vec<Vec<u8>>, String> {
                 "it has more than {MAX_FOLDERS} levels of folders, which no policies have"
             ));
         }
+        let size = if entry.is_too_large() { 0 } else { entry.size };
+        total = total.saturating_add(size);
         if is_folder {
             folders = folders.saturating_add(1);
         } else {
             files.push(line);
+        }
+        if total > MAX_TOTAL {
+            return Err(format!(
+                "its files have more than {} MiB in all, which no policies have",
+                MAX_TOTAL >> 20
+            ));
         }
         if files.len() > MAX_FILES || folders > MAX_FILES {
             return Err(format!(
@@ -153,11 +177,21 @@ fn unpack(root: &Path, listing: &[Vec<u8>], to: &Path) -> Result<(), String> {
             ));
         }
         if entry.mode == LINK {
+            if entry.size > MAX_LINK {
+                return Err(format!("`{shown}` is a link that leads to no path"));
+            }
             links.push(entry);
             continue;
         }
         created(&to.join(entry.path))
-            .and_then(|mut file| objects.copy(entry.object, &mut file))
+            .and_then(|mut file| {
+                if entry.is_too_large() {
+                    // It is not read, and whoever needs it says that it is too large.
+                    file.set_len(MAX_FILE.saturating_add(1))
+                } else {
+                    objects.copy(entry.object, &mut file)
+                }
+            })
             .map_err(|error| format!("`{shown}` cannot be unpacked: {error}"))?;
     }
     // Last, so that nothing is written through one.
@@ -203,7 +237,7 @@ fn link(target: &[u8], path: &Path) -> io::Result<()> {
 /// Where links are not for everybody, Git writes a file with the name of what it leads to.
 #[cfg(not(unix))]
 fn link(target: &[u8], path: &Path) -> io::Result<()> {
-    created(path)?.write_all(target)
+    io::Write::write_all(&mut created(path)?, target)
 }
 
 #[cfg(unix)]
@@ -221,70 +255,31 @@ fn named(name: &[u8]) -> &Path {
 struct Entry<'a> {
     mode: &'a str,
     object: &'a str,
+    /// In bytes; a folder and a submodule have none.
+    size: u64,
     path: &'a Path,
 }
 
 impl<'a> Entry<'a> {
-    /// Reads `<mode> <type> <object>\t<path>`.
+    /// Reads `<mode> <type> <object> <size>\t<path>`, with blanks before the size.
     fn read(line: &'a [u8]) -> Option<Self> {
         let tab = line.iter().position(|byte| *byte == b'\t')?;
-        let mut words = std::str::from_utf8(line.get(..tab)?).ok()?.split(' ');
-        let (mode, object) = (words.next()?, words.nth(1)?);
+        let mut words = std::str::from_utf8(line.get(..tab)?)
+            .ok()?
+            .split_ascii_whitespace();
+        let (mode, object, size) = (words.next()?, words.nth(1)?, words.next()?);
+        let size = if size == "-" { 0 } else { size.parse().ok()? };
         let path = named(line.get(tab.checked_add(1)?..)?);
-        Some(Self { mode, object, path })
-    }
-}
-
-/// A `git cat-file --batch`, which is asked for one object after the other.
-struct Objects {
-    process: Child,
-    asked: Option<ChildStdin>,
-    said: BufReader<ChildStdout>,
-}
-
-impl Objects {
-    fn open(folder: &Path) -> io::Result<Self> {
-        let mut process = Command::new("git")
-            .current_dir(folder)
-            .args(["cat-file", "--batch"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let (asked, said) = (process.stdin.take(), process.stdout.take());
-        let said = said.ok_or_else(|| io::Error::other("it has no output"))?;
-        Ok(Self {
-            process,
-            asked,
-            said: BufReader::new(said),
+        Some(Self {
+            mode,
+            object,
+            size,
+            path,
         })
     }
 
-    /// Writes the bytes of an object.
-    fn copy(&mut self, object: &str, to: &mut impl Write) -> io::Result<()> {
-        let mut asked = self.asked.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        asked.write_all(format!("{object}\n").as_bytes())?;
-        // `<object> <type> <size>`, or `<object> missing`.
-        let mut head = String::new();
-        self.said.read_line(&mut head)?;
-        let size = head.trim_end().rsplit_once(' ');
-        let size: u64 = size
-            .and_then(|(_, size)| size.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("Git has no object {object}")))?;
-        let copied = io::copy(&mut self.said.by_ref().take(size), to)?;
-        let mut end = [0];
-        self.said.read_exact(&mut end)?;
-        if copied == size {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
-    }
-}
-
-impl Drop for Objects {
-    fn drop(&mut self) {
-        // At the end of what it is asked it ends.
-        drop(self.asked.take());
-        let _ = self.process.wait();
+    /// Whether no file of policies may be as large.
+    const fn is_too_large(&self) -> bool {
+        self.size > MAX_FILE
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use turnpike_policy::source::Diagnostic;
+use turnpike_policy::source::{Diagnostic, harmless};
 
 use crate::Failure;
 
@@ -16,6 +16,11 @@ const PLAIN: &str = "\x1b[0m";
 
 /// Writes text for people to standard output. Whoever closes it early (`| head`) has seen enough.
 pub(crate) fn out(text: &str) -> Result<(), Failure> {
+    exactly(&harmless(text))
+}
+
+/// Writes to standard output what is read by a program, as it is: also what a runner shall do.
+pub(crate) fn exactly(text: &str) -> Result<(), Failure> {
     done(anstream::stdout().lock().write_all(text.as_bytes()))
 }
 
@@ -23,6 +28,8 @@ pub(crate) fn out(text: &str) -> Result<(), Failure> {
 pub(crate) fn json(value: &serde_json::Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::refused(format!("this cannot be written as JSON: {error}")))?;
+    // The same to whoever reads JSON, and no command of a runner, which would take it from within a line.
+    let text = text.replace("##[", "##\\u005b");
     done(writeln!(io::stdout().lock(), "{text}"))
 }
 
@@ -37,7 +44,7 @@ pub(crate) fn result(line: &str) -> io::Result<()> {
 /// Says something beside the result.
 pub(crate) fn note(text: &str) {
     // Nobody is left to be told that nobody listens.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", harmless(text));
 }
 
 /// Says why a command was not carried out.

@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let Some(folder) = &arguments.out else {
         return match &arguments.kind {
-            Some(_) => all.iter().try_for_each(|(_, text)| say::out(text)),
+            Some(_) => all.iter().try_for_each(|(_, text)| say::exactly(text)),
             None => say::out(&format!("{}\n", names.join("\n"))),
         };
     };
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (name, text) in &all {
         let file = folder.join(name);
         let path = file.display();
-        let now = fs::read_to_string(&file);
+        let now = disk::text(&file);
         if now.as_ref().is_ok_and(|now| now == text) {
             continue;
         }
@@ -116,7 +116,7 @@ fn comments(root: &Path) -> Vec<String> {
         }
     }
     for (kind, file) in files {
-        let text = fs::read_to_string(&file).unwrap_or_default();
+        let text = disk::text(&file).unwrap_or_default();
         let named = text
             .lines()
             .take_while(|line| line.starts_with('#'))

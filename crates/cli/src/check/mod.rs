@@ -123,7 +123,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Text => say::out(&text(&findings, totals, &environments, files.len()))?,
         Format::Json => say::json(&machine::json(&findings, totals, files.len()))?,
         Format::Sarif => say::json(&machine::sarif(&findings))?,
-        Format::Github => say::out(&machine::github(&findings))?,
+        Format::Github => say::exactly(&machine::github(&findings))?,
     }
     let denied = arguments.deny.map_or(0, |Deny::Warnings| totals.warnings);
     if totals.errors == 0 && denied == 0 {

@@ -252,7 +252,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.format {
         Format::Text => say::out(&shown::text(&all, names, &environments))?,
         Format::Json => say::json(&shown::json(&all, names))?,
-        Format::Github => say::out(&shown::github(&all))?,
+        Format::Github => say::exactly(&shown::github(&all))?,
         Format::Sarif => say::json(&shown::sarif(&all))?,
         Format::Markdown => say::out(&shown::markdown(&all, names, &environments))?,
     }

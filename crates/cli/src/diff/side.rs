@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use turnpike_policy::source::{Code, Governing, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
-use crate::revision::at_revision;
+use crate::revision::{Unpacked, at_revision};
 use crate::{Failure, disk, git, kept, say, tree};
 
 /// One side of a comparison.
@@ -80,14 +80,14 @@ impl Side {
                 "`{name}` is no folder and no bundle, and there are no policies here of which it could be a revision"
             ))
         })?;
-        let folder = at_revision(root, name)?;
+        let Unpacked { folder, prefix } = at_revision(root, name)?;
         let unpacked = fs::read_dir(folder.path())
             .ok()
             .and_then(|mut entries| entries.next()?.ok())
             .map(|entry| entry.path())
             .ok_or_else(|| Failure::refused(format!("`{name}` has no policies")))?;
         // Most of its files are as they are now.
-        let loaded = kept::load_like(&unpacked, root);
+        let loaded = kept::load_like(&unpacked, root).shown_as(prefix);
         Ok(Self {
             name: name.to_owned(),
             kind: Kind::folder(unpacked, loaded),

@@ -16,6 +16,8 @@ const NESTED: &str = "a list begins on the line of another one: begin it on a li
 const BELOW: &str = "this item begins below its dash: begin it behind the dash, on its line";
 const EXPLICIT: &str = "a key is written with `?`: write it as `key: value`";
 const MARKED: &str = "an anchor or a tag stands before this: take it away, or put it on the line above";
+/// YAML takes it for the end of a line, and editors and Git do not.
+const RETURN: &str = "a line ends in a carriage return alone: save the file with LF or CRLF, which editors call its line endings";
 const LEFT: &str = "this goes on what begins above, and stands further left: indent it";
 
 /// A place in a text, both from 1.
@@ -82,6 +84,9 @@ fn plain(text: &str) -> Result<String, Left> {
         .replace("\r\n", "\n");
     if text.trim().is_empty() {
         return Err(left(&text, 0, "it says nothing"));
+    }
+    if let Some(at) = text.find('\r') {
+        return Err(left(&text, at, RETURN));
     }
     let before = outlined(&text).map_err(|Stop { at, why }| left(&text, at, why))?;
     let mut spelt = text.clone();

@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tree::Report::Json => {
             say::json(&json!({ "files": found.iter().map(Found::json).collect::<Vec<_>>() }))?;
         }
-        tree::Report::Github => say::out(&found.iter().filter_map(Found::github).collect::<String>())?,
+        tree::Report::Github => say::exactly(&found.iter().filter_map(Found::github).collect::<String>())?,
         tree::Report::Sarif => {
             let results: Vec<_> = found.iter().filter_map(Found::sarif).collect();
             let rule = sarif::rule("fmt", "Policy files are laid out in one way.");

@@ -275,7 +275,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "left": import.left.iter().map(|left| json!({ "place": left.place, "why": left.why })).collect::<Vec<_>>(),
         })),
         tree::Format::Text => {
-            let mut text = written.concat();
+            let mut text = written.text();
             if let Some(document) = document {
                 text.push_str(&ids::listed(&import.given, &document));
             }

@@ -8,6 +8,7 @@ use turnpike_policy::source::Earlier;
 use super::names::{named, shown, versioned};
 use super::{Api, Import, items, text};
 use crate::ids;
+use crate::new::api::version_of;
 
 pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), String> {
     if text(json, "openapi").is_none() {
@@ -62,12 +63,14 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
              `upstream_credential`",
         );
     }
+    own_methods(json, import);
     let mut names = BTreeSet::new();
     let name = named(title, &mut names);
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-    let version =
-        versioned(&format!("/{name}{path}")).map_or_else(|| "v1".to_owned(), |(_, version)| version);
+    // Callers of the server know it by that of its address, where it has one.
+    let (_, version) =
+        versioned(&format!("/{name}{path}")).unwrap_or_else(|| (String::new(), version_of(json)));
     let copy = ids::named(whole, &Earlier::default())?;
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let json = copy.text.trim_start_matches(blank).starts_with('{');
@@ -81,6 +84,31 @@ pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), 
         "an OpenAPI document knows no consumers: write each with `turnpike new consumer`",
     );
     Ok(())
+}
+
+/// Lists the operations of methods that are the gateway's own.
+fn own_methods(json: &Json, import: &mut Import) {
+    let paths = json.get("paths").and_then(Json::as_object);
+    for (path, item) in paths.into_iter().flatten() {
+        let elsewhere = text(item, "$ref").and_then(|to| json.pointer(to.strip_prefix('#')?));
+        let item = elsewhere.unwrap_or(item);
+        let why = |method: &str| match method {
+            "head" if item.get("get").is_some() => {
+                "`HEAD` is answered as the GET of its path, without the body: what the document says of it by itself does \
+                 not hold"
+            }
+            "head" => {
+                "`HEAD` is answered where there is a GET: its path has none, so that it is not published"
+            }
+            "options" => "`OPTIONS` is answered by the gateway itself: no upstream is asked",
+            _ => "`TRACE` is not published",
+        };
+        for method in ["head", "options", "trace"] {
+            if item.get(method).is_some() {
+                import.leave(format!("paths.{}.{method}", shown(path)), why(method));
+            }
+        }
+    }
 }
 
 fn variables(server: &Json) -> impl Iterator<Item = (&String, &Json)> {

@@ -1,14 +1,14 @@
 //! `turnpike new api`: an API from its OpenAPI document, or one more version of it.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value as Json;
-use turnpike_policy::source::{Earlier, parse_document};
+use turnpike_policy::source::{Earlier, contract, parse_document};
 
 use super::{Template, Where, kept, name, scalar};
+use crate::edit::newline;
 use crate::outline::{Kind, Node, outline};
 use crate::{Failure, disk, ids, say, tree};
 
@@ -43,9 +43,9 @@ pub(crate) struct Arguments {
     /// Where it lies [default: /NAME]
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
-    /// Which version it is
-    #[arg(long, value_name = "NAME", default_value = "v1", value_parser = name)]
-    version: String,
+    /// Which version it is [default: by the number of the document: 2.4.0 is v2]
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    version: Option<String>,
     /// Where that version is in its life
     #[arg(long, value_name = "STATE", default_value = "active", value_parser = ["preview", "active", "deprecated", "retired"])]
     state: String,
@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
     template: Template,
     #[command(flatten)]
     environments: Where,
+    /// How to say what was written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -78,7 +81,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = root.join("apis").join(&arguments.name);
     let json = arguments.from.extension().is_some_and(|ending| ending == "json");
     let ending = if json { "json" } else { "yaml" };
-    let beside = format!("{}.{ending}", arguments.version);
+    let called = match &arguments.version {
+        Some(version) => version.clone(),
+        None => version_of(&parsed),
+    };
+    let beside = format!("{called}.{ending}");
+    let new = Version {
+        arguments,
+        called: &called,
+        beside: &beside,
+    };
     if folder.join(&beside).exists() {
         return Err(Failure::refused(format!(
             "{} exists: choose another --version",
@@ -87,33 +99,59 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let file = folder.join("api.yaml");
     let mut versions = Earlier::default();
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => {
-            let more = add_version(&text, &file, arguments, &beside)?;
-            versions = earlier(&text, &folder)?;
-            more
-        }
-        Err(_) if folder.join("api.yml").exists() || folder.join("api.json").exists() => {
-            return Err(Failure::refused(format!(
-                "only an api.yaml is edited; add the version to the one in {} yourself",
-                folder.display()
-            )));
-        }
-        Err(error) if file.exists() => {
-            return Err(disk::unreadable(&file, &error));
-        }
-        Err(_) => whole(arguments, &parsed, &beside)?,
+    let text = if file.exists() {
+        let text = disk::text(&file)?;
+        let more = add_version(&text, &file, &new)?;
+        versions = earlier(&text, &folder)?;
+        more
+    } else if folder.join("api.yml").exists() || folder.join("api.json").exists() {
+        return Err(Failure::refused(format!(
+            "only an api.yaml is edited; add the version to the one in {} yourself",
+            folder.display()
+        )));
+    } else {
+        whole(&parsed, &new)?
     };
     let named = ids::named(&document, &versions).map_err(|why| Failure::refused(format!("{from}: {why}")))?;
     let copy = folder.join(&beside);
     let given = ids::listed(&named.given, &copy);
+    let ids = ids::json(&named.given);
     let authors = (!named.given.is_empty()).then(|| (copy.clone(), document));
     let written = kept(&root, &[(file, text), (copy, named.text)], authors.as_ref())?;
-    say::out(&(written.concat() + &given))
+    match arguments.format {
+        tree::Format::Text => say::out(&(written.text() + &given)),
+        tree::Format::Json => {
+            let mut json = written.json();
+            if let Some(members) = json.as_object_mut() {
+                members.insert("ids".to_owned(), ids);
+            }
+            say::json(&json)
+        }
+    }
+}
+
+/// The version that a document is of, by its number; the first one where it has none.
+pub(crate) fn version_of(document: &Json) -> String {
+    let number = document.pointer("/info/version").map(|number| match number {
+        Json::String(text) => text.clone(),
+        number => number.to_string(),
+    });
+    number
+        .and_then(|number| contract::version_of(&number))
+        .unwrap_or_else(|| "v1".to_owned())
+}
+
+/// A version that is to be written.
+struct Version<'a> {
+    arguments: &'a Arguments,
+    called: &'a str,
+    /// What its document is called.
+    beside: &'a str,
 }
 
 /// The file of a new API.
-fn whole(arguments: &Arguments, document: &Json, beside: &str) -> Result<String, Failure> {
+fn whole(document: &Json, new: &Version<'_>) -> Result<String, Failure> {
+    let arguments = new.arguments;
     let owner = arguments.owner.as_ref().ok_or_else(|| {
         Failure::refused(format!(
             "`{}` is a new API: say who answers for it with --owner",
@@ -139,31 +177,34 @@ fn whole(arguments: &Arguments, document: &Json, beside: &str) -> Result<String,
         arguments.environments.line(),
         arguments.template.lines()?,
     );
-    text.push_str(&version(arguments, beside, "  ", "  ", "\n"));
+    text.push_str(&new.lines("  ", "  ", "\n"));
     Ok(text)
 }
 
-/// The lines of a version.
-fn version(arguments: &Arguments, beside: &str, indent: &str, step: &str, newline: &str) -> String {
-    let mut text = format!("{indent}{}:{newline}", arguments.version);
-    let mut field = |name: &str, value: &str| {
-        let _ = write!(text, "{indent}{step}{name}: {value}{newline}");
-    };
-    field("openapi", beside);
-    field("state", &arguments.state);
-    if let Some(upstream) = &arguments.upstream {
-        field("upstream", &scalar(upstream));
+impl Version<'_> {
+    /// Its lines.
+    fn lines(&self, indent: &str, step: &str, newline: &str) -> String {
+        let arguments = self.arguments;
+        let mut text = format!("{indent}{}:{newline}", self.called);
+        let mut field = |name: &str, value: &str| {
+            let _ = write!(text, "{indent}{step}{name}: {value}{newline}");
+        };
+        field("openapi", self.beside);
+        field("state", &arguments.state);
+        if let Some(upstream) = &arguments.upstream {
+            field("upstream", &scalar(upstream));
+        }
+        if let Some(secret) = &arguments.secret {
+            field(
+                "upstream_credential",
+                &format!("{{ secret: {} }}", scalar(secret)),
+            );
+        }
+        if arguments.mock {
+            field("mock", "openapi");
+        }
+        text
     }
-    if let Some(secret) = &arguments.secret {
-        field(
-            "upstream_credential",
-            &format!("{{ secret: {} }}", scalar(secret)),
-        );
-    }
-    if arguments.mock {
-        field("mock", "openapi");
-    }
-    text
 }
 
 /// The ids of the versions that an API has; the last one was added last.
@@ -186,12 +227,17 @@ fn part<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
 }
 
 /// The file of an API with one more version, at the end of those that it has.
-fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> Result<String, Failure> {
+fn add_version(text: &str, file: &Path, new: &Version<'_>) -> Result<String, Failure> {
+    let Version {
+        arguments,
+        called,
+        beside,
+    } = new;
     let by_hand = |why: &str| {
         Failure::refused(format!(
             "{} is not edited: {why}\nadd this to its `versions`, and the document beside it as {beside}:\n\n{}",
             file.display(),
-            version(arguments, beside, "  ", "  ", "\n")
+            new.lines("  ", "  ", "\n")
         ))
     };
     let given = [
@@ -215,19 +261,16 @@ fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> 
     let Kind::Map { flow: false, entries } = &versions.kind else {
         return Err(by_hand("its `versions` are written in braces"));
     };
-    if entries
-        .iter()
-        .any(|(key, _)| key.text() == Some(arguments.version.as_str()))
-    {
+    if entries.iter().any(|(key, _)| key.text() == Some(*called)) {
         return Err(Failure::refused(format!(
-            "`{}` has the version `{}` already: choose another --version",
-            arguments.name, arguments.version
+            "`{}` has the version `{called}` already: choose another --version",
+            arguments.name
         )));
     }
     let Some(((first, _), (_, last))) = entries.first().zip(entries.last()) else {
         return Err(by_hand("it has no version"));
     };
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let newline = newline(text);
     let column = |at: usize| {
         let line = text
             .get(..at)
@@ -243,6 +286,6 @@ fn add_version(text: &str, file: &Path, arguments: &Arguments, beside: &str) -> 
         .split_at_checked(at)
         .ok_or_else(|| by_hand("its shape is not understood"))?;
     let gap = if before.ends_with('\n') { "" } else { newline };
-    let added = version(arguments, beside, indent, "  ", newline);
+    let added = new.lines(indent, "  ", newline);
     Ok(format!("{before}{gap}{added}{after}"))
 }

@@ -46,6 +46,9 @@ pub(crate) struct Arguments {
     all_models: bool,
     #[command(flatten)]
     environments: Where,
+    /// How to say what was written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
 }
 
 fn granted(text: &str) -> Result<String, String> {
@@ -117,5 +120,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         text.push_str("may:\n");
         text.push_str(&may);
     }
-    keep(&root, &[(file, text)])
+    keep(&root, file, text, arguments.format)
 }

@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value as Json, json};
 use turnpike_policy::source::{Diagnostic, Loaded};
 
 use crate::{Failure, disk, say, tree};
@@ -104,7 +105,7 @@ impl Change<'_> {
             made.retain(|folder| fs::symlink_metadata(folder).is_err());
             self.folders.extend(made);
         }
-        let before = fs::read_to_string(file).ok();
+        let before = disk::text(file).ok();
         disk::write_below(self.root, file, text)?;
         self.files.push((file.to_owned(), before));
         Ok(())
@@ -125,18 +126,47 @@ impl Change<'_> {
     }
 }
 
-/// Writes files, and keeps them if the policies are right with them.
-fn keep(root: &Path, files: &[(PathBuf, String)]) -> Result<(), Failure> {
-    say::out(&kept(root, files, None)?.concat())
+/// Files that were written, each with whether it was there.
+pub(crate) struct Written(Vec<(PathBuf, bool)>);
+
+impl Written {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let line = |(file, was): &(PathBuf, bool)| {
+            let what = if *was { "changed" } else { "wrote" };
+            format!("{what} {}\n", file.display())
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    /// For programs: which are new, and which are not.
+    pub(crate) fn json(&self) -> Json {
+        let files = |wanted: bool| {
+            let those = self.0.iter().filter(|(_, was)| *was == wanted);
+            those
+                .map(|(file, _)| file.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        json!({ "written": files(false), "changed": files(true) })
+    }
 }
 
-/// As [`keep`], and gives the lines that say so. `authors`: one of the files as its authors have it, if something was
-/// added to it.
+/// Writes a file, keeps it if the policies are right with it, and says so.
+fn keep(root: &Path, file: PathBuf, text: String, format: tree::Format) -> Result<(), Failure> {
+    let written = kept(root, &[(file, text)], None)?;
+    match format {
+        tree::Format::Text => say::out(&written.text()),
+        tree::Format::Json => say::json(&written.json()),
+    }
+}
+
+/// Writes files, and keeps them if the policies are right with them. `authors`: one of the files as its authors have it, if
+/// something was added to it.
 pub(crate) fn kept(
     root: &Path,
     files: &[(PathBuf, String)],
     authors: Option<&(PathBuf, String)>,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Written, Failure> {
     let mut change = Change {
         root,
         files: Vec::new(),
@@ -160,11 +190,10 @@ pub(crate) fn kept(
         }
         return Err(failure);
     }
-    let lines = change.files.iter().map(|(file, before)| {
-        let what = if before.is_some() { "changed" } else { "wrote" };
-        format!("{what} {}\n", file.display())
-    });
-    Ok(lines.collect())
+    let files = change.files.into_iter();
+    Ok(Written(
+        files.map(|(file, before)| (file, before.is_some())).collect(),
+    ))
 }
 
 /// Whether the policies are right in every environment.

@@ -18,7 +18,8 @@ Examples:
   turnpike new model writer --owner team-ai --to openai/gpt-5
   turnpike new model writer --owner team-ai --to openai/gpt-5=80 --to house/large=20 --fallback openai/gpt-5-mini
   turnpike new model writer --owner team-ai --to openai/gpt-5 --price openai/gpt-5=1.25/10/0.125
-  turnpike new model canned --owner team-ai --to mock/canned --environments dev")]
+  turnpike new model canned --owner team-ai --to mock/canned --environments dev
+  turnpike new model next --owner team-ai --to openai/gpt-6 --state preview")]
 pub(crate) struct Arguments {
     /// The name that clients send
     #[arg(value_parser = name)]
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// that comes out of the provider's cache; may be repeated
     #[arg(long, value_name = "TARGET=PRICES", value_parser = price)]
     price: Vec<Price>,
+    /// Where it is in its life; a retired one answers 410 [default: active]
+    #[arg(long, value_name = "STATE", value_parser = ["preview", "active", "retired"])]
+    state: Option<String>,
     /// The most tokens that an answer can have
     #[arg(long, value_name = "NUMBER")]
     max_output_tokens: Option<u32>,
@@ -45,6 +49,9 @@ pub(crate) struct Arguments {
     template: Template,
     #[command(flatten)]
     environments: Where,
+    /// How to say what was written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    format: tree::Format,
 }
 
 #[derive(Clone, Debug)]
@@ -57,11 +64,15 @@ fn target(text: &str) -> Result<Target, String> {
     let (to, weight) = match text.rsplit_once('=') {
         None => (text, None),
         Some((to, weight)) => {
-            let number = weight.parse().ok().filter(|weight| *weight > 0);
-            (
-                to,
-                Some(number.ok_or_else(|| format!("`{weight}` is no weight: write a whole number"))?),
-            )
+            let number = weight.parse().ok();
+            let number =
+                number.ok_or_else(|| format!("`{weight}` is no weight: write a whole number from 1 on"))?;
+            if number == 0 {
+                return Err(format!(
+                    "0 is no weight: {to} would get no call; leave it out, or write a whole number from 1 on"
+                ));
+            }
+            (to, Some(number))
         }
     };
     match to.split_once('/') {
@@ -144,12 +155,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     priced(arguments)?;
     let file = fresh(&root, "models", &arguments.name)?;
     let mut text = format!(
-        "model: {}\nowner: {}\n{}{}targets:\n",
+        "model: {}\nowner: {}\n{}{}",
         arguments.name,
         scalar(&arguments.owner),
         arguments.environments.line(),
         arguments.template.lines()?
     );
+    if let Some(state) = &arguments.state {
+        let _ = writeln!(text, "state: {state}");
+    }
+    text.push_str("targets:\n");
     for target in &arguments.to {
         let _ = writeln!(text, "  - {}", item(target, &arguments.price));
     }
@@ -168,5 +183,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(tokens) = arguments.max_output_tokens {
         let _ = writeln!(text, "max_output_tokens: {tokens}");
     }
-    keep(&root, &[(file, text)])
+    keep(&root, file, text, arguments.format)
 }

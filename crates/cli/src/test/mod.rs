@@ -20,6 +20,8 @@ use turnpike_policy::{Compiled, Timestamp};
 use crate::play::{Answer, Mint, Request, World};
 use crate::{Failure, say, tree, words};
 
+/// How many requests a run may send: each environment has a bound of its own, and a tree any number of environments.
+const MOST_TOGETHER: u64 = 1_000_000;
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// A host that is nobody's, for gateways that answer for every one.
 const HOST: &str = "gateway.invalid";
@@ -120,6 +122,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut ran = Vec::new();
     let mut there = 0_usize;
     let outcomes = tree::build_all(&loaded, &environments, arguments.as_of.as_ref())?;
+    let wanted = |case: &Case| {
+        let filter = arguments.filter.as_deref().unwrap_or_default();
+        format!("{} {}", case.file, case.name).contains(filter)
+    };
+    has_end(
+        outcomes
+            .iter()
+            .flat_map(|outcome| &outcome.cases)
+            .filter(|case| wanted(case)),
+    )?;
     for (environment, outcome) in environments.iter().zip(outcomes) {
         let Some(compiled) = outcome.compiled else {
             say::findings(&outcome.diagnostics);
@@ -129,15 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::Findings);
         };
         there += outcome.cases.len();
-        for case in outcome.cases {
-            let label = format!("{} {}", case.file, case.name);
-            if arguments
-                .filter
-                .as_ref()
-                .is_some_and(|filter| !label.contains(filter.as_str()))
-            {
-                continue;
-            }
+        for case in outcome.cases.into_iter().filter(wanted) {
             let (outcome, notes) = match &live {
                 Some(gateway) => gateway.run(&case, &root),
                 None => played(&case, &compiled, day, &root),
@@ -164,11 +168,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tree::Report::Text if there == 0 => say::out(&none(&root, &environments))?,
         tree::Report::Text => say::out(&report::text(&ran))?,
         tree::Report::Json => say::json(&report::json(&ran))?,
-        tree::Report::Github => say::out(&report::github(&ran))?,
+        tree::Report::Github => say::exactly(&report::github(&ran))?,
         tree::Report::Sarif => say::json(&report::sarif(&ran))?,
     }
     if ran.iter().any(|test| matches!(test.outcome, Outcome::Failed(_))) {
         return Err(Failure::Findings);
+    }
+    Ok(())
+}
+
+/// Refuses what would be run for too long.
+fn has_end<'a>(cases: impl Iterator<Item = &'a Case>) -> Result<(), Failure> {
+    let steps = cases.flat_map(|case| &case.steps);
+    let requests: u64 = steps.map(|step| u64::from(step.request.times)).sum();
+    if requests > MOST_TOGETHER {
+        return Err(Failure::refused(format!(
+            "the tests of all environments send {requests} requests together, and a run sends {MOST_TOGETHER} at the most\n             run those of one environment (--env NAME), or fewer (FILTER), or write fewer `times`"
+        )));
     }
     Ok(())
 }

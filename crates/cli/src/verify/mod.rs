@@ -126,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     probe::probe(&base, &mine.compiled, same, &mut verdict)?;
     match arguments.format {
         tree::Report::Text => say::out(&verdict.text(&base, &version))?,
-        tree::Report::Github => say::out(&verdict.github())?,
+        tree::Report::Github => say::exactly(&verdict.github())?,
         tree::Report::Sarif => say::json(&verdict.sarif())?,
         tree::Report::Json => say::json(&json!({
             "gateway": version.json,

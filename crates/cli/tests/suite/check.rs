@@ -204,3 +204,36 @@ fn shells_complete() {
     }
     assert_eq!(tree.run(&["completions", "cmd"]).code, 2);
 }
+
+/// A runner of GitHub Actions does what a line says that has this in it.
+#[test]
+fn what_a_tree_says_is_no_command_to_a_runner() {
+    let tree = Tree::new();
+    tree.write(
+        "plans/gold.yaml",
+        "plan: gold\nlimits:\n  - { rate: '##[add-path]/tmp' }  # ##[add-path]/tmp\n",
+    );
+    for format in ["text", "json", "sarif"] {
+        let output = tree.run(&["check", "--format", format]);
+        assert_eq!(output.code, 1, "{}", output.err);
+        assert!(!output.out.contains("##["), "{}", output.out);
+        if format == "json" {
+            let said: Value = serde_json::from_str(&output.out).unwrap();
+            let mut findings = said["findings"].as_array().unwrap().iter();
+            assert!(
+                findings.any(|one| one["message"].as_str().unwrap().contains("##[add-path]")),
+                "{said:#}"
+            );
+        }
+    }
+    assert!(tree.run(&["check"]).out.contains("## [add-path]/tmp"));
+    // What the runner shall do stays.
+    let output = tree.run(&["check", "--format", "github"]);
+    assert!(
+        output
+            .out
+            .contains("\n::error file=policies/plans/gold.yaml,line=3,"),
+        "{}",
+        output.out
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Tree, git};
+use crate::common::{Tree, git, made};
 
 /// What a revision says of its own files for `git archive` and for a checkout.
 #[test]
@@ -91,7 +91,7 @@ fn a_revision_without_end_is_refused() {
         git(&folder, &["add", "--all", "policies"], "2026-05-01");
         git(&folder, &["commit", "-qm", "first"], "2026-05-01");
         let made = |lines: &str| made(&folder, &["mktree", "-z"], lines);
-        let blob = self::made(&folder, &["hash-object", "-w", "--stdin"], "plan: a\n");
+        let blob = crate::common::made(&folder, &["hash-object", "-w", "--stdin"], "plan: a\n");
         let mut below = made(&if leaf {
             format!("100644 blob {blob}\ta.yaml\0")
         } else {
@@ -103,7 +103,7 @@ fn a_revision_without_end_is_refused() {
             below = made(&ten.collect::<String>());
         }
         let whole = made(&format!("040000 tree {below}\tpolicies\0"));
-        let commit = self::made(&folder, &["commit-tree", "-m", "bomb", &whole], "");
+        let commit = crate::common::made(&folder, &["commit-tree", "-m", "bomb", &whole], "");
         let done = tree.run(&["diff", "HEAD", &commit]);
         assert_eq!(done.code, 2, "{}{}", done.out, done.err);
         assert!(
@@ -114,7 +114,7 @@ fn a_revision_without_end_is_refused() {
         );
         let deep = made(&format!("040000 tree {below}\tagain\0"));
         let whole = made(&format!("040000 tree {deep}\tpolicies\0"));
-        let commit = self::made(&folder, &["commit-tree", "-m", "deep", &whole], "");
+        let commit = crate::common::made(&folder, &["commit-tree", "-m", "deep", &whole], "");
         let done = tree.run(&["diff", "HEAD", &commit]);
         assert_eq!(done.code, 2, "{}{}", done.out, done.err);
         assert!(done.err.contains("more than 8 levels of folders"), "{}", done.err);
@@ -153,19 +153,102 @@ fn a_revision_is_unpacked_in_its_own_folder_alone() {
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
-/// What a command of Git makes of what it reads.
-fn made(folder: &std::path::Path, arguments: &[&str], input: &str) -> String {
-    use std::io::Write as _;
-    let mut process = std::process::Command::new("git")
-        .current_dir(folder)
-        .args(["-c", "user.name=a", "-c", "user.email=a@a.example"])
-        .args(arguments)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = process.wait_with_output().unwrap();
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+/// A commit of a few kilobytes whose files would take more room than there is.
+#[test]
+fn what_a_revision_unpacks_to_is_bounded() {
+    use std::fmt::Write as _;
+
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    let large = made(&folder, &["hash-object", "-w", "--stdin"], &"a".repeat(16 << 20));
+    let larger = made(
+        &folder,
+        &["hash-object", "-w", "--stdin"],
+        &"a".repeat((16 << 20) + 1),
+    );
+    let commit = |lines: &str| {
+        let below = made(&folder, &["mktree", "-z"], lines);
+        let whole = made(
+            &folder,
+            &["mktree", "-z"],
+            &format!("040000 tree {below}\tpolicies\0"),
+        );
+        made(&folder, &["commit-tree", "-m", "bomb", &whole], "")
+    };
+    let own = git(&folder, &["ls-tree", "-z", "HEAD:policies"], "2026-05-01");
+    let mut lines = own.clone();
+    for at in 0..17 {
+        let _ = write!(lines, "100644 blob {large}\tplan-{at}.md\0");
+    }
+    let done = tree.run(&["diff", "HEAD", &commit(&lines)]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    assert!(
+        done.err
+            .contains("its files have more than 256 MiB in all, which no policies have"),
+        "{}",
+        done.err
+    );
+    let done = tree.run(&[
+        "diff",
+        "HEAD",
+        &commit(&format!("{own}120000 blob {large}\tgateway.json\0")),
+    ]);
+    assert!(
+        done.code == 2
+            && done
+                .err
+                .contains("`gateway.json` is a link that leads to no path"),
+        "{}",
+        done.err
+    );
+    // One by itself is as one in a folder: who needs it is told, and a note is not read.
+    let notes = commit(&format!("{own}100644 blob {larger}\tnotes.md\0"));
+    let out = tree.good(&["diff", "HEAD", &notes]);
+    assert!(out.contains("have the same rules"), "{out}");
+    let needed = own.replace("gateway.yaml", "gateway.md") + &format!("100644 blob {larger}\tgateway.yaml\0");
+    let done = tree.run(&["diff", "HEAD", &commit(&needed)]);
+    assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+    assert!(
+        done.err.contains("error[P0002]: the file has more than 16 MiB"),
+        "{}",
+        done.err
+    );
+}
+
+/// Where a revision was unpacked says nothing to anybody.
+#[test]
+fn findings_of_a_revision_are_named_as_git_names_them() {
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    tree.change("consumers/app.yaml", "plan: gold", "plan: golden");
+    git(&folder, &["commit", "-qam", "second"], "2026-05-01");
+    git(&folder, &["tag", "broken"], "2026-05-01");
+    for arguments in [["diff", "broken", "HEAD~1"], ["diff", "HEAD~1", "broken"]] {
+        let done = tree.run(&arguments);
+        assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+        assert!(
+            done.err
+                .contains("\n --> broken:policies/consumers/app.yaml:3:7\n"),
+            "{}",
+            done.err
+        );
+    }
+    // As the root of its repository it has no folder before it.
+    let policies = tree.path("");
+    git(&policies, &["init", "-q"], "2026-05-01");
+    git(&policies, &["add", "--all", "."], "2026-05-01");
+    git(&policies, &["commit", "-qm", "first"], "2026-05-01");
+    let done = tree.run(&["diff", "HEAD"]);
+    assert!(
+        done.err.contains("\n --> HEAD:consumers/app.yaml:3:7\n"),
+        "{}{}",
+        done.out,
+        done.err
+    );
 }

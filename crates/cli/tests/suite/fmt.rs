@@ -151,6 +151,19 @@ fn lines_end_as_they_do() {
         "plan: gold\nlimits:\n  - { rate: 1/s }\n"
     );
     assert_eq!(tree.good(&["fmt", "--check"]), "");
+    // Ends of lines that nothing but YAML takes for such.
+    let old = "plan: gold\rlimits:\r  - { rate: 1/s }\r";
+    tree.write("plans/gold.yaml", old);
+    let output = tree.run(&["fmt", "--check"]);
+    assert_eq!(output.code, 1, "{}", output.err);
+    assert!(
+        output.err.contains(
+            "policies/plans/gold.yaml:1:11: the file is left as it is: a line ends in a carriage return alone"
+        ),
+        "{}",
+        output.err
+    );
+    assert_eq!(tree.read("plans/gold.yaml"), old);
 }
 
 #[test]

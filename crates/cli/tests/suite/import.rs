@@ -477,3 +477,36 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
+
+/// Callers compare the two.
+#[test]
+fn an_api_has_the_version_of_its_document() {
+    let document = |server: &str, version: &str| {
+        format!(
+            "openapi: 3.1.1\ninfo: {{ title: A, version: {version} }}\nservers: [{{ url: 'https://a.example{server}' }}]\npaths: {{ /a: {{ get: {{ operationId: getA, responses: {{ '200': {{ description: A. }} }} }} }} }}\n"
+        )
+    };
+    for (server, number, version) in [
+        ("", "2.4.0", "v2"),
+        ("/v3", "3.1.0", "v3"),
+        // As callers of the server know it.
+        ("/v1", "2.4.0", "v1"),
+        ("", "v4.0.0-rc1", "v4"),
+        ("", "2", "v2"),
+        ("", "0.9.1", "v0"),
+        // A day, and words.
+        ("", "2026-11-22", "v1"),
+        ("", "latest", "v1"),
+    ] {
+        let imported = Imported::of("openapi", &document(server, number));
+        assert_eq!(imported.output.code, 0, "{number} {}", imported.output.err);
+        assert!(
+            imported
+                .read("apis/a/api.yaml")
+                .contains(&format!("  {version}:\n    openapi: {version}.yaml\n")),
+            "{number}"
+        );
+        let out = imported.run(&["check"]);
+        assert_eq!(out.contains("P1319"), server == "/v1", "{number}\n{out}");
+    }
+}

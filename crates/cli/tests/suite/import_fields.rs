@@ -245,3 +245,48 @@ fn walk(value: &Value, pointer: &str, place: &str, fields: &mut Vec<(String, Str
         _ => fields.push((pointer.to_owned(), place.to_owned())),
     }
 }
+
+/// Methods that are the gateway's own are none of an API's operations.
+#[test]
+fn methods_that_are_not_published_are_listed() {
+    let answers = "responses: { '200': { description: A. } }";
+    let operation = |id: &str| format!("{{ operationId: {id}, {answers} }}");
+    let openapi = format!(
+        "openapi: 3.1.1\ninfo: {{ title: A, version: 1.0.0 }}\nservers: [{{ url: https://a.example }}]\npaths:\n  /a: {{ get: {}, head: {}, options: {} }}\n  /b: {{ post: {}, head: {} }}\n  /c: {{ $ref: '#/components/pathItems/c' }}\ncomponents: {{ pathItems: {{ c: {{ put: {}, trace: {} }} }} }}\n",
+        operation("getA"),
+        operation("headA"),
+        operation("optionsA"),
+        operation("postB"),
+        operation("headB"),
+        operation("putC"),
+        operation("traceC"),
+    );
+    let imported = Imported::of("openapi", &openapi);
+    assert_eq!(imported.output.code, 0, "{}", imported.output.err);
+    let left = imported.left();
+    for part in [
+        "paths./a.head: `HEAD` is answered as the GET of its path",
+        "paths./a.options: `OPTIONS` is answered by the gateway itself",
+        "paths./b.head: `HEAD` is answered where there is a GET: its path has none",
+        "paths./c.trace: `TRACE` is not published",
+    ] {
+        assert!(left.contains(part), "{part}\n{left}");
+    }
+    let kong = "services:\n- name: a\n  url: https://a.example\n  plugins: [{ name: key-auth }]\n  routes:\n  - { name: one, paths: [/a/v1], methods: [GET, HEAD, OPTIONS] }\n  - { name: two, paths: [/a/v1/b], methods: [POST, head] }\n";
+    let left = Imported::of("kong", kong).left();
+    assert!(
+        !left.contains("routes[0] (one).methods")
+            && left.contains(
+                "routes[1] (two).methods: `HEAD` is answered where there is a GET: this route has none"
+            ),
+        "{left}"
+    );
+    let krakend = "{ \"version\": 3, \"endpoints\": [
+        { \"endpoint\": \"/a\", \"method\": \"HEAD\", \"backend\": [{ \"host\": [\"https://a.example\"] }] },
+        { \"endpoint\": \"/b\", \"backend\": [{ \"host\": [\"https://a.example\"] }] }] }";
+    let left = Imported::of("krakend", krakend).left();
+    assert!(
+        left.contains("endpoints[0] (/a): `HEAD` is not published"),
+        "{left}"
+    );
+}

@@ -605,3 +605,44 @@ plugins: [{ name: cors, config: { origins: ['https://app.example'], private_netw
     );
     assert!(!left.contains("private_network"), "{left}");
 }
+
+/// What a plugin kept closed that has no counterpart, or that nobody knows, is not told to have been open, and opens to
+/// nobody.
+#[test]
+fn what_another_plugin_guarded_opens_to_nobody() {
+    for (plugin, guards) in [
+        ("opa", true),
+        ("pre-function", true),
+        ("ip-restriction", true),
+        ("of-our-own", true),
+        ("saml", false),
+        ("ldap-auth-advanced", false),
+    ] {
+        let kong = format!(
+            "services:\n- name: orders\n  url: https://orders.example\n  plugins: [{{ name: {plugin} }}]\n  routes: [{{ name: a, paths: [/orders/v1], methods: [GET] }}]\nconsumers:\n- {{ username: anna, keyauth_credentials: [{{ key: supersecretkey123 }}] }}\n"
+        );
+        let imported = imported(&kong);
+        let left = imported.left();
+        assert!(!left.contains("open to everybody"), "{plugin}\n{left}");
+        let said = format!("routes[0] (a): it was guarded by `{plugin}`, which is not carried over");
+        let known = format!("plugins[0] ({plugin}): callers are known by tokens of `issuers`");
+        assert!(
+            left.contains(if guards { &said } else { &known }),
+            "{plugin}\n{left}"
+        );
+        let anna = imported.read("consumers/anna.yaml");
+        assert!(!anna.contains("may:"), "{plugin}\n{anna}");
+        contains(
+            &left,
+            &["consumers[0] (anna): its keys, or what else it had to show, did not open all of orders"],
+        );
+    }
+    // What does something else keeps nobody out.
+    let kong = "services:\n- name: orders\n  url: https://orders.example\n  plugins: [{ name: http-log }]\n  routes: [{ name: a, paths: [/orders/v1], methods: [GET] }]\nconsumers:\n- { username: anna, keyauth_credentials: [{ key: supersecretkey123 }] }\n";
+    let open = imported(kong);
+    contains(
+        &open.left(),
+        &["routes[0] (a): it was open to everybody: here every caller identifies"],
+    );
+    contains(&open.read("consumers/anna.yaml"), &["apis: all"]);
+}

@@ -593,3 +593,192 @@ fn nothing_is_written_through_a_link() {
     assert_eq!(done.code, 2, "{}{}", done.out, done.err);
     assert!(done.err.contains("it is a link") && empty(), "{}", done.err);
 }
+
+#[test]
+fn a_version_is_called_by_the_number_of_its_document() {
+    let tree = with_document();
+    let new = |more: &[&str]| {
+        let fixed = [
+            "new",
+            "api",
+            "orders",
+            "--from",
+            "orders.yaml",
+            "--upstream",
+            "https://a.example",
+        ];
+        tree.run(&[&fixed[..], more].concat())
+    };
+    assert_eq!(new(&["--owner", "team"]).code, 0);
+    assert_eq!(tree.read("apis/orders/v1.yaml"), DOCUMENT);
+    let output = new(&[]);
+    assert!(
+        output.code == 2 && output.err.contains("v1.yaml exists: choose another --version"),
+        "{}",
+        output.err
+    );
+    let next = DOCUMENT.replace("1.0.0", "2.4.0");
+    fs::write(tree.folder.path().join("orders.yaml"), &next).unwrap();
+    assert_eq!(new(&[]).code, 0);
+    assert_eq!(tree.read("apis/orders/v2.yaml"), next);
+    assert!(
+        tree.read("apis/orders/api.yaml")
+            .contains("  v2:\n    openapi: v2.yaml\n")
+    );
+    assert!(!tree.good(&["check"]).contains("P1319"));
+    // Unless it is told otherwise.
+    assert_eq!(new(&["--version", "v3"]).code, 0);
+    assert!(tree.good(&["check"]).contains("P1319"));
+}
+
+/// Pipelines read what was made.
+#[test]
+fn what_was_made_is_told_to_programs() {
+    let tree = with_document();
+    let new = |arguments: &[&str]| -> serde_json::Value {
+        let out = tree.good(&[&["new"], arguments, &["--format", "json"]].concat());
+        serde_json::from_str(&out).unwrap()
+    };
+    fs::write(
+        tree.folder.path().join("orders.yaml"),
+        DOCUMENT.replace("operationId: listOrders, ", ""),
+    )
+    .unwrap();
+    let api = [
+        "api",
+        "orders",
+        "--from",
+        "orders.yaml",
+        "--upstream",
+        "https://a.example",
+    ];
+    assert_eq!(
+        new(&[&api[..], &["--owner", "team"]].concat()),
+        serde_json::json!({
+            "written": ["policies/apis/orders/api.yaml", "policies/apis/orders/v1.yaml"],
+            "changed": [],
+            "ids": [{ "id": "getOrders", "method": "GET", "path": "/orders" }],
+        })
+    );
+    let next = new(&[&api[..], &["--version", "v2"]].concat());
+    assert_eq!(
+        next["written"],
+        serde_json::json!(["policies/apis/orders/v2.yaml"])
+    );
+    assert_eq!(
+        next["changed"],
+        serde_json::json!(["policies/apis/orders/api.yaml"])
+    );
+    assert_eq!(
+        new(&["model", "writer", "--owner", "team", "--to", "openai/gpt-5"]),
+        serde_json::json!({ "written": ["policies/models/writer.yaml"], "changed": [] })
+    );
+    assert_eq!(
+        new(&["consumer", "mobile", "--owner", "team", "--plan", "gold"]),
+        serde_json::json!({ "written": ["policies/consumers/mobile.yaml"], "changed": [] })
+    );
+    let key = new(&[
+        "key",
+        "--consumer",
+        "mobile",
+        "--expires",
+        "2099-01-01",
+        "--scope",
+        "a",
+    ]);
+    let text = key["key"].as_str().unwrap();
+    assert!(
+        text.starts_with(&format!("tpk_{}_", key["id"].as_str().unwrap())),
+        "{key}"
+    );
+    assert_eq!(key["consumer"], "mobile");
+    assert_eq!(key["expires"], "2099-01-01");
+    assert_eq!(key["scopes"], serde_json::json!(["a"]));
+    assert_eq!(
+        key["changed"],
+        serde_json::json!(["policies/consumers/mobile.yaml"])
+    );
+    let stored = tree.read("consumers/mobile.yaml");
+    assert!(
+        stored.contains(key["sha256"].as_str().unwrap()) && !stored.contains(text),
+        "{stored}"
+    );
+    // What was not made is told to nobody as made.
+    let output = tree.run(&[
+        "new", "model", "writer", "--owner", "a", "--to", "b/c", "--format", "json",
+    ]);
+    assert_eq!((output.code, output.out.as_str()), (2, ""));
+}
+
+#[test]
+fn a_model_has_a_state() {
+    let tree = Tree::new();
+    let new = |more: &[&str]| {
+        let fixed = [
+            "new",
+            "model",
+            "next",
+            "--owner",
+            "team-ai",
+            "--to",
+            "openai/gpt-5",
+        ];
+        tree.run(&[&fixed[..], more].concat())
+    };
+    // The policies do not take it of a model.
+    let output = new(&["--state", "deprecated"]);
+    assert!(
+        output.code == 2 && output.err.contains("preview, active, retired"),
+        "{}",
+        output.err
+    );
+    assert_eq!(new(&["--state", "preview"]).code, 0);
+    assert_eq!(
+        tree.read("models/next.yaml"),
+        "model: next\nowner: team-ai\nstate: preview\ntargets:\n  - openai/gpt-5\n"
+    );
+    tree.good(&["fmt", "--check"]);
+    let out = tree.good(&["show", "inventory"]);
+    let mut lines = out.lines();
+    assert!(
+        lines.any(|line| line.starts_with("model next ") && line.contains(" preview ")),
+        "{out}"
+    );
+}
+
+/// A checkout of Git on Windows.
+#[test]
+fn what_is_added_ends_its_lines_as_the_file_does() {
+    let tree = with_document();
+    let upstream = ["--from", "orders.yaml", "--upstream", "https://a.example"];
+    tree.good(&[&["new", "api", "orders", "--owner", "team"], &upstream[..]].concat());
+    let files = [
+        "apis/orders/api.yaml",
+        "apis/orders/v1.yaml",
+        "consumers/app.yaml",
+        "consumers/trial.yaml",
+    ];
+    for file in files {
+        tree.write(file, &tree.read(file).replace('\n', "\r\n"));
+    }
+    let document = tree.folder.path().join("orders.yaml");
+    let unnamed = DOCUMENT
+        .replace("{ operationId: listOrders, responses", "{\n  responses")
+        .replace('\n', "\r\n");
+    fs::write(&document, &unnamed).unwrap();
+    tree.good(&[&["new", "api", "orders", "--version", "v2"], &upstream[..]].concat());
+    tree.good(&["new", "key", "--consumer", "app"]);
+    tree.good(&["new", "key", "--consumer", "trial"]);
+    for file in [&files[..], &["apis/orders/v2.yaml"]].concat() {
+        let text = tree.read(file);
+        assert_eq!(
+            text.matches('\n').count(),
+            text.matches("\r\n").count(),
+            "{file}\n{text:?}"
+        );
+    }
+    assert!(
+        tree.read("apis/orders/api.yaml")
+            .contains("\r\n  v2:\r\n    openapi: v2.yaml\r\n")
+    );
+}

@@ -345,3 +345,106 @@ fn the_last_change_is_that_of_every_file_of_a_route() {
         ])
     );
 }
+
+/// A commit that holds more files than Git could list in a lifetime, and one that takes them away.
+#[test]
+fn a_history_without_end_is_told_as_far_as_it_can_be() {
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "policies"]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    let first = common::git(&folder, &["rev-parse", "HEAD"], "2026-05-01");
+    let made = |arguments: &[&str], input: &str| common::made(&folder, arguments, input);
+    let blob = made(&["hash-object", "-w", "--stdin"], "plan: a\n");
+    let mut below = made(&["mktree", "-z"], &format!("100644 blob {blob}\ta.yaml\0"));
+    for _ in 0..9 {
+        let ten = (0..10).map(|at| format!("040000 tree {below}\t{at}\0"));
+        below = made(&["mktree", "-z"], &ten.collect::<String>());
+    }
+    let own = common::git(&folder, &["ls-tree", "-z", "HEAD:policies"], "2026-05-01");
+    let policies = made(&["mktree", "-z"], &format!("{own}040000 tree {below}\tzz\0"));
+    let whole = made(&["mktree", "-z"], &format!("040000 tree {policies}\tpolicies\0"));
+    let bomb = made(&["commit-tree", "-m", "bomb", "-p", first.trim(), &whole], "");
+    let after = made(&["commit-tree", "-m", "gone", "-p", &bomb, "HEAD^{tree}"], "");
+    git(&tree, &["reset", "-q", "--soft", &after]);
+    tree.change("models/chat.yaml", "owner: team-ai", "owner: team-chat");
+    git(&tree, &["commit", "-qam", "after"]);
+
+    let done = tree.run(&["show", "inventory", "--format", "json"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.err
+            .contains("the history of policies has more files than can be listed"),
+        "{}",
+        done.err
+    );
+    let all: Vec<Value> = serde_json::from_str(&done.out).unwrap();
+    let last = |route: &str| {
+        let row = all.iter().find(|row| row["route"] == route).unwrap();
+        row["last_change"]["date"].clone()
+    };
+    assert_eq!(last("model chat"), "2026-05-01");
+    assert_eq!(last("model large"), Value::Null);
+}
+
+/// What a link leads to is what holds, whenever the link was made.
+#[cfg(unix)]
+#[test]
+fn a_link_was_changed_when_its_file_was() {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    let tree = Tree::new();
+    fs::create_dir(tree.path("apis/pets/docs")).unwrap();
+    fs::rename(
+        tree.path("apis/pets/v1.yaml"),
+        tree.path("apis/pets/docs/pets.md"),
+    )
+    .unwrap();
+    symlink("current.md", tree.path("apis/pets/v1.yaml")).unwrap();
+    symlink("docs/pets.md", tree.path("apis/pets/current.md")).unwrap();
+    fs::rename(tree.path("models/chat.yaml"), tree.path("chat.md")).unwrap();
+    symlink("../chat.md", tree.path("models/chat.yaml")).unwrap();
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "policies"]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    tree.change(
+        "apis/pets/docs/pets.md",
+        "description: Pets.",
+        "description: All pets.",
+    );
+    tree.change("chat.md", "owner: team-ai", "owner: team-chat");
+    common::git(tree.folder.path(), &["commit", "-qam", "second"], "2026-05-02");
+    let all = rows(&tree, "inventory");
+    let row = |route: &str| all.iter().find(|row| row["route"] == route).unwrap();
+    for (route, date) in [
+        ("GET /pets/v1/pets", "2026-05-02"),
+        ("model chat", "2026-05-02"),
+        ("model large", "2026-05-01"),
+    ] {
+        assert_eq!(row(route)["last_change"]["date"], date, "{route}");
+    }
+    assert_eq!(
+        row("GET /pets/v1/pets")["files"],
+        serde_json::json!([
+            "policies/apis/pets/api.yaml",
+            "policies/apis/pets/current.md",
+            "policies/apis/pets/docs/pets.md",
+            "policies/apis/pets/v1.yaml",
+        ])
+    );
+    // Line by line, too: of the link itself there is one.
+    let record: Value =
+        serde_json::from_str(&tree.good(&["show", "compliance", "--format", "json"])).unwrap();
+    let mut routes = record["routes"].as_array().unwrap().iter();
+    let chat = routes.find(|route| route["name"] == "chat").unwrap();
+    let mut rules = chat["rules"].as_array().unwrap().iter();
+    let owner = rules.find(|row| row["rule"] == "owner").unwrap();
+    assert_eq!(owner["since"]["date"], "2026-05-02", "{owner}");
+    // Not committed is what the link leads to.
+    tree.change("chat.md", "owner: team-chat", "owner: team-ai");
+    let all = rows(&tree, "inventory");
+    let chat = all.iter().find(|row| row["route"] == "model chat").unwrap();
+    assert_eq!(chat["last_change"], "uncommitted");
+}

@@ -633,3 +633,32 @@ fn an_issuer_of_opaque_tokens_is_played() {
     let out = tree.good(&["test", "--env", "dev"]);
     assert!(out.contains("4 passed, 0 failed"), "{out}");
 }
+
+/// Each environment has a bound, and a tree any number of environments.
+#[test]
+fn a_run_over_all_environments_has_an_end() {
+    let tree = Tree::new();
+    tree.change(
+        "gateway.yaml",
+        "environments:\n",
+        "environments:\n  one: { mocks: allowed }\n  two: { mocks: allowed }\n  three: { mocks: allowed }\n  four: { mocks: allowed }\n",
+    );
+    tree.write(
+        "tests/many.yaml",
+        "- { name: first, request: { get: /pets/v1/pets, times: 100_000 }, expect: { status: 401 } }\n\
+         - { name: second, request: { get: /pets/v1/pets, times: 99_999 }, expect: { status: 401 } }\n\
+         - { name: few, request: { get: /pets/v1/pets }, expect: { status: 401 } }\n",
+    );
+    tree.good(&["check"]);
+    let output = tree.run(&["test"]);
+    assert_eq!(output.code, 2, "{}{}", output.out, output.err);
+    assert!(
+        output
+            .err
+            .contains("send 1200000 requests together, and a run sends 1000000 at the most"),
+        "{}",
+        output.err
+    );
+    let out = tree.good(&["test", "few"]);
+    assert!(out.contains("6 passed"), "{out}");
+}

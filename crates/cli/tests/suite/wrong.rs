@@ -50,6 +50,8 @@ const CASES: &[Case] = &[
     Case(&["show", "inventory"], 0, &["policies has no commit in Git"]),
     Case(&["show", "compliance"], 0, &["policies has no commit in Git"]),
     // new
+    Case(&["new", "model", "a", "--owner", "a", "--to", "openai/gpt-5=0"], 2, &["0 is no weight: openai/gpt-5 would get no call; leave it out"]),
+    Case(&["new", "model", "a", "--owner", "a", "--to", "openai/gpt-5=half"], 2, &["`half` is no weight", "a whole number from 1 on"]),
     Case(&["new", "api", "Orders", "--from", "a.yaml", "--owner", "a", "--upstream", "https://a.example"], 2, &["'Orders'", "lower case letters"]),
     Case(&["new", "api", "orders", "--from", "none.yaml", "--owner", "a", "--upstream", "https://a.example"], 2, &["cannot read none.yaml", "look whether it is called so"]),
     Case(&["new", "api", "orders", "--from", "empty", "--owner", "a", "--upstream", "https://a.example"], 2, &["cannot read empty", "name a file in it"]),
@@ -154,4 +156,82 @@ fn tests_of_other_environments_are_not_none() {
         tree.good(&["test", "--env", "production"]),
         "no test in policies/tests is for `production`: their `environments` name others\n"
     );
+}
+
+/// Nobody ever writes into it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    use std::process::{Command, Stdio};
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    let pipe = |path: &std::path::Path| {
+        let made = Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    let run = |tree: &Tree, arguments: &[&str]| {
+        let mut command = tree.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = command.spawn().unwrap();
+        let mut waited = 0;
+        while running.try_wait().unwrap().is_none() {
+            waited += 1;
+            if waited > 3_000 {
+                running.kill().unwrap();
+                panic!("{arguments:?} waits");
+            }
+            sleep(Duration::from_millis(20));
+        }
+        let output = running.wait_with_output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    let tree = Tree::new();
+    pipe(&tree.folder.path().join("pipe"));
+    fs::create_dir(tree.folder.path().join("schemas")).unwrap();
+    pipe(&tree.folder.path().join("schemas/plans.json"));
+    let upstream = ["--owner", "a", "--upstream", "https://a.example"];
+    let live = ["--env", "dev", "--against", "http://127.0.0.1:1"];
+    for arguments in [
+        &[&["new", "api", "orders", "--from", "pipe"], &upstream[..]].concat()[..],
+        &["import", "openapi", "pipe", "--into", "new", "--owner", "a"],
+        &[&["test", "--credentials", "pipe"], &live[..]].concat(),
+        &["test", "--junit", "pipe"],
+        &["fmt", "pipe"],
+        &["schema", "--out", "schemas"],
+        &["diff", "pipe"],
+    ] {
+        let (code, said) = run(&tree, arguments);
+        assert_eq!(code, 2, "{arguments:?} {said}");
+        let named = said.contains("it is no file, but a pipe") || arguments[0] == "diff";
+        assert!(named, "{arguments:?} {said}");
+    }
+    // Nor in the tree, or beside it.
+    pipe(&tree.path("plans/platinum.yaml"));
+    pipe(&tree.folder.path().join("wrangler.toml"));
+    let (code, said) = run(&tree, &["check"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("error[P0001]: this is not a file\n--> policies/plans/platinum.yaml"),
+        "{said}"
+    );
+    assert!(
+        said.contains("error[P2001]: it cannot be read: it is no file"),
+        "{said}"
+    );
+    pipe(&tree.path("apis/orders.yaml"));
+    fs::create_dir(tree.path("apis/orders")).unwrap();
+    pipe(&tree.path("apis/orders/api.yaml"));
+    fs::write(tree.folder.path().join("a.yaml"), API).unwrap();
+    for arguments in [
+        &[&["new", "api", "orders", "--from", "a.yaml"], &upstream[2..]].concat()[..],
+        &["new", "key", "--consumer", "app"],
+        &["fmt"],
+        &["schema", "--check", "--out", "schemas"],
+        &["show", "routes"],
+    ] {
+        let (code, said) = run(&tree, arguments);
+        assert!(code > 0, "{arguments:?} {said}");
+    }
 }

@@ -52,6 +52,7 @@ mod reader;
 pub mod reference;
 mod relations;
 mod routes;
+mod runner;
 mod scalars;
 pub mod schema;
 mod secrets;
@@ -79,10 +80,11 @@ pub use cases::{
     UpstreamFailure,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
-pub use files::{Kept, MAX_FILES, MAX_FOLDERS};
+pub use files::{Kept, MAX_FILE, MAX_FILES, MAX_FOLDERS, MAX_TOTAL};
 pub use governance::{About, RULES, Rule};
 pub use governing::{Governing, Said};
 pub use openapi::{Earlier, Unnamed, operation_ids, unnamed};
+pub use runner::harmless;
 
 use crate::{Bundle, Compiled, Stamp, Timestamp};
 use diagnostic::{Report, Span};
@@ -163,7 +165,8 @@ pub fn build(root: &Path, options: &Options) -> Outcome {
 /// A tree that was read and parsed, to be built for one environment or several.
 #[derive(Debug)]
 pub struct Loaded {
-    root: PathBuf,
+    /// What stands before the paths of its files, as they are shown.
+    prefix: String,
     report: Report,
     /// Nothing if the folder cannot be read at all.
     read: Option<(Files, Tree)>,
@@ -195,18 +198,25 @@ impl Loaded {
             (files, tree)
         });
         Self {
-            root: root.to_owned(),
+            prefix: prefix(root),
             report,
             read,
         }
+    }
+
+    /// Shows its places with this before the paths of its files, where the tree lies somewhere that says nothing to people.
+    #[must_use]
+    pub fn shown_as(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
     }
 
     /// Checks and compiles it. Builds for several environments may be made at the same time.
     pub fn build(&self, options: &Options) -> Outcome {
         let Some((files, tree)) = &self.read else {
             return Outcome {
-                hidden: self.report.hidden(&prefix(&self.root)),
-                diagnostics: self.report.clone().finish(&prefix(&self.root)),
+                hidden: self.report.hidden(&self.prefix),
+                diagnostics: self.report.clone().finish(&self.prefix),
                 ..Outcome::default()
             };
         };
@@ -236,8 +246,8 @@ impl Loaded {
             bundle,
             cases,
             levels: report.levels().clone(),
-            hidden: report.hidden(&prefix(&self.root)),
-            diagnostics: report.finish(&prefix(&self.root)),
+            hidden: report.hidden(&self.prefix),
+            diagnostics: report.finish(&self.prefix),
             files: files.into_read(),
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn check(
 ) -> Option<Checked> {
     let folder = folder_of(root)?;
     let file = folder.join("wrangler.toml");
-    if !file.is_file() && !file.is_symlink() {
+    if fs::symlink_metadata(&file).is_err() {
         return unread(&folder);
     }
     let path = file.to_string_lossy().into_owned();
@@ -97,6 +97,10 @@ fn read(folder: &Path, file: &Path) -> Result<String, Remark> {
             "this link leads out of the folder that the policies lie in".to_owned(),
             "what is deployed is reviewed with the policies: copy the file",
         ));
+    }
+    // A pipe, for one, could be read for ever.
+    if !real.is_file() {
+        return Err(unreadable(io::Error::other("it is no file")));
     }
     fs::read_to_string(&real).map_err(unreadable)
 }

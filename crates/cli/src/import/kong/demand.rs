@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::names::shown;
 use super::super::{Import, items};
 use super::entities::{Entity, File, Plugin};
+use super::reasons;
 
 /// Kinds of credentials, by their lists and by the plugins that take them.
 const KINDS: [(&str, &str); 7] = [
@@ -18,8 +20,8 @@ const KINDS: [(&str, &str); 7] = [
     ("oauth2_credentials", "oauth2"),
     ("mtls_auth_credentials", "mtls-auth"),
 ];
-/// Plugins that keep callers out by what no credential of a consumer shows.
-const BY_ELSE: [&str; 14] = [
+/// Plugins that keep callers out by what no credential of a consumer shows, or may: what code does, nobody sees.
+const BY_ELSE: [&str; 18] = [
     "bot-detection",
     "confirm",
     "header-cert-auth",
@@ -31,32 +33,37 @@ const BY_ELSE: [&str; 14] = [
     "oauth2-introspection",
     "opa",
     "openid-connect",
+    "post-function",
+    "pre-function",
     "saml",
+    "serverless-functions",
+    "session",
     "tls-metadata-headers",
     "vault-auth",
 ];
 
 /// What has to be shown: the plugins that ask, and whether whoever does not meet one is let pass all the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Demand(BTreeMap<&'static str, bool>);
+pub(super) struct Demand(BTreeMap<String, bool>);
 
 impl Demand {
     /// Takes note of a plugin.
     pub(super) fn add(&mut self, plugin: &Plugin<'_>) {
-        let kinds = KINDS.iter().map(|(_, name)| *name);
-        if let Some(name) = kinds.chain(BY_ELSE).find(|name| *name == plugin.name) {
+        let mut kinds = KINDS.iter().map(|(_, name)| *name).chain(BY_ELSE);
+        // One that nobody knows may be what kept callers out.
+        if kinds.any(|name| name == plugin.name) || reasons::known(plugin.name).is_none() {
             let anonymous = plugin.config.get("anonymous");
             let lenient = anonymous
                 .and_then(|id| id.as_str())
                 .is_some_and(|id| !id.is_empty());
-            self.0.insert(name, lenient);
+            self.0.insert(plugin.name.to_owned(), lenient);
         }
     }
 
     /// Together with what is asked farther from a call: what is nearer replaces it.
     pub(super) fn and(mut self, farther: &Self) -> Self {
         for (name, lenient) in &farther.0 {
-            self.0.entry(name).or_insert(*lenient);
+            self.0.entry(name.clone()).or_insert(*lenient);
         }
         self
     }
@@ -65,9 +72,15 @@ impl Demand {
         self.0.is_empty()
     }
 
+    /// The plugins that ask, for people.
+    pub(super) fn named(&self) -> String {
+        let names: Vec<_> = self.0.keys().map(|name| format!("`{}`", shown(name))).collect();
+        names.join(" and ")
+    }
+
     /// Whether these kinds open it.
     pub(super) fn met_by(&self, kinds: &BTreeSet<&'static str>) -> bool {
-        let met = |name: &&'static str| kinds.contains(name);
+        let met = |name: &String| kinds.contains(name.as_str());
         let all = self.0.iter().all(|(name, lenient)| *lenient || met(name));
         all && (self.nothing() || self.0.keys().any(met))
     }

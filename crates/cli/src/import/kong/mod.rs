@@ -316,11 +316,21 @@ impl<'a> Services<'a> {
             if let Some(pages) = near.cors {
                 self.pages.push(Some(pages));
             }
-            if !(near.asks || said.asks || self.all.asks) {
+            let asked = near.asked.and(&said.asked).and(&self.all.asked);
+            if asked.nothing() {
                 import.leave(
                     &route.at,
                     "it was open to everybody: here every caller identifies. An exception in gateway.yaml and \
                      `authentication: none` with limits of its own would open its API",
+                );
+            } else if !(near.asks || said.asks || self.all.asks) {
+                import.leave(
+                    &route.at,
+                    format!(
+                        "it was guarded by {}, which is not carried over: here every caller identifies, and nobody is \
+                         granted it until `may` of a consumer says so",
+                        asked.named()
+                    ),
                 );
             }
             let above = [said, &self.all]
@@ -341,7 +351,7 @@ impl<'a> Services<'a> {
             let rules = Rules {
                 old: self.old,
                 groups: groups.cloned().unwrap_or_default(),
-                asked: near.asked.and(&said.asked).and(&self.all.asked),
+                asked,
                 max_body: max_body.map(|(_, size)| size),
             };
             routes::route(route, &rules, &mut ways, import);

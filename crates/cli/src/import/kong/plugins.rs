@@ -11,13 +11,20 @@ use super::entities::Plugin;
 use super::reasons;
 
 /// Plugins that ask who calls in ways that there are not here.
-const KNOW_CALLERS: [&str; 6] = [
+const KNOW_CALLERS: [&str; 13] = [
     "key-auth-enc",
     "basic-auth",
+    "header-cert-auth",
     "hmac-auth",
+    "jwe-decrypt",
     "oauth2",
+    "oauth2-introspection",
     "openid-connect",
     "ldap-auth",
+    "ldap-auth-advanced",
+    "saml",
+    "session",
+    "vault-auth",
 ];
 /// The largest body where the floor says nothing else, in bytes.
 pub(super) const MAX_BODY: u64 = 10 << 20;

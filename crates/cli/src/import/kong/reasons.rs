@@ -2,8 +2,17 @@
 
 /// For a plugin by its name in Kong.
 pub(super) fn of(name: &str) -> String {
+    let unknown = "the policies have nothing that does what it does, and it is not one of Kong's that is known here: as it \
+                   may have kept callers out, nobody is granted what it stood before";
+    known(name).unwrap_or(unknown).to_owned()
+}
+
+/// The same for one that is known: what it does keeps nobody out, or is looked at elsewhere.
+pub(super) fn known(name: &str) -> Option<&'static str> {
     let why = match name {
-        "acl" => "groups are carried over where it is a plugin of a service; consumers say in `may` what they call",
+        "acl" => {
+            "groups are carried over where it is a plugin of a service; consumers say in `may` what they call"
+        }
         "ip-restriction" | "bot-detection" => {
             "addresses are let in and kept out before the gateway, by the platform's firewall rules; `when` of an \
              operation may ask for `request.country`"
@@ -16,7 +25,9 @@ pub(super) fn of(name: &str) -> String {
         "response-transformer" | "response-transformer-advanced" => {
             "answers come back as they are, with the headers that `answer_headers` names"
         }
-        "correlation-id" => "each request has an `x-request-id` already, in its answer and in its line of the log",
+        "correlation-id" => {
+            "each request has an `x-request-id` already, in its answer and in its line of the log"
+        }
         "request-termination" => {
             "what is not described is not there; `lifecycle` retires a version, and `turnpike deny` closes an \
              operation for a while"
@@ -25,8 +36,8 @@ pub(super) fn of(name: &str) -> String {
         "proxy-cache" | "proxy-cache-advanced" | "graphql-proxy-cache-advanced" => {
             "answers are not cached: their own `cache-control` goes to the client"
         }
-        "http-log" | "tcp-log" | "udp-log" | "file-log" | "syslog" | "loggly" | "kafka-log" | "datadog" | "statsd"
-        | "statsd-advanced" | "prometheus" => {
+        "http-log" | "tcp-log" | "udp-log" | "file-log" | "syslog" | "loggly" | "kafka-log" | "datadog"
+        | "statsd" | "statsd-advanced" | "prometheus" | "app-dynamics" => {
             "each request is one line of JSON in the Worker's log, which the platform delivers (Logpush, tail Workers)"
         }
         "opentelemetry" | "zipkin" => {
@@ -47,7 +58,8 @@ pub(super) fn of(name: &str) -> String {
         | "ai-request-transformer"
         | "ai-response-transformer" => "prompts and completions pass as they are",
         "pre-function" | "post-function" | "serverless-functions" => {
-            "policies carry no code: conditions are `when`, and what else it did belongs to the upstream"
+            "policies carry no code: conditions are `when`, and what else it did belongs to the upstream; as it may have \
+             kept callers out, nobody is granted what it stood before"
         }
         "aws-lambda" | "azure-functions" | "openwhisk" | "kafka-upstream" => {
             "upstreams are called by HTTP: give the function a URL and write that as `upstream`"
@@ -58,8 +70,14 @@ pub(super) fn of(name: &str) -> String {
         "jwt-signer" | "upstream-oauth" => {
             "tokens for upstreams are `signed` or a `grant` of an `upstream_credential`"
         }
-        "opa" => "what another service decides is a `relation` of `authorize`, with one of the `decision_points`",
-        "session" => "callers send a credential with each request: sessions of browsers belong before the gateway",
+        "opa" => {
+            "what another service decides is a `relation` of `authorize`, with one of the `decision_points`"
+        }
+        "acme" => "certificates of the gateway's hosts are the platform's",
+        "upstream-timeout" => "time-outs are those of a version: `timeouts` in api.yaml",
+        "confirm" | "tls-handshake-modifier" | "tls-metadata-headers" => {
+            "client certificates are those that the platform verifies: write them as `certificate` credentials of consumers"
+        }
         "mocking" => "a version with `mock: openapi` answers from the examples of its document",
         "request-validator" | "oas-validation" | "json-threat-protection" | "xml-threat-protection" => {
             "paths, methods and sizes are held to the document; contents of bodies are the upstream's to check"
@@ -68,7 +86,7 @@ pub(super) fn of(name: &str) -> String {
             "a version of an API has one upstream in each environment; a new one is a new version or a deployment"
         }
         "rate-limiting" | "cors" => "it is carried over only where it applies to all, or to a service",
-        _ => return "the policies have nothing that does what it does, and it is not one of Kong's that is known here".to_owned(),
+        _ => return None,
     };
-    why.to_owned()
+    Some(why)
 }

@@ -126,7 +126,7 @@ pub(super) fn route(route: &Entity<'_>, rules: &Rules, ways: &mut Vec<Way>, impo
     paths(route, &methods, rules, ways, import);
 }
 
-/// The methods that are published. HEAD and OPTIONS the gateway answers by itself.
+/// The methods that are published. OPTIONS the gateway answers by itself, and HEAD where there is a GET.
 fn methods(at: &str, listed: &[String], import: &mut Import) -> Vec<String> {
     if listed.is_empty() {
         return METHODS.map(str::to_owned).to_vec();
@@ -141,6 +141,13 @@ fn methods(at: &str, listed: &[String], import: &mut Import) -> Vec<String> {
                 format!("`{}` is not published", shown(&method)),
             );
         }
+    }
+    let has = |wanted: &str| listed.iter().any(|method| method.eq_ignore_ascii_case(wanted));
+    if has("HEAD") && !has("GET") {
+        import.leave(
+            format!("{at}.methods"),
+            "`HEAD` is answered where there is a GET: this route has none, so that it is not published",
+        );
     }
     if methods.is_empty() {
         import.leave(format!("{at}.methods"), "none of them is published");

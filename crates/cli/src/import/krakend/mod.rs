@@ -188,7 +188,11 @@ impl File<'_> {
         let path = text(backend, "url_pattern").unwrap_or(&public).to_owned();
         let asked = text(backend, "method").map_or_else(|| method.clone(), str::to_ascii_uppercase);
         let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str());
-        if asked != method || !known {
+        if !known {
+            import.leave(at, format!("`{}` is not published", shown(&method)));
+            return None;
+        }
+        if asked != method {
             import.leave(at, "an operation is asked of its upstream by its own method");
             return None;
         }

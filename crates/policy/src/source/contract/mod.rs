@@ -110,6 +110,12 @@ pub(crate) fn numbers(number: &str) -> Option<Vec<u32>> {
     parts.first().is_some_and(|first| *first < 1900).then_some(parts)
 }
 
+/// The version of an API that a document of this number (`2.4.0`) is: `v2`; nothing where that is no number of a version.
+pub fn version_of(number: &str) -> Option<String> {
+    let first = *numbers(number)?.first()?;
+    Some(format!("v{first}"))
+}
+
 /// Whether two numbers can be of one version: `v2` and `2.1.0` can, and `v2.1` and `2.1.0`; `v2` and `1.4.0` cannot.
 pub(crate) fn agree(one: &[u32], other: &[u32]) -> bool {
     one.iter().zip(other).all(|(one, other)| one == other)

@@ -22,10 +22,12 @@ pub use kept::Kept;
 pub(crate) use shelf::Checked;
 use shelf::Shelf;
 
-const MAX_FILE: u64 = 16 << 20;
+/// As many bytes may a file of a tree have.
+pub const MAX_FILE: u64 = 16 << 20;
 /// As many files may be in a tree.
 pub const MAX_FILES: usize = 20_000;
-const MAX_TOTAL: u64 = 256 << 20;
+/// As many bytes may its files have in all.
+pub const MAX_TOTAL: u64 = 256 << 20;
 /// As deep may folders lie in one another.
 pub const MAX_FOLDERS: usize = 8;
 
