@@ -523,6 +523,13 @@ fn a_folder_of_another_name_is_named_by_the_command() {
         output.out,
         output.err
     );
+    // A pipeline that says it once for all that it runs.
+    for (policies, code) in [("rules", 0), ("./rules", 0), ("others", 1)] {
+        let mut around = command(tree.folder.path(), &["check", "--policies", "rules"]);
+        around.env("POLICIES", policies);
+        let output = finish(around);
+        assert_eq!(output.code, code, "{policies}: {}", output.out);
+    }
 }
 
 /// Where the gateway answers every host, nothing need lead here by name, but something must.

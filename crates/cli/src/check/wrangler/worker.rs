@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -147,6 +147,17 @@ impl Check<'_> {
         Some(named.to_str()?.to_owned())
     }
 
+    /// Whether the script builds this tree although the command does not name it: the surroundings do, as in a pipeline
+    /// that checks and deploys (`scripts/ci`), or the usual name leads to it.
+    fn named_around(&self) -> bool {
+        let usual = super::folder_of(self.root).map(|folder| folder.join(POLICIES));
+        let variable = std::env::var_os("POLICIES").map(PathBuf::from);
+        self.root.canonicalize().is_ok_and(|real| {
+            let mut others = [usual, variable].into_iter().flatten();
+            others.any(|other| other.canonicalize().is_ok_and(|other| other == real))
+        })
+    }
+
     /// The command that builds an environment of this tree.
     pub(super) fn call(&self, environment: &str) -> String {
         match self.folder() {
@@ -184,7 +195,9 @@ impl Check<'_> {
             );
             return;
         };
-        if let Some(folder) = policies.filter(|folder| folder != POLICIES && !names_policies(text)) {
+        if let Some(folder) =
+            policies.filter(|folder| folder != POLICIES && !names_policies(text) && !self.named_around())
+        {
             self.say_once(
                 Code::OtherWorker,
                 Severity::Error,
