@@ -4,7 +4,7 @@
 // Failures as the core knows them: of a client's body, and of an upstream's.
 export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3 };
 export const FAILURE = {
-  UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5, ABANDONED: 6, NO_TOKEN: 7,
+  UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5, ABANDONED: 6, NO_TOKEN: 7, UNSENT: 8,
 };
 
 // Of the 128 MB of an isolate, so many bytes may be bodies. As much again may be their copies, as each has

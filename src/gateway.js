@@ -51,6 +51,8 @@ export function createGateway(core, cold, log) {
       noted: null,
       answer: null,
       controller: null,
+      // Whether an upstream has been asked.
+      attempted: false,
       // After how many milliseconds of its attempt a call was made again; 0: it was not.
       repeated: 0,
       // What the body takes of an isolate's room, and what answers take: that of an attempt that failed is given
@@ -86,6 +88,12 @@ export function createGateway(core, cold, log) {
         case TELL.FINISH:
           return finish(step, call);
         case TELL.ATTEMPT: {
+          // Nobody waits for what another attempt would cost.
+          if (call.attempted && hasLeft(call)) {
+            step = resume(call).unanswered(step.flight, FAILURE.UNSENT, 0);
+            break;
+          }
+          call.attempted = true;
           // An earlier answer that is not used any more.
           if (call.response !== null) discard(call);
           call.answer = null;

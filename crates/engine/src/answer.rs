@@ -497,7 +497,9 @@ pub(crate) fn transport(failure: Failure) -> Option<Reason> {
         Failure::Unreachable => Some(Reason::Unreachable),
         Failure::Timeout => Some(Reason::NoFirstToken),
         Failure::TooLarge => Some(Reason::InvalidAnswer),
-        Failure::SecretMissing | Failure::Busy | Failure::Abandoned | Failure::NoToken => None,
+        Failure::SecretMissing | Failure::Busy | Failure::Abandoned | Failure::NoToken | Failure::Unsent => {
+            None
+        }
     }
 }
 
@@ -544,8 +546,10 @@ pub(crate) fn not_made(failure: Failure, origin: &str) -> Refusal {
         .because("the authorization server gave none")
         .by(origin),
         // Nobody reads it.
-        Failure::Abandoned => Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
-            .because("the client had left"),
+        Failure::Abandoned | Failure::Unsent => {
+            Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
+                .because("the client had left")
+        }
         _ => Refusal::new(Code::Overloaded, "Try again in a moment.").header("retry-after", "1"),
     }
 }
