@@ -36,6 +36,9 @@ const ANSWER_FAILURES = {
   large: FAILURE.TOO_LARGE, lost: FAILURE.UNREACHABLE, late: FAILURE.TIMEOUT, busy: FAILURE.BUSY,
 };
 
+// What the value of a header cannot have (RFC 9110, 5.5); what is around it is no part of it.
+const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
 // Headers whose values add up.
 const listed = (name) => name === "vary" || name === "link";
 
@@ -290,6 +293,11 @@ export function createGateway(core, cold, log) {
     const secret = call.env[name];
     if (typeof secret !== "string" || secret === "") {
       report("secret_missing", name);
+      return FAILURE.SECRET_MISSING;
+    }
+    // No header can carry it, and no upstream is at fault for that.
+    if (credential.kind === CREDENTIAL.SECRET && NO_VALUE.test(secret.trim())) {
+      report("secret_malformed", name);
       return FAILURE.SECRET_MISSING;
     }
     if (credential.kind === CREDENTIAL.SECRET) return secret;
