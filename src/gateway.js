@@ -533,22 +533,27 @@ export function createGateway(core, cold, log) {
         // Nobody is there to read the rest.
         if (step.body === 2 && call.response !== null) discard(call);
         const places = settleNow(step.settle, call, log);
-        if (places.length > 0 && step.body === 3 && !hasLeft(call)) {
-          const { length } = body;
-          body = accompanied(slicesOf(body), new FixedLengthStream(length), FETCHED, places, call);
-        } else {
-          settle(places, call, log);
-        }
+        if (places.length > 0 && step.body === 3 && !hasLeft(call)) body = handed(body, places, call);
+        else settle(places, call, log);
       }
     }
+    // What a client takes its time with must not lie there uncounted.
+    if (step.body === 3 && body === call.answer && body.length > PIECE && !hasLeft(call)) body = handed(body, [], call);
     const response = new Response(body, { status: step.status, headers });
     if (cookies !== null) for (const cookie of cookies) response.headers.append("set-cookie", cookie);
     return response;
   }
 
+  // An answer that is whole, piece by piece: its room is given back with its last byte.
+  function handed(body, places, call) {
+    const room = call.answers;
+    call.answers = null;
+    return accompanied(slicesOf(body), new FixedLengthStream(body.length), FETCHED, places, call, room);
+  }
+
   // The same bytes as a stream, and its reservation settled with its last byte; or when nobody has taken any for a
   // while, as when the client had left before the answer came, of which the platform does not tell.
-  function accompanied(source, { readable, writable }, within, settled, call) {
+  function accompanied(source, { readable, writable }, within, settled, call, room = null) {
     let told = false;
     const tell = () => {
       if (!told) settle(settled, call, log);
@@ -582,6 +587,7 @@ export function createGateway(core, cold, log) {
         writer.abort(error).catch(() => {});
       } finally {
         clearTimeout(longest);
+        room?.release();
         tell();
       }
     };
