@@ -4,7 +4,7 @@
 // Failures as the core knows them: of a client's body, and of an upstream's.
 export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3 };
 export const FAILURE = {
-  UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5, ABANDONED: 6, NO_TOKEN: 7,
+  UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5, ABANDONED: 6, NO_TOKEN: 7, UNSENT: 8,
 };
 
 // Of the 128 MB of an isolate, so many bytes may be bodies. As much again may be their copies, as each has
@@ -16,6 +16,8 @@ const MAX_HELD = 40 * 1024 * 1024;
 // sent takes no room from others.
 const EAGER = 64 * 1024;
 const PROMISED = 4 * 1024 * 1024;
+// How long the blocks are in which a body is read whose pieces are counted.
+const BLOCK = { SMALLEST: 4 * 1024, LARGEST: 64 * 1024 };
 
 let held = 0;
 let promised = 0;
@@ -67,19 +69,24 @@ export async function readWhole(source, announced, max, within, hold, watch, con
       hold.arrived();
       return read;
     }
-    const deadline = new Promise((resolve) => {
-      watch.within(within, () => {
-        late = true;
-        resolve("late");
-      });
+    // Whoever waits is told. A race for each piece would leave as many waiting for the deadline.
+    let tell = () => {};
+    watch.within(within, () => {
+      late = true;
+      tell("late");
+    });
+    const orLate = (reading) => new Promise((resolve, reject) => {
+      tell = resolve;
+      reading.then(resolve, reject);
+      if (late) resolve("late");
     });
     if (eager) {
-      const read = await Promise.race([source.arrayBuffer(), deadline]);
+      const read = await orLate(source.arrayBuffer());
       if (read === "late") return "late";
       hold.arrived();
       return new Uint8Array(read);
     }
-    const read = await readCounted(source.body, max, deadline, hold);
+    const read = await readCounted(source.body, max, orLate, hold);
     if (read === "late" && controller !== null) controller.abort();
     return read;
   } catch {
@@ -89,25 +96,47 @@ export async function readWhole(source, announced, max, within, hold, watch, con
   }
 }
 
-async function readCounted(stream, max, deadline, hold) {
+// Reads what comes into blocks of its own. The runtime would hand out each piece, of a single byte too, in a buffer of
+// kilobytes: who sends crumbs would fill the isolate with what is counted as next to nothing.
+async function readCounted(stream, max, orLate, hold) {
   if (stream === null) return new Uint8Array(0);
-  const reader = stream.getReader();
-  const chunks = [];
+  const reader = stream.getReader({ mode: "byob" });
+  const blocks = [];
+  let used = 0;
   let length = 0;
+  let piece = new Uint8Array(BLOCK.SMALLEST);
   const stop = (why) => {
     reader.cancel(why).catch(() => {});
     return why;
   };
   for (;;) {
-    const read = await Promise.race([reader.read(), deadline]);
+    const read = await orLate(reader.read(piece));
     if (read === "late") return stop("late");
     if (read.done) break;
-    length += read.value.length;
+    const { value } = read;
+    length += value.length;
     if (length > max) return stop("large");
-    if (!hold.reserve(read.value.length)) return stop("busy");
-    chunks.push(read.value);
+    for (let at = 0; at < value.length;) {
+      let block = blocks.at(-1);
+      if (block === undefined || used === block.length) {
+        // As long as all before it, in between.
+        block = new Uint8Array(Math.min(BLOCK.LARGEST, Math.max(BLOCK.SMALLEST, length)));
+        if (!hold.reserve(block.length)) return stop("busy");
+        blocks.push(block);
+        used = 0;
+      }
+      const part = value.subarray(at, at + block.length - used);
+      block.set(part, used);
+      used += part.length;
+      at += part.length;
+    }
+    // Who sends much gets a larger buffer; the one there is serves again.
+    const { buffer } = value;
+    const grown = buffer.byteLength < BLOCK.LARGEST && value.length === buffer.byteLength;
+    piece = new Uint8Array(grown ? new ArrayBuffer(buffer.byteLength * 2) : buffer);
   }
-  return joined(chunks);
+  const last = blocks.pop();
+  return last === undefined ? new Uint8Array(0) : joined([...blocks, last.subarray(0, used)]);
 }
 
 // Pieces as one.

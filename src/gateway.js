@@ -36,6 +36,9 @@ const ANSWER_FAILURES = {
   large: FAILURE.TOO_LARGE, lost: FAILURE.UNREACHABLE, late: FAILURE.TIMEOUT, busy: FAILURE.BUSY,
 };
 
+// What the value of a header cannot have (RFC 9110, 5.5); what is around it is no part of it.
+const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
 // Headers whose values add up.
 const listed = (name) => name === "vary" || name === "link";
 
@@ -51,6 +54,8 @@ export function createGateway(core, cold, log) {
       noted: null,
       answer: null,
       controller: null,
+      // Whether an upstream has been asked.
+      attempted: false,
       // After how many milliseconds of its attempt a call was made again; 0: it was not.
       repeated: 0,
       // What the body takes of an isolate's room, and what answers take: that of an attempt that failed is given
@@ -86,6 +91,12 @@ export function createGateway(core, cold, log) {
         case TELL.FINISH:
           return finish(step, call);
         case TELL.ATTEMPT: {
+          // Nobody waits for what another attempt would cost.
+          if (call.attempted && hasLeft(call)) {
+            step = resume(call).unanswered(step.flight, FAILURE.UNSENT, 0);
+            break;
+          }
+          call.attempted = true;
           // An earlier answer that is not used any more.
           if (call.response !== null) discard(call);
           call.answer = null;
@@ -282,6 +293,11 @@ export function createGateway(core, cold, log) {
     const secret = call.env[name];
     if (typeof secret !== "string" || secret === "") {
       report("secret_missing", name);
+      return FAILURE.SECRET_MISSING;
+    }
+    // No header can carry it, and no upstream is at fault for that.
+    if (credential.kind === CREDENTIAL.SECRET && NO_VALUE.test(secret.trim())) {
+      report("secret_malformed", name);
       return FAILURE.SECRET_MISSING;
     }
     if (credential.kind === CREDENTIAL.SECRET) return secret;
@@ -517,22 +533,27 @@ export function createGateway(core, cold, log) {
         // Nobody is there to read the rest.
         if (step.body === 2 && call.response !== null) discard(call);
         const places = settleNow(step.settle, call, log);
-        if (places.length > 0 && step.body === 3 && !hasLeft(call)) {
-          const { length } = body;
-          body = accompanied(slicesOf(body), new FixedLengthStream(length), FETCHED, places, call);
-        } else {
-          settle(places, call, log);
-        }
+        if (places.length > 0 && step.body === 3 && !hasLeft(call)) body = handed(body, places, call);
+        else settle(places, call, log);
       }
     }
+    // What a client takes its time with must not lie there uncounted.
+    if (step.body === 3 && body === call.answer && body.length > PIECE && !hasLeft(call)) body = handed(body, [], call);
     const response = new Response(body, { status: step.status, headers });
     if (cookies !== null) for (const cookie of cookies) response.headers.append("set-cookie", cookie);
     return response;
   }
 
+  // An answer that is whole, piece by piece: its room is given back with its last byte.
+  function handed(body, places, call) {
+    const room = call.answers;
+    call.answers = null;
+    return accompanied(slicesOf(body), new FixedLengthStream(body.length), FETCHED, places, call, room);
+  }
+
   // The same bytes as a stream, and its reservation settled with its last byte; or when nobody has taken any for a
   // while, as when the client had left before the answer came, of which the platform does not tell.
-  function accompanied(source, { readable, writable }, within, settled, call) {
+  function accompanied(source, { readable, writable }, within, settled, call, room = null) {
     let told = false;
     const tell = () => {
       if (!told) settle(settled, call, log);
@@ -566,6 +587,7 @@ export function createGateway(core, cold, log) {
         writer.abort(error).catch(() => {});
       } finally {
         clearTimeout(longest);
+        room?.release();
         tell();
       }
     };

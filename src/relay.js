@@ -42,6 +42,7 @@ export function relay(core, step, call, log) {
     const stream = createStream(core, step, call, log, resolve);
     const pump = step.filter ? filtered(stream) : untouched(stream);
     call.ctx.waitUntil(pump.catch((error) => {
+      stream.free();
       if (!stream.committed) return reject(error);
       // The answer is the client's already: it must see that this is no end, and the operator why.
       log(JSON.stringify({ event: "fault", half: "shell", message: String(error) }));
@@ -59,9 +60,21 @@ function createStream(core, step, call, log, resolve) {
   let lateAt = core.now() + within;
   let drainBy = Infinity;
   let timer = null;
+  // When the timer wakes.
+  let wakes = 0;
+  // By how much later what has come may be seen.
+  const unseen = step.filter ? 0 : GLANCE;
+  // The room of what waited until the answer was the client's, until it has that.
+  let room = null;
   let stop = null;
   let kept = 0;
   let saved = SAVED;
+
+  const wakeBy = (time) => {
+    clearTimeout(timer);
+    wakes = time;
+    timer = setTimeout(stream.alarm, Math.max(1, time - core.now()));
+  };
 
   const stream = {
     source: call.response.body,
@@ -80,16 +93,16 @@ function createStream(core, step, call, log, resolve) {
     // Wakes when a deadline has passed: `halt` must then end the reading.
     watch(halt) {
       stop = halt;
-      timer = setTimeout(stream.alarm, Math.max(1, lateAt - core.now()));
+      wakeBy(lateAt);
       // A client that leaves while nothing comes is noticed by this alone.
       signal.addEventListener("abort", stream.leave);
       if (signal.aborted) stream.leave();
     },
     alarm() {
-      const left = lateAt - core.now();
-      if (left > 0) {
+      const now = core.now();
+      if (lateAt > now) {
         // A deadline that was moved for a client that takes nothing comes back when it does.
-        timer = setTimeout(stream.alarm, Math.min(left, Math.max(within, 100)));
+        wakeBy(Math.min(lateAt, now + Math.max(within, 100)));
       } else if (stream.end === null) {
         stream.end = stream.clientGone ? END.ABANDONED : END.LATE;
         stop();
@@ -103,8 +116,7 @@ function createStream(core, step, call, log, resolve) {
       stream.clientGone = true;
       drainBy = core.now() + DRAIN;
       lateAt = Math.min(lateAt, drainBy);
-      clearTimeout(timer);
-      timer = setTimeout(stream.alarm, Math.max(1, lateAt - core.now()));
+      wakeBy(lateAt);
     },
 
     // Waits until the client has taken something. Meanwhile its upstream is not late: nobody listens.
@@ -134,9 +146,14 @@ function createStream(core, step, call, log, resolve) {
       stream.bytes += chunk.length;
       saved = Math.max(-SAVED, Math.min(SAVED, saved + chunk.length * PAYS - tracking.length - LOOK));
       stream.started = progress.started;
+      // What comes after its end does not put off when it is left.
+      if (!stream.over) {
+        within = progress.within + unseen;
+        lateAt = Math.min(core.now() + within, drainBy);
+      }
       stream.over = progress.over;
-      ({ within } = progress);
-      lateAt = Math.min(core.now() + within, drainBy);
+      // Later is seen when it wakes; earlier it must be told, as after the first token, and after the last.
+      if (lateAt < wakes) wakeBy(lateAt);
       if (stream.bytes > MAX_STREAM && stream.end === null) {
         stream.end = END.TOO_LARGE;
         stop();
@@ -149,6 +166,18 @@ function createStream(core, step, call, log, resolve) {
       return saved < 0 ? reader.gather() : reader.read();
     },
 
+    // What was kept has gone on.
+    free() {
+      room?.release();
+      room = null;
+    },
+
+    // Ends the upstream, so that what has come of it goes on to the client; whether it can be ended so.
+    quit() {
+      call.controller?.abort();
+      return Boolean(call.controller);
+    },
+
     // Whether the answer is the client's now.
     ripe(progress) {
       if (stream.committed || progress.failed) return false;
@@ -159,6 +188,8 @@ function createStream(core, step, call, log, resolve) {
       stream.committed = true;
       // Nobody else will be asked: what is kept for that is let go of while the stream runs.
       call.body = null;
+      room = call.answers;
+      call.answers = null;
       const headers = {};
       for (let i = 0; i < step.set.length; i += 2) headers[step.set[i]] = step.set[i + 1];
       resolve(new Response(readable, { status: step.status, headers }));
@@ -197,6 +228,7 @@ function createStream(core, step, call, log, resolve) {
         (writer ?? writable).abort(error).catch(() => {});
       } finally {
         clearTimeout(patience);
+        stream.free();
         settle(places, call, log);
       }
     },
@@ -238,7 +270,8 @@ async function untouched(stream) {
   };
   stream.watch(() => {
     reader.cancel();
-    halted.abort();
+    // Of a stream that is over only its connection is not: who has not taken all of it yet shall have the rest.
+    if (!stream.over || !stream.quit()) halted.abort();
   });
   if (stream.committed) open();
   try {
@@ -383,6 +416,7 @@ async function filtered(stream) {
         stream.commit();
         open();
         for (const bytes of held.splice(0)) await pass(bytes);
+        stream.free();
       }
       if (progress.failed && !stream.committed) break;
       if (stream.committed) {

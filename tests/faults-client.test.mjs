@@ -229,6 +229,75 @@ test("many clients that do not read: what is held for them is bounded, and other
   for (const socket of sockets) socket.destroy();
 });
 
+test("a body that comes in crumbs is read whole", async (t) => {
+  const content = "x".repeat(40_000);
+  const body = JSON.stringify({ model: "plain", messages: [{ role: "user", content }] });
+  const crumbs = Array.from(body, (byte) => `1\r\n${byte}\r\n`);
+  const answer = upstream.answer;
+  let arrived;
+  upstream.answer = (request, response, whole) => {
+    arrived = whole;
+    json(response, { ...completion("upstream-model", "x"), usage: USAGE });
+  };
+  t.after(() => { upstream.answer = answer; });
+  const socket = connect(new URL(gateway.url).port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  let said = "";
+  socket.on("data", (bytes) => { said += bytes; });
+  socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nx-api-key: ${key("wide")}\r\n` +
+    "content-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
+  socket.write(crumbs.slice(0, -1).join(""));
+  await sleep(500);
+  socket.write(`${crumbs.at(-1)}0\r\n\r\n`);
+  await once(socket, "close");
+  assert.match(said, /^HTTP\/1\.1 200 /);
+  assert.equal(JSON.parse(arrived).messages[0].content, content, "nothing is lost");
+});
+
+test("a client that lags gets all of a stream whose upstream keeps its connection after the end", async () => {
+  // For one of these lengths some waits in the gateway, beside what the kernel takes, when the end has been seen.
+  const lengths = Array.from({ length: 16 }, (_, at) => 48 + 12 * at);
+  const streams = lengths.map(async (length) => {
+    const response = await ask(async (stream) => {
+      await stream.write(BEGIN);
+      for (let i = 0; i < length && !stream.left; i++) await stream.write(LARGE);
+      await stream.write(REST);
+      await Promise.race([stream.gone, sleep(20_000)]);
+      stream.end("");
+    }).response;
+    response.pause();
+    await sleep(8_000);
+    let said = "";
+    for await (const bytes of response) said += bytes.toString("latin1");
+    assert.equal(said.split(LARGE).length - 1, length);
+    assert.ok(said.endsWith(event("[DONE]")), said.slice(-200));
+  });
+  await Promise.all(streams);
+});
+
+test("nobody else is asked for a client that has left", async () => {
+  const from = gateway.logs.length;
+  const answer = upstream.answer;
+  let asked = 0;
+  let arrived;
+  const first = new Promise((resolve) => { arrived = resolve; });
+  upstream.answer = async (request, response) => {
+    asked += 1;
+    arrived();
+    await sleep(200);
+    json(response, { error: { message: "no" } }, 503, { "retry-after-ms": "300" });
+  };
+  const call = ask(null, { stream: false, model: "careful" });
+  await first;
+  call.request.socket.resetAndDestroy();
+  const line = await waitFor(() => gateway.logs.slice(from).find(({ consumer }) => consumer === "wide"));
+  await sleep(1_000);
+  upstream.answer = answer;
+  assert.equal(asked, 1);
+  assert.deepEqual(line.attempts.map(({ failed }) => failed), ["overloaded", "unsent"]);
+  assert.deepEqual([line.client_gone, line.usage], [true, undefined]);
+});
+
 test("a call that does not stream: its usage is counted also when the client leaves", async () => {
   const from = gateway.logs.length;
   let asked;

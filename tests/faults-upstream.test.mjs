@@ -247,7 +247,9 @@ describe("another try", () => {
   test("when all fail, the client is told of the last, and how long it asked to wait", async () => {
     upstream.answer = (request, response) => json(response, ERROR, 429, { "retry-after": "7" });
     const { error, line } = await fails("careful");
-    assert.deepEqual([error.constructor, error.code, error.headers.get("retry-after")], [RateLimitError, "upstream_rate_limited", "7"]);
+    assert.deepEqual([error.constructor, error.code], [RateLimitError, "upstream_rate_limited"]);
+    const asked = ["retry-after", "retry-after-ms", "x-should-retry"].map((name) => error.headers.get(name));
+    assert.deepEqual(asked, ["7", "7000", "true"]);
     assert.deepEqual(attempts(line).map(([to]) => to), ["chat/primary-model", "backup/secondary-model"]);
   });
   test("an upstream that is down is replaced", async () => {

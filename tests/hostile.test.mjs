@@ -91,6 +91,13 @@ describe("the body of a model's call", () => {
     }
   });
 
+  test("a page of the gateway's own that nobody knows is cut short in the log", async () => {
+    const answer = await raw(gateway.url, { method: "GET", path: `/_turnpike/${"x".repeat(4_000)}` });
+    assert.equal(answer.status, 404);
+    const line = await gateway.line(answer.headers["x-request-id"]);
+    assert.equal(line.operation.length, 128);
+  });
+
   test("the wrong content type", async () => {
     for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "json", "*/*", ""]) {
       await refused(post(good, { "content-type": type }), 415, "unsupported_media_type", type);

@@ -406,6 +406,24 @@ describe("a shared secret", () => {
     });
   }
 
+  test("a provider's secret that no header can carry is the gateway's fault, not its upstream's", async (t) => {
+    // What stands around it, as a line that was pasted with its end, does no harm.
+    for (const [secret, status] of [["two\nlines", 503], ["a \u20ac", 503], ["pasted\n", 502]]) {
+      const own = await startE2e({ secrets: { E2E_CHAT_KEY: secret } });
+      t.after(() => own.stop());
+      const response = await own.fetch("/v1/chat/completions", {
+        method: "POST",
+        headers: { "x-api-key": key("wide"), "content-type": "application/json" },
+        body: JSON.stringify({ model: "plain", messages: [{ role: "user", content: "hi" }] }),
+      });
+      const body = await response.json();
+      assert.deepEqual([response.status, body.error.code], [status, status === 503 ? "secret_missing" : "upstream_unreachable"]);
+      const told = own.logs.filter(({ event }) => event === "secret_malformed").map(({ secret: name }) => name);
+      assert.deepEqual(told, status === 503 ? ["E2E_CHAT_KEY"] : []);
+      assert.ok(!JSON.stringify([body, own.logs]).includes(secret.trim()));
+    }
+  });
+
   test("a provider's missing secret: 503, and not ready; its name is for the log and for dev", async (t) => {
     const strict = await startE2e({ env: "strict", secrets: { E2E_CHAT_KEY: "" } });
     t.after(() => strict.stop());

@@ -15,23 +15,30 @@ globalThis.IdentityTransformStream ??= class extends TransformStream {
 
 const text = (length) => Uint8Array.from({ length }, (_, at) => 97 + (at % 26));
 
-// Relays what `write(send)` sends; returns what the client got, how often the core looked, and what it saw.
-async function relayed({ filter, commit = 0, carries = 100 }, write) {
+// Relays what `write(send)` sends; returns what the client got, how often the core looked, and what it saw. `within`
+// is how long the first piece may take, and `says` what the core says of each after it.
+async function relayed({ filter, commit = 0, carries = 100, within = 10_000, says = () => ({}) }, write) {
   const core = {
     looks: 0, seen: [], now: Date.now, ready() {},
     follow(_, chunk) {
       core.looks += 1;
       core.seen.push(chunk.slice());
-      return { started: true, over: false, failed: false, within: 10_000, tracking: new Uint8Array(carries), passed: chunk.slice() };
+      return {
+        started: true, over: false, failed: false, within: 10_000, tracking: new Uint8Array(carries), passed: chunk.slice(),
+        ...says(),
+      };
     },
     streamed: (_, __, end) => ({ kind: TELL.END, tail: new Uint8Array([end]), log: null, settle: null }),
   };
+  let gone = false;
   const source = new ReadableStream({
     type: "bytes",
+    cancel() { gone = true; },
     async start(controller) {
       // Anything else would be cut by Node's own queue.
-      const send = (bytes) => controller.enqueue(bytes.slice());
+      const send = (bytes) => gone || controller.enqueue(bytes.slice());
       const close = () => {
+        if (gone) return;
         controller.close();
         // A read that waits is told so by this alone.
         controller.byobRequest?.respond(0);
@@ -39,7 +46,7 @@ async function relayed({ filter, commit = 0, carries = 100 }, write) {
       write(send, () => core.seen).then(close, (error) => controller.error(error));
     },
   });
-  const step = { filter, commit, hold: 1 << 20, within: 10_000, tracking: new Uint8Array(carries), status: 200, set: [], flight: null };
+  const step = { filter, commit, hold: 1 << 20, within, tracking: new Uint8Array(carries), status: 200, set: [], flight: null };
   const call = { request: { signal: new AbortController().signal }, response: { body: source }, env: {}, ctx: { waitUntil() {} }, answers: null };
   const response = await relay(core, step, call, () => {});
   const got = new Uint8Array(await response.arrayBuffer());
@@ -126,3 +133,33 @@ test("a stream as models send it is looked at piece by piece, without a pause", 
   assert.ok(core.looks > 300, `${core.looks} looks`);
   assert.ok(took < 2_000, `${took} ms`);
 });
+
+for (const filter of [true, false]) {
+  describe(filter ? "deadlines, filtered" : "deadlines, untouched", () => {
+    const LATE = 2;
+    const took = async (how, write) => {
+      const began = Date.now();
+      const { end } = await relayed({ filter, ...how }, write);
+      assert.equal(end, LATE);
+      return Date.now() - began;
+    };
+
+    test("a silence after the first token is bounded by itself, not by what the first token may take", async () => {
+      const ms = await took({ within: 20_000, says: () => ({ within: 300 }) }, async (send) => {
+        send(text(10));
+        await sleep(5_000);
+      });
+      assert.ok(ms >= 300 && ms < 2_000, `${ms} ms`);
+    });
+
+    test("who is over is not waited for any longer because something comes after its end", async () => {
+      const ms = await took({ within: 20_000, says: () => ({ over: true, within: 500 }) }, async (send) => {
+        for (let i = 0; i < 100; i++) {
+          send(text(10));
+          await sleep(50);
+        }
+      });
+      assert.ok(ms >= 500 && ms < 2_000, `${ms} ms`);
+    });
+  });
+}

@@ -468,6 +468,7 @@ fn failure(code: u8) -> Option<Failure> {
         4 => Some(Failure::SecretMissing),
         5 => Some(Failure::Busy),
         7 => Some(Failure::NoToken),
+        8 => Some(Failure::Unsent),
         _ => Some(Failure::Abandoned),
     }
 }

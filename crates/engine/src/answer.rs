@@ -15,6 +15,7 @@ use turnpike_policy::{
 
 use crate::admit::Reservation;
 use crate::error::{Code, Refusal};
+use crate::meter::headers::Retry;
 use crate::settle::Bound;
 use crate::step::{Attempt, Carried, CommitOn, Ending, Failure, Outgoing, Upstream};
 use crate::{dates, egress, look};
@@ -496,21 +497,31 @@ pub(crate) fn transport(failure: Failure) -> Option<Reason> {
         Failure::Unreachable => Some(Reason::Unreachable),
         Failure::Timeout => Some(Reason::NoFirstToken),
         Failure::TooLarge => Some(Reason::InvalidAnswer),
-        Failure::SecretMissing | Failure::Busy | Failure::Abandoned | Failure::NoToken => None,
+        Failure::SecretMissing | Failure::Busy | Failure::Abandoned | Failure::NoToken | Failure::Unsent => {
+            None
+        }
     }
 }
 
 /// What the client is told when nothing is left to try.
 pub(crate) fn give_up(reason: Reason, retry_after: Option<u64>) -> Refusal {
-    let seconds = retry_after.map_or(1, |ms| ms.div_ceil(1000).max(1)).to_string();
+    // Only the upstream knows when it may be asked again; where it does not say, the gateway makes nothing up.
+    let asked = |refusal: Refusal| match retry_after.map(Retry::asked) {
+        Some(retry) => refusal
+            .header("retry-after", retry.after.to_string())
+            .header("retry-after-ms", retry.after_ms.to_string())
+            .header("x-should-retry", retry.should_retry()),
+        None => refusal,
+    };
     match reason {
-        Reason::RateLimited => Refusal::new(
+        Reason::RateLimited => asked(Refusal::new(
             Code::UpstreamRateLimited,
             "The model's provider takes no more requests at the moment.",
-        )
-        .header("retry-after", seconds),
-        Reason::Overloaded => Refusal::new(Code::UpstreamOverloaded, "The model's provider is overloaded.")
-            .header("retry-after", seconds),
+        )),
+        Reason::Overloaded => asked(Refusal::new(
+            Code::UpstreamOverloaded,
+            "The model's provider is overloaded.",
+        )),
         Reason::ServerError => Refusal::new(Code::UpstreamError, "The upstream failed."),
         Reason::Unreachable => Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached."),
         Reason::NoFirstToken => Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time."),
@@ -535,8 +546,10 @@ pub(crate) fn not_made(failure: Failure, origin: &str) -> Refusal {
         .because("the authorization server gave none")
         .by(origin),
         // Nobody reads it.
-        Failure::Abandoned => Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
-            .because("the client had left"),
+        Failure::Abandoned | Failure::Unsent => {
+            Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
+                .because("the client had left")
+        }
         _ => Refusal::new(Code::Overloaded, "Try again in a moment.").header("retry-after", "1"),
     }
 }

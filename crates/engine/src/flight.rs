@@ -367,7 +367,8 @@ impl Base {
                 Some("chat.completions".to_owned())
             }
             Destination::Route(Route::Surface(Surface::Models | Surface::Model)) => Some("models".to_owned()),
-            Destination::Operator => Some(self.path.clone()),
+            // What is looked for there may be anything.
+            Destination::Operator => Some(self.path.chars().take(128).collect()),
             Destination::Limits => Some("limits".to_owned()),
             Destination::Credits => Some("limits.credit".to_owned()),
             Destination::Denials => Some("denials".to_owned()),

@@ -57,6 +57,7 @@ impl AttemptFailure {
             Self::Transport(Failure::Busy) => "overloaded",
             Self::Transport(Failure::Abandoned) => "abandoned",
             Self::Transport(Failure::NoToken) => "no_token",
+            Self::Transport(Failure::Unsent) => "unsent",
             Self::Refused => "refused",
             Self::Stalled => "stalled",
             Self::Cut => "cut",

@@ -158,6 +158,8 @@ pub enum Failure {
     Abandoned,
     /// The gateway's own token for the upstream cannot be had.
     NoToken,
+    /// The client had left before it was made: it was not made.
+    Unsent,
 }
 
 /// Why a service that decides gave no answer.

@@ -368,8 +368,9 @@ impl Engine {
         match answer::transport(failure) {
             Some(reason) => self.failed(answering, base, reason, None, at),
             None => {
-                base.gone = failure == Failure::Abandoned;
-                if answering.begun() || base.gone {
+                base.gone = matches!(failure, Failure::Abandoned | Failure::Unsent);
+                // Nothing that was not sent was used.
+                if answering.begun() || failure == Failure::Abandoned {
                     base.last = Settlement::AtBound(base.bound);
                 }
                 base.judged(at.time, 0, Some(AttemptFailure::Transport(failure)));

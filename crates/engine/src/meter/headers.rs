@@ -84,12 +84,21 @@ pub struct Retry {
 impl Retry {
     /// From the limit that refused and the wait that it named.
     pub fn new(refused_by: &LimitKind, retry_after_ms: Millis) -> Self {
+        let asked = Self::asked(retry_after_ms);
+        let passes = matches!(refused_by, LimitKind::Rate(_) | LimitKind::Concurrency { .. });
+        Self {
+            should: passes && asked.should,
+            ..asked
+        }
+    }
+
+    /// From what somebody else asks for who refused, as an upstream does.
+    pub fn asked(retry_after_ms: Millis) -> Self {
         let after_ms = retry_after_ms.clamp(1, LARGEST);
         Self {
             after: seconds(after_ms),
             after_ms,
-            should: matches!(refused_by, LimitKind::Rate(_) | LimitKind::Concurrency { .. })
-                && after_ms <= SHORT,
+            should: after_ms <= SHORT,
         }
     }
 

@@ -407,8 +407,6 @@ fn who_must_wait_is_told_how_long() {
         Code::BudgetExceeded,
         Code::ConcurrencyLimited,
         Code::LimiterUnavailable,
-        Code::UpstreamRateLimited,
-        Code::UpstreamOverloaded,
         Code::UpstreamTokenUnavailable,
     ] {
         let (api, model) = produce(code);

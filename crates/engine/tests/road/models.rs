@@ -279,20 +279,30 @@ fn retry_after_is_obeyed_and_a_long_one_leads_to_the_next_target() {
     assert!(answer.pauses.is_empty());
     // With nobody else, the client is told how long.
     for (value, told) in [
-        ("60", "60"),
+        ("60", Some(("60", "true"))),
+        // Beyond a minute the SDKs of models would ask again at once, so they are told not to.
+        ("61", Some(("61", "false"))),
         // As a date, by the gateway's clock; one that has passed asks for nothing.
-        ("Sat, 16 Jan 2027 00:01:00 GMT", "60"),
-        ("Fri, 15 Jan 2027 23:59:00 GMT", "1"),
+        ("Sat, 16 Jan 2027 00:01:00 GMT", Some(("60", "true"))),
+        ("Fri, 15 Jan 2027 23:59:00 GMT", Some(("1", "true"))),
         // A day at the most, whatever is said.
-        ("86400", "86400"),
-        ("86401", "86400"),
-        ("18446744073709551615", "86400"),
-        ("Thu, 31 Dec 2099 23:59:59 GMT", "86400"),
-        ("soon", "1"),
-        ("-1", "1"),
+        ("86400", Some(("86400", "false"))),
+        ("86401", Some(("86400", "false"))),
+        ("18446744073709551615", Some(("86400", "false"))),
+        ("Thu, 31 Dec 2099 23:59:59 GMT", Some(("86400", "false"))),
+        // What it does not say is not made up.
+        ("soon", None),
+        ("-1", None),
     ] {
-        let answer = lone(Does::status(429, "{}").header("retry-after", value));
-        assert_eq!(answer.header("retry-after"), Some(told));
+        for status in [429, 503] {
+            let answer = lone(Does::status(status, "{}").header("retry-after", value));
+            let header = |name| answer.header(name);
+            let found = header("retry-after").zip(header("x-should-retry"));
+            assert_eq!(found, told, "{value}");
+            let ms = header("retry-after-ms").map(|ms| ms.parse::<u64>().unwrap());
+            let seconds = ms.map(|ms| ms.div_ceil(1000).to_string());
+            assert_eq!(seconds.as_deref(), header("retry-after"), "{value}: {ms:?}");
+        }
     }
 }
 

@@ -1,0 +1,92 @@
+// Bodies that are read whole: what is held of them is what is counted, whatever pieces they come in. The streams are
+// Node's, with pieces as the runtime makes them: each in a buffer of its own, much longer than itself.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { readWhole } from "../src/bodies.js";
+import { createWatch } from "../src/watch.js";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc");
+
+const BUFFER = 4096;
+const MAX = 10 * 1024 * 1024;
+
+// A body in pieces of so many bytes; `last` is called when all but one of them have been taken.
+function body(length, piece, last = async () => {}) {
+  let sent = 0;
+  return {
+    body: new ReadableStream({
+      type: "bytes",
+      async pull(controller) {
+        if (sent >= length) {
+          controller.close();
+          controller.byobRequest?.respond(0);
+          return;
+        }
+        if (sent + piece >= length) await last();
+        const bytes = new Uint8Array(Math.max(BUFFER, piece)).subarray(0, Math.min(piece, length - sent));
+        for (let i = 0; i < bytes.length; i++) bytes[i] = (sent + i) % 251;
+        sent += bytes.length;
+        controller.enqueue(bytes);
+      },
+    }, { highWaterMark: 0 }),
+  };
+}
+
+// Reads it; what came of it, and what was counted.
+async function read(source, { max = MAX, room = MAX, within = 60_000 } = {}) {
+  const counted = { bytes: 0 };
+  const hold = {
+    reserve(bytes) {
+      if (counted.bytes + bytes > room) return false;
+      counted.bytes += bytes;
+      return true;
+    },
+  };
+  const watch = createWatch(() => false);
+  const whole = await readWhole(source, null, max, within, hold, watch);
+  watch.stop();
+  return { whole, counted: counted.bytes };
+}
+
+const right = (length) => Uint8Array.from({ length }, (_, at) => at % 251);
+
+test("of any length, in pieces of any length, nothing is lost and hardly more is counted", async () => {
+  for (const length of [0, 1, 4095, 4096, 4097, 70_000, 300_001]) {
+    for (const piece of [97, 4096, 65_536, 200_000]) {
+      const { whole, counted } = await read(body(length, piece));
+      assert.deepEqual(whole, right(length), `${length} in pieces of ${piece}`);
+      assert.ok(counted >= length && counted <= Math.max(2 * length, 2 * BUFFER), `${counted} counted of ${length}`);
+    }
+  }
+});
+
+test("one that comes in crumbs takes as much room as is counted", async () => {
+  const length = 20_000;
+  let before;
+  let grown;
+  collect();
+  before = process.memoryUsage().arrayBuffers;
+  const { whole, counted } = await read(body(length, 1, async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    grown = process.memoryUsage().arrayBuffers - before;
+  }));
+  assert.deepEqual(whole, right(length));
+  assert.ok(counted <= 2 * length, `${counted} counted`);
+  // Each crumb in its own buffer would be 82 MB.
+  assert.ok(grown < 4 * length + (1 << 20), `${grown} bytes are held`);
+});
+
+test("what is too much, for the policy or for the isolate, or too late, is given up", async () => {
+  assert.equal((await read(body(5_000, 100), { max: 4_999 })).whole, "large");
+  assert.equal((await read(body(5_000, 100), { max: 5_000 })).whole.length, 5_000);
+  assert.equal((await read(body(70_000, 100), { room: 30_000 })).whole, "busy");
+  const never = { body: new ReadableStream({ type: "bytes", pull: () => new Promise(() => {}) }) };
+  assert.equal((await read(never, { within: 100 })).whole, "late");
+  const broken = { body: new ReadableStream({ type: "bytes", pull: (controller) => controller.error(new Error("cut")) }) };
+  assert.equal((await read(broken)).whole, "lost");
+});
