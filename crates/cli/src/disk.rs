@@ -108,6 +108,9 @@ pub(crate) fn write_below(root: &Path, file: &Path, text: &str) -> Result<(), Fa
     options.write(true);
     match fs::symlink_metadata(file) {
         Ok(there) if there.is_symlink() => return Err(is_link(file)),
+        Ok(there) if is_pipe(&there) => {
+            return Err(no_file("write", file, "take it away, or name another place"));
+        }
         Ok(_) => options.truncate(true),
         Err(_) => options.create_new(true),
     };
