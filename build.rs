@@ -342,6 +342,8 @@ impl Git<'_> {
         let output = Command::new("git")
             .arg("-C")
             .arg(self.0)
+            // The folder could be made to look like a repository of its own, which names programs to run.
+            .args(["-c", "safe.bareRepository=explicit"])
             .args(arguments)
             .output()
             .ok()

@@ -295,14 +295,23 @@ impl Said {
     }
 }
 
+/// A command of Git's in a folder. The folder may be of a pull request, and could be made to look like a repository of its
+/// own, with a configuration that names programs to run: only one is taken that the folder lies in.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .current_dir(folder)
+        .args(["-c", "safe.bareRepository=explicit"])
+        .stdin(Stdio::null());
+    command
+}
+
 /// Runs git, and takes as much of what it says as there is room for.
 fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Said, String> {
     let cannot = |error: io::Error| format!("git cannot be asked: {error}");
-    let mut process = Command::new("git")
-        .current_dir(folder)
+    let mut process = command(folder)
         .args(["-c", "core.quotePath=false"])
         .args(arguments.as_ref())
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

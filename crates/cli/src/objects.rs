@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use crate::git::command;
 
 /// A `git cat-file --batch`, which is asked for one object after the other.
 pub(crate) struct Objects {
@@ -13,8 +15,7 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        let mut process = Command::new("git")
-            .current_dir(folder)
+        let mut process = command(folder)
             .args(["cat-file", "--batch"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

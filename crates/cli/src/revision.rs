@@ -7,13 +7,13 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Component, Path};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 use turnpike_policy::source::{MAX_FILE, MAX_FILES, MAX_FOLDERS, MAX_TOTAL};
 
 use crate::Failure;
-use crate::git::git;
+use crate::git::{command, git};
 use crate::objects::Objects;
 
 /// The mode of a symbolic link, as a tree of Git names it.
@@ -36,6 +36,12 @@ pub(crate) struct Unpacked {
     pub(crate) prefix: String,
 }
 
+/// Whether a name is that of a commit.
+pub(crate) fn is_revision(root: &Path, name: &str) -> bool {
+    let commit = format!("{name}^{{commit}}");
+    !name.starts_with('-') && git(root, ["rev-parse", "--verify", "--quiet", commit.as_str()]).is_ok()
+}
+
 /// The folder as it was at a revision, in a folder of its own, which is called the same.
 pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<Unpacked, Failure> {
     let wrong = |why: String| Failure::refused(format!("`{revision}` cannot be compared: {why}"));
@@ -45,6 +51,15 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<Unpacked, Failu
         ));
     }
     if git(root, ["rev-parse", "--git-dir"]).is_err() {
+        if ["HEAD", "objects", "refs"]
+            .iter()
+            .all(|name| root.join(name).exists())
+        {
+            return Err(wrong(format!(
+                "{} has what makes a repository of its own (HEAD, objects, refs), which is not looked at: take it away",
+                root.display()
+            )));
+        }
         return Err(wrong(format!(
             "{} is in no repository of Git, which could have such a revision; name a folder or a bundle to compare with",
             root.display()
@@ -79,11 +94,9 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<Unpacked, Failu
 /// kilobytes holds, folders that are the same one many times over, can have no end.
 fn listing(root: &Path, tree: &str) -> Result<Vec<Vec<u8>>, String> {
     let cannot = |error: io::Error| format!("git cannot list its files: {error}");
-    let mut process = Command::new("git")
-        .current_dir(root)
+    let mut process = command(root)
         // Folders too: many of them may hold no file. With sizes: a few kilobytes unpack to as many bytes as one likes.
         .args(["ls-tree", "-r", "-t", "-l", "-z", "--full-tree", tree])
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
