@@ -1,6 +1,6 @@
 //! Changes as people and programs read them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
@@ -112,41 +112,92 @@ pub(super) fn markdown(changes: &[Change], (old, new): (&str, &str), environment
         text.push_str("The rules are the same.\n");
         return text;
     }
-    let sums: Vec<_> = sums(changes)
+    let all: Vec<_> = sums(changes)
         .into_iter()
         .map(|(class, count)| format!("**{count}** {}", class.name()))
         .collect();
-    let _ = writeln!(text, "{}\n", sums.join(" · "));
-    let mut left = changes.len();
-    for (group, changes) in groups(changes) {
-        let head = format!("#### {}\n\n| | change | where |\n|---|---|---|\n", escaped(group));
-        for (at, change) in changes.iter().enumerate() {
-            let class = match change.class {
-                Class::Breaking => "**breaking**",
-                class => class.name(),
-            };
-            let origin = if change.origin.is_empty() {
-                String::new()
-            } else {
-                format!("`{}`", change.origin)
-            };
-            let said = escaped(&said(change, environments));
-            let head = if at == 0 { head.as_str() } else { "" };
-            let row = format!("{head}| {class} | {said} | {origin} |\n");
-            if text.len() + row.len() > COMMENT {
-                let _ = writeln!(
-                    text,
-                    "\n…and {} more: `turnpike diff` tells them all.",
-                    count(left, "change")
-                );
-                return text;
-            }
-            text.push_str(&row);
-            left -= 1;
+    let _ = writeln!(text, "{}\n", all.join(" · "));
+    let head = |group: &str| format!("#### {}\n\n| | change | where |\n|---|---|---|\n", escaped(group));
+    // What is left out is what matters least, wherever it stands.
+    let (mut rows, mut heads, mut length) = (BTreeMap::new(), BTreeSet::new(), text.len());
+    let mut left = Vec::new();
+    for at in worst_first(changes) {
+        let Some(change) = changes.get(at) else { continue };
+        let row = row(change, environments);
+        let opens = !heads.contains(change.group.as_str());
+        let more = row.len() + if opens { head(&change.group).len() + 1 } else { 0 };
+        if !left.is_empty() || length + more > COMMENT {
+            left.push(change.clone());
+            continue;
         }
-        text.push('\n');
+        length += more;
+        heads.insert(change.group.as_str());
+        rows.insert(at, row);
+    }
+    let mut group = None;
+    for (at, row) in rows {
+        let its = changes.get(at).map(|change| change.group.as_str());
+        if let Some(its) = its.filter(|its| group != Some(*its)) {
+            if group.is_some() {
+                text.push('\n');
+            }
+            text.push_str(&head(its));
+            group = Some(its);
+        }
+        text.push_str(&row);
+    }
+    text.push('\n');
+    if !left.is_empty() {
+        let classes = sums(&left).into_iter();
+        let classes: Vec<_> = classes
+            .map(|(class, count)| format!("{count} {}", class.name()))
+            .collect();
+        let _ = writeln!(
+            text,
+            "…and {} more ({}): `turnpike diff` tells them all.",
+            count(left.len(), "change"),
+            classes.join(", ")
+        );
     }
     text
+}
+
+/// A change as a row of a table.
+fn row(change: &Change, environments: &[String]) -> String {
+    let class = match change.class {
+        Class::Breaking => "**breaking**",
+        class => class.name(),
+    };
+    let origin = if change.origin.is_empty() {
+        String::new()
+    } else {
+        format!("`{}`", change.origin)
+    };
+    format!(
+        "| {class} | {} | {origin} |\n",
+        escaped(&said(change, environments))
+    )
+}
+
+/// The places of all changes, those first that somebody should look at: of each such class one after the other, so that
+/// many of one hide none of another.
+fn worst_first(changes: &[Change]) -> Vec<usize> {
+    let mut seen = BTreeMap::<Class, usize>::new();
+    let mut order: Vec<_> = (0..)
+        .zip(changes)
+        .map(|(at, change)| {
+            let tier = match change.class {
+                Class::Breaking | Class::Risky | Class::Loosening => 0,
+                Class::Tightening => 1,
+                Class::Safe => 2,
+            };
+            let nth = seen.entry(change.class).or_default();
+            *nth += 1;
+            (tier, *nth, at)
+        })
+        .collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, _, at)| at).collect()
 }
 
 /// How long a comment may be, in bytes: hosts of code refuse those of more than 65,536 characters.
@@ -186,16 +237,20 @@ fn place_of(change: &Change) -> Option<Place<'_>> {
 
 /// As GitHub Actions show it, each change at the line that makes it.
 pub(super) fn github(changes: &[Change]) -> String {
-    let shown = changes.iter().map(|change| {
-        let level = match level(change) {
-            "note" => "notice",
-            level => level,
-        };
-        let title = format!("{}: {}", filed(change), change.group);
-        let environments = change.environments.join(", ");
-        let said = format!("{} ({environments})", change.text);
-        annotation(level, place_of(change), &title, &said)
-    });
+    // Only the first of each level are shown beside the lines.
+    let shown = worst_first(changes)
+        .into_iter()
+        .filter_map(|at| changes.get(at))
+        .map(|change| {
+            let level = match level(change) {
+                "note" => "notice",
+                level => level,
+            };
+            let title = format!("{}: {}", filed(change), change.group);
+            let environments = change.environments.join(", ");
+            let said = format!("{} ({environments})", change.text);
+            annotation(level, place_of(change), &title, &said)
+        });
     shown.collect()
 }
 
@@ -263,11 +318,42 @@ mod tests {
         assert!(rows > 50 && text.contains("**5000** breaking"), "{rows}");
         assert!(
             text.ends_with(&format!(
-                "…and {} changes more: `turnpike diff` tells them all.\n",
+                "…and {0} changes more ({0} breaking): `turnpike diff` tells them all.\n",
                 5_000 - rows
             )),
             "{}",
             text.lines().last().unwrap_or_default()
         );
+        // Many of one class hide none of another, wherever they stand.
+        for flood in [Class::Safe, Class::Loosening] {
+            let mut changes: Vec<_> = (0..5_000)
+                .map(|at| Change {
+                    group: format!("plan p{at}"),
+                    class: flood,
+                    ..change("is new".to_owned())
+                })
+                .collect();
+            for class in [Class::Risky, Class::Breaking] {
+                let group = format!("consumer {}", class.name());
+                changes.push(Change {
+                    group,
+                    class,
+                    ..change("the one that matters".to_owned())
+                });
+            }
+            let text = told(&changes);
+            assert_eq!(text.matches("the one that matters").count(), 2, "{flood:?}");
+            assert!(text.len() < 60_000 && text.contains(&format!(" {}): `turnpike diff`", flood.name())));
+            assert_eq!(text.matches("#### plan").count(), text.matches("is new").count());
+            let annotated = github(&changes);
+            assert!(
+                annotated
+                    .lines()
+                    .take(3)
+                    .filter(|line| line.contains("that matters"))
+                    .count()
+                    == 2
+            );
+        }
     }
 }
