@@ -483,6 +483,21 @@ fn each_disagreement() {
     );
 }
 
+/// wrangler takes these first.
+#[test]
+fn another_file_in_place_of_this_one() {
+    for other in ["wrangler.json", "wrangler.jsonc", ".wrangler/deploy/config.json"] {
+        let tree = with(GOOD);
+        let file = tree.folder.path().join(other);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "{}").unwrap();
+        let output = tree.run(&["check"]);
+        assert_eq!(output.code, 1, "{}", output.out);
+        let said = format!("error[P2015]: wrangler takes `{other}` in place of this file");
+        assert!(output.out.contains(&said), "{}", output.out);
+    }
+}
+
 /// The script builds `policies` where nobody names another folder.
 #[test]
 fn a_folder_of_another_name_is_named_by_the_command() {

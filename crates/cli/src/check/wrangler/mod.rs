@@ -56,6 +56,18 @@ pub(super) fn check(
         remarks: Vec::new(),
         masked: Vec::new(),
     };
+    // What wrangler deploys by instead, or is led to.
+    for other in ["wrangler.json", "wrangler.jsonc", ".wrangler/deploy/config.json"] {
+        if fs::symlink_metadata(folder.join(other)).is_ok() {
+            check.remarks.push(remark(
+                Code::OtherWorker,
+                Severity::Error,
+                0..0,
+                format!("wrangler takes `{other}` in place of this file: what is deployed is written there"),
+                "take it away: what is checked here is wrangler.toml",
+            ));
+        }
+    }
     match DeTable::parse(&text) {
         Ok(table) => check.file(table.get_ref()),
         Err(error) => check.remarks.push(remark(
