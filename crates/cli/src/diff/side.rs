@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use turnpike_policy::source::{Code, Governing, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
-use crate::revision::{Unpacked, at_revision};
+use crate::revision::{Unpacked, at_revision, is_revision};
 use crate::{Failure, disk, git, kept, say, tree};
 
 /// One side of a comparison.
@@ -41,6 +41,20 @@ impl Kind {
     }
 }
 
+/// Whether a name can only be that of a file or a folder: no revision begins so, or ends so.
+fn is_path(name: &str) -> bool {
+    ["./", "../", "/"].iter().any(|start| name.starts_with(start))
+        || name.ends_with('/')
+        || name == "."
+        || name == ".."
+}
+
+/// A commit as people write it: its whole hash is for programs.
+fn shown(name: &str) -> String {
+    let whole = matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.get(..12).filter(|_| whole).unwrap_or(name).to_owned()
+}
+
 impl Side {
     /// The policies of a folder.
     pub(super) fn folder(root: PathBuf) -> Self {
@@ -66,6 +80,13 @@ impl Side {
     /// What a name stands for. `root` is where the policies lie, of which Git has revisions.
     pub(super) fn open(name: &str, root: Option<&Path>) -> Result<Self, Failure> {
         let path = Path::new(name);
+        // Whoever proposes a change can give a file of it the name of what it is compared with.
+        if path.exists() && !is_path(name) && root.is_some_and(|root| is_revision(root, name)) {
+            return Err(Failure::refused(format!(
+                "`{name}` is a revision of Git, and there is a file or a folder of that name\n\
+                 write `./{name}` for what lies there; for the revision, its commit in full, once that is away"
+            )));
+        }
         if path.is_dir() {
             return Ok(Self::folder(path.to_owned()));
         }
@@ -89,7 +110,7 @@ impl Side {
         // Most of its files are as they are now.
         let loaded = kept::load_like(&unpacked, root).shown_as(prefix);
         Ok(Self {
-            name: name.to_owned(),
+            name: shown(name),
             kind: Kind::folder(unpacked, loaded),
             date: git::day_of(root, name).and_then(|day| tree::date(&day).ok()),
             _folder: Some(folder),

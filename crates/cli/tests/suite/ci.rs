@@ -100,6 +100,29 @@ fn what_the_base_got_meanwhile_is_no_change_of_the_branch() {
     assert!(out.contains("2/s → 3/s"), "{out}");
 }
 
+/// Whoever proposes a change names its tags, its files and its folders.
+#[test]
+fn nothing_takes_the_place_of_what_a_branch_left() {
+    let pipeline = Pipeline::new();
+    let root = pipeline.tree.folder.path();
+    let left = git(root, &["rev-parse", "main"], "2026-05-01");
+    let left = left.trim();
+    pipeline.git(&["checkout", "-qb", "work"]);
+    pipeline.tree.change("plans/free.yaml", "2/s", "20/s");
+    pipeline.git(&["commit", "-qam", "second"]);
+    let short = git(root, &["rev-parse", "--short", "main"], "2026-05-01");
+    pipeline.git(&["tag", short.trim(), "HEAD"]);
+    fs::create_dir(root.join(short.trim())).unwrap();
+    let gate = [("FAIL_ON", "loosening")];
+    let Output { code, out, err } = pipeline.run(&["diff", "main"], &gate);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("2/s → 20/s"), "{out}");
+    fs::create_dir(root.join(left)).unwrap();
+    let Output { code, err, .. } = pipeline.run(&["diff", "main"], &gate);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("there is a file or a folder of that name"), "{err}");
+}
+
 /// The file is posted whatever came of it.
 #[test]
 fn what_cannot_be_compared_is_told_where_the_changes_would_be() {

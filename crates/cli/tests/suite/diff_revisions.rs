@@ -121,6 +121,78 @@ fn a_revision_without_end_is_refused() {
     }
 }
 
+/// A folder that looks like a repository of its own: its configuration names a program to run.
+#[cfg(unix)]
+#[test]
+fn a_repository_among_the_policies_is_not_asked() {
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    git(&folder, &["branch", "old"], "2026-05-01");
+    let ran = folder.join("ran");
+    tree.write("HEAD", "ref: refs/heads/old\n");
+    tree.write("objects/info/x", "");
+    tree.write("refs/heads/old", &format!("{}\n", "1".repeat(40)));
+    tree.write(
+        "config",
+        &format!(
+            "[core]\n repositoryformatversion = 1\n bare = true\n[extensions]\n partialClone = o\n\
+             [protocol \"ext\"]\n allow = always\n[remote \"o\"]\n promisor = true\n url = \"ext::sh -c touch% {}\"\n",
+            ran.display()
+        ),
+    );
+    for arguments in [
+        &["diff", "old"][..],
+        &["diff", "old", "HEAD"],
+        &["show", "inventory"],
+        &["show", "compliance"],
+        &["check"],
+    ] {
+        let done = tree.run(arguments);
+        assert_ne!(done.code, 0, "{}{}", done.out, done.err);
+        if arguments[0] == "diff" {
+            assert!(
+                done.err.contains("has what makes a repository of its own"),
+                "{}",
+                done.err
+            );
+        }
+    }
+    assert!(!ran.exists(), "a program of the policies was run");
+}
+
+/// What lies in the folder may be called as that with which it is compared.
+#[test]
+fn a_folder_that_is_called_as_a_revision_is_not_taken_for_it() {
+    let tree = Tree::new();
+    let folder = tree.path("..");
+    git(&folder, &["init", "-q", "--initial-branch=main"], "2026-05-01");
+    git(&folder, &["add", "--all", "policies"], "2026-05-01");
+    git(&folder, &["commit", "-qm", "first"], "2026-05-01");
+    tree.change("plans/free.yaml", "2/s", "200/s");
+    for name in ["main", "HEAD"] {
+        let there = folder.join(name);
+        fs::create_dir(&there).unwrap();
+        let done = tree.run(&["diff", name]);
+        assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+        let said = format!("`{name}` is a revision of Git, and there is a file or a folder of that name");
+        assert!(done.err.contains(&said), "{}", done.err);
+        fs::remove_dir(&there).unwrap();
+        fs::write(&there, "").unwrap();
+        assert_eq!(tree.run(&["diff", name]).code, 2);
+        // As a path it is one.
+        assert!(tree.run(&["diff", &format!("./{name}")]).err.contains("./"));
+        fs::remove_file(&there).unwrap();
+        assert!(tree.good(&["diff", name]).contains("plan free"));
+    }
+    // A commit in full is shown in short.
+    let commit = git(&folder, &["rev-parse", "HEAD"], "2026-05-01");
+    let out = tree.good(&["diff", commit.trim(), "--format", "markdown"]);
+    assert!(out.contains(&format!("from `{}` to", &commit[..12])), "{out}");
+}
+
 /// A tree of Git with one name twice: a link that leads elsewhere, and a folder in which a link is to be made.
 #[cfg(unix)]
 #[test]
