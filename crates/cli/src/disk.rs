@@ -3,16 +3,33 @@
 //! Nothing is written through a link that came with what somebody else wrote, such as the tree of a pull request: it
 //! could lead anywhere. Where a person names a place outside of that (`/dev/stdout`, which is a link), it is theirs.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
+use turnpike_policy::source::MAX_FILE;
+
 use crate::Failure;
+
+/// The most bytes of a file that a person names: four times as many as a file of a tree may have.
+const MOST: u64 = 4 * MAX_FILE;
 
 /// The text of a file.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     has_end(file)?;
-    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+    let mut text = String::new();
+    let read = File::open(file).and_then(|opened| opened.take(MOST + 1).read_to_string(&mut text));
+    // What is cut may end inside a character.
+    let length = fs::metadata(file).map_or(0, |there| there.len());
+    if length > MOST || text.len() as u64 > MOST {
+        return Err(Failure::refused(format!(
+            "cannot read {}: it has more than {} MiB\nsplit it, or take out what need not be in it",
+            file.display(),
+            MOST >> 20
+        )));
+    }
+    read.map_err(|error| unreadable(file, &error))?;
+    Ok(text)
 }
 
 /// Refuses what is no file: a named pipe into which nobody writes would be waited for, and a device may come to no end.

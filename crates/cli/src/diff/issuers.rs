@@ -51,6 +51,14 @@ pub(super) fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut C
         (&was.consumer_claim, &is.consumer_claim),
         Clone::clone,
     );
+    // Tokens that named nobody may name somebody now.
+    changes.value(
+        Class::Loosening,
+        &line("consumer"),
+        "claim by which tokens are a consumer's",
+        (&was.consumer_claim, &is.consumer_claim),
+        Clone::clone,
+    );
     let seconds = |seconds: u64| words::duration(seconds.saturating_mul(1000));
     changes.bound(
         &line("clock_skew"),

@@ -196,7 +196,7 @@ fn none(root: &Path, environments: &[String]) -> String {
     if files.next().is_some() {
         let named: Vec<_> = environments.iter().map(|name| format!("`{name}`")).collect();
         format!(
-            "no test in {} is for {}: their `environments` name others\n",
+            "no test in {} is for {}: their `environments` name others, or the files have none\n",
             tests.display(),
             words::list(&named)
         )

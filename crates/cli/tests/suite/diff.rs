@@ -109,6 +109,15 @@ const CASES: &[Case] = &[
     ),
     (
         "gateway.yaml",
+        "consumer: client_id",
+        "consumer: sub",
+        &[
+            "breaking    claim that names the consumer: client_id → sub",
+            "loosening   claim by which tokens are a consumer's: client_id → sub",
+        ],
+    ),
+    (
+        "gateway.yaml",
         "[RS256]",
         "[RS256, ES256]",
         &["loosening   algorithm `ES256` is added"],

@@ -154,8 +154,25 @@ fn tests_of_other_environments_are_not_none() {
     assert!(tree.good(&["test"]).contains("1 passed"));
     assert_eq!(
         tree.good(&["test", "--env", "production"]),
-        "no test in policies/tests is for `production`: their `environments` name others\n"
+        "no test in policies/tests is for `production`: their `environments` name others, or the files have none\n"
     );
+}
+
+/// What nobody can have meant, and would fill the memory.
+#[test]
+fn a_file_without_end_is_not_read_whole() {
+    let tree = Tree::new();
+    let huge = tree.folder.path().join("huge.yaml");
+    fs::File::create(&huge).unwrap().set_len(3 << 30).unwrap();
+    for arguments in [
+        &["fmt", "huge.yaml"][..],
+        &["import", "kong", "huge.yaml", "--into", "new", "--owner", "a"],
+    ] {
+        let output = tree.run(arguments);
+        assert_eq!(output.code, 2, "{}", output.err);
+        let said = "cannot read huge.yaml: it has more than 64 MiB\n";
+        assert!(output.err.contains(said), "{arguments:?} {}", output.err);
+    }
 }
 
 /// Nobody ever writes into it.
