@@ -1,6 +1,7 @@
 //! The gateway as a whole: who may reach it, with what, and whose tokens count.
 
 use super::super::diagnostic::Code;
+use super::super::files::Item;
 use super::super::gateway::is_production;
 use super::super::reader::Spanned;
 use super::super::secrets::quote;
@@ -47,7 +48,16 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
             .say(Code::SparseLog, log.span, "requests that succeed are not logged")
             .help("write `requests: all`, and sample where the log is kept");
     }
-    if judge.subject.tree.kinds.get("tests").is_none_or(Vec::is_empty) {
+    let tested = |file: &Item| {
+        let whole = file.node.as_ref();
+        // What could not be read may have been tests.
+        whole.is_none_or(|whole| {
+            let listed = whole.get("tests").unwrap_or(whole);
+            !listed.items().is_empty()
+        })
+    };
+    let files = judge.subject.tree.kinds.get("tests");
+    if !files.is_some_and(|files| files.iter().any(tested)) {
         judge
             .say(Code::NoTests, name, "the tree has no tests")
             .help("write what the policies must answer in `tests/<name>.yaml`");
