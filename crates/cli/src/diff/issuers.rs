@@ -44,21 +44,14 @@ pub(super) fn issuer(was: &Issuer, is: &Issuer, places: &Places, changes: &mut C
             .collect()
     };
     changes.list(&line("algorithms"), "algorithm", (&names(was), &names(is)), both);
-    changes.value(
-        Class::Breaking,
-        &line("consumer"),
-        "claim that names the consumer",
-        (&was.consumer_claim, &is.consumer_claim),
-        Clone::clone,
-    );
     // Tokens that named nobody may name somebody now.
-    changes.value(
-        Class::Loosening,
-        &line("consumer"),
-        "claim by which tokens are a consumer's",
-        (&was.consumer_claim, &is.consumer_claim),
-        Clone::clone,
-    );
+    for (class, what) in [
+        (Class::Breaking, "claim that names the consumer"),
+        (Class::Loosening, "claim by which tokens are a consumer's"),
+    ] {
+        let claims = (&was.consumer_claim, &is.consumer_claim);
+        changes.value(class, &line("consumer"), what, claims, Clone::clone);
+    }
     let seconds = |seconds: u64| words::duration(seconds.saturating_mul(1000));
     changes.bound(
         &line("clock_skew"),

@@ -323,9 +323,38 @@ fn routing(
             let what = format!("the price of {name}");
             let at = line("targets", name);
             let show = |prices: &BTreeSet<String>| prices.iter().cloned().collect::<Vec<_>>().join(" or ");
-            changes.value(Class::Risky, &at, &what, (old, new), show);
+            let of = |targets: &[(String, Target)], fallbacks: &[(String, Target)]| {
+                let all = targets.iter().chain(fallbacks);
+                lowest(all.filter(|(called, _)| called == name).map(|(_, target)| target))
+            };
+            let (was, is) = (of(&targets.0, &fallbacks.0), of(&targets.1, &fallbacks.1));
+            // A budget in money lets pass more of what costs less.
+            let cheaper = was.zip(is).is_some_and(|(was, is)| {
+                let mut both = is.as_flattened().iter().zip(was.as_flattened());
+                both.any(|(is, was)| is < was)
+            });
+            let class = if cheaper { Class::Loosening } else { Class::Risky };
+            changes.value(class, &at, &what, (old, new), show);
         }
     }
+}
+
+/// The lowest of each price, where they have some: input and output, to and from the cache, and the same in long calls.
+fn lowest<'t>(targets: impl Iterator<Item = &'t Target>) -> Option<[[u64; 4]; 2]> {
+    let prices = targets.filter_map(|target| target.price).map(|price| {
+        let usual = [price.input, price.output, price.cached_input, price.cache_write];
+        let long = price.long.map_or(usual, |long| {
+            [long.input, long.output, long.cached_input, long.cache_write]
+        });
+        [usual, long]
+    });
+    prices.reduce(|mut one, other| {
+        let ours = one.as_flattened_mut().iter_mut();
+        for (one, other) in ours.zip(other.as_flattened()) {
+            *one = (*one).min(*other);
+        }
+        one
+    })
 }
 
 /// What a model costs where it runs: one price, unless as a fallback it costs something else.

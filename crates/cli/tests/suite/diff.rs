@@ -432,6 +432,33 @@ fn each_change_by_its_weight() {
     }
 }
 
+/// A budget in money lets pass more of what costs less.
+#[test]
+fn a_lower_price_loosens() {
+    let tree = Tree::new();
+    let price = |input: &str, output: &str| {
+        format!(
+            "targets: [{{ to: openai/gpt-5, price: {{ input: {input} USD/Mtok, output: {output} USD/Mtok }} }}]"
+        )
+    };
+    tree.change("models/chat.yaml", "targets: [openai/gpt-5]", &price("1", "10"));
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    let mut was = price("1", "10");
+    for (input, output, class) in [
+        ("0.5", "10", "loosening"),
+        ("2", "0", "loosening"),
+        ("2", "20", "risky"),
+    ] {
+        tree.change("models/chat.yaml", &was, &price(input, output));
+        was = price(input, output);
+        let out = tree.good(&["diff", "old", "--as-of", "2026-01-01"]);
+        let told = out
+            .lines()
+            .find(|line| line.contains("the price of openai/gpt-5"));
+        assert!(told.is_some_and(|line| line.contains(class)), "{class}\n{out}");
+    }
+}
+
 /// What an answer may be, seen by whom it is given to.
 #[test]
 fn answers_are_compared_the_other_way() {
