@@ -182,13 +182,13 @@ describe("an issuer", () => {
   ]) {
     test(`a token that ${what} is refused, and not asked about again for a moment`, async () => {
       answer = (request, response) => json(response, active(more));
-      const { line, said } = await refused("bad", 401, "credential_invalid");
+      const { line, said } = await refused("wrong", 401, "credential_invalid");
       assert.match(line.reason, reason);
-      assert.ok(!JSON.stringify(said).includes("bad"));
-      for (let times = 0; times < 3; times++) await refused("bad", 401, "credential_invalid");
+      assert.ok(!JSON.stringify(said).includes("wrong"));
+      for (let times = 0; times < 3; times++) await refused("wrong", 401, "credential_invalid");
       assert.equal(endpoint.requests.length, 1);
       await sleep(1_100);
-      await refused("bad", 401, "credential_invalid");
+      await refused("wrong", 401, "credential_invalid");
       assert.equal(endpoint.requests.length, 2);
     });
   }
