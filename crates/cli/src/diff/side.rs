@@ -84,7 +84,7 @@ impl Side {
         if path.exists() && !is_path(name) && root.is_some_and(|root| is_revision(root, name)) {
             return Err(Failure::refused(format!(
                 "`{name}` is a revision of Git, and there is a file or a folder of that name\n\
-                 write `./{name}` for what lies there; for the revision, its commit in full, once that is away"
+                 write `./{name}` for what lies there, or the commit in full for the revision"
             )));
         }
         if path.is_dir() {
