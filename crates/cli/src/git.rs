@@ -1,14 +1,15 @@
-//! What Git knows of the policies: when a file was last changed, and since when a line is as it is.
+//! What Git knows of the policies: where they stand, and when a file was last changed.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use crate::links::Links;
 use crate::{history, say};
 
 /// No more is taken of what git says: a commit of a few kilobytes can hold more files than anybody has room for.
@@ -21,6 +22,16 @@ pub(crate) struct Commit {
     pub(crate) hash: String,
     /// Its day.
     pub(crate) date: String,
+}
+
+impl Commit {
+    /// That of what is not committed.
+    pub(crate) const fn none() -> Self {
+        Self {
+            hash: String::new(),
+            date: String::new(),
+        }
+    }
 }
 
 /// The last change of each file below a folder.
@@ -107,10 +118,7 @@ impl Changes {
             let (_, below) = origin.split_once('/')?;
             let file = below.rsplit_once(':').map_or(below, |(file, _)| file);
             if self.uncommitted.contains(file) {
-                return Some(Commit {
-                    hash: String::new(),
-                    date: String::new(),
-                });
+                return Some(Commit::none());
             }
             if let Some(change) = self.last.get(file)
                 && newest.is_none_or(|newest| change.0 < newest.0)
@@ -139,7 +147,7 @@ pub(crate) fn note_if_unknown(folder: &Path) {
 
 /// The commits at which the history of a shallow clone ends. Git takes all that is in one for its change, whoever
 /// made it.
-fn ends(folder: &Path) -> BTreeSet<String> {
+pub(crate) fn ends(folder: &Path) -> BTreeSet<String> {
     let file = git(folder, ["rev-parse", "--git-path", "shallow"]).unwrap_or_default();
     // Git names it as seen from the folder; where nothing is cut off, it is not there.
     let listed = fs::read_to_string(folder.join(file.trim_end_matches(['\r', '\n']))).unwrap_or_default();
@@ -191,79 +199,6 @@ pub(crate) fn uncommitted(folder: &Path) -> bool {
         .any(|question| said(folder, question).is_ok_and(|said| !said.bytes.trim_ascii().is_empty()))
 }
 
-/// Since which commit each line of each file below a folder is as it is.
-#[derive(Debug)]
-pub(crate) struct Blame {
-    root: PathBuf,
-    /// Where the history ends that there is here.
-    ends: BTreeSet<String>,
-    /// Whether anything is committed.
-    known: bool,
-    /// The commits of the lines of a file, none where the history does not tell; nothing for one that is in no commit.
-    files: BTreeMap<String, Option<Vec<Option<Commit>>>>,
-    /// What Git knows of a link is where it leads, and not what the lines there say.
-    links: Links,
-}
-
-impl Blame {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-            ends: ends(root),
-            known: head(root).is_some(),
-            files: BTreeMap::new(),
-            links: Links::new(root),
-        }
-    }
-
-    /// Since when a line (from 1) of a file is as it is; nothing where Git does not know.
-    pub(crate) fn line(&mut self, file: &str, line: usize) -> Option<Commit> {
-        let file = self.links.through(file).last()?.as_str();
-        if !self.files.contains_key(file) {
-            let said = git(&self.root, ["blame", "--porcelain", "--", file]);
-            let commits = said.ok().map(|said| blamed(&said, &self.ends));
-            self.files.insert(file.to_owned(), commits);
-        }
-        match self.files.get(file)? {
-            Some(commits) => commits.get(line.checked_sub(1)?)?.clone(),
-            None => self.known.then(|| Commit {
-                hash: String::new(),
-                date: String::new(),
-            }),
-        }
-    }
-}
-
-/// The commit of each line, in the porcelain format of `git blame`; none of a line as old as the history here.
-fn blamed(said: &str, ends: &BTreeSet<String>) -> Vec<Option<Commit>> {
-    let mut dates: BTreeMap<&str, String> = BTreeMap::new();
-    let mut hashes = Vec::new();
-    let mut hash = "";
-    for line in said.lines() {
-        let first = line.split(' ').next().unwrap_or_default();
-        if line.starts_with('\t') {
-            hashes.push(hash);
-        } else if first.len() >= 40 && first.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            hash = first;
-        } else if let Some(time) = line.strip_prefix("committer-time ") {
-            let seconds: u64 = time.parse().unwrap_or(0);
-            dates.insert(hash, crate::words::day(seconds.saturating_mul(1000)));
-        }
-    }
-    let commit = |hash: &str| {
-        // Git calls what is not committed the commit of noughts.
-        let committed = hash.bytes().any(|byte| byte != b'0');
-        (!ends.contains(hash)).then(|| Commit {
-            hash: hash
-                .get(..if committed { 9 } else { 0 })
-                .unwrap_or_default()
-                .to_owned(),
-            date: dates.get(hash).filter(|_| committed).cloned().unwrap_or_default(),
-        })
-    };
-    hashes.into_iter().map(commit).collect()
-}
-
 /// Runs git in a folder and gives what it says, all of it.
 pub(crate) fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<String, String> {
     let said = said(folder, arguments)?;
@@ -275,15 +210,15 @@ pub(crate) fn git<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result
 }
 
 /// What git said.
-struct Said {
+pub(crate) struct Said {
     bytes: Vec<u8>,
     /// Whether that was all.
-    whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Said {
     /// As text, in whole lines.
-    fn text(&self) -> Cow<'_, str> {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
         let end = self.bytes.iter().rposition(|byte| *byte == b'\n');
         let end = end.map_or(0, |end| end + 1);
         let lines = if self.whole {
@@ -308,6 +243,16 @@ pub(crate) fn command(folder: &Path) -> Command {
 
 /// Runs git, and takes as much of what it says as there is room for.
 fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Said, String> {
+    let said = said_within(folder, arguments, None)?;
+    said.ok_or_else(|| "git says nothing".to_owned())
+}
+
+/// As [`said`], and nothing where it is not done by then: it is ended.
+pub(crate) fn said_within<'a>(
+    folder: &Path,
+    arguments: impl AsRef<[&'a str]>,
+    within: Option<Duration>,
+) -> Result<Option<Said>, String> {
     let cannot = |error: io::Error| format!("git cannot be asked: {error}");
     let mut process = command(folder)
         .args(["-c", "core.quotePath=false"])
@@ -326,8 +271,23 @@ fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Said, Str
         }
         complaint
     });
-    let mut bytes = Vec::new();
-    let read = out.map_or(Ok(0), |out| out.take(MOST + 1).read_to_end(&mut bytes));
+    let (done, all) = mpsc::channel();
+    let reading = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = out.map_or(Ok(0), |out| out.take(MOST + 1).read_to_end(&mut bytes));
+        // Nobody waits any more for what comes too late.
+        let _ = done.send((bytes, read));
+    });
+    let read = match within {
+        Some(within) => all.recv_timeout(within).ok(),
+        None => all.recv().ok(),
+    };
+    let Some((bytes, read)) = read else {
+        let _ = process.kill();
+        process.wait().map_err(cannot)?;
+        return Ok(None);
+    };
+    let _ = reading.join();
     let whole = u64::try_from(bytes.len()).is_ok_and(|length| length <= MOST);
     if !whole || read.is_err() {
         // Of one that is at its end already there is nothing to end.
@@ -337,7 +297,7 @@ fn said<'a>(folder: &Path, arguments: impl AsRef<[&'a str]>) -> Result<Said, Str
     let complaint = complaint.join().unwrap_or_default();
     read.map_err(cannot)?;
     if status.success() || !whole {
-        Ok(Said { bytes, whole })
+        Ok(Some(Said { bytes, whole }))
     } else {
         Err(String::from_utf8_lossy(&complaint).trim().to_owned())
     }

@@ -3,6 +3,7 @@
 //! Each subcommand is a module with its arguments and one function. What was asked for goes to
 //! standard output; everything that is said about it to standard error.
 
+mod blame;
 mod check;
 mod completions;
 mod compliance;

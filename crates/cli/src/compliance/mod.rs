@@ -16,8 +16,9 @@ use turnpike_policy::hex;
 use turnpike_policy::source::{Loaded, Severity};
 use turnpike_policy::{Compiled, Handler, ProviderKind};
 
+use crate::blame::Blame;
 use crate::effective::{self, Fact};
-use crate::git::{self, Blame, Commit};
+use crate::git::{self, Commit};
 use crate::lines::Lines;
 use crate::words::{self, at};
 use crate::{Failure, markdown, say, tree};
@@ -107,10 +108,12 @@ pub(crate) fn show(
     let things = record.things();
     // Of no route or model: what none of them took.
     let rest = record.rest();
-    match format {
+    let said = match format {
         tree::Format::Json => say::json(&record.json(&head, &things, &rest)),
         tree::Format::Text => say::out(&record.markdown(&head, &things, &rest)),
-    }
+    };
+    record.blame.borrow().note_if_late();
+    said
 }
 
 /// A route or a model, and its rows.
@@ -227,8 +230,7 @@ impl Record<'_> {
     }
 
     fn since(&self, origin: &str) -> Option<Commit> {
-        let (file, line) = origin.split_once('/')?.1.rsplit_once(':')?;
-        self.blame.borrow_mut().line(file, line.parse().ok()?)
+        self.blame.borrow_mut().newest([origin])
     }
 
     fn line(&self, origin: &str) -> String {
