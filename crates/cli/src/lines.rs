@@ -5,6 +5,8 @@
 //! API or a model says itself is as narrow as what its template says, or narrower, and that than the floor;
 //! so the first of these that says anything is the one that holds.
 
+mod behind;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,12 +18,15 @@ use turnpike_policy::source::folder;
 use turnpike_policy::{Api, Consumer, Model, Operation};
 
 use crate::outline::{Kind, Node, resolved};
+pub(crate) use behind::Behind;
 
 /// The files of a tree, read as far as they are asked for, as one environment has them.
 pub(crate) struct Lines {
     root: PathBuf,
     environment: String,
     files: RefCell<BTreeMap<String, Option<Rc<File>>>>,
+    /// What is behind lines, as many things are on the same ones.
+    behind: RefCell<BTreeMap<String, Behind>>,
 }
 
 struct File {
@@ -51,6 +56,7 @@ impl Lines {
             root: root.to_owned(),
             environment: environment.to_owned(),
             files: RefCell::default(),
+            behind: RefCell::default(),
         }
     }
 
@@ -346,8 +352,19 @@ impl File {
         self.below(&self.node, path)
     }
 
+    /// The line of a field, or of what an alias stands for that it is a part of: that one is here.
     fn below(&self, node: &Node, path: &[&str]) -> Option<String> {
-        find(node, path).map(|(key, _)| self.line(key))
+        let (mut at, mut last) = (node, None::<&Node>);
+        for (place, name) in path.iter().enumerate() {
+            let (key, value) = entry(at, name)?;
+            // What an anchor names was written before.
+            if let Some(last) = last.filter(|last| key.bytes.start < last.bytes.start) {
+                find(at, path.get(place..)?)?;
+                return Some(self.line(last));
+            }
+            (last, at) = (Some(key), value);
+        }
+        last.map(|key| self.line(key))
     }
 }
 

@@ -14,7 +14,7 @@ use turnpike_policy::source::{About, Code, Diagnostic, Outcome, RULES, folder};
 use turnpike_policy::{Api, Compiled, Model, Operation};
 
 use super::{Record, Row, Weaker};
-use crate::lines::Lines;
+use crate::lines::{Behind, Lines};
 use crate::words::at;
 
 /// What was found, by the file that it is in, as the bundle names it.
@@ -226,6 +226,7 @@ impl Record<'_> {
             met: "no",
             by: finding.message.clone(),
             origin: String::new(),
+            behind: Behind::default(),
         }));
         rows
     }
@@ -247,6 +248,7 @@ impl Record<'_> {
             met: "no",
             by: by.to_owned(),
             origin: here.unwrap_or_else(|| format!("{file}:{line}")),
+            behind: Behind::default(),
         }
     }
 }

@@ -19,7 +19,7 @@ use turnpike_policy::{Compiled, Handler, ProviderKind};
 use crate::blame::Blame;
 use crate::effective::{self, Fact};
 use crate::git::{self, Commit};
-use crate::lines::Lines;
+use crate::lines::{Behind, Lines};
 use crate::words::{self, at};
 use crate::{Failure, markdown, say, tree};
 use findings::Findings;
@@ -63,6 +63,7 @@ struct Row {
     by: String,
     /// A place as the bundle names it; empty: it holds whatever is written.
     origin: String,
+    behind: Behind,
 }
 
 pub(crate) fn show(
@@ -85,8 +86,8 @@ pub(crate) fn show(
         Some(date) => date.at,
         None => tree::now()?,
     };
-    let (exceptions, weaker) = written(loaded.governing(environment).gateway.as_ref(), &outcome);
     let lines = Lines::new(root, environment);
+    let (exceptions, weaker) = written(loaded.governing(environment).gateway.as_ref(), &outcome, &lines);
     let record = Record {
         root,
         compiled,
@@ -143,6 +144,7 @@ impl Record<'_> {
                     self.encrypted(&format!("apis/{}", api.name), url, &line("upstream"))
                 }
             });
+            self.look_behind(&mut rows, &api.origin);
             rows.extend(self.of_operation(index, api, operation));
             Some(Thing {
                 title: words::request(api, operation),
@@ -163,6 +165,7 @@ impl Record<'_> {
                     rows.push(self.encrypted(&format!("providers/{}", provider.name), base_url, &line));
                 }
             }
+            self.look_behind(&mut rows, &model.origin);
             rows.extend(self.of_model(model));
             Some(Thing {
                 title: format!("model {}", model.name),
@@ -198,6 +201,23 @@ impl Record<'_> {
         std::iter::once(shield).chain(rows).collect()
     }
 
+    /// Looks for what is behind the lines of an API or a model: the values that they name.
+    fn look_behind(&self, rows: &mut [Row], user: &str) {
+        for row in rows.iter_mut().filter(|row| !row.origin.is_empty()) {
+            let fields: &[&str] = match row.rule.as_str() {
+                "body" => &["max_body"],
+                "output" => &["max_output_tokens"],
+                "timeout" => &["first_byte"],
+                "condition" => &["when"],
+                "upstream" => &["mock"],
+                "upstream with TLS" => &["upstream", "base_url"],
+                "granted to" | "limit" | "relation" => &[],
+                name => &[name],
+            };
+            row.behind = self.lines.behind(&row.origin, user, fields);
+        }
+    }
+
     fn encrypted(&self, target: &str, url: &str, origin: &str) -> Row {
         if url.starts_with("https://") {
             return Row::met("upstream with TLS", url, origin);
@@ -209,6 +229,7 @@ impl Record<'_> {
                 met: "no",
                 by: format!("{url}: the environment allows it (`http_upstreams`)"),
                 origin: origin.to_owned(),
+                behind: Behind::default(),
             },
         }
     }
@@ -229,20 +250,28 @@ impl Record<'_> {
             .find(|exception| exception.rule == rule && exception.target == target)
     }
 
-    fn since(&self, origin: &str) -> Option<Commit> {
-        self.blame.borrow_mut().newest([origin])
+    /// Since when a line says what it says, with all that is behind it.
+    fn since(&self, origin: &str, behind: &Behind) -> Option<Commit> {
+        let lines = behind.own.iter().chain(&behind.values).map(String::as_str);
+        self.blame
+            .borrow_mut()
+            .newest(std::iter::once(origin).chain(lines))
     }
 
-    fn line(&self, origin: &str) -> String {
+    fn line(&self, origin: &str, behind: &Behind) -> String {
         if origin.is_empty() {
-            "built in".to_owned()
-        } else {
-            markdown::code(&tree::place(self.root, origin))
+            return "built in".to_owned();
+        }
+        let code = |origin: &str| markdown::code(&tree::place(self.root, origin));
+        let values: Vec<_> = behind.values.iter().map(|value| code(value)).collect();
+        match values.as_slice() {
+            [] => code(origin),
+            values => format!("{} with {}", code(origin), values.join(", ")),
         }
     }
 
     fn json(&self, head: &Json, things: &[Thing], rest: &[Row]) -> Json {
-        let since = |origin: &str| match self.since(origin) {
+        let since = |origin: &str, behind: &Behind| match self.since(origin, behind) {
             Some(Commit { hash, .. }) if hash.is_empty() => json!("uncommitted"),
             Some(Commit { hash, date }) => json!({ "commit": hash, "date": date }),
             None => Json::Null,
@@ -251,24 +280,33 @@ impl Record<'_> {
             "" => Json::Null,
             origin => tree::place(self.root, origin).into(),
         };
+        let values = |behind: &Behind| -> Json {
+            let values = behind.values.iter();
+            values.map(|value| tree::place(self.root, value)).collect()
+        };
         let mut json = head.clone();
         if let Some(map) = json.as_object_mut() {
             let exceptions = self.exceptions.iter().map(|one| {
                 json!({
                     "rule": one.rule, "for": one.target, "reason": one.reason, "until": one.until,
-                    "line": place(&one.origin), "since": since(&one.origin),
+                    "line": place(&one.origin), "values": values(&one.behind),
+                    "since": since(&one.origin, &one.behind),
                 })
             });
             map.insert("exceptions".to_owned(), exceptions.collect());
-            let off = self.off().map(
-                |Weaker { code, origin, .. }| json!({ "rule": code, "line": place(origin), "since": since(origin) }),
-            );
+            let off = self.off().map(|one| {
+                json!({
+                    "rule": one.code, "line": place(&one.origin), "values": values(&one.behind),
+                    "since": since(&one.origin, &one.behind),
+                })
+            });
             map.insert("not_judged".to_owned(), off.collect());
             let weakened = self.weakened().map(|(one, level)| {
                 let (level, usual) = (level.to_string(), one.usual.to_string());
                 json!({
                     "rule": one.code, "level": level, "usually": usual,
-                    "line": place(&one.origin), "since": since(&one.origin),
+                    "line": place(&one.origin), "values": values(&one.behind),
+                    "since": since(&one.origin, &one.behind),
                 })
             });
             map.insert("weakened".to_owned(), weakened.collect());
@@ -276,7 +314,8 @@ impl Record<'_> {
                 let rules = rows.iter().map(|row| {
                     json!({
                         "rule": row.rule, "met": row.met, "by": row.by,
-                        "line": place(&row.origin), "since": since(&row.origin),
+                        "line": place(&row.origin), "values": values(&row.behind),
+                        "since": since(&row.origin, &row.behind),
                     })
                 });
                 rules.collect()
@@ -292,7 +331,7 @@ impl Record<'_> {
 
     fn markdown(&self, head: &Json, things: &[Thing], rest: &[Row]) -> String {
         let text = |name: &str| head.get(name).and_then(Json::as_str).unwrap_or("none");
-        let since = |origin: &str| match self.since(origin) {
+        let since = |origin: &str, behind: &Behind| match self.since(origin, behind) {
             Some(Commit { hash, .. }) if hash.is_empty() => "not committed".to_owned(),
             Some(Commit { hash, date }) => format!("{date} {hash}"),
             // What nobody wrote has no beginning.
@@ -323,8 +362,8 @@ impl Record<'_> {
                 out,
                 "| {} | {} | {} |",
                 cells.join(" | "),
-                self.line(&one.origin),
-                since(&one.origin)
+                self.line(&one.origin, &one.behind),
+                since(&one.origin, &one.behind)
             );
         }
         out.push_str("\n## Rules of governance that are not judged\n\n");
@@ -333,8 +372,14 @@ impl Record<'_> {
         } else {
             out.push_str("| rule | line | since |\n|---|---|---|\n");
         }
-        for Weaker { code, origin, .. } in self.off() {
-            let _ = writeln!(out, "| {code} | {} | {} |", self.line(origin), since(origin));
+        for one in self.off() {
+            let line = self.line(&one.origin, &one.behind);
+            let _ = writeln!(
+                out,
+                "| {} | {line} | {} |",
+                one.code,
+                since(&one.origin, &one.behind)
+            );
         }
         out.push_str("\n## Rules of governance that are weakened\n\n");
         if self.weakened().next().is_none() {
@@ -343,7 +388,8 @@ impl Record<'_> {
             out.push_str("| rule | level | usually | line | since |\n|---|---|---|---|---|\n");
         }
         for (one, level) in self.weakened() {
-            let (line, since) = (self.line(&one.origin), since(&one.origin));
+            let line = self.line(&one.origin, &one.behind);
+            let since = since(&one.origin, &one.behind);
             let _ = writeln!(
                 out,
                 "| {} | {level} | {} | {line} | {since} |",
@@ -359,8 +405,8 @@ impl Record<'_> {
                     row.rule,
                     row.met,
                     markdown::text(&row.by),
-                    self.line(&row.origin),
-                    since(&row.origin)
+                    self.line(&row.origin, &row.behind),
+                    since(&row.origin, &row.behind)
                 );
             }
         };
@@ -386,6 +432,7 @@ impl Row {
             met: "yes",
             by: by.to_owned(),
             origin: origin.to_owned(),
+            behind: Behind::default(),
         }
     }
 }
@@ -397,6 +444,7 @@ impl Exception {
             met: "by exception",
             by: format!("{what}: {} (until {})", self.reason, self.until),
             origin: self.origin.clone(),
+            behind: Behind::default(),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use turnpike_policy::source::{Outcome, RULES, Said, Severity};
 
+use crate::lines::{Behind, Lines};
+
 /// An exception to the floor, as it is written.
 pub(super) struct Exception {
     pub(super) rule: String,
@@ -10,6 +12,7 @@ pub(super) struct Exception {
     pub(super) reason: String,
     pub(super) until: String,
     pub(super) origin: String,
+    pub(super) behind: Behind,
 }
 
 /// A rule of governance that weighs less than it does by itself.
@@ -20,10 +23,15 @@ pub(super) struct Weaker {
     /// What it would weigh.
     pub(super) usual: Severity,
     pub(super) origin: String,
+    pub(super) behind: Behind,
 }
 
 /// The exceptions of an environment, and the rules that are off or weaker there, as `gateway.yaml` writes them.
-pub(super) fn written(gateway: Option<&Said>, outcome: &Outcome) -> (Vec<Exception>, Vec<Weaker>) {
+pub(super) fn written(
+    gateway: Option<&Said>,
+    outcome: &Outcome,
+    lines: &Lines,
+) -> (Vec<Exception>, Vec<Weaker>) {
     let Some(gateway) = gateway else {
         return (Vec::new(), Vec::new());
     };
@@ -34,6 +42,7 @@ pub(super) fn written(gateway: Option<&Said>, outcome: &Outcome) -> (Vec<Excepti
         reason: item.text_of("reason").to_owned(),
         until: item.text_of("until").to_owned(),
         origin: item.origin.clone(),
+        behind: lines.behind(&item.origin, "", &[]),
     });
     let levels = gateway.get("governance").map(Said::entries).unwrap_or_default();
     let weaker = levels.iter().filter_map(|(key, _)| {
@@ -46,6 +55,7 @@ pub(super) fn written(gateway: Option<&Said>, outcome: &Outcome) -> (Vec<Excepti
             level,
             usual: rule.severity,
             origin: key.origin.clone(),
+            behind: lines.behind(&key.origin, "", &[code]),
         })
     });
     (exceptions.collect(), weaker.collect())

@@ -12,6 +12,7 @@ mod check;
 mod ci;
 mod common;
 mod compliance;
+mod compliance_values;
 mod conditions;
 mod diff;
 mod diff_asked;
