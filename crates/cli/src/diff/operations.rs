@@ -101,7 +101,7 @@ pub(super) fn compare(
     );
     body(was, is, breaks, places, changes);
     if (&was.forward_headers, &was.forward_query) != (&is.forward_headers, &is.forward_query) {
-        let passed = (Class::Safe, Class::Risky);
+        let passed = (newly_reaches(is), Class::Risky);
         let named = places.now(origin, |lines| lines.document(is, "parameters"));
         let what = format!("{id}: passing on the header");
         // Of those that the gateway told before, more is told than that they pass.
@@ -119,6 +119,15 @@ pub(super) fn compare(
         was.point = is.point;
     }
     changes.rest(told, origin, id, (&moved, is));
+}
+
+/// What it is that callers may send something to the upstream that was kept from it: they may do more. A mock looks at
+/// nothing of it.
+const fn newly_reaches(operation: &Operation) -> Class {
+    match operation.handler {
+        Handler::Proxy { .. } => Class::Loosening,
+        Handler::Mock(_) => Class::Safe,
+    }
 }
 
 /// Headers that told the upstream what the caller's token says, and that callers send themselves now: each says of
@@ -156,7 +165,7 @@ fn body(was: &Operation, is: &Operation, breaks: Class, places: &Places, changes
     let (id, origin) = (&is.id, &is.origin);
     if was.accepts_body != is.accepts_body {
         let (class, takes) = if is.accepts_body {
-            (Class::Safe, "takes a body")
+            (newly_reaches(is), "takes a body")
         } else {
             (breaks, "takes no body")
         };
@@ -168,7 +177,7 @@ fn body(was: &Operation, is: &Operation, breaks: Class, places: &Places, changes
             &places.now(origin, |lines| lines.document(is, "requestBody")),
             &what,
             (&was.content_types, &is.content_types),
-            (Class::Safe, breaks),
+            (newly_reaches(is), breaks),
         );
     }
 }

@@ -16,6 +16,7 @@ mod compliance_values;
 mod conditions;
 mod diff;
 mod diff_asked;
+mod diff_classes;
 mod diff_governed;
 mod diff_hidden;
 mod diff_large;
