@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
-use turnpike_policy::source::{Governing, RULES, Said, Severity, parse_date};
+use turnpike_policy::source::{Governing, RULES, Said, Severity, parse_date, parse_duration};
 
 use super::change::{Changes, Class};
 use super::side::Side;
@@ -47,6 +47,8 @@ enum Means {
     Permission,
     /// It holds things back: to have it is less.
     Demand,
+    /// It holds things back that last longer: to have it is less, and so is a shorter one.
+    Longest,
     /// A severity that holds things back: to have it is less, and so is a higher one.
     Least,
     /// What a rule of one's own asks for.
@@ -82,7 +84,7 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                     // It says that a rule may be off, and demands nothing.
                     Means::Least if rank(&is.says) == 0 => Class::Loosening,
                     Means::Exception | Means::Exempt | Means::Permission => Class::Loosening,
-                    Means::Demand | Means::Least | Means::Condition => Class::Tightening,
+                    Means::Demand | Means::Longest | Means::Least | Means::Condition => Class::Tightening,
                     Means::Template | Means::Words => Class::Safe,
                 };
                 changes.add(class, &is.origin, format!("{name}{} is added", shown(&is.says)));
@@ -93,7 +95,7 @@ pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Ch
                     Means::Permission if was.says == "forbidden" => Class::Safe,
                     Means::Least if rank(&was.says) == 0 => Class::Tightening,
                     Means::Exception | Means::Exempt | Means::Permission => Class::Tightening,
-                    Means::Demand | Means::Least | Means::Condition => Class::Loosening,
+                    Means::Demand | Means::Longest | Means::Least | Means::Condition => Class::Loosening,
                     Means::Template | Means::Words => Class::Safe,
                 };
                 changes.add(
@@ -134,6 +136,11 @@ fn weight(was: &Fact, is: &Fact) -> Class {
         }
         Means::Exception => match (parse_date(&was.says), parse_date(&is.says)) {
             (Ok(was), Ok(is)) if is < was => Class::Tightening,
+            _ => Class::Loosening,
+        },
+        Means::Longest => match (parse_duration(&was.says), parse_duration(&is.says)) {
+            (Some(was), Some(is)) if is == was => Class::Safe,
+            (Some(was), Some(is)) if is < was => Class::Tightening,
             _ => Class::Loosening,
         },
         Means::Permission => match (is.says.as_str(), was.says.as_str()) {
@@ -368,8 +375,11 @@ fn of_gateway(gateway: &Said, environment: &str, facts: &mut BTreeMap<String, Fa
     }
     for (key, value) in of_environment(gateway, environment) {
         let name = key.text().unwrap_or_default();
-        // Of the longest life of tokens the issuers tell.
-        if !COMPILED.contains(&name) && name != "max_lifetime" {
+        if name == "max_lifetime" {
+            // What it does to the issuers that there are they tell; it holds for those to come, too.
+            let says = value.text().unwrap_or_default();
+            add(format!("the environment's `{name}`"), says, Means::Longest, key);
+        } else if !COMPILED.contains(&name) {
             let says = value.text().unwrap_or_default();
             add(format!("the permission `{name}`"), says, Means::Permission, key);
         }

@@ -47,3 +47,53 @@ fn what_newly_reaches_an_upstream_loosens() {
         "{out}"
     );
 }
+
+/// How long tokens may live in an environment holds for issuers to come, also where each that there is says less.
+#[test]
+fn the_longest_life_of_tokens_is_compared() {
+    let tree = |life: &str| {
+        let tree = Tree::new();
+        tree.change(
+            "gateway.yaml",
+            "    secret: BATCH_KEY\n",
+            "    secret: BATCH_KEY\n    max_lifetime: 1m\n",
+        );
+        tree.change(
+            "gateway.yaml",
+            "mocks: forbidden }",
+            &format!("mocks: forbidden{life} }}"),
+        );
+        tree
+    };
+    for (was, is, said) in [
+        (
+            ", max_lifetime: 20m",
+            ", max_lifetime: 1h",
+            "loosening   the environment's `max_lifetime`: 20m → 1h",
+        ),
+        (
+            ", max_lifetime: 1h",
+            ", max_lifetime: 20m",
+            "tightening  the environment's `max_lifetime`: 1h → 20m",
+        ),
+        (
+            ", max_lifetime: 20m",
+            "",
+            "loosening   the environment's `max_lifetime` (20m) is removed",
+        ),
+        (
+            "",
+            ", max_lifetime: 20m",
+            "tightening  the environment's `max_lifetime` (20m) is added",
+        ),
+    ] {
+        let new = tree(is);
+        copy(&tree(was).path(""), &new.folder.path().join("old"));
+        let out = new.good(&["diff", "old"]);
+        let line = format!("{said} (in production)  [policies/gateway.yaml:21]");
+        assert!(
+            out.contains(&line) && out.contains("\n1 change from"),
+            "{line}\n{out}"
+        );
+    }
+}

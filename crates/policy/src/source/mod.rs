@@ -345,6 +345,11 @@ pub fn parse_money(text: &str) -> Option<u64> {
     units::money(text)
 }
 
+/// Reads a span of time such as `15m`, in milliseconds.
+pub fn parse_duration(text: &str) -> Option<crate::Millis> {
+    units::duration(text).ok()
+}
+
 /// Reads a day (`2027-06-30`: its first instant in UTC) or an instant (`2027-06-30T12:00:00Z`), as
 /// dates are written in policies.
 pub fn parse_date(text: &str) -> Result<Timestamp, String> {
