@@ -96,6 +96,9 @@ fn ending(api: &Api, now: Timestamp) -> Class {
     }
 }
 
+/// Whoever is told of an end later than this before it has no time to move: the build warns as early of what expires.
+const NOTICE: Timestamp = 30 * 24 * 60 * 60 * 1000;
+
 fn api(was: &Api, is: &Api, now: Timestamp, places: &Places, changes: &mut Changes) {
     let moved = Api {
         origin: is.origin.clone(),
@@ -150,7 +153,7 @@ fn api(was: &Api, is: &Api, now: Timestamp, places: &Places, changes: &mut Chang
         let (was, is) = (words::state(old.state), words::state(new.state));
         changes.add(class, &version("state"), format!("state: {was} → {is}"));
     }
-    dates(old, new, version, changes);
+    dates((old, new), (now, ending(was, now)), version, changes);
     limits((&was.limits, is_limits), Told::default(), changes);
     asked_until((was.until, *until), &version("upstream"), changes);
     let told = |api: &Api| -> Vec<String> {
@@ -185,7 +188,14 @@ pub(super) fn asked_until(
 }
 
 /// When something ends, and what follows it; its state is told by what the end means.
-pub(super) fn dates(old: &Lifecycle, new: &Lifecycle, line: impl Fn(&str) -> String, changes: &mut Changes) {
+///
+/// `breaks` is what its end means as of `now`. An end that was promised for later, or that comes without notice, is one.
+pub(super) fn dates(
+    (old, new): (&Lifecycle, &Lifecycle),
+    (now, breaks): (Timestamp, Class),
+    line: impl Fn(&str) -> String,
+    changes: &mut Changes,
+) {
     let Lifecycle {
         state: _,
         deprecated: _,
@@ -193,9 +203,15 @@ pub(super) fn dates(old: &Lifecycle, new: &Lifecycle, line: impl Fn(&str) -> Str
         successor: _,
     } = new;
     if old.sunset != new.sunset {
-        let until = |sunset: Option<Timestamp>| sunset.unwrap_or(u64::MAX);
-        let earlier = until(new.sunset) < until(old.sunset);
-        let class = if earlier { Class::Risky } else { Class::Safe };
+        let over = |sunset: Option<Timestamp>| sunset.is_some_and(|sunset| now >= sunset);
+        let class = match (old.sunset, new.sunset) {
+            _ if old.state == State::Retired => Class::Safe,
+            (was, is) if over(was) && !over(is) => Class::Loosening,
+            (Some(was), Some(is)) if is < was => breaks,
+            (None, Some(is)) if is < now.saturating_add(NOTICE) => breaks,
+            (None, Some(_)) if breaks != Class::Safe => Class::Risky,
+            _ => Class::Safe,
+        };
         let show = |sunset: Option<Timestamp>| sunset.map_or_else(|| "none".to_owned(), words::date);
         changes.add(
             class,

@@ -165,7 +165,7 @@ fn compare(
         &places,
         changes,
     )?;
-    models::compare(was, is, environment, &places, changes);
+    models::compare(was, is, now, environment, &places, changes);
     secrets::compare(was, is, environment, &places, changes);
     access::compare(was, is, environment, &places, changes);
     // It changes no bundle, so it does not explain why one is another.

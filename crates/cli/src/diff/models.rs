@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use turnpike_policy::{
     Commit, Compiled, LongPrice, Model, OutputCap, Price, Provider, ProviderKind, Retry, State, Target,
+    Timestamp,
 };
 
 use super::apis::{asked_until, dates};
@@ -17,6 +18,7 @@ use crate::words;
 pub(super) fn compare(
     was: &Compiled,
     is: &Compiled,
+    now: Timestamp,
     environment: &str,
     places: &Places,
     changes: &mut Changes,
@@ -26,17 +28,12 @@ pub(super) fn compare(
         match (old, new) {
             (Some(old), Some(new)) => {
                 let before = changes.told();
-                model((was, old), (is, new), places, changes);
+                model((was, old), (is, new), now, places, changes);
                 changes.rest(before, &new.origin, "it", (&numbered(old, new), new));
             }
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => {
-                let class = match old.lifecycle.state {
-                    State::Retired => Class::Safe,
-                    State::Preview => Class::Risky,
-                    State::Active | State::Deprecated => Class::Breaking,
-                };
-                changes.add(class, &old.origin, "is gone");
+                changes.add(ending(old), &old.origin, "is gone");
             }
             (None, None) => {}
         }
@@ -79,9 +76,19 @@ fn numbered(old: &Model, new: &Model) -> Model {
     numbered
 }
 
+/// What the end of a model means.
+const fn ending(model: &Model) -> Class {
+    match model.lifecycle.state {
+        State::Retired => Class::Safe,
+        State::Preview => Class::Risky,
+        State::Active | State::Deprecated => Class::Breaking,
+    }
+}
+
 fn model(
     (was, old): (&Compiled, &Model),
     (is, new): (&Compiled, &Model),
+    now: Timestamp,
     places: &Places,
     changes: &mut Changes,
 ) {
@@ -123,7 +130,8 @@ fn model(
         );
         changes.add(class, &line(&["state"]), format!("state: {was} → {is}"));
     }
-    dates(&old.lifecycle, &new.lifecycle, |field| line(&[field]), changes);
+    let lifecycles = (&old.lifecycle, &new.lifecycle);
+    dates(lifecycles, (now, ending(old)), |field| line(&[field]), changes);
     routing((was, old), (is, new), places, changes);
     changes.value(
         Class::Risky,

@@ -1,6 +1,6 @@
 //! `turnpike diff`: of which class a change is, and at which line it is told.
 
-use crate::common::Tree;
+use crate::common::{Tree, git};
 use crate::diff::{changed, copy};
 
 /// Nothing reaches an upstream unless it is named: who names it lets callers send it.
@@ -96,4 +96,69 @@ fn the_longest_life_of_tokens_is_compared() {
             "{line}\n{out}"
         );
     }
+}
+
+/// Callers were promised a version until its sunset: who takes time from them breaks their calls, and so does who ends it
+/// without notice. Past it, it is over, unless somebody opens it again.
+#[test]
+fn a_sunset_is_a_promise() {
+    let from = |date: &str| format!("state: deprecated, deprecated: 2026-01-01, sunset: {date}");
+    let active = "state: active".to_owned();
+    for (was, is, as_of, class) in [
+        (from("2027-06-30"), from("2027-03-31"), "2026-06-01", "breaking "),
+        (from("2027-03-31"), from("2027-06-30"), "2026-06-01", "safe "),
+        (from("2027-03-31"), active.clone(), "2026-06-01", "safe "),
+        // What is announced early enough leaves time to move.
+        (active.clone(), from("2026-07-02"), "2026-06-01", "risky "),
+        (active.clone(), from("2026-06-30"), "2026-06-01", "breaking "),
+        (
+            "state: preview".to_owned(),
+            "state: preview, sunset: 2026-06-03".to_owned(),
+            "2026-06-01",
+            "risky ",
+        ),
+        (
+            "state: preview, sunset: 2027-06-03".to_owned(),
+            "state: preview, sunset: 2027-01-03".to_owned(),
+            "2026-06-01",
+            "risky ",
+        ),
+    ] {
+        let tree = Tree::new();
+        let write = |state: &str| {
+            tree.write(
+                "apis/pets/api.yaml",
+                &format!("api: pets\ntitle: Pets\nowner: team\npath: /pets\nversions:\n  v1: {{ openapi: v1.yaml, {state}, upstream: 'https://a.example' }}\n"),
+            );
+        };
+        write(&was);
+        copy(&tree.path(""), &tree.folder.path().join("old"));
+        write(&is);
+        let out = tree.good(&["diff", "old", "--as-of", as_of]);
+        let told = out.lines().find(|line| line.contains("sunset: "));
+        let told = told.unwrap_or_else(|| panic!("{was} {is}\n{out}"));
+        assert!(
+            told.trim_start().starts_with(class),
+            "{was} → {is}: {class}\n{out}"
+        );
+    }
+}
+
+/// What is over answers nobody, until somebody opens it again.
+#[test]
+fn a_version_that_is_past_its_sunset_is_opened_again() {
+    let tree = Tree::new();
+    tree.change(
+        "apis/pets/api.yaml",
+        "state: active",
+        "state: deprecated\n    deprecated: 2020-01-01\n    sunset: 2020-06-01",
+    );
+    let day = "2020-02-01";
+    git(tree.folder.path(), &["init", "-q"], day);
+    git(tree.folder.path(), &["add", "."], day);
+    git(tree.folder.path(), &["commit", "-q", "-m", "first"], day);
+    tree.change("apis/pets/api.yaml", "sunset: 2020-06-01", "sunset: 2099-06-01");
+    let out = tree.good(&["diff", "HEAD"]);
+    let said = "loosening   sunset: 2020-06-01T00:00:00Z → 2099-06-01T00:00:00Z";
+    assert!(out.contains(said), "{out}");
 }
