@@ -201,7 +201,13 @@ fn introspection(was: Option<&Introspection>, is: Option<&Introspection>, at: &s
         prefix => format!("those with `{prefix}`"),
     };
     let (old, new) = (prefix(was), prefix(is));
-    changes.value(Class::Breaking, at, "opaque tokens", (&old, &new), Clone::clone);
+    // Those that it is asked about no more are refused; those that it was not asked about may open something now.
+    if !was.prefix.starts_with(is.prefix.as_str()) {
+        changes.value(Class::Breaking, at, "opaque tokens", (&old, &new), Clone::clone);
+    }
+    if !is.prefix.starts_with(was.prefix.as_str()) {
+        changes.value(Class::Loosening, at, "opaque tokens", (&old, &new), Clone::clone);
+    }
     let of = words::duration;
     changes.value(
         Class::Risky,

@@ -1,5 +1,6 @@
 //! `turnpike diff`: who else is asked who may pass, decision points and the issuers of opaque tokens.
 
+use crate::common::Tree;
 use crate::diff::{changed, copy};
 
 #[test]
@@ -71,5 +72,38 @@ fn how_an_issuer_is_asked_about_tokens_is_compared() {
         "risky       introspection as: gateway with ASKS by HTTP Basic → other with ASKS by HTTP Basic",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
+/// Which opaque tokens an issuer is asked about: fewer are refused, more may open something.
+#[test]
+fn more_and_fewer_opaque_tokens_are_told_apart() {
+    let asked = |prefix: &str| {
+        let tree = Tree::new();
+        let asked = format!(
+            "jwks: https://login.acme.example/jwks.json\n    introspection: {{ endpoint: https://login.acme.example/introspect, client_id: gateway, secret: ASKS{prefix} }}"
+        );
+        tree.change(
+            "gateway.yaml",
+            "jwks: https://login.acme.example/jwks.json",
+            &asked,
+        );
+        tree
+    };
+    let (breaking, loosening) = ("breaking    opaque tokens: ", "loosening   opaque tokens: ");
+    for (was, is, breaks, loosens) in [
+        ("", ", prefix: acme_", true, false),
+        (", prefix: acme_", "", false, true),
+        (", prefix: acme_x_", ", prefix: acme_", false, true),
+        (", prefix: acme_", ", prefix: other_", true, true),
+    ] {
+        let tree = asked(is);
+        copy(&asked(was).path(""), &tree.folder.path().join("old"));
+        let out = tree.good(&["diff", "old"]);
+        assert_eq!(
+            (out.contains(breaking), out.contains(loosening)),
+            (breaks, loosens),
+            "{out}"
+        );
     }
 }
