@@ -289,7 +289,12 @@ fn told(
     line: &impl Fn(&[&str]) -> String,
     changes: &mut Changes,
 ) {
-    changes.value(Class::Safe, &line(&["log"]), "log", (&was.log, &is.log), |log| {
+    // What is not written down nobody can show later.
+    let class = match is.log {
+        LogRequests::All => Class::Safe,
+        LogRequests::Failures => Class::Loosening,
+    };
+    changes.value(class, &line(&["log"]), "log", (&was.log, &is.log), |log| {
         match log {
             LogRequests::All => "all",
             LogRequests::Failures => "failures",

@@ -162,3 +162,22 @@ fn a_version_that_is_past_its_sunset_is_opened_again() {
     let said = "loosening   sunset: 2020-06-01T00:00:00Z → 2099-06-01T00:00:00Z";
     assert!(out.contains(said), "{out}");
 }
+
+/// What is not written down nobody can show later.
+#[test]
+fn a_log_of_failures_alone_is_less_evidence() {
+    let edit = [(
+        "gateway.yaml",
+        "gateway: acme\n",
+        "gateway: acme\nlog: { requests: failures }\n",
+    )];
+    let output = changed(&edit).run(&["diff", "old", "--fail-on", "loosening"]);
+    assert!(
+        output.out.contains("loosening   log: all → failures"),
+        "{}",
+        output.out
+    );
+    assert_eq!(output.code, 1);
+    let back = changed(&edit).good(&["diff", "policies", "old"]);
+    assert!(back.contains("safe        log: failures → all"), "{back}");
+}
