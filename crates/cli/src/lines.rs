@@ -201,6 +201,20 @@ impl Lines {
         })
     }
 
+    /// The line of the credential of a consumer that says all of this, of a kind such as `key`; of all of them, if none does.
+    pub(crate) fn credential_with(&self, origin: &str, kind: &str, says: &[(&str, &str)]) -> Option<String> {
+        let file = self.of(origin)?;
+        let is = |item: &Node, (field, wanted): &(&str, &str)| {
+            text(item, field).is_some_and(|said| said.eq_ignore_ascii_case(wanted))
+        };
+        let mut items = self.items(&file.node, "credentials");
+        let found = items.find_map(|item| {
+            let (key, its) = entry(item, kind)?;
+            says.iter().all(|says| is(its, says)).then(|| file.line(key))
+        });
+        found.or_else(|| file.field(&["credentials"]))
+    }
+
     /// The line of one of a model's `targets`, or of its `fallback`; of the list, if the item is not to be
     /// told from others.
     pub(crate) fn target(&self, model: &Model, field: &str, target: &str) -> Option<String> {

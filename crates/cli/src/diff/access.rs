@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use turnpike_policy::source::contract::shape;
-use turnpike_policy::{Api, CertificateCredential, Compiled, Consumer, Identity, KeyCredential, Operation};
+use turnpike_policy::{
+    Api, CertificateCredential, CertificateName, Compiled, Consumer, Identity, KeyCredential, Operation, hex,
+};
 
 use super::change::{Changes, Class};
 use super::gateway::pairs;
 use super::place::Places;
+use crate::lines::Lines;
 use crate::words::{self, at};
 
 /// How many names are listed.
@@ -54,18 +57,19 @@ pub(super) fn compare(
                 }
                 let had = had.get(name.as_str()).unwrap_or(&nothing);
                 let has = has.get(name.as_str()).unwrap_or(&nothing);
-                credentials(had, has, &new.origin, changes);
+                credentials((had, old), (has, new), places, changes);
             }
             (None, Some(new)) => {
-                changes.add(
-                    Class::Loosening,
-                    &new.origin,
-                    format!("is new, on the plan {}", plan(is, new)),
-                );
-                gains(&Uses::new(), &granted(is, new), &new.origin, changes);
+                let origin = &new.origin;
+                let line = |field: &str| places.now(origin, |lines| lines.field(origin, &[field]));
+                let what = format!("is new, on the plan {}", plan(is, new));
+                changes.add(Class::Loosening, &line("consumer"), what);
+                gains(&Uses::new(), &granted(is, new), &line("may"), changes);
             }
             (Some(old), None) => {
-                changes.add(Class::Tightening, &old.origin, "is gone: its calls are refused");
+                let origin = &old.origin;
+                let line = places.before(origin, |lines| lines.field(origin, &["consumer"]));
+                changes.add(Class::Tightening, &line, "is gone: its calls are refused");
             }
             (None, None) => {}
         }
@@ -88,12 +92,19 @@ fn consumer(
         operator: _,
         origin,
     } = new;
-    changes.value(Class::Safe, origin, "owner", (&old.owner, owner), Clone::clone);
+    let line = |field: &str| places.now(origin, |lines| lines.field(origin, &[field]));
+    changes.value(
+        Class::Safe,
+        &line("owner"),
+        "owner",
+        (&old.owner, owner),
+        Clone::clone,
+    );
     let (from, to) = (plan(was, old), plan(is, new));
     if from != to {
         changes.add(
             Class::Risky,
-            &places.now(origin, |lines| lines.field(origin, &["plan"])),
+            &line("plan"),
             format!("plan: {from} → {to}: what was used is counted anew"),
         );
         // What that allows more, and less.
@@ -101,7 +112,7 @@ fn consumer(
             super::gateway::plan(from, to, places, changes);
         }
     }
-    operators((old, new), changes);
+    operators((old, new), places, changes);
 }
 
 /// What a consumer may use that it might not, and the other way round.
@@ -129,7 +140,8 @@ fn grants(
 }
 
 /// What operators may do more, or less.
-fn operators((old, new): (&Consumer, &Consumer), changes: &mut Changes) {
+fn operators((old, new): (&Consumer, &Consumer), places: &Places, changes: &mut Changes) {
+    let line = |origin: &str, lines: &Lines| lines.field(origin, &["operator"]);
     let may = |consumer| words::operator(consumer).unwrap_or_default();
     let (had, has) = (may(old), may(new));
     let only = |these: &[String], those: &[String]| -> Vec<String> {
@@ -139,11 +151,14 @@ fn operators((old, new): (&Consumer, &Consumer), changes: &mut Changes) {
     let (gained, lost) = (only(&has, &had), only(&had, &has));
     if !gained.is_empty() {
         let what = format!("may as an operator {}", gained.join(", "));
-        changes.add(Class::Loosening, &new.origin, what);
+        let at = places.now(&new.origin, |lines| line(&new.origin, lines));
+        changes.add(Class::Loosening, &at, what);
     }
     if !lost.is_empty() {
         let what = format!("may as an operator no longer {}", lost.join(", "));
-        changes.add(Class::Tightening, &new.origin, what);
+        let was = places.before(&old.origin, |lines| line(&old.origin, lines));
+        let at = places.now(&was, |lines| line(&new.origin, lines));
+        changes.add(Class::Tightening, &at, what);
     }
 }
 
@@ -252,45 +267,84 @@ fn owned(compiled: &Compiled) -> BTreeMap<&str, Own> {
     all
 }
 
-fn credentials(was: &Own, is: &Own, origin: &str, changes: &mut Changes) {
-    let both = (Class::Loosening, Class::Tightening);
-    let tokens = |own: &Own| -> Vec<String> { own.tokens.iter().map(|(token, _)| token.clone()).collect() };
-    changes.list(origin, "token", (&tokens(was), &tokens(is)), both);
+fn credentials(
+    (was, old): (&Own, &Consumer),
+    (is, new): (&Own, &Consumer),
+    places: &Places,
+    changes: &mut Changes,
+) {
+    // Where one is now, or was. Most are what they were, and their files need not be read.
+    let line = |there: bool, kind: &str, says: &[(&str, &str)]| {
+        if there {
+            let origin = &new.origin;
+            places.now(origin, |lines| lines.credential_with(origin, kind, says))
+        } else {
+            let origin = &old.origin;
+            places.before(origin, |lines| lines.credential_with(origin, kind, says))
+        }
+    };
     for (token, old, new) in pairs(&was.tokens, &is.tokens, |(token, _)| token.clone()) {
-        if let (Some((_, old)), Some((_, new))) = (old, new)
-            && old != new
-        {
-            client(origin, &token, (old.as_deref(), new.as_deref()), changes);
+        if old == new {
+            continue;
+        }
+        let (value, issuer) = token.rsplit_once(" of ").unwrap_or((&token, ""));
+        let at = line(new.is_some(), "jwt", &[("issuer", issuer), ("is", value)]);
+        match (old, new) {
+            (None, _) => changes.add(Class::Loosening, &at, format!("token `{token}` is added")),
+            (_, None) => changes.add(Class::Tightening, &at, format!("token `{token}` is removed")),
+            (Some((_, old)), Some((_, new))) => {
+                client(&at, &token, (old.as_deref(), new.as_deref()), changes);
+            }
         }
     }
     for (hash, old, new) in pairs(&was.keys, &is.keys, |key| key.sha256) {
-        let what = format!("the key {}…", words::short(&hash));
-        let part = |key: &'_ KeyCredential| {
-            let KeyCredential {
-                sha256: _,
-                consumer: _,
-                expires,
-                scopes,
-            } = key;
-            (*expires, scopes.clone())
-        };
-        credential(origin, &what, old.map(part), new.map(part), changes);
+        let (old, new) = (old.map(part_of_key), new.map(part_of_key));
+        if old != new {
+            let at = line(new.is_some(), "key", &[("sha256", &hex(&hash))]);
+            let what = format!("the key {}…", words::short(&hash));
+            credential(&at, &what, old, new, changes);
+        }
     }
     for (by, old, new) in pairs(&was.certificates, &is.certificates, |certificate| {
         certificate.by.clone()
     }) {
+        let (old, new) = (old.map(part_of_certificate), new.map(part_of_certificate));
+        if old == new {
+            continue;
+        }
         let what = format!("the certificate {}", words::certificate_name(&by));
-        let part = |one: &'_ CertificateCredential| {
-            let CertificateCredential {
-                by: _,
-                consumer: _,
-                expires,
-                scopes,
-            } = one;
-            (*expires, scopes.clone())
+        let (there, kind) = (new.is_some(), "certificate");
+        let at = match &by {
+            CertificateName::Key(hash) => line(there, kind, &[("spki_sha256", &hex(hash))]),
+            CertificateName::Subject(issuer, subject) => {
+                line(there, kind, &[("issuer", issuer), ("subject", subject)])
+            }
         };
-        credential(origin, &what, old.map(part), new.map(part), changes);
+        credential(&at, &what, old, new, changes);
     }
+}
+
+/// What of a credential may change: its end, and its scopes.
+type Part = (Option<u64>, Vec<String>);
+
+fn part_of_key(key: &KeyCredential) -> Part {
+    let KeyCredential {
+        sha256: _,
+        consumer: _,
+        expires,
+        scopes,
+    } = key;
+    (*expires, scopes.clone())
+}
+
+fn part_of_certificate(one: &CertificateCredential) -> Part {
+    let CertificateCredential {
+        by: _,
+        consumer: _,
+        expires,
+        scopes,
+    } = one;
+    (*expires, scopes.clone())
 }
 
 /// Which client a token must have been issued to, before and after.
@@ -316,13 +370,7 @@ fn client(origin: &str, token: &str, (was, is): (Option<&str>, Option<&str>), ch
 }
 
 /// A credential with an end and scopes, before and after.
-fn credential(
-    origin: &str,
-    what: &str,
-    was: Option<(Option<u64>, Vec<String>)>,
-    is: Option<(Option<u64>, Vec<String>)>,
-    changes: &mut Changes,
-) {
+fn credential(origin: &str, what: &str, was: Option<Part>, is: Option<Part>, changes: &mut Changes) {
     match (was, is) {
         (None, Some(_)) => changes.add(Class::Loosening, origin, format!("{what} is added")),
         (Some(_), None) => changes.add(Class::Tightening, origin, format!("{what} is removed")),

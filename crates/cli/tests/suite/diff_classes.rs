@@ -181,3 +181,59 @@ fn a_log_of_failures_alone_is_less_evidence() {
     let back = changed(&edit).good(&["diff", "policies", "old"]);
     assert!(back.contains("safe        log: failures → all"), "{back}");
 }
+
+/// What changes of a consumer is told at the line that says it.
+#[test]
+fn a_change_of_a_consumer_is_told_at_its_own_line() {
+    let other = "1c8bfe8f801d79745c4631d09fff36c82aa37fc4cce4fc946683d7b336b63032";
+    let tree = Tree::new();
+    tree.write(
+        "consumers/trial.yaml",
+        &format!(
+            "consumer: trial\nowner: team-app\nplan: free\nmay:\n  - {{ models: [chat] }}\n\
+             credentials:\n  - key: {{ sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, expires: 2099-01-01 }}\n  \
+             - key: {{ sha256: {other}, expires: 2099-01-01 }}\n  - jwt: {{ issuer: acme, is: trial-1 }}\n"
+        ),
+    );
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change("consumers/trial.yaml", "team-app", "team-trial");
+    tree.change(
+        "consumers/trial.yaml",
+        &format!("{other}, expires: 2099-01-01"),
+        &format!("{other}, expires: 2099-06-01"),
+    );
+    tree.change("consumers/trial.yaml", "is: trial-1", "is: trial-2");
+    tree.change("consumers/app.yaml", "is: app-1 }", "is: app-1, client: app }");
+    tree.write("consumers/fresh.yaml", "# New.\nconsumer: fresh\nowner: team-app\nplan: free\ncredentials:\n  - jwt: { issuer: acme, is: fresh }\nmay: [{ models: [chat] }]\n");
+    let out = tree.good(&["diff", "old"]);
+    for (part, line) in [
+        ("owner: team-app → team-trial", "consumers/trial.yaml:2"),
+        (
+            "ends: 2099-01-01T00:00:00Z → 2099-06-01T00:00:00Z",
+            "consumers/trial.yaml:8",
+        ),
+        ("token `trial-2 of acme` is added", "consumers/trial.yaml:9"),
+        ("token `trial-1 of acme` is removed", "consumers/trial.yaml:9"),
+        (
+            "token `app-1 of acme` must be of the client `app`",
+            "consumers/app.yaml:4",
+        ),
+        ("is new, on the plan free", "consumers/fresh.yaml:2"),
+        ("gains the model chat", "consumers/fresh.yaml:7"),
+    ] {
+        let told = out.lines().find(|told| told.contains(part));
+        let end = format!("[policies/{line}]");
+        assert!(
+            told.is_some_and(|told| told.ends_with(&end)),
+            "{part} {end}\n{out}"
+        );
+    }
+    let back = tree.good(&["diff", "policies", "old"]);
+    let gone = back
+        .lines()
+        .find(|told| told.contains("is gone: its calls are refused"));
+    assert!(
+        gone.is_some_and(|told| told.ends_with("consumers/fresh.yaml:2]")),
+        "{back}"
+    );
+}
