@@ -6,6 +6,7 @@
 
 mod access;
 mod apis;
+mod cases;
 mod change;
 mod gateway;
 mod governed;
@@ -129,6 +130,7 @@ fn compare(
     environment: &str,
     changes: &mut Changes,
 ) -> Result<(), Failure> {
+    let (was_cases, is_cases) = (was.cases.as_deref(), is.cases.as_deref());
     let drift = is.drift;
     let (was, is) = (&was.compiled, &is.compiled);
     let Compiled {
@@ -171,6 +173,7 @@ fn compare(
     // It changes no bundle, so it does not explain why one is another.
     let told = changes.any_in(environment);
     governed::compare(old, new, environment, changes);
+    cases::compare(was_cases, is_cases, environment, changes);
     if !told && hash(was) != hash(is) {
         // Better to say too little than that there is nothing.
         changes.begin("gateway", environment);

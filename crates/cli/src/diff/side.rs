@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
-use turnpike_policy::source::{Code, Governing, Loaded, Outcome, Severity};
+use turnpike_policy::source::{Case, Code, Governing, Loaded, Outcome, Severity};
 use turnpike_policy::{Bundle, Compiled};
 
 use crate::revision::{Unpacked, at_revision, is_revision};
@@ -33,6 +33,8 @@ pub(super) struct Form {
     pub(super) compiled: Compiled,
     /// How bad it is there to break what the number of a version promises; nothing: that rule is off.
     pub(super) drift: Option<Severity>,
+    /// The tests of the tree; a bundle has none.
+    pub(super) cases: Option<Vec<Case>>,
 }
 
 impl Kind {
@@ -163,6 +165,7 @@ impl Side {
                 let form = || Form {
                     compiled: (**compiled).clone(),
                     drift: Outcome::default().level(Code::BrokenPromise),
+                    cases: None,
                 };
                 Ok(environments.iter().map(|_| form()).collect())
             }
@@ -194,6 +197,7 @@ impl Side {
             }
         }
         let drift = outcome.level(Code::BrokenPromise);
+        let cases = Some(std::mem::take(&mut outcome.cases));
         let compiled = outcome.compiled.ok_or_else(|| {
             say::findings(&outcome.diagnostics);
             say::error(&format!(
@@ -203,7 +207,11 @@ impl Side {
             ));
             Failure::Findings
         })?;
-        Ok(Form { compiled, drift })
+        Ok(Form {
+            compiled,
+            drift,
+            cases,
+        })
     }
 
     /// The text of a file, named as the bundle names places (`policies/a.yaml:3`); nothing for a

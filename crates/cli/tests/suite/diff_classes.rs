@@ -237,3 +237,27 @@ fn a_change_of_a_consumer_is_told_at_its_own_line() {
         "{back}"
     );
 }
+
+/// A test that is gone shows nothing any more, and none of the others says so.
+#[test]
+fn tests_that_are_gone_are_told() {
+    let test = |name: &str| {
+        format!("- name: {name}\n  request: {{ get: /v1/models }}\n  expect: {{ status: 401 }}\n")
+    };
+    let tree = Tree::new();
+    let all: Vec<_> = ["one", "two", "three"].map(test).into();
+    tree.write("tests/all.yaml", &all.concat());
+    tree.write("tests/more.yaml", &test("one"));
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    // In another file it is there still; another name is another test.
+    tree.write("tests/more.yaml", &test("three"));
+    tree.write("tests/all.yaml", &[test("one"), test("four")].concat());
+    let out = tree.good(&["diff", "old"]);
+    let said = "tests\n  risky       2 tests are gone: `two`, `one`  [policies/tests/all.yaml:4]";
+    assert!(out.contains(said) && out.contains("\n1 change from"), "{out}");
+    let output = tree.run(&["diff", "old", "--fail-on", "risky"]);
+    assert_eq!(output.code, 1);
+    // A new one changes nothing for anybody.
+    let back = tree.good(&["diff", "old", "old"]);
+    assert!(back.contains("no change") || !back.contains("risky"), "{back}");
+}

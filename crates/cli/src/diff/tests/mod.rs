@@ -60,6 +60,7 @@ fn told(was: &Compiled, is: &Compiled) -> Vec<Change> {
     let form = |compiled: &Compiled| Form {
         compiled: compiled.clone(),
         drift: None,
+        cases: None,
     };
     let side = |compiled: &Compiled| Side::bundle("a bundle", compiled.clone());
     let mut changes = Changes::default();
