@@ -57,6 +57,15 @@ impl Entry<'_> {
         format!("{{ \"key\": {{ {} }} }}", fields.join(", "))
     }
 
+    /// As an item of a list in brackets.
+    fn in_brackets(&self, json: bool) -> String {
+        if json {
+            self.json()
+        } else {
+            format!("{{ {} }}", self.flow())
+        }
+    }
+
     /// The lines of a list item, each with its end.
     fn item(&self, indent: &str, style: Style, newline: &str) -> String {
         match style {
@@ -112,6 +121,9 @@ pub(crate) fn add_key(text: &str, entry: &Entry<'_>) -> Result<String, &'static 
         return Err("it is not a map");
     };
     let newline = newline(text);
+    // In braces, keys in quotes are JSON, and others are not.
+    let quoted = |(key, _): &(Node, Node)| matches!(key.kind, Kind::Scalar { plain: false, .. });
+    let json = *flow && entries.first().is_some_and(quoted);
     let mut found = entries
         .iter()
         .filter(|(key, _)| key.text() == Some("credentials"));
@@ -125,8 +137,12 @@ pub(crate) fn add_key(text: &str, entry: &Entry<'_>) -> Result<String, &'static 
         Some((key, value)) => match &value.kind {
             Kind::Scalar { .. } if value.is_null() && !*flow => fill(text, key, value, entry, newline),
             Kind::List { flow: true, items } => match items.last() {
-                Some(last) => extend_flow(text, last, *flow, entry, newline),
-                None if *flow => Ok(insert(text, value.bytes.end.saturating_sub(1), &entry.json())),
+                Some(last) => extend_flow(text, last, json, entry, newline),
+                None if *flow => Ok(insert(
+                    text,
+                    value.bytes.end.saturating_sub(1),
+                    &entry.in_brackets(json),
+                )),
                 None => fill(text, key, value, entry, newline),
             },
             Kind::List { flow: false, items } => extend_block(text, items, entry, newline),
@@ -137,9 +153,7 @@ pub(crate) fn add_key(text: &str, entry: &Entry<'_>) -> Result<String, &'static 
 
 /// There is no `credentials` yet: before `may`, where people look for it, or at the end.
 fn add_field(text: &str, entries: &[(Node, Node)], entry: &Entry<'_>, newline: &str) -> String {
-    let column = entries
-        .first()
-        .map_or(0, |(key, _)| key.bytes.start - line_start(text, key.bytes.start));
+    let column = entries.first().map_or(0, |(key, _)| column(text, key));
     let indent = " ".repeat(column);
     let item = entry.item(&format!("{indent}  "), Style::Flow, newline);
     let field = format!("{indent}credentials:{newline}{item}");
@@ -150,7 +164,7 @@ fn add_field(text: &str, entries: &[(Node, Node)], entry: &Entry<'_>, newline: &
         let end = entries
             .last()
             .map_or(0, |(key, value)| key.end().max(value.end()));
-        next_line(text, end)
+        below_comments(text, next_line(text, end), column)
     };
     insert_lines(text, at, &field, newline)
 }
@@ -185,8 +199,7 @@ fn fill(
     };
     let mut shorter = text.to_owned();
     shorter.replace_range(cut, "");
-    let column = key.bytes.start - line_start(text, key.bytes.start);
-    let item = entry.item(&" ".repeat(column + 2), Style::Flow, newline);
+    let item = entry.item(&" ".repeat(column(text, key) + 2), Style::Flow, newline);
     let at = next_line(&shorter, after);
     Ok(insert_lines(&shorter, at, &item, newline))
 }
@@ -199,23 +212,34 @@ fn extend_flow(
     entry: &Entry<'_>,
     newline: &str,
 ) -> Result<String, &'static str> {
-    let item = if json {
-        entry.json()
-    } else {
-        format!("{{ {} }}", entry.flow())
-    };
+    let item = entry.in_brackets(json);
     let start = line_start(text, last.bytes.start);
-    let before = text
-        .get(start..last.bytes.start)
-        .ok_or("its `credentials` are not understood")?;
-    // Where every item has its own line, so has this one.
-    let own_line = !before.is_empty() && before.chars().all(char::is_whitespace);
-    let separator = if own_line {
-        format!(",{newline}{before}")
-    } else {
-        ", ".to_owned()
+    let unclear = "its `credentials` are not understood";
+    let before = text.get(start..last.bytes.start).ok_or(unclear)?;
+    let rest = text.get(last.bytes.end..).ok_or(unclear)?;
+    let rest = rest.split('\n').next().unwrap_or_default().trim();
+    let (comma, after) = match rest.strip_prefix(',') {
+        Some(after) => (true, after.trim_start()),
+        None => (false, rest),
     };
-    Ok(insert(text, last.bytes.end, &format!("{separator}{item}")))
+    // Where every item has its own line, so has this one, and what is said beside the last one stays beside it.
+    let own_line = !before.is_empty() && before.chars().all(char::is_whitespace);
+    if !own_line || !(after.is_empty() || after.starts_with('#')) {
+        return Ok(insert(text, last.bytes.end, &format!(", {item}")));
+    }
+    let at = next_line(text, last.bytes.end);
+    let end = if comma { "," } else { "" };
+    let label = if json {
+        String::new()
+    } else {
+        format!("  # {}", entry.label)
+    };
+    let longer = insert(text, at, &format!("{before}{item}{end}{label}{newline}"));
+    Ok(if comma {
+        longer
+    } else {
+        insert(&longer, last.bytes.end, ",")
+    })
 }
 
 /// A list with dashes: below its last item, at the same depth.
@@ -239,7 +263,7 @@ fn extend_block(
         .rev()
         .find_map(|item| style_of(text, item))
         .unwrap_or(Style::Flow);
-    let at = next_line(text, last.end());
+    let at = below_comments(text, next_line(text, last.end()), indent.len());
     Ok(insert_lines(
         text,
         at,
@@ -256,10 +280,9 @@ fn style_of(text: &str, item: &Node) -> Option<Style> {
         .find(|(name, _)| name.text() == Some("key"))?;
     match &value.kind {
         Kind::Map { flow: false, entries } => {
-            let column = |node: &Node| node.bytes.start - line_start(text, node.bytes.start);
             let (field, _) = entries.first()?;
             Some(Style::Block {
-                step: column(field).saturating_sub(column(name)),
+                step: column(text, field).saturating_sub(column(text, name)),
             })
         }
         _ => Some(Style::Flow),
@@ -278,6 +301,12 @@ pub(crate) fn line_start(text: &str, at: usize) -> usize {
     text.get(..at)
         .and_then(|before| before.rfind('\n'))
         .map_or(0, |newline| newline + 1)
+}
+
+/// How far from the beginning of its line something is; the mark that some editors write first in a file takes no place.
+fn column(text: &str, node: &Node) -> usize {
+    let before = text.get(line_start(text, node.bytes.start)..node.bytes.start);
+    before.map_or(0, |before| before.trim_start_matches('\u{feff}').len())
 }
 
 /// The first byte after the line on which something ends at `end`.
@@ -301,6 +330,18 @@ pub(crate) fn above_comments(text: &str, mut start: usize) -> usize {
     start
 }
 
+/// Comment lines below something belong to it where they are further in than what it is one of.
+fn below_comments(text: &str, mut at: usize, column: usize) -> usize {
+    while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
+        let bare = line.trim_start_matches(' ');
+        if !bare.starts_with('#') || line.len() - bare.len() <= column {
+            break;
+        }
+        at += line.len();
+    }
+    at
+}
+
 fn insert(text: &str, at: usize, piece: &str) -> String {
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     format!("{before}{piece}{after}")
@@ -316,166 +357,4 @@ fn insert_lines(text: &str, at: usize, lines: &str, newline: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry() -> Entry<'static> {
-        Entry {
-            sha256: "ab12",
-            expires: Some("2027-01-01"),
-            scopes: &[],
-            label: "tpk_id",
-        }
-    }
-
-    #[track_caller]
-    fn becomes(before: &str, after: &str) {
-        let edited = add_key(before, &entry()).unwrap();
-        assert_eq!(edited, after, "\n{edited}");
-    }
-
-    const ITEM: &str = "- key: { sha256: ab12, expires: 2027-01-01 }  # tpk_id\n";
-
-    #[test]
-    fn below_the_last_item_of_a_block_list() {
-        becomes(
-            "consumer: a # who\ncredentials:\n  # the token\n  - jwt: { issuer: x, is: y }  # why\n  # - old\n\nmay: []\n",
-            &format!(
-                "consumer: a # who\ncredentials:\n  # the token\n  - jwt: {{ issuer: x, is: y }}  # why\n  {ITEM}  # - old\n\nmay: []\n"
-            ),
-        );
-        becomes(
-            "credentials:\n- jwt: x\n",
-            &format!("credentials:\n- jwt: x\n{ITEM}"),
-        );
-        becomes(
-            "credentials:\n    - jwt: x",
-            &format!("credentials:\n    - jwt: x\n    {ITEM}"),
-        );
-    }
-
-    #[test]
-    fn in_the_style_of_the_keys_that_are_there() {
-        becomes(
-            "credentials:\n  - key:\n      sha256: cd\n      expires: 2026-01-01\n  - jwt: { is: y }\nmay: []\n",
-            "credentials:\n  - key:\n      sha256: cd\n      expires: 2026-01-01\n  - jwt: { is: y }\n  - key:  # tpk_id\n      sha256: ab12\n      expires: 2027-01-01\nmay: []\n",
-        );
-        becomes(
-            "credentials:\n  - key:\n        sha256: cd\n",
-            "credentials:\n  - key:\n        sha256: cd\n  - key:  # tpk_id\n        sha256: ab12\n        expires: 2027-01-01\n",
-        );
-    }
-
-    #[test]
-    fn where_there_are_none_yet() {
-        for none in [
-            "credentials: []",
-            "credentials: [ ]",
-            "credentials: ~",
-            "credentials:",
-            "credentials: null",
-        ] {
-            becomes(
-                &format!("consumer: a\n{none}\nmay: []\n"),
-                &format!("consumer: a\ncredentials:\n  {ITEM}may: []\n"),
-            );
-            becomes(none, &format!("credentials:\n  {ITEM}"));
-        }
-        becomes(
-            "credentials: []  # none yet\nmay: []\n",
-            &format!("credentials:  # none yet\n  {ITEM}may: []\n"),
-        );
-        becomes(
-            "credentials: # none yet\n\nmay: []\n",
-            &format!("credentials: # none yet\n  {ITEM}\nmay: []\n"),
-        );
-    }
-
-    #[test]
-    fn where_there_is_no_such_field() {
-        becomes(
-            "consumer: a\nplan: b\n\n# what it may\nmay:\n  - x\n",
-            &format!("consumer: a\nplan: b\n\ncredentials:\n  {ITEM}# what it may\nmay:\n  - x\n"),
-        );
-        becomes(
-            "consumer: a\nplan: b",
-            &format!("consumer: a\nplan: b\ncredentials:\n  {ITEM}"),
-        );
-        becomes(
-            "---\nplan: |\n  b\n...\n",
-            &format!("---\nplan: |\n  b\ncredentials:\n  {ITEM}...\n"),
-        );
-    }
-
-    #[test]
-    fn in_brackets() {
-        becomes(
-            "credentials: [{ jwt: x }]  # c\n",
-            "credentials: [{ jwt: x }, { key: { sha256: ab12, expires: 2027-01-01 } }]  # c\n",
-        );
-        becomes(
-            "credentials: [\n  { jwt: x },  # c\n]\n",
-            "credentials: [\n  { jwt: x },\n  { key: { sha256: ab12, expires: 2027-01-01 } },  # c\n]\n",
-        );
-        becomes(
-            "{\"consumer\": \"a\", \"credentials\": [{\"jwt\": {}}]}",
-            "{\"consumer\": \"a\", \"credentials\": [{\"jwt\": {}}, { \"key\": { \"sha256\": \"ab12\", \"expires\": \"2027-01-01\" } }]}",
-        );
-        becomes(
-            "{\"credentials\": []}",
-            "{\"credentials\": [{ \"key\": { \"sha256\": \"ab12\", \"expires\": \"2027-01-01\" } }]}",
-        );
-    }
-
-    #[test]
-    fn lines_end_as_they_do() {
-        becomes(
-            "consumer: a\r\ncredentials:\r\n  - jwt: x\r\n",
-            &format!(
-                "consumer: a\r\ncredentials:\r\n  - jwt: x\r\n  {}",
-                ITEM.replace('\n', "\r\n")
-            ),
-        );
-        // One that an editor left behind is not how they end.
-        becomes(
-            "consumer: a\r\nplan: b\ncredentials:\n  - jwt: x\n",
-            &format!("consumer: a\r\nplan: b\ncredentials:\n  - jwt: x\n  {ITEM}"),
-        );
-    }
-
-    #[test]
-    fn what_is_not_understood_is_not_touched() {
-        for text in [
-            "",
-            "- a\n",
-            "a: [",
-            "{ \"consumer\": \"a\" }",
-            "credentials: x\n",
-            "credentials: { key: x }\n",
-            "credentials: [\n  # none\n]\n",
-            "credentials:\n  []\n",
-            "credentials:\n  -\n    jwt: x\n",
-            "credentials:\n  - &a\n    jwt: x\n",
-            "a: &x []\ncredentials: *x\n",
-            "credentials: []\ncredentials: []\n",
-            "credentials: []\n---\ncredentials: []\n",
-        ] {
-            assert!(add_key(text, &entry()).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn scopes_are_quoted_where_they_must_be() {
-        let scopes = ["pets:read".to_owned(), "a,b".to_owned(), "no".to_owned()];
-        let entry = Entry {
-            sha256: "ab",
-            expires: None,
-            scopes: &scopes,
-            label: "tpk_id",
-        };
-        assert_eq!(
-            entry.flow(),
-            r#"key: { sha256: ab, scopes: [pets:read, "a,b", "no"] }"#
-        );
-    }
-}
+mod tests;

@@ -37,6 +37,7 @@ mod import_krakend;
 mod kept;
 mod lines;
 mod new;
+mod new_consumer;
 mod schema;
 mod show;
 mod test;
