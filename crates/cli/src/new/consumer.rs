@@ -73,6 +73,38 @@ fn token(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Each API once, with its operations, each once; without them, with all.
+fn apis(asked: &[String]) -> Vec<(&str, Option<Vec<String>>)> {
+    let mut apis: Vec<(&str, Option<Vec<String>>)> = Vec::new();
+    for one in asked {
+        let (api, operations) = match one.split_once(':') {
+            Some((api, operations)) => (api, Some(operations)),
+            None => (one.as_str(), None),
+        };
+        let place = apis.iter().position(|(known, _)| *known == api);
+        let place = place.unwrap_or_else(|| {
+            apis.push((api, Some(Vec::new())));
+            apis.len() - 1
+        });
+        let Some((_, known)) = apis.get_mut(place) else {
+            continue;
+        };
+        match (operations, known.as_mut()) {
+            (None, _) => *known = None,
+            // All of it is some of it.
+            (Some(_), None) => {}
+            (Some(operations), Some(known)) => {
+                for operation in operations.split(',').map(scalar) {
+                    if !known.contains(&operation) {
+                        known.push(operation);
+                    }
+                }
+            }
+        }
+    }
+    apis
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = arguments.policies.root()?;
     let file = fresh(&root, "consumers", &arguments.name)?;
@@ -98,20 +130,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.all_apis {
         may.push_str("  - { apis: all }\n");
     }
-    for api in &arguments.api {
-        let (api, operations) = match api.split_once(':') {
-            Some((api, operations)) => {
-                let all: Vec<_> = operations.split(',').map(scalar).collect();
-                (api, format!("[{}]", all.join(", ")))
-            }
-            None => (api.as_str(), "all".to_owned()),
+    for (api, operations) in apis(&arguments.api) {
+        let operations = match operations {
+            Some(names) => format!("[{}]", names.join(", ")),
+            None => "all".to_owned(),
         };
         let _ = writeln!(may, "  - {{ api: {}, operations: {operations} }}", scalar(api));
     }
     if arguments.all_models {
         may.push_str("  - { models: all }\n");
     } else if !arguments.model.is_empty() {
-        let all: Vec<_> = arguments.model.iter().map(|model| scalar(model)).collect();
+        let mut all = Vec::new();
+        for model in arguments.model.iter().map(|model| scalar(model)) {
+            if !all.contains(&model) {
+                all.push(model);
+            }
+        }
         let _ = writeln!(may, "  - {{ models: [{}] }}", all.join(", "));
     }
     if may.is_empty() {
