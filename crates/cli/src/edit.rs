@@ -310,7 +310,7 @@ fn column(text: &str, node: &Node) -> usize {
 }
 
 /// The first byte after the line on which something ends at `end`.
-fn next_line(text: &str, end: usize) -> usize {
+pub(crate) fn next_line(text: &str, end: usize) -> usize {
     // A folded text ends where the next line begins.
     let end = text.get(..end).map_or(end, |before| before.trim_end().len());
     text.get(end..)
@@ -331,7 +331,7 @@ pub(crate) fn above_comments(text: &str, mut start: usize) -> usize {
 }
 
 /// Comment lines below something belong to it where they are further in than what it is one of.
-fn below_comments(text: &str, mut at: usize, column: usize) -> usize {
+pub(crate) fn below_comments(text: &str, mut at: usize, column: usize) -> usize {
     while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
         let bare = line.trim_start_matches(' ');
         if !bare.starts_with('#') || line.len() - bare.len() <= column {

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use turnpike_policy::source::{Earlier, contract, parse_document};
 
 use super::{Template, Where, kept, name, scalar};
-use crate::edit::newline;
+use crate::edit::{below_comments, line_start, newline, next_line};
 use crate::outline::{Kind, Node, outline};
 use crate::{Failure, disk, ids, say, tree};
 
@@ -267,25 +267,26 @@ fn add_version(text: &str, file: &Path, new: &Version<'_>) -> Result<String, Fai
             arguments.name
         )));
     }
-    let Some(((first, _), (_, last))) = entries.first().zip(entries.last()) else {
+    let Some(((first, fields), (_, last))) = entries.first().zip(entries.last()) else {
         return Err(by_hand("it has no version"));
     };
     let newline = newline(text);
-    let column = |at: usize| {
-        let line = text
-            .get(..at)
-            .and_then(|before| before.rfind('\n'))
-            .map_or(0, |end| end + 1);
-        text.get(line..at).unwrap_or_default()
+    let column = |node: &Node| {
+        let at = node.bytes.start;
+        text.get(line_start(text, at)..at).unwrap_or_default()
     };
-    let indent = column(first.bytes.start);
+    let indent = column(first);
+    // Its fields are as far in as those of the others.
+    let step = match (&fields.kind, fields.entries().first()) {
+        (Kind::Map { flow: false, .. }, Some((field, _))) => column(field).strip_prefix(indent),
+        _ => None,
+    };
     // After the line on which the last version ends, comments at its end included.
-    let end = text.get(last.end()..).and_then(|rest| rest.find('\n'));
-    let at = end.map_or(text.len(), |end| last.end() + end + 1);
+    let at = below_comments(text, next_line(text, last.end()), indent.len());
     let (before, after) = text
         .split_at_checked(at)
         .ok_or_else(|| by_hand("its shape is not understood"))?;
     let gap = if before.ends_with('\n') { "" } else { newline };
-    let added = new.lines(indent, "  ", newline);
+    let added = new.lines(indent, step.unwrap_or("  "), newline);
     Ok(format!("{before}{gap}{added}{after}"))
 }

@@ -37,7 +37,7 @@ mod import_krakend;
 mod kept;
 mod lines;
 mod new;
-mod new_consumer;
+mod new_odd;
 mod schema;
 mod show;
 mod test;

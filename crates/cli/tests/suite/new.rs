@@ -182,7 +182,8 @@ fn one_more_version_keeps_what_is_there() {
         "--upstream",
         "https://b.example",
     ]);
-    let added = "    v2:\n      openapi: v2.yaml\n      state: preview\n      upstream: https://b.example\n";
+    let added =
+        "    v2:\n        openapi: v2.yaml\n        state: preview\n        upstream: https://b.example\n";
     let after = tree.read("apis/orders/api.yaml");
     assert_eq!(
         after,

@@ -1,4 +1,4 @@
-//! `turnpike new consumer` and `new key`, where a pipeline asks for more than a person would.
+//! `turnpike new`, where a pipeline asks for more than a person would, and where files are as people lay them out.
 
 use crate::common::Tree;
 
@@ -62,4 +62,30 @@ fn a_key_for_a_file_with_a_mark_of_its_encoding() {
         "{text}"
     );
     tree.good(&["check"]);
+}
+
+/// A version that is added leaves what is said below the last one with it, and is laid out as that is.
+#[test]
+fn a_version_stands_below_what_is_said_of_the_last_one() {
+    let tree = Tree::new();
+    let api = tree.read("apis/pets/api.yaml");
+    let (head, tail) = api.split_once("versions:\n").unwrap();
+    let (_, tail) = tail.split_once("authorize:").unwrap();
+    let v1 = "versions:\n  v1:\n      openapi: v1.yaml\n      state: active\n      upstream: >-\n        https://pets.internal.example/api\n      # more of v1\n\nauthorize:";
+    tree.write("apis/pets/api.yaml", &format!("{head}{v1}{tail}"));
+    let from = tree.path("apis/pets/v1.yaml");
+    tree.good(&[
+        "new",
+        "api",
+        "pets",
+        "--from",
+        from.to_str().unwrap(),
+        "--version",
+        "v2",
+        "--upstream",
+        "https://pets-2.example",
+    ]);
+    let v2 = "      # more of v1\n  v2:\n      openapi: v2.yaml\n      state: active\n      upstream: https://pets-2.example\n\nauthorize:";
+    let text = tree.read("apis/pets/api.yaml");
+    assert!(text.contains(v2), "{text}");
 }
