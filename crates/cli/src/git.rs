@@ -130,10 +130,28 @@ impl Changes {
     }
 }
 
+/// What to do where Git answers nobody but the owner of a repository.
+pub(crate) const TRUST: &str = "if it is yours to trust: `git config --global --add safe.directory DIR`, with the folder of the repository";
+
+/// Why Git answers nothing about a folder, if that is for whose it is: in a container the clone is often another user's.
+pub(crate) fn refused(folder: &Path) -> Option<String> {
+    let said = git(folder, ["rev-parse", "--git-dir"]).err()?;
+    said.contains("dubious ownership").then(|| {
+        format!(
+            "Git answers nothing about {}, which is another user's",
+            folder.display()
+        )
+    })
+}
+
 /// Says that Git knows nothing of a folder, or not all, where that is so: what is told of changes is empty then.
 pub(crate) fn note_if_unknown(folder: &Path) {
     let folder_shown = folder.display();
-    if head(folder).is_none() {
+    if let Some(refused) = refused(folder) {
+        say::note(&format!(
+            "{refused}: since when something is as it is cannot be told\n{TRUST}"
+        ));
+    } else if head(folder).is_none() {
         say::note(&format!(
             "{folder_shown} has no commit in Git: since when something is as it is cannot be told"
         ));

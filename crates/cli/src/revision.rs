@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use turnpike_policy::source::{MAX_FILE, MAX_FILES, MAX_FOLDERS, MAX_TOTAL};
 
 use crate::Failure;
-use crate::git::{command, git};
+use crate::git::{self, command, git};
 use crate::objects::Objects;
 
 /// The mode of a symbolic link, as a tree of Git names it.
@@ -51,6 +51,9 @@ pub(crate) fn at_revision(root: &Path, revision: &str) -> Result<Unpacked, Failu
         ));
     }
     if git(root, ["rev-parse", "--git-dir"]).is_err() {
+        if let Some(refused) = git::refused(root) {
+            return Err(wrong(format!("{refused}\n{}", git::TRUST)));
+        }
         if ["HEAD", "objects", "refs"]
             .iter()
             .all(|name| root.join(name).exists())

@@ -448,3 +448,26 @@ fn a_link_was_changed_when_its_file_was() {
     let chat = all.iter().find(|row| row["route"] == "model chat").unwrap();
     assert_eq!(chat["last_change"], "uncommitted");
 }
+
+/// In a container of a pipeline the clone is another user's, and Git says nothing of it: that is no missing commit.
+#[test]
+fn what_git_refuses_to_tell_is_told() {
+    let tree = Tree::new();
+    git(&tree, &["init", "-q"]);
+    git(&tree, &["add", "policies"]);
+    git(&tree, &["commit", "-q", "-m", "first"]);
+    for arguments in [&["show", "inventory"][..], &["diff", "HEAD"]] {
+        let mut asked = tree.command(arguments);
+        // So does Git try it itself.
+        asked.env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+        let said = finish(asked).err;
+        assert!(
+            said.contains("another user's") && said.contains("safe.directory"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("has no commit") && !said.contains("no repository"),
+            "{said}"
+        );
+    }
+}
