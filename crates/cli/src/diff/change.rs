@@ -102,7 +102,9 @@ impl Changes {
             .found
             .entry(key)
             .or_insert_with(|| (origin.to_owned(), Vec::new(), rule));
-        environments.push(self.environment.clone());
+        if environments.last() != Some(&self.environment) {
+            environments.push(self.environment.clone());
+        }
         self.told += 1;
     }
 

@@ -59,12 +59,13 @@ enum Means {
     Template,
 }
 
-pub(super) fn compare(was: &Side, is: &Side, environment: &str, changes: &mut Changes) {
-    let (Some(old), Some(new)) = (was.governing(environment), is.governing(environment)) else {
+/// `before` is what the environment was called.
+pub(super) fn compare(was: &Side, is: &Side, (before, environment): (&str, &str), changes: &mut Changes) {
+    let (Some(old), Some(new)) = (was.governing(before), is.governing(environment)) else {
         // A bundle knows nothing of it.
         return;
     };
-    let (old, new) = (facts(&old, environment), facts(&new, environment));
+    let (old, new) = (facts(&old, before), facts(&new, environment));
     changes.begin("governance", environment);
     let mut names: Vec<_> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();

@@ -122,12 +122,37 @@ fn environments(arguments: &Arguments, old: &Side, new: &Side) -> Result<Vec<Str
     Ok(environments)
 }
 
-/// Compares both sides in an environment that they have.
+/// With how many that are gone a new environment is compared.
+const MOST_GONE: usize = 4;
+
+/// What each of the environments that can be compared was called, and is. Where some are gone, each that is new may be one of
+/// them under another name.
+fn paired(environments: &[String], old: &Side, new: &Side) -> Vec<(String, String)> {
+    let there = environments.iter().filter(|name| old.has(name) && new.has(name));
+    let mut pairs: Vec<_> = there.map(|name| (name.clone(), name.clone())).collect();
+    if !old.is_bundle() && !new.is_bundle() {
+        let only = |side: &Side, other: &Side| -> Vec<String> {
+            let names = side.environments().into_iter();
+            names.filter(|name| !other.has(name)).collect()
+        };
+        // Which of them it was nobody says, so that it is compared with each.
+        let mut gone = only(old, new);
+        gone.truncate(MOST_GONE);
+        let renamed = only(new, old).into_iter().flat_map(|is| {
+            let pair = move |was: &String| (was.clone(), is.clone());
+            gone.iter().map(pair).collect::<Vec<_>>()
+        });
+        pairs.extend(renamed.filter(|(was, is)| environments.contains(was) || environments.contains(is)));
+    }
+    pairs
+}
+
+/// Compares both sides in an environment that they have; `before` is what it was called.
 fn compare(
     (was, old): (&Form, &Side),
     (is, new): (&Form, &Side),
     now: Timestamp,
-    environment: &str,
+    (before, environment): (&str, &str),
     changes: &mut Changes,
 ) -> Result<(), Failure> {
     let (was_cases, is_cases) = (was.cases.as_deref(), is.cases.as_deref());
@@ -158,7 +183,7 @@ fn compare(
         dpop: _,
         denials: _,
     } = is;
-    let places = Places::new(old, new, environment);
+    let places = Places::new((old, before), (new, environment));
     gateway::compare(was, is, environment, &places, changes);
     apis::compare(
         ((was, old), (is, new)),
@@ -172,7 +197,7 @@ fn compare(
     access::compare(was, is, environment, &places, changes);
     // It changes no bundle, so it does not explain why one is another.
     let told = changes.any_in(environment);
-    governed::compare(old, new, environment, changes);
+    governed::compare(old, new, (before, environment), changes);
     cases::compare(was_cases, is_cases, environment, changes);
     if !told && hash(was) != hash(is) {
         // Better to say too little than that there is nothing.
@@ -180,6 +205,53 @@ fn compare(
         changes.add(Class::Risky, "", format!("something {UNTOLD}"));
     }
     Ok(())
+}
+
+/// All that changes in these environments.
+fn changes(
+    environments: &[String],
+    (old, new): (&Side, &Side),
+    now: Timestamp,
+    as_of: Option<&tree::Date>,
+) -> Result<Changes, Failure> {
+    let pairs = paired(environments, old, new);
+    let (before, after): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
+    let forms = old.forms(&before, as_of)?.into_iter();
+    let forms = forms.zip(new.forms(&after, as_of)?);
+    let mut changes = Changes::default();
+    for ((was, is), (before, after)) in forms.zip(&pairs) {
+        if before != after {
+            changes.begin("gateway", after);
+            changes.add(
+                Class::Risky,
+                "",
+                format!("the environment `{before}` is gone, and `{after}` is new: it is compared with that"),
+            );
+        }
+        compare((&was, old), (&is, new), now, (before, after), &mut changes)?;
+        // Large ones are not worth taking apart: the process ends soon.
+        std::mem::forget((was, is));
+    }
+    let compared = |name: &String| pairs.iter().any(|(was, is)| name == was || name == is);
+    for environment in environments.iter().filter(|name| !compared(name)) {
+        changes.begin("gateway", environment);
+        if new.has(environment) {
+            let said = format!("there is a new environment, `{environment}`");
+            changes.add(Class::Safe, "", said);
+            for (said, origin) in governed::permissions(new, environment) {
+                changes.add(Class::Loosening, &origin, said);
+            }
+        } else if old.has(environment) {
+            let said = format!("the environment `{environment}` is gone");
+            changes.add(Class::Risky, "", said);
+        } else {
+            return Err(Failure::refused(format!(
+                "there is no environment `{environment}` in {} or {}",
+                old.name, new.name
+            )));
+        }
+    }
+    Ok(changes)
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -194,52 +266,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Side::folder(root?),
     };
     let environments = environments(arguments, &old, &new)?;
-    let both: Vec<String> = environments
-        .iter()
-        .filter(|name| old.has(name) && new.has(name))
-        .cloned()
-        .collect();
-    let forms = |side: &Side| side.forms(&both, arguments.as_of.as_ref());
-    let mut pairs = forms(&old)?.into_iter().zip(forms(&new)?);
-    let mut changes = Changes::default();
-    for environment in &environments {
-        let is = |side: &Side| side.has(environment);
-        match (is(&old), is(&new)) {
-            (true, true) => {
-                if let Some((was, is)) = pairs.next() {
-                    compare((&was, &old), (&is, &new), now, environment, &mut changes)?;
-                    // Large ones are not worth taking apart: the process ends soon.
-                    std::mem::forget((was, is));
-                }
-            }
-            (false, true) => {
-                changes.begin("gateway", environment);
-                changes.add(
-                    Class::Safe,
-                    "",
-                    format!("there is a new environment, `{environment}`"),
-                );
-                for (said, origin) in governed::permissions(&new, environment) {
-                    changes.add(Class::Loosening, &origin, said);
-                }
-            }
-            (true, false) => {
-                changes.begin("gateway", environment);
-                changes.add(
-                    Class::Risky,
-                    "",
-                    format!("the environment `{environment}` is gone"),
-                );
-            }
-            (false, false) => {
-                return Err(Failure::refused(format!(
-                    "there is no environment `{environment}` in {} or {}",
-                    old.name, new.name
-                )));
-            }
-        }
-    }
-    let mut all = changes.finish();
+    let mut all = changes(&environments, (&old, &new), now, arguments.as_of.as_ref())?.finish();
     // As paths from here, where the folder lies here: bundles know no more than its name.
     let here = arguments
         .new

@@ -11,11 +11,12 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(old: &Side, new: &Side, environment: &str) -> Self {
-        let lines = |side: &Side| side.root().map(|root| Lines::new(root, environment));
+    /// Of each side, and the environment on it.
+    pub(super) fn new((old, before): (&Side, &str), (new, environment): (&Side, &str)) -> Self {
+        let lines = |side: &Side, environment: &str| side.root().map(|root| Lines::new(root, environment));
         Self {
-            old: lines(old),
-            new: lines(new),
+            old: lines(old, before),
+            new: lines(new, environment),
         }
     }
 

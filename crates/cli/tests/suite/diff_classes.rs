@@ -261,3 +261,60 @@ fn tests_that_are_gone_are_told() {
     let back = tree.good(&["diff", "old", "old"]);
     assert!(back.contains("no change") || !back.contains("risky"), "{back}");
 }
+
+/// Who gives an environment another name hides nothing by that.
+#[test]
+fn an_environment_of_another_name_is_compared_with_what_it_was() {
+    let tree = changed(&[
+        (
+            "gateway.yaml",
+            "production: { mocks: forbidden }",
+            "live: { mocks: forbidden, http_upstreams: allowed }",
+        ),
+        ("plans/free.yaml", "rate: 2/s", "rate: 20/s"),
+        (
+            "consumers/trial.yaml",
+            "  - { models: [chat] }",
+            "  - { models: [chat] }\n  - { models: [large], environments: [live] }",
+        ),
+    ]);
+    let output = tree.run(&["diff", "old", "--fail-on", "loosening"]);
+    for said in [
+        "risky       the environment `production` is gone, and `live` is new: it is compared with that (in live)",
+        "loosening   limit: 2/s → 20/s (in dev and live)  [policies/plans/free.yaml:2]",
+        "loosening   gains the model large (in live)",
+        "loosening   the permission `http_upstreams` (allowed) is added (in live)",
+    ] {
+        assert!(output.out.contains(said), "{said}\n{}", output.out);
+    }
+    assert_eq!(output.code, 1);
+    let one = tree.good(&["diff", "old", "--env", "live"]);
+    assert!(one.contains("gains the model large"), "{one}");
+    // Nor does who adds one beside it.
+    tree.change(
+        "gateway.yaml",
+        "  live: {",
+        "  canary: { mocks: forbidden }\n  live: {",
+    );
+    let out = tree.good(&["diff", "old"]);
+    assert!(
+        out.contains("gains the model large (in live)") && out.contains("`canary` is new: it is compared"),
+        "{out}"
+    );
+    // Nor does who takes away one that may more, which it might have been.
+    tree.change("gateway.yaml", "  canary: { mocks: forbidden }\n", "");
+    tree.change(
+        "gateway.yaml",
+        "  dev: { mocks: allowed, explain: allowed }\n",
+        "",
+    );
+    let out = tree.good(&["diff", "old"]);
+    for said in [
+        "`production` is gone, and `live` is new",
+        "`dev` is gone, and `live` is new",
+        "(allowed) is added",
+    ] {
+        assert!(out.contains(said), "{said}\n{out}");
+    }
+    assert!(!out.contains("live and live"), "{out}");
+}

@@ -68,7 +68,7 @@ fn told(was: &Compiled, is: &Compiled) -> Vec<Change> {
         (&form(was), &side(was)),
         (&form(is), &side(is)),
         1_800_000_000_000,
-        "production",
+        ("production", "production"),
         &mut changes,
     )
     .expect("bundles");
