@@ -26,7 +26,7 @@ pub(crate) struct Lines {
     environment: String,
     files: RefCell<BTreeMap<String, Option<Rc<File>>>>,
     /// What is behind lines, as many things are on the same ones.
-    behind: RefCell<BTreeMap<String, Behind>>,
+    behind: RefCell<BTreeMap<String, Rc<Behind>>>,
 }
 
 struct File {

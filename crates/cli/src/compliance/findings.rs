@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 use turnpike_policy::source::{About, Code, Diagnostic, Outcome, RULES, folder};
 use turnpike_policy::{Api, Compiled, Model, Operation};
 
 use super::{Record, Row, Weaker};
-use crate::lines::{Behind, Lines};
+use crate::lines::Lines;
 use crate::words::at;
 
 /// What was found, by the file that it is in, as the bundle names it.
@@ -226,7 +227,7 @@ impl Record<'_> {
             met: "no",
             by: finding.message.clone(),
             origin: String::new(),
-            behind: Behind::default(),
+            behind: Rc::default(),
         }));
         rows
     }
@@ -248,7 +249,7 @@ impl Record<'_> {
             met: "no",
             by: by.to_owned(),
             origin: here.unwrap_or_else(|| format!("{file}:{line}")),
-            behind: Behind::default(),
+            behind: Rc::default(),
         }
     }
 }

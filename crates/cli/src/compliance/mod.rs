@@ -8,8 +8,10 @@ mod findings;
 mod written;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::rc::Rc;
 
 use serde_json::{Value as Json, json};
 use turnpike_policy::hex;
@@ -49,6 +51,8 @@ struct Record<'a> {
     root: &'a Path,
     compiled: &'a Compiled,
     blame: RefCell<Blame>,
+    /// Since when lines are as they are, with what is behind them.
+    since: RefCell<BTreeMap<(String, *const Behind), Option<Commit>>>,
     lines: Lines,
     exceptions: Vec<Exception>,
     /// Rules of governance that are off, or weaker than they are by themselves.
@@ -63,7 +67,7 @@ struct Row {
     by: String,
     /// A place as the bundle names it; empty: it holds whatever is written.
     origin: String,
-    behind: Behind,
+    behind: Rc<Behind>,
 }
 
 pub(crate) fn show(
@@ -92,6 +96,7 @@ pub(crate) fn show(
         root,
         compiled,
         blame: RefCell::new(Blame::new(root)),
+        since: RefCell::default(),
         exceptions,
         weaker,
         findings: Findings::new(&outcome, root, compiled, &lines),
@@ -229,7 +234,7 @@ impl Record<'_> {
                 met: "no",
                 by: format!("{url}: the environment allows it (`http_upstreams`)"),
                 origin: origin.to_owned(),
-                behind: Behind::default(),
+                behind: Rc::default(),
             },
         }
     }
@@ -251,11 +256,18 @@ impl Record<'_> {
     }
 
     /// Since when a line says what it says, with all that is behind it.
-    fn since(&self, origin: &str, behind: &Behind) -> Option<Commit> {
+    fn since(&self, origin: &str, behind: &Rc<Behind>) -> Option<Commit> {
         let lines = behind.own.iter().chain(&behind.values).map(String::as_str);
-        self.blame
-            .borrow_mut()
-            .newest(std::iter::once(origin).chain(lines))
+        let ask = || {
+            let mut blame = self.blame.borrow_mut();
+            blame.newest(std::iter::once(origin).chain(lines))
+        };
+        if behind.own.is_empty() && behind.values.is_empty() {
+            return ask();
+        }
+        // Many routes may be held to one and the same, of many lines: these live as long as the record.
+        let key = (origin.to_owned(), Rc::as_ptr(behind));
+        self.since.borrow_mut().entry(key).or_insert_with(ask).clone()
     }
 
     fn line(&self, origin: &str, behind: &Behind) -> String {
@@ -271,7 +283,7 @@ impl Record<'_> {
     }
 
     fn json(&self, head: &Json, things: &[Thing], rest: &[Row]) -> Json {
-        let since = |origin: &str, behind: &Behind| match self.since(origin, behind) {
+        let since = |origin: &str, behind: &Rc<Behind>| match self.since(origin, behind) {
             Some(Commit { hash, .. }) if hash.is_empty() => json!("uncommitted"),
             Some(Commit { hash, date }) => json!({ "commit": hash, "date": date }),
             None => Json::Null,
@@ -331,7 +343,7 @@ impl Record<'_> {
 
     fn markdown(&self, head: &Json, things: &[Thing], rest: &[Row]) -> String {
         let text = |name: &str| head.get(name).and_then(Json::as_str).unwrap_or("none");
-        let since = |origin: &str, behind: &Behind| match self.since(origin, behind) {
+        let since = |origin: &str, behind: &Rc<Behind>| match self.since(origin, behind) {
             Some(Commit { hash, .. }) if hash.is_empty() => "not committed".to_owned(),
             Some(Commit { hash, date }) => format!("{date} {hash}"),
             // What nobody wrote has no beginning.
@@ -432,7 +444,7 @@ impl Row {
             met: "yes",
             by: by.to_owned(),
             origin: origin.to_owned(),
-            behind: Behind::default(),
+            behind: Rc::default(),
         }
     }
 }
@@ -444,7 +456,7 @@ impl Exception {
             met: "by exception",
             by: format!("{what}: {} (until {})", self.reason, self.until),
             origin: self.origin.clone(),
-            behind: Behind::default(),
+            behind: Rc::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What `gateway.yaml` itself says of exceptions and of rules that are off or weaker than they are by themselves: with
 //! reasons and lines, which the bundle does not hold.
 
+use std::rc::Rc;
+
 use turnpike_policy::source::{Outcome, RULES, Said, Severity};
 
 use crate::lines::{Behind, Lines};
@@ -12,7 +14,7 @@ pub(super) struct Exception {
     pub(super) reason: String,
     pub(super) until: String,
     pub(super) origin: String,
-    pub(super) behind: Behind,
+    pub(super) behind: Rc<Behind>,
 }
 
 /// A rule of governance that weighs less than it does by itself.
@@ -23,7 +25,7 @@ pub(super) struct Weaker {
     /// What it would weigh.
     pub(super) usual: Severity,
     pub(super) origin: String,
-    pub(super) behind: Behind,
+    pub(super) behind: Rc<Behind>,
 }
 
 /// The exceptions of an environment, and the rules that are off or weaker there, as `gateway.yaml` writes them.

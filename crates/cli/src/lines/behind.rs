@@ -4,6 +4,7 @@
 //! holds wants to know since when all of that does: of what is written there, of the variable, the default of a
 //! template's parameter or what an alias stands for, and of what names them.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -14,9 +15,9 @@ use crate::outline::{Kind, Node};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Behind {
     /// What it says there goes on in these lines.
-    pub(crate) own: Vec<String>,
+    pub(crate) own: BTreeSet<String>,
     /// The values that it names, and whatever else it takes from elsewhere, are in these.
-    pub(crate) values: Vec<String>,
+    pub(crate) values: BTreeSet<String>,
 }
 
 /// What is looked at: which file, and on whose behalf.
@@ -28,24 +29,18 @@ struct Looking<'a> {
     start: usize,
 }
 
-impl Behind {
-    fn add(list: &mut Vec<String>, line: String) {
-        if !list.contains(&line) {
-            list.push(line);
-        }
-    }
-}
-
 impl Lines {
     /// What stands behind a line, for the file of an API or a model that `user` names; of what begins on that line, what
     /// is under one of these fields, where there is one.
-    pub(crate) fn behind(&self, origin: &str, user: &str, fields: &[&str]) -> Behind {
+    pub(crate) fn behind(&self, origin: &str, user: &str, fields: &[&str]) -> Rc<Behind> {
+        // Who builds on it makes a difference to a template alone.
+        let user = if origin.contains("/templates/") { user } else { "" };
         let asked = [&[origin, user], fields].concat().join("\n");
         if let Some(known) = self.behind.borrow().get(&asked) {
-            return known.clone();
+            return Rc::clone(known);
         }
-        let found = self.find_behind(origin, user, fields);
-        self.behind.borrow_mut().insert(asked, found.clone());
+        let found = Rc::new(self.find_behind(origin, user, fields));
+        self.behind.borrow_mut().insert(asked, Rc::clone(&found));
         found
     }
 
@@ -87,7 +82,7 @@ impl Lines {
             }
         }
         let Behind { own, values } = &mut behind;
-        own.retain(|line| line != origin);
+        own.remove(origin);
         values.retain(|line| line != origin && !own.contains(line));
         behind
     }
@@ -100,7 +95,7 @@ impl Lines {
         } else {
             &mut behind.own
         };
-        Behind::add(lines, looking.file.line(node));
+        lines.insert(looking.file.line(node));
         match &node.kind {
             Kind::Scalar { text, .. } => {
                 let last = node.bytes.end.saturating_sub(1).max(node.bytes.start);
@@ -110,7 +105,7 @@ impl Lines {
                     .iter()
                     .filter(|start| node.bytes.start < **start && **start <= last)
                 {
-                    Behind::add(lines, looking.file.line_of(*start));
+                    lines.insert(looking.file.line_of(*start));
                 }
                 for name in variables(text) {
                     self.variable(name, looking, behind);
@@ -146,8 +141,8 @@ impl Lines {
             },
             None => return self.of_environment(&["vars", name], behind),
         };
-        Behind::add(&mut behind.values, file.line(key));
-        Behind::add(&mut behind.values, file.line(value));
+        behind.values.insert(file.line(key));
+        behind.values.insert(file.line(value));
         for name in value.text().into_iter().flat_map(variables) {
             self.of_environment(&["vars", name], behind);
         }
@@ -166,8 +161,8 @@ impl Lines {
         if let Some(file) = self.called(&format!("environments/{}", self.environment))
             && let Some((key, value)) = find(&file.node, path)
         {
-            Behind::add(&mut behind.values, file.line(key));
-            Behind::add(&mut behind.values, file.line(value));
+            behind.values.insert(file.line(key));
+            behind.values.insert(file.line(value));
         }
     }
 
@@ -200,7 +195,7 @@ impl Lines {
                     &mut naming,
                 );
                 for node in &naming {
-                    Behind::add(&mut behind.values, template.line(node));
+                    behind.values.insert(template.line(node));
                 }
                 if !naming.is_empty() {
                     begun.push((key.bytes.start, vec![key, value]));
