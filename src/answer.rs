@@ -6,6 +6,7 @@ use serde::Serialize;
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Of a body; empty: there is none.
     pub(crate) content_type: &'static str,
     pub(crate) cache_control: &'static str,
     /// One more header, where the answer needs it.
@@ -81,10 +82,24 @@ struct ProblemDetails<'a> {
     missing: &'a [&'a str],
 }
 
+/// What every page takes.
+const ALLOW: (&str, &str) = ("allow", "GET, HEAD, OPTIONS");
+
+/// The answer to `OPTIONS` of a page.
+pub(crate) const fn options() -> Answer {
+    Answer {
+        status: 204,
+        content_type: "",
+        cache_control: "no-store",
+        header: Some(ALLOW),
+        body: String::new(),
+    }
+}
+
 /// The answer to a request that failed. `missing` names secrets: only where explaining is allowed.
 pub(crate) fn problem(problem: Problem, request_id: &str, missing: &[&str]) -> Answer {
     let header = match problem {
-        Problem::MethodNotAllowed => Some(("allow", "GET, HEAD")),
+        Problem::MethodNotAllowed => Some(ALLOW),
         // A secret is set by a person: asking more often is of no use.
         Problem::SecretMissing => Some(("retry-after", "30")),
         Problem::NotFound | Problem::Internal => None,
@@ -339,7 +354,12 @@ mod tests {
         let answer = problem(Problem::MethodNotAllowed, "r1", &[]);
         assert_eq!(
             (answer.status, answer.header),
-            (405, Some(("allow", "GET, HEAD")))
+            (405, Some(("allow", "GET, HEAD, OPTIONS")))
+        );
+        let asked = options();
+        assert_eq!(
+            (asked.status, asked.header, &*asked.body),
+            (204, answer.header, "")
         );
     }
 

@@ -90,6 +90,7 @@ async fn decide(method: &str, url: &Location<'_>, env: &Env, id: &str) -> Answer
             found.unwrap_or_else(|| answer::problem(Problem::NotFound, id, &[]))
         }
         Route::Keys => keys::answer(facts::SIGNING, &|name| value_of(name, env), facts::EXPLAIN, id),
+        Route::Options => answer::options(),
         Route::NotFound => answer::problem(Problem::NotFound, id, &[]),
         Route::MethodNotAllowed => answer::problem(Problem::MethodNotAllowed, id, &[]),
         #[cfg(feature = "faults")]
@@ -155,10 +156,12 @@ fn log_is_due() -> bool {
     due
 }
 
-/// Puts an answer on the wire; to `HEAD` without its body.
+/// Puts an answer on the wire; to `HEAD`, and where it has none, without a body.
 fn respond(answer: &Answer, method: &str, id: &str) -> worker::Result<Response> {
     let headers = Headers::new();
-    headers.set("content-type", answer.content_type)?;
+    if !answer.content_type.is_empty() {
+        headers.set("content-type", answer.content_type)?;
+    }
     headers.set("cache-control", answer.cache_control)?;
     headers.set("x-content-type-options", "nosniff")?;
     headers.set("x-request-id", id)?;
@@ -171,7 +174,7 @@ fn respond(answer: &Answer, method: &str, id: &str) -> worker::Result<Response> 
     let builder = ResponseBuilder::new()
         .with_status(answer.status)
         .with_headers(headers);
-    Ok(if method == "HEAD" {
+    Ok(if method == "HEAD" || answer.content_type.is_empty() {
         builder.empty()
     } else {
         builder.fixed(answer.body.clone().into_bytes())

@@ -21,6 +21,8 @@ pub(crate) enum Route {
     Slow(u32),
     /// None that there is.
     NotFound,
+    /// One that there is, asked what it takes.
+    Options,
     /// One that there is, asked in a way in which it cannot be.
     MethodNotAllowed,
 }
@@ -39,10 +41,10 @@ pub(crate) fn route(method: &str, url: &Location<'_>) -> Route {
         "/_turnpike/slow" => Route::Slow(milliseconds(url.query)),
         _ => return Route::NotFound,
     };
-    if matches!(method, "GET" | "HEAD") {
-        route
-    } else {
-        Route::MethodNotAllowed
+    match method {
+        "GET" | "HEAD" => route,
+        "OPTIONS" => Route::Options,
+        _ => Route::MethodNotAllowed,
     }
 }
 
@@ -108,7 +110,8 @@ mod tests {
             assert_eq!(at("GET", path), page);
             assert_eq!(at("HEAD", path), page);
             assert_eq!(at("GET", &format!("{path}?a=/b#c")), page);
-            for method in ["POST", "PUT", "DELETE", "OPTIONS", "get", "FOO"] {
+            assert_eq!(at("OPTIONS", path), Route::Options);
+            for method in ["POST", "PUT", "DELETE", "options", "get", "FOO"] {
                 assert_eq!(at(method, path), Route::MethodNotAllowed, "{method} {path}");
             }
         }
@@ -128,7 +131,7 @@ mod tests {
             "/.well-known/openid-configuration",
             "/?/_turnpike/health",
         ] {
-            for method in ["GET", "POST"] {
+            for method in ["GET", "POST", "OPTIONS"] {
                 assert_eq!(at(method, path), Route::NotFound, "{method} {path}");
             }
         }

@@ -102,8 +102,14 @@ async fn what_is_not_there_and_what_is_not_allowed() {
     for (method, path, status, allow) in [
         ("GET", "/_turnpike/none", 404, None),
         ("POST", "/_turnpike/none", 404, None),
-        ("POST", "/_turnpike/health", 405, Some("GET, HEAD")),
-        ("DELETE", "/.well-known/api-catalog", 405, Some("GET, HEAD")),
+        ("OPTIONS", "/_turnpike/none", 404, None),
+        ("POST", "/_turnpike/health", 405, Some("GET, HEAD, OPTIONS")),
+        (
+            "DELETE",
+            "/.well-known/api-catalog",
+            405,
+            Some("GET, HEAD, OPTIONS"),
+        ),
     ] {
         let mut response = ask(method, path, &env(&[])).await;
         assert_eq!(response.status_code(), status, "{method} {path}");
@@ -115,6 +121,14 @@ async fn what_is_not_there_and_what_is_not_allowed() {
         let id = header(&response, "x-request-id").expect("an id");
         assert_eq!((id.len(), &body["request_id"]), (32, &Value::from(id.as_str())));
     }
+}
+
+#[wasm_bindgen_test]
+async fn options_tells_what_a_page_takes() {
+    let response = ask("OPTIONS", "/_turnpike/health", &env(&[])).await;
+    assert_eq!(response.status_code(), 204);
+    assert_eq!(header(&response, "allow").as_deref(), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(header(&response, "content-type"), None);
 }
 
 #[wasm_bindgen_test]

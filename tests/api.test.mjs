@@ -129,6 +129,36 @@ describe("a mocked API", () => {
     assert.deepEqual(options.headers.get("allow").split(", ").sort(), ["GET", "HEAD", "OPTIONS", "POST"]);
   });
 
+  test("OPTIONS and HEAD of pages of the gateway's own, and of what is not there", async () => {
+    for (const path of ["/_turnpike/health", "/_turnpike/version", "/.well-known/api-catalog",
+      "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/petstore/v2"]) {
+      const options = await gateway.fetch(path, { method: "OPTIONS" });
+      assert.deepEqual([options.status, await options.text()], [204, ""], path);
+      assert.equal(options.headers.get("allow"), "GET, HEAD, OPTIONS", path);
+      assert.equal(options.headers.get("content-type"), null, path);
+      const [got, head] = [await gateway.fetch(path), await gateway.fetch(path, { method: "HEAD" })];
+      assert.deepEqual([head.status, await head.text()], [got.status, ""], path);
+      assert.equal(head.headers.get("content-type"), got.headers.get("content-type"), path);
+      await got.text();
+      const wrong = await gateway.fetch(path, { method: "POST" });
+      assert.equal(wrong.headers.get("allow"), "GET, HEAD, OPTIONS", path);
+      await problem(wrong, 405, "method_not_allowed");
+      // As of anything that is published: a page of an allowed origin may ask whether it may call, no other one.
+      for (const [origin, status] of [["https://app.test", 204], ["https://evil.test", 403]]) {
+        const asked = await raw(gateway.url, { method: "OPTIONS", path, headers: { origin, "access-control-request-method": "GET" } });
+        assert.equal(asked.status, status, path);
+        assert.equal(asked.headers["access-control-allow-origin"], status === 204 ? origin : undefined, path);
+        assert.equal(asked.headers["access-control-allow-methods"], status === 204 ? "GET, HEAD, OPTIONS" : undefined, path);
+      }
+    }
+    for (const path of ["/_turnpike/none", "/.well-known/none", "/none"]) {
+      for (const headers of [{}, { origin: "https://app.test", "access-control-request-method": "GET" }]) {
+        const { status } = await raw(gateway.url, { method: "OPTIONS", path, headers });
+        assert.equal(status, 404, path);
+      }
+    }
+  });
+
   test("a version that is on its way out says so", async () => {
     const old = await call("/petstore/v1/pets");
     assert.equal(old.headers.get("deprecation"), `@${Date.UTC(2026, 0, 1) / 1000}`);
@@ -445,7 +475,7 @@ describe("the gateway's own pages", () => {
     assert.ok(item.some(({ href }) => href === `${gateway.url}/petstore/v2`), JSON.stringify(item));
     await problem(await gateway.fetch("/_turnpike/nothing"), 404, "not_found");
     const post = await gateway.fetch("/_turnpike/version", { method: "POST" });
-    assert.equal(post.headers.get("allow"), "GET, HEAD");
+    assert.equal(post.headers.get("allow"), "GET, HEAD, OPTIONS");
     await problem(post, 405, "method_not_allowed");
     // What runs is also in each line of the log.
     const answer = await call(PETS);

@@ -93,7 +93,7 @@ pub(crate) fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Ma
             }
         };
     }
-    if request.path().starts_with("/_turnpike/") || request.path().starts_with("/.well-known/") {
+    if is_cold(request) {
         return Ok(Matched(Destination::Operator));
     }
     let wanted = if method == Method::Head {
@@ -118,11 +118,15 @@ pub(crate) fn find(policy: &Compiled, request: &Accepted, now: u64) -> Result<Ma
     Err(Refusal::new(Code::MethodNotAllowed, detail).header("allow", allow))
 }
 
-/// The methods published at the path of a request, for `OPTIONS` and preflights.
+/// The methods published at the path of a request, for `OPTIONS` and preflights. Of the other half's pages, which it
+/// knows alone, those that each of them has.
 pub(crate) fn methods(policy: &Compiled, request: &Accepted) -> Result<Methods, Refusal> {
     check_host(policy, request)?;
     if own(request.path()).is_some() {
         return Ok(own_methods());
+    }
+    if is_cold(request) {
+        return Ok(cold_methods());
     }
     let mut seen = Methods::default();
     // No operation has OPTIONS: the look-up visits every node that fits and finds nothing.
@@ -145,6 +149,16 @@ fn own(path: &str) -> Option<(Destination, Destination)> {
 
 fn own_methods() -> Methods {
     Methods(vec![Method::Get, Method::Post])
+}
+
+/// Whether the other half of the Worker answers at the path of a request.
+pub(crate) fn is_cold(request: &Accepted) -> bool {
+    request.path().starts_with("/_turnpike/") || request.path().starts_with("/.well-known/")
+}
+
+/// What its pages take: each can be read, and no more.
+pub(crate) fn cold_methods() -> Methods {
+    Methods(vec![Method::Get])
 }
 
 fn check_host(policy: &Compiled, request: &Accepted) -> Result<(), Refusal> {

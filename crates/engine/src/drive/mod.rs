@@ -257,8 +257,11 @@ impl Engine {
             .zip(head.header("access-control-request-method"));
         if let (turnpike_policy::Method::Options, Some((origin, wanted))) = (accepted.method(), preflight) {
             let methods = matching::methods(&self.policy, &accepted)?;
-            let cors = self.policy.gateway.cors.as_ref();
-            return cors::preflight(cors, origin, wanted, &methods).map(Opening::Preflight);
+            let finish = cors::preflight(self.policy.gateway.cors.as_ref(), origin, wanted, &methods)?;
+            // Whether there is such a page, only the other half knows.
+            if !matching::is_cold(&accepted) {
+                return Ok(Opening::Preflight(finish));
+            }
         }
         let matched = matching::find(&self.policy, &accepted, now)?;
         base.matched = Some(matched);
@@ -476,9 +479,18 @@ impl Engine {
     fn coldly(&self, base: &Base, status: u16, now: u64) -> Next {
         let outcome = Outcome::passed(status, Settlement::Nothing);
         let Closing { log, settle } = self.close(base, now, &outcome);
+        let mut set = base.answer_headers(self);
+        // OPTIONS of a page that is there: what a preflight asks.
+        if let (204, Some(origin)) = (status, &base.origin) {
+            let cors = self.policy.gateway.cors.as_ref();
+            if let Ok(finish) = cors::preflight(cors, origin, "GET", &matching::cold_methods()) {
+                set.retain(|(name, _)| !finish.set.iter().any(|(known, _)| known == name));
+                set.extend(finish.set);
+            }
+        }
         done(Step::Finish(Finish {
             status,
-            set: base.answer_headers(self),
+            set,
             log,
             settle,
             ..Finish::default()

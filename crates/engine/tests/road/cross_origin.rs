@@ -64,6 +64,28 @@ fn the_gateways_own_pages_can_be_asked_by_pages() {
     }
 }
 
+/// Which of the other half's pages there are, that half knows alone: it is asked once the page may call.
+#[test]
+fn pages_of_the_other_half_can_be_asked_by_pages() {
+    for path in ["/_turnpike/health", "/.well-known/api-catalog"] {
+        let answer = World::new().send(&preflight(path, APP, "GET"));
+        assert_eq!(
+            (answer.status, answer.header("access-control-allow-methods")),
+            (204, Some("GET, HEAD, OPTIONS"))
+        );
+        assert_eq!(answer.header("access-control-allow-origin"), Some(APP));
+        for (origin, wanted, status) in [("https://evil.example", "GET", 403), (APP, "POST", 405)] {
+            let answer = World::new().send(&preflight(path, origin, wanted));
+            assert_eq!((answer.status, &*answer.steps), (status, &["finish"][..]));
+        }
+    }
+    let answer = World::new().send(&preflight("/_turnpike/none", APP, "GET"));
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-methods")),
+        (404, None)
+    );
+}
+
 #[test]
 fn a_preflight_of_an_allowed_page_is_answered() {
     let answer = World::new().send(&preflight("/petstore/v2/pets", APP, "POST"));

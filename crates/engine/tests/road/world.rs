@@ -574,8 +574,13 @@ impl World {
                 }
                 Step::End { .. } => panic!("an end without a stream"),
                 Step::Cold => {
+                    let status = match (&*request.method, request.url.ends_with("/_turnpike/none")) {
+                        (_, true) => 404,
+                        ("OPTIONS", false) => 204,
+                        _ => 200,
+                    };
                     let theirs = AnswerHead {
-                        status: 200,
+                        status,
                         ..AnswerHead::default()
                     };
                     self.resume(flight, Event::Answered(Ok(theirs)))
