@@ -22,6 +22,7 @@ export function createCore(module, { now, fill, report }) {
   let started = false;
   let facts = null;
   let names = new Map();
+  let left = false;
 
   const pool = new Uint8Array(POOL);
   let used = POOL;
@@ -107,8 +108,10 @@ export function createCore(module, { now, fill, report }) {
     started = true;
   }
 
-  // A core that was replaced while a request was under way is started again under it.
-  function ready(env) {
+  // A core that was replaced while a request was under way is started again under it. `gone`: its client has left,
+  // as the next event tells.
+  function ready(env, gone = false) {
+    left = gone;
     if (exports === null || !started) prepare(env);
   }
 
@@ -118,6 +121,7 @@ export function createCore(module, { now, fill, report }) {
     wire.ms(now());
     wire.raw(random(8));
     wire.data(flight);
+    wire.u8(left ? 1 : 0);
   }
 
   function next() {

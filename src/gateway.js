@@ -62,7 +62,11 @@ export function createGateway(core, cold, log) {
       // back before the next one.
       hold: null,
       answers: null,
-      watch: createWatch(() => hasLeft(call)),
+      watch: createWatch(() => {
+        // To ask for it costs more than most calls take: it is asked for when one takes its time.
+        call.signal ??= call.request.signal;
+        return hasLeft(call);
+      }),
       // Set while the request is carried on with or without its client.
       settle: null,
       // Tells whether the client has left; it must be at hand before that.
@@ -112,8 +116,8 @@ export function createGateway(core, cold, log) {
           }
           call.noted = core.note(call.response);
           const { status } = call.response;
-          // Of any other status the core has something to say.
-          if (step.ahead !== null && call.repeated === 0 && status >= 200 && status < 600) {
+          // Of any other status, or of a client that has left, the core has something to say.
+          if (step.ahead !== null && call.repeated === 0 && status >= 200 && status < 600 && !hasLeft(call)) {
             return finish(foreseen(step.ahead, status, core.now()), call);
           }
           if (step.whole > 0 && call.response.ok) {
@@ -206,7 +210,7 @@ export function createGateway(core, cold, log) {
 
   // The core may have been replaced while this request waited.
   function resume(call) {
-    core.ready(call.env);
+    core.ready(call.env, hasLeft(call));
     return core;
   }
 

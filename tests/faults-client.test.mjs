@@ -11,7 +11,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { key, startE2e } from "./harness/e2e.mjs";
 import { open } from "./harness/raw.mjs";
-import { PORTS, chunks, completion, event, json, startStreams } from "./harness/upstream.mjs";
+import { PORTS, chunks, completion, event, json, startStreams, startUpstream } from "./harness/upstream.mjs";
 
 const USAGE = { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 };
 const COUNTED = { input_tokens: 9, output_tokens: 4, settled: "counted" };
@@ -314,6 +314,49 @@ test("a call that does not stream: its usage is counted also when the client lea
   const line = await waitFor(() => gateway.logs.slice(from).find(({ consumer }) => consumer === "wide"));
   upstream.answer = answer;
   assert.deepEqual(line.usage, COUNTED);
+});
+
+// Whatever it waits for, and whatever comes of that, the line says that nobody heard it. (A call of an API that needs
+// nothing but its upstream is looked at after a second.)
+test("calls that do not stream: the line says that the client has left", async (t) => {
+  const rest = await startUpstream(PORTS.rest, () => {});
+  t.after(() => rest.stop());
+  const { answer } = upstream;
+  t.after(() => { upstream.answer = answer; });
+  const model = (name) => JSON.stringify({ model: name, messages: [{ role: "user", content: "x" }] });
+  const whole = { ...completion("upstream-model", "x"), usage: USAGE };
+  const post = { method: "POST", path: "/v1/chat/completions", type: "application/json" };
+  let asked;
+  const later = (ms, how) => async (request, response) => {
+    asked();
+    await sleep(ms);
+    how(response, request);
+  };
+  const good = (response) => json(response, whole);
+  for (const [name, call, does, status, attempts] of [
+    ["a good answer", { ...post, body: model("plain") }, later(300, good), 200, [undefined]],
+    ["an answer of the fallback, asked before it left", { ...post, body: model("rescued") }, later(300, good), 200, ["unreachable", undefined]],
+    ["a refusal of the upstream's", { ...post, body: model("plain") },
+      later(300, (response) => json(response, { error: { message: "no" } }, 400)), 400, ["refused"]],
+    ["an upstream that fails", { ...post, body: model("plain") }, later(300, (response) => response.destroy()), 502, ["unreachable"]],
+    ["nonsense", { ...post, body: model("plain") }, later(300, (response) => response.end("{")), 502, ["invalid_answer"]],
+    ["an API", { method: "GET", path: "/staff/v1/lunch" }, later(2_000, (response) => json(response, [])), 200, [undefined]],
+    ["an API that fails", { method: "GET", path: "/staff/v1/lunch" }, later(2_000, (response) => response.destroy()), 502, ["unreachable"]],
+  ]) {
+    const from = gateway.logs.length;
+    const arrived = new Promise((resolve) => { asked = resolve; });
+    [upstream.answer, rest.answer] = [does, does];
+    const { method, path, type, body } = call;
+    const headers = { "x-api-key": key("wide"), ...(type ? { "content-type": type } : {}) };
+    const left = open(gateway.url, { method, path, headers });
+    left.request.on("error", () => {});
+    left.request.end(body);
+    await arrived;
+    left.request.socket.resetAndDestroy();
+    const line = await waitFor(() => gateway.logs.slice(from).find(({ consumer }) => consumer === "wide"), 8_000);
+    assert.equal(line.client_gone, true, name);
+    assert.deepEqual([line.status, line.attempts.map(({ failed }) => failed)], [status, attempts], name);
+  }
 });
 
 // A client leaves an upstream that talks for ever. Begun before the other tests, as it takes its time.

@@ -14,7 +14,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 14;
+pub const WIRE: u32 = 15;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -246,6 +246,15 @@ fn follow(reader: &mut Reader<'_>, out: &mut Writer) -> Option<()> {
     Some(())
 }
 
+/// What is in flight, and whether its client has left.
+fn flight(reader: &mut Reader<'_>) -> Option<Flight> {
+    let mut flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+    if reader.flag()? {
+        flight.left();
+    }
+    Some(flight)
+}
+
 /// Appends a value as postcard. What is in flight always serializes.
 fn append<T: serde::Serialize>(buffer: &mut Vec<u8>, value: &T) {
     let taken = std::mem::take(buffer);
@@ -314,12 +323,12 @@ impl Started {
     }
 
     /// WHOLE: as ANSWERED and ANSWER in one, for an answer that was read at once: the time, a random
-    /// number, what is in flight, after how many milliseconds the call was made again (0: it was not), the head,
-    /// then the bytes or why there are none.
+    /// number, what is in flight and whether its client has left, after how many milliseconds the call was made again
+    /// (0: it was not), the head, then the bytes or why there are none.
     fn whole(&mut self, reader: &mut Reader<'_>) -> Option<Next> {
         let now = reader.ms()?;
         let random = reader.u64()?;
-        let mut flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        let mut flight = flight(reader)?;
         flight.repeated(reader.ms()?);
         #[cfg(feature = "faults")]
         fault(flight.query().contains("fault=answered"), "answered");
@@ -381,12 +390,12 @@ impl Started {
         Some((self.engine.begin(&head, now, &random), now))
     }
 
-    /// All others: the time, a random number, what is in flight, then what the event says (ANSWERED begins with
-    /// when the call was made again, as WHOLE). The time comes with what is next.
+    /// All others: the time, a random number, what is in flight and whether its client has left, then what the event
+    /// says (ANSWERED begins with when the call was made again, as WHOLE). The time comes with what is next.
     fn resume(&mut self, op: u8, reader: &mut Reader<'_>) -> Option<(Next, u64)> {
         let now = reader.ms()?;
         let random = reader.u64()?;
-        let mut flight: Flight = postcard::from_bytes(reader.bytes()?).ok()?;
+        let mut flight = flight(reader)?;
         if op == ask::ANSWERED {
             flight.repeated(reader.ms()?);
         }

@@ -263,6 +263,7 @@ impl Shell {
             out.ms(NOW + 1);
             raw(out, &[1; 8]);
             out.bytes(flight);
+            out.flag(false);
             write(out);
         })
     }
@@ -749,6 +750,7 @@ fn seeds() -> Vec<Vec<u8>> {
         out.ms(NOW);
         raw(out, &[1; 8]);
         out.bytes(&read.flight);
+        out.flag(false);
         out.u8(0);
         out.bytes(br#"{"model":"m","messages":[]}"#);
     });

@@ -70,6 +70,11 @@ impl Flight {
         &self.base.query
     }
 
+    /// Notes that its client has left, as whoever carries out its steps has seen.
+    pub fn left(&mut self) {
+        self.base.gone = true;
+    }
+
     /// Notes that its call was made again so many milliseconds after it was begun, as the upstream had not taken
     /// the gateway's token: two attempts for the log, of which the first was refused. 0: it was made once.
     pub fn repeated(&mut self, after: u64) {
@@ -245,7 +250,7 @@ pub(crate) struct Base {
     /// What its last attempt came to, when it ends with that.
     #[serde(skip)]
     pub last: Settlement,
-    /// Its client has left, as this step has shown.
+    /// Its client has left, as the last event has told or shown.
     #[serde(skip)]
     pub gone: bool,
 }

@@ -236,7 +236,7 @@ impl Engine {
             }
             Event::Answered(Err(failure)) => {
                 let failed = AttemptFailure::Transport(failure);
-                base.gone = failure == Failure::Abandoned;
+                base.gone |= failure == Failure::Abandoned;
                 base.judged(at.time, 0, Some(failed));
                 let refusal = match answer::transport(failure) {
                     Some(reason) => answer::give_up(reason, None),
@@ -368,7 +368,7 @@ impl Engine {
         match answer::transport(failure) {
             Some(reason) => self.failed(answering, base, reason, None, at),
             None => {
-                base.gone = matches!(failure, Failure::Abandoned | Failure::Unsent);
+                base.gone |= matches!(failure, Failure::Abandoned | Failure::Unsent);
                 // Nothing that was not sent was used.
                 if answering.begun() || failure == Failure::Abandoned {
                     base.last = Settlement::AtBound(base.bound);
@@ -586,7 +586,7 @@ impl Engine {
                 code: Some(Code::InvalidRequest),
                 reason: Some("the provider does not take this request"),
                 line: None,
-                client_gone: false,
+                client_gone: base.gone,
                 settlement: Settlement::Nothing,
             },
         );
@@ -773,7 +773,11 @@ impl Engine {
     }
 
     fn passed(&self, base: &Base, now: u64, status: u16, settlement: Settlement) -> Closing {
-        self.close(base, now, &Outcome::passed(status, settlement))
+        let outcome = Outcome {
+            client_gone: base.gone,
+            ..Outcome::passed(status, settlement)
+        };
+        self.close(base, now, &outcome)
     }
 
     /// The model that a reservation is for, and what the request says.

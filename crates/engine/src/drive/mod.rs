@@ -477,7 +477,10 @@ impl Engine {
 
     /// The end of a request that the other half has answered.
     fn coldly(&self, base: &Base, status: u16, now: u64) -> Next {
-        let outcome = Outcome::passed(status, Settlement::Nothing);
+        let outcome = Outcome {
+            client_gone: base.gone,
+            ..Outcome::passed(status, Settlement::Nothing)
+        };
         let Closing { log, settle } = self.close(base, now, &outcome);
         let mut set = base.answer_headers(self);
         // OPTIONS of a page that is there: what a preflight asks.
