@@ -2,7 +2,7 @@
 // isolate holds at a time is bounded.
 
 // Failures as the core knows them: of a client's body, and of an upstream's.
-export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3 };
+export const BODY = { TOO_LARGE: 1, INCOMPLETE: 2, BUSY: 3, SHARE: 4 };
 export const FAILURE = {
   UNREACHABLE: 1, TIMEOUT: 2, TOO_LARGE: 3, SECRET_MISSING: 4, BUSY: 5, ABANDONED: 6, NO_TOKEN: 7, UNSENT: 8,
 };
@@ -11,6 +11,9 @@ export const FAILURE = {
 // at most one at a time (with its edits, or while its pieces are put together), and the core has room
 // for one more.
 const MAX_HELD = 40 * 1024 * 1024;
+// How much of that the bodies of one caller may be, so that who sends slowly keeps no room from all others; but at
+// least what one body takes, however long it may be.
+const SHARE = MAX_HELD / 2;
 // A body of up to this length takes its room at once, as long as what was announced so and has not come is less than
 // `PROMISED`. Of any other, and of one of unknown length, only what has come is counted: what is announced and never
 // sent takes no room from others.
@@ -21,14 +24,31 @@ const BLOCK = { SMALLEST: 4 * 1024, LARGEST: 64 * 1024 };
 
 let held = 0;
 let promised = 0;
+// What the bodies of each caller take.
+const callers = new Map();
 
-// Reserves room for a request's bodies; `release` gives it back.
-export function createHold() {
+// Reserves room for a request's bodies; `release` gives it back. What clients send takes of the share of `whose` it
+// is, for a body of up to `longest`; what comes from upstreams is nobody's.
+export function createHold(whose = null, longest = 0) {
   let mine = 0;
   let ahead = 0;
+  const most = Math.max(SHARE, longest + BLOCK.LARGEST);
   const hold = {
+    // Why there was no room, when there was none.
+    why: "busy",
     reserve(length) {
-      if (held + length > MAX_HELD) return false;
+      if (held + length > MAX_HELD) {
+        hold.why = "busy";
+        return false;
+      }
+      if (whose !== null) {
+        const share = (callers.get(whose) ?? 0) + length;
+        if (share > most) {
+          hold.why = "share";
+          return false;
+        }
+        callers.set(whose, share);
+      }
       held += length;
       mine += length;
       return true;
@@ -47,13 +67,18 @@ export function createHold() {
     release() {
       hold.arrived();
       held -= mine;
+      if (whose !== null && mine > 0) {
+        const rest = callers.get(whose) - mine;
+        if (rest > 0) callers.set(whose, rest);
+        else callers.delete(whose);
+      }
       mine = 0;
     },
   };
   return hold;
 }
 
-// Reads a body whole: bytes, or why not ("large", "lost", "late", "busy"). `controller` aborts what
+// Reads a body whole: bytes, or why not ("large", "lost", "late", "busy", "share"). `controller` aborts what
 // is read, where there is one.
 export async function readWhole(source, announced, max, within, hold, watch, controller = null) {
   if (announced !== null && announced > max) return "large";
@@ -121,7 +146,7 @@ async function readCounted(stream, max, orLate, hold) {
       if (block === undefined || used === block.length) {
         // As long as all before it, in between.
         block = new Uint8Array(Math.min(BLOCK.LARGEST, Math.max(BLOCK.SMALLEST, length)));
-        if (!hold.reserve(block.length)) return stop("busy");
+        if (!hold.reserve(block.length)) return stop(hold.why);
         blocks.push(block);
         used = 0;
       }

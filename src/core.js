@@ -385,6 +385,7 @@ function readStep(kind, wire) {
       break;
     case TELL.READ_BODY:
       step.max = wire.readMs();
+      step.whose = wire.readMs();
       break;
     case TELL.METER:
       step.object = wire.readText();

@@ -31,7 +31,7 @@ const PIECE = 64 * 1024;
 const DECIDE = 5_000;
 const KEYS = 5_000;
 
-const BODY_FAILURES = { large: BODY.TOO_LARGE, lost: BODY.INCOMPLETE, late: BODY.INCOMPLETE, busy: BODY.BUSY };
+const BODY_FAILURES = { large: BODY.TOO_LARGE, lost: BODY.INCOMPLETE, late: BODY.INCOMPLETE, busy: BODY.BUSY, share: BODY.SHARE };
 const ANSWER_FAILURES = {
   large: FAILURE.TOO_LARGE, lost: FAILURE.UNREACHABLE, late: FAILURE.TIMEOUT, busy: FAILURE.BUSY,
 };
@@ -218,7 +218,7 @@ export function createGateway(core, cold, log) {
     if (call.body !== null) return resume(call).body(step.flight, 0, call.body);
     const length = call.request.headers.get("content-length");
     const announced = length === null ? null : Number(length);
-    call.hold ??= createHold();
+    call.hold ??= createHold(step.whose, step.max);
     const within = announced !== null && announced <= SHORT ? SHORT_UPLOAD : UPLOAD;
     const read = await readWhole(call.request, announced, step.max, within, call.hold, call.watch);
     if (typeof read === "string") return resume(call).body(step.flight, BODY_FAILURES[read], null);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { readWhole } from "../src/bodies.js";
+import { createHold, readWhole } from "../src/bodies.js";
 import { createWatch } from "../src/watch.js";
 
 setFlagsFromString("--expose-gc");
@@ -40,6 +40,7 @@ function body(length, piece, last = async () => {}) {
 async function read(source, { max = MAX, room = MAX, within = 60_000 } = {}) {
   const counted = { bytes: 0 };
   const hold = {
+    why: "busy",
     reserve(bytes) {
       if (counted.bytes + bytes > room) return false;
       counted.bytes += bytes;
@@ -79,6 +80,24 @@ test("one that comes in crumbs takes as much room as is counted", async () => {
   assert.ok(counted <= 2 * length, `${counted} counted`);
   // Each crumb in its own buffer would be 82 MB.
   assert.ok(grown < 4 * length + (1 << 20), `${grown} bytes are held`);
+});
+
+test("one caller has half of the room, or that of one body, and gives all of it back", () => {
+  const MiB = 1024 * 1024;
+  const [first, second, other, nobody] = [createHold(1, 10 * MiB), createHold(1, 10 * MiB), createHold(2, 10 * MiB), createHold()];
+  assert.ok(first.reserve(10 * MiB) && second.promise(4 * MiB));
+  assert.deepEqual([second.reserve(7 * MiB), second.why], [false, "share"]);
+  assert.ok(second.reserve(6 * MiB) && other.reserve(20 * MiB), "the other half is the others'");
+  assert.deepEqual([nobody.reserve(1), nobody.why], [false, "busy"]);
+  other.release();
+  assert.deepEqual([first.reserve(1), first.why], [false, "share"]);
+  second.release();
+  second.release();
+  assert.ok(first.reserve(10 * MiB) && nobody.reserve(20 * MiB));
+  for (const hold of [first, nobody]) hold.release();
+  const long = createHold(1, 30 * MiB);
+  assert.deepEqual([long.reserve(30 * MiB), long.reserve(MiB), long.why], [true, false, "share"]);
+  long.release();
 });
 
 test("what is too much, for the policy or for the isolate, or too late, is given up", async () => {

@@ -130,10 +130,14 @@ describe("the body of a model's call", () => {
     assert.equal(upstream.requests.at(-1).body.length > 9 * MiB, true);
   });
 
+  // One caller may fill half of what an instance can hold, so that those are several.
+  const each = ["wide", "open", "closed", "minute-a", "minute-b", "daily", "local-a", "local-b"];
+  const by = (at) => ({ "x-api-key": key(each[at]) });
+
   // So many at a time as one instance can hold, and no one more; statuses.
-  const full = () => Promise.all([0, 1, 2, 3].map(async () => {
+  const full = () => Promise.all([0, 1, 2, 3].map(async (at) => {
     const body = JSON.stringify({ ...JSON.parse(good), padding: "x".repeat(9 * MiB) });
-    const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...auth, ...jsonType, "content-length": body.length } });
+    const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...by(at), ...jsonType, "content-length": body.length } });
     // An answer may come before all is sent.
     call.request.on("error", () => {});
     call.request.end(body);
@@ -147,8 +151,8 @@ describe("the body of a model's call", () => {
     for (const framing of [{ "content-length": 9 * MiB }, { "transfer-encoding": "chunked" }]) {
       for (const reset of [false, true]) {
         for (let round = 0; round < 2; round++) {
-          const cut = [0, 1, 2, 3, 4].map(() => {
-            const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...auth, ...jsonType, ...framing } });
+          const cut = [0, 1, 2, 3, 4].map((at) => {
+            const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...by(at), ...jsonType, ...framing } });
             call.request.on("error", () => {});
             call.request.write(Buffer.alloc(4 * MiB, " "));
             return call;
@@ -165,8 +169,8 @@ describe("the body of a model's call", () => {
       await sleep(500);
       answer(request, response);
     };
-    const gone = [0, 1, 2, 3, 4].map(() => {
-      const call = open(gateway.url, post());
+    const gone = [0, 1, 2, 3, 4].map((at) => {
+      const call = open(gateway.url, post(undefined, by(at)));
       call.request.on("error", () => {});
       call.request.end(JSON.stringify({ ...JSON.parse(good), padding: "x".repeat(8 * MiB) }));
       return call;
@@ -203,11 +207,39 @@ describe("the body of a model's call", () => {
     }
   });
 
+  test("one caller, however slowly it sends, leaves room to the others, and is told so in its own format", async () => {
+    const from = gateway.logs.length;
+    const body = `${good.slice(0, -1)},"padding":"${"x".repeat(9 * MiB - good.length - 12)}"}`;
+    const slow = Array.from({ length: 4 }, () => {
+      const call = open(gateway.url, post(undefined, { "content-length": body.length }));
+      call.request.on("error", () => {});
+      // All but the last byte.
+      call.request.write(body.slice(0, -1));
+      return call;
+    });
+    const limited = () => gateway.logs.slice(from).filter(({ code }) => code === "uploads_limited");
+    for (let i = 0; i < 250 && limited().length < 2; i++) await sleep(20);
+    assert.deepEqual(limited().map(({ consumer, status, decision }) => [consumer, status, decision]), Array(2).fill(["wide", 429, "refused"]));
+    // What is left of its share is less than that: two MiB.
+    const more = body.slice(0, 3 * MiB);
+    const told = await refused({ ...post(more, { "transfer-encoding": "chunked" }) }, 429, "uploads_limited");
+    assert.equal(told.headers["retry-after"], "1");
+    const api = { method: "POST", path: "/orders/v1/orders", headers: { ...auth, ...jsonType, "transfer-encoding": "chunked" }, body: more };
+    const problem = await refused(api, 429, "uploads_limited");
+    assert.match(problem.headers["content-type"], /^application\/problem\+json\b/);
+    assert.equal((await raw(gateway.url, post(good))).status, 200, "a small one has room");
+    for (const at of [1, 2]) assert.equal((await raw(gateway.url, post(body, by(at)))).status, 200, `${each[at]} has room`);
+    for (const { request } of slow) request.end("}");
+    const answered = await Promise.all(slow.map(({ response }) => response.then(({ statusCode }) => statusCode, () => 429)));
+    assert.deepEqual(answered.sort(), [200, 200, 429, 429]);
+    assert.deepEqual(await full(), ALL, "all of it was given back");
+  });
+
   test("what one instance holds is bounded: beyond, 503 overloaded, and later all is well", async () => {
     for (const framing of [{ "content-length": 9 * MiB }, { "transfer-encoding": "chunked" }]) {
       const from = gateway.logs.length;
-      const uploads = Array.from({ length: 8 }, () => {
-        const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...auth, ...jsonType, ...framing } });
+      const uploads = Array.from({ length: 8 }, (_, at) => {
+        const call = open(gateway.url, { method: "POST", path: CHAT, headers: { ...by(at), ...jsonType, ...framing } });
         call.request.on("error", () => {});
         call.answered = call.response.then(async (response) => {
           const chunks = await response.toArray();

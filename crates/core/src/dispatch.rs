@@ -14,7 +14,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 15;
+pub const WIRE: u32 = 16;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -423,6 +423,7 @@ impl Started {
                 0 => Ok(reader.bytes()?),
                 1 => Err(BodyFailure::TooLarge),
                 2 => Err(BodyFailure::Incomplete),
+                4 => Err(BodyFailure::Share),
                 _ => Err(BodyFailure::Busy),
             }),
             ask::METERED => Event::Metered(reader.optional()?),
@@ -544,6 +545,7 @@ fn tell_next(next: &Next, out: &mut Writer) {
         Step::ReadBody { max } => {
             out.u8(tell::READ_BODY);
             out.ms(*max);
+            out.ms(next.flight.as_ref().map_or(0, Flight::whose));
         }
         Step::Meter { object, ask } => {
             out.u8(tell::METER);

@@ -341,7 +341,7 @@ fn step(answer: &[u8]) -> Option<Told> {
             reader.ms()?;
             reader.ms()?;
         }
-        tell::READ_BODY | tell::PAUSE => {
+        tell::PAUSE => {
             reader.ms()?;
         }
         tell::METER => {
@@ -391,7 +391,7 @@ fn step(answer: &[u8]) -> Option<Told> {
                 (reader.u8()? <= 2).then_some(())?;
             }
         }
-        tell::READ_ANSWER => {
+        tell::READ_BODY | tell::READ_ANSWER => {
             reader.ms()?;
             reader.ms()?;
         }

@@ -57,6 +57,7 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not accepted";
     InvalidJson = "invalid_json", 400, "The body is not valid JSON";
     InvalidRequest = "invalid_request", 400, "The request is not what the operation takes";
+    UploadsLimited = "uploads_limited", 429, "Too many bytes of one caller at one time";
     Overloaded = "overloaded", 503, "The gateway holds as much as it may";
     OperationNotAllowed = "operation_not_allowed", 403, "The operation is not granted";
     InsufficientScope = "insufficient_scope", 403, "A scope is missing";

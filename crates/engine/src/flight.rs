@@ -25,7 +25,7 @@ use crate::meter::amount;
 use crate::meter::denials::Order as DenialOrder;
 use crate::operate::{Note, Order};
 use crate::settle::{self, AttemptRecord, Bound, Record, Settlement};
-use crate::shield::Shielded;
+use crate::shield::{self, Shielded};
 use crate::step::{Finish, Reply, Step};
 use crate::{Engine, cors, look};
 pub(crate) use presented::Presented;
@@ -68,6 +68,15 @@ impl Flight {
     /// The request's query.
     pub fn query(&self) -> &str {
         &self.base.query
+    }
+
+    /// Whose share of what an isolate may hold its body takes, as a number: its consumer's, or where nobody is known,
+    /// that of its client's address, of IPv6 the first 64 bits. A 64-bit float holds it exactly.
+    pub fn whose(&self) -> u64 {
+        match self.base.consumer {
+            Some(consumer) => consumer.into(),
+            None => shield::number(&self.base.address) | 1 << 52,
+        }
     }
 
     /// Notes that its client has left, as whoever carries out its steps has seen.

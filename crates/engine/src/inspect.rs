@@ -155,6 +155,12 @@ pub(crate) fn unreadable(failure: BodyFailure, max: u64) -> Refusal {
         BodyFailure::Busy => Refusal::new(Code::Overloaded, "Try again in a moment.")
             .header("retry-after", "1")
             .because("the bytes buffered by this isolate are at their bound"),
+        BodyFailure::Share => {
+            let detail = "Wait until one of your other bodies has been dealt with.";
+            Refusal::new(Code::UploadsLimited, detail)
+                .header("retry-after", "1")
+                .because("the bytes of this caller buffered by this isolate are at its share")
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! IPv6 clothes (`::ffff:192.0.2.1`) is the IPv4 address. Whatever does not parse strictly, nothing
 //! at all included, shares one key: to be unreadable is no way around a limit.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,13 @@ impl Shield {
 /// Who has an address, as the name of a subject: the address itself, of IPv6 its first 64 bits.
 pub(crate) fn subject(address: &str) -> String {
     turnpike_policy::hex(&key(address))
+}
+
+/// The same as a number of 52 bits. Two may share one, and none of them can choose whose.
+pub(crate) fn number(address: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&key(address));
+    hasher.finish() >> 12
 }
 
 /// The key of an address: its kind, then what counts of it.

@@ -139,6 +139,8 @@ pub enum BodyFailure {
     Incomplete,
     /// This isolate holds as many bytes as it may.
     Busy,
+    /// It holds as many of this caller as it may.
+    Share,
 }
 
 /// Why an attempt has no answer, or lost it.

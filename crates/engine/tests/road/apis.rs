@@ -355,6 +355,7 @@ fn bodies_that_do_not_arrive_have_their_own_codes() {
         (BodyFailure::TooLarge, 413, "body_too_large"),
         (BodyFailure::Incomplete, 400, "body_incomplete"),
         (BodyFailure::Busy, 503, "overloaded"),
+        (BodyFailure::Share, 429, "uploads_limited"),
     ] {
         let mut request = ask("fast");
         request.broken = Some(failure);

@@ -153,6 +153,15 @@ fn produce(code: Code) -> (Option<Answer>, Option<Answer>) {
             };
             (broken(create("application/json", b"{}")), broken(ask("fast")))
         }
+        Code::UploadsLimited => {
+            let mut api = create("application/json", b"{}").chunked("application/json", b"{}");
+            api.headers.retain(|(name, _)| name != "content-length");
+            let mut model = ask("fast");
+            for request in [&mut api, &mut model] {
+                request.broken = Some(BodyFailure::Share);
+            }
+            (send(api), send(model))
+        }
         Code::UnsupportedMediaType => (
             send(create("text/plain", b"x")),
             send(ask("fast").header("content-type", "text/plain")),

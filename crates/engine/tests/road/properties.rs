@@ -283,6 +283,7 @@ fn anything() -> impl Strategy<Value = Anything> {
         BodyFailure::TooLarge,
         BodyFailure::Incomplete,
         BodyFailure::Busy,
+        BodyFailure::Share,
     ]);
     let kind = prop::sample::select(vec!["text/event-stream", "application/json"]).prop_map(str::to_owned);
     let status = prop_oneof![Just(200_u16), any::<u16>()];

@@ -39,6 +39,7 @@ pub const REFUSALS: &[&str] = &[
     "unsupported_media_type",
     "invalid_json",
     "invalid_request",
+    "uploads_limited",
     "overloaded",
     "operation_not_allowed",
     "insufficient_scope",
