@@ -5,6 +5,7 @@
 //! begun (its first token), when it must end, and what to say when it ends otherwise.
 
 use serde::{Deserialize, Serialize};
+use turnpike_llm::error::event_of;
 use turnpike_llm::stream::{End, Filter, Watch};
 use turnpike_llm::usage::Usage;
 use turnpike_policy::Timeouts;
@@ -131,16 +132,21 @@ impl Tracking {
         }
     }
 
-    /// Of a stream that is over: adds to `out` what was held back and still counts. With `more` to
-    /// come after it, an event that was passed on by half is ended first, so that it spoils nothing.
-    pub fn flush(&mut self, more: bool, out: &mut Vec<u8>) {
+    /// Of a stream that is over: adds to `out` what was held back and still counts, then the error with this body, if
+    /// there is one. An event of which the client has a half becomes a part of that.
+    pub fn finish(&mut self, error: Option<&[u8]>, out: &mut Vec<u8>) {
         match &mut self.follower {
             Follower::Filter(filter) => {
                 filter.finish(out);
+                if let Some(body) = error {
+                    out.extend(event_of(body));
+                }
             }
-            // Where the client is in an untouched stream is not known here: it may lag behind.
-            Follower::Watch(_) if more => out.extend_from_slice(b"\n\n"),
-            Follower::Watch(_) => {}
+            Follower::Watch(watch) => {
+                if let Some(body) = error {
+                    out.extend(watch.told(body));
+                }
+            }
         }
     }
 

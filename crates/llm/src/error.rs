@@ -47,8 +47,12 @@ pub fn body(
 /// The event that tells of an error inside a stream: `data: {"error":{...}}`. No terminator follows
 /// it. `status` is the one that would have been answered before the stream began.
 pub fn event(status: u16, code: &str, message: &str, request_id: &str) -> Vec<u8> {
-    let body = body(status, code, message, request_id, None, None);
-    [b"data: ".as_slice(), &body, b"\n\n"].concat()
+    event_of(&body(status, code, message, request_id, None, None))
+}
+
+/// The same of a body.
+pub fn event_of(body: &[u8]) -> Vec<u8> {
+    [b"data: ".as_slice(), body, b"\n\n"].concat()
 }
 
 /// The `type` that goes with a status.

@@ -12,6 +12,7 @@
 //! | [`stream`] | what a streamed answer tells, and passing it on unchanged |
 //! | [`answer`] | what an answer in one piece tells |
 //! | [`usage`] | tokens, as providers report them |
+//! | [`half`] | the end of an event that was passed on by half |
 //! | [`error`] | refusals and failures in the shape that the SDKs read |
 //! | [`mock`] | scripted answers that look like a provider's |
 //! | [`models`] | the list of models |
@@ -19,6 +20,7 @@
 pub mod answer;
 pub mod chat;
 pub mod error;
+pub mod half;
 mod json;
 pub mod mock;
 pub mod models;

@@ -234,6 +234,46 @@ fn dispatch(raw: &[u8], position: u64, each: &mut impl FnMut(Block<'_>)) {
     });
 }
 
+/// Where the begin of an event ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// At the begin of a line.
+    Line,
+    /// In a line of data.
+    Data,
+    /// In another one.
+    Other,
+}
+
+/// The data that the begin of an event holds, lines joined by LF, and where it ends.
+pub(crate) fn begun(bytes: &[u8]) -> (Vec<u8>, At) {
+    let mut data: Option<Vec<u8>> = None;
+    let mut add = |line: &[u8]| {
+        let value = field(line, b"data");
+        if let Some(value) = value {
+            data = Some(match data.take() {
+                None => value.to_vec(),
+                Some(before) => [&*before, b"\n", value].concat(),
+            });
+        }
+        value.is_some()
+    };
+    let mut at = 0;
+    while let Some(end) = line_end(bytes, at) {
+        add(bytes.get(at..end).unwrap_or_default());
+        at = end + 1;
+    }
+    let line = bytes.get(at..).unwrap_or_default();
+    let ends = match line {
+        [] => At::Line,
+        // Of which no colon has come yet.
+        b"data" => At::Other,
+        line if add(line) => At::Data,
+        _ => At::Other,
+    };
+    (data.unwrap_or_default(), ends)
+}
+
 /// The value of a line if it is the field `name`: after the colon, and one space if there is one.
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(name)? {

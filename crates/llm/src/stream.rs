@@ -12,6 +12,7 @@ mod shape;
 
 use serde::{Deserialize, Serialize};
 
+use crate::half;
 use crate::sse::{Block, Decoder};
 use progress::{Progress, Verdict};
 
@@ -91,6 +92,11 @@ impl Watch {
     /// Characters that the model produced so far, about: for a settlement where usage is absent.
     pub const fn characters(&self) -> u64 {
         self.progress.characters
+    }
+
+    /// What tells a client of an error that has all of the stream as it came; `body` as [`crate::half::told`] takes it.
+    pub fn told(&self, body: &[u8]) -> Vec<u8> {
+        half::told(self.decoder.pending(), body)
     }
 
     /// How the stream ended, if nothing more comes.

@@ -635,7 +635,11 @@ impl Engine {
             None => Settlement::AtBound(base.bound),
         };
         let mut tail = Vec::new();
-        tracking.flush(fault.is_some(), &mut tail);
+        let error = fault.map(|(code, detail)| {
+            let (status, code) = (code.status(), code.text());
+            turnpike_llm::error::body(status, code, detail, &base.id_text(), None, None)
+        });
+        tracking.finish(error.as_deref(), &mut tail);
         let Some((code, detail)) = fault else {
             base.judged(at.time, 200, None);
             let outcome = Outcome {
@@ -669,8 +673,6 @@ impl Engine {
             settlement,
         };
         let Closing { log, settle } = self.close(&base, at.time, &outcome);
-        let (status, code) = (code.status(), code.text());
-        tail.extend(turnpike_llm::error::event(status, code, detail, &base.id_text()));
         done(Step::End { tail, log, settle })
     }
 

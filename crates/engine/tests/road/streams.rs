@@ -184,6 +184,15 @@ fn an_error_event_stands_alone_after_half_an_event() {
                 answer.text()
             );
         }
+        // A client that reads events in order learns it of the half one: no event before it is none.
+        let answer = one(&request, Does::streams(&[ROLE, TOKEN, half], Ending::Lose));
+        let events: Vec<serde_json::Value> = answer
+            .events()
+            .iter()
+            .map(|event| serde_json::from_str(event).expect("JSON"))
+            .collect();
+        let first = events.iter().find(|event| event["error"].is_object());
+        assert_eq!(first.expect("an error")["error"]["code"], "stream_cut");
     }
 }
 
