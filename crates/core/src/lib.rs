@@ -76,9 +76,11 @@ mod exports {
         PANIC.0.get().cast()
     }
 
-    /// Makes a panic leave its message behind. Called once, before anything else.
+    /// Makes a panic leave its message behind, and lists of the policies be used as they lie. Called once, before
+    /// anything else.
     #[unsafe(no_mangle)]
     extern "C" fn prepare() {
+        turnpike_policy::carry(BUNDLE);
         std::panic::set_hook(Box::new(|info| {
             let text = info.to_string();
             // SAFETY: see `Single`.

@@ -15,7 +15,7 @@ const HEADER: usize = 4 + 2 + 32;
 
 /// The version of the format that this build writes and reads. It changes with every change of
 /// [`Compiled`] that would make old bytes mean something else.
-pub const FORMAT: u16 = 19;
+pub const FORMAT: u16 = 20;
 
 /// Where a bundle comes from. The environment is in [`crate::Gateway::environment`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ pub struct Compiled {
     /// API keys by the SHA-256 of the whole key, sorted by it.
     pub keys: Vec<KeyCredential>,
     /// Token identities, sorted by issuer index, then by the value of its consumer claim.
-    pub identities: Vec<Identity>,
+    pub identities: Lazy<Identity>,
     /// Client certificates, sorted by [`CertificateCredential::by`].
     pub certificates: Vec<CertificateCredential>,
     /// Published APIs, one entry for each version, sorted by name, then version.

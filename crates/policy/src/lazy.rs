@@ -5,6 +5,8 @@
 //! An entry that cannot be read is one that is not there: the request that wanted it ends with an error, and so
 //! does every check of the whole bundle ([`crate::Bundle::verified`]).
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -12,51 +14,76 @@ use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::ser::{Error as _, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// How many places are made at once, when the first of them is asked for: a start makes none.
+const TOGETHER: usize = 32;
+/// The bytes of an end.
+const END: usize = size_of::<u32>();
+
 /// A list whose entries are read when they are first asked for.
 pub struct Lazy<T> {
-    entries: Vec<Entry<T>>,
-    /// All of them, one behind the other.
-    bytes: Vec<u8>,
+    /// Where each of the written entries ends in `bytes`: four bytes each, little endian, used as they lie.
+    ends: Bytes,
+    /// The written entries, one behind the other.
+    bytes: Bytes,
+    /// Those of them that were asked for, by their place, [`TOGETHER`] and [`TOGETHER`].
+    read: Vec<OnceLock<Box<[Place<T>]>>>,
+    /// Entries that were made here, and follow the written ones.
+    made: Vec<T>,
 }
 
-struct Entry<T> {
-    /// Where its bytes end; of one that was made here, nothing.
-    end: usize,
-    /// None within: its bytes are no such thing.
-    read: OnceLock<Option<Box<T>>>,
-}
+/// What is known of a written entry. None within: its bytes are no such thing.
+type Place<T> = OnceLock<Option<Box<T>>>;
 
 impl<T> Lazy<T> {
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.written().saturating_add(self.made.len())
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Adds an entry.
     pub fn push(&mut self, entry: T) {
-        self.entries.push(Entry {
-            end: self.bytes.len(),
-            read: OnceLock::from(Some(Box::new(entry))),
-        });
+        self.made.push(entry);
+    }
+
+    /// How many of the entries were not made here.
+    fn written(&self) -> usize {
+        self.ends.0.len() / END
+    }
+
+    /// Where a written entry ends.
+    fn end(&self, at: usize) -> Option<usize> {
+        let end = self.ends.0.get(at.checked_mul(END)?..)?.first_chunk()?;
+        usize::try_from(u32::from_le_bytes(*end)).ok()
     }
 }
 
 impl<T: DeserializeOwned> Lazy<T> {
     /// The entry at a place; `None`: there is none, or it cannot be read.
     pub fn get(&self, at: usize) -> Option<&T> {
-        let entry = self.entries.get(at)?;
-        entry.read.get_or_init(|| self.read(at)).as_deref()
+        if let Some(made) = at.checked_sub(self.written()) {
+            return self.made.get(made);
+        }
+        let together = self.read.get(at / TOGETHER)?;
+        let places = together.get_or_init(|| (0..TOGETHER).map(|_| Place::new()).collect());
+        places
+            .get(at % TOGETHER)?
+            .get_or_init(|| self.read(at))
+            .as_deref()
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
         self.get(at)?;
-        self.entries.get_mut(at)?.read.get_mut()?.as_deref_mut()
+        if let Some(made) = at.checked_sub(self.written()) {
+            return self.made.get_mut(made);
+        }
+        let places = self.read.get_mut(at / TOGETHER)?.get_mut()?;
+        places.get_mut(at % TOGETHER)?.get_mut()?.as_deref_mut()
     }
 
     /// The entries, up to one that cannot be read: places stay what they are.
@@ -66,11 +93,29 @@ impl<T: DeserializeOwned> Lazy<T> {
 
     /// The same, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        for at in 0..self.len() {
+        for at in 0..self.written() {
             self.get(at);
         }
-        let entries = self.entries.iter_mut();
-        entries.map_while(|entry| entry.read.get_mut()?.as_deref_mut())
+        let written = self.written();
+        let places = self.read.iter_mut().filter_map(OnceLock::get_mut).flatten();
+        let read = places
+            .take(written)
+            .map_while(|place| place.get_mut()?.as_deref_mut());
+        read.chain(&mut self.made)
+    }
+
+    /// The entry for which a sorted list is searched, as [`slice::binary_search_by`] does: with as many steps whether
+    /// it is there or not. Of the others only those are read that lie on the way.
+    pub fn search(&self, mut compare: impl FnMut(&T) -> Ordering) -> Option<&T> {
+        let (mut base, mut size) = (0, self.len());
+        while size > 1 {
+            let half = size / 2;
+            let above = compare(self.get(base + half)?) == Ordering::Greater;
+            base = if above { base } else { base + half };
+            size -= half;
+        }
+        let entry = self.get(base)?;
+        (compare(entry) == Ordering::Equal).then_some(entry)
     }
 
     /// Whether every entry can be read.
@@ -79,9 +124,11 @@ impl<T: DeserializeOwned> Lazy<T> {
     }
 
     fn read(&self, at: usize) -> Option<Box<T>> {
-        let before = at.checked_sub(1).and_then(|before| self.entries.get(before));
-        let start = before.map_or(0, |entry| entry.end);
-        let bytes = self.bytes.get(start..self.entries.get(at)?.end)?;
+        let start = match at.checked_sub(1) {
+            Some(before) => self.end(before)?,
+            None => 0,
+        };
+        let bytes = self.bytes.0.get(start..self.end(at)?)?;
         let (entry, rest) = postcard::take_from_bytes(bytes).ok()?;
         rest.is_empty().then(|| Box::new(entry))
     }
@@ -125,25 +172,26 @@ impl<'a, T: DeserializeOwned> IntoIterator for &'a Lazy<T> {
 impl<T> Default for Lazy<T> {
     fn default() -> Self {
         Self {
-            entries: Vec::new(),
-            bytes: Vec::new(),
+            ends: Bytes::default(),
+            bytes: Bytes::default(),
+            read: Vec::new(),
+            made: Vec::new(),
         }
     }
 }
 
 impl<T> FromIterator<T> for Lazy<T> {
     fn from_iter<I: IntoIterator<Item = T>>(entries: I) -> Self {
-        let mut list = Self::default();
-        for entry in entries {
-            list.push(entry);
-        }
-        list
+        Self::from(Vec::from_iter(entries))
     }
 }
 
 impl<T> From<Vec<T>> for Lazy<T> {
-    fn from(entries: Vec<T>) -> Self {
-        entries.into_iter().collect()
+    fn from(made: Vec<T>) -> Self {
+        Self {
+            made,
+            ..Self::default()
+        }
     }
 }
 
@@ -159,6 +207,20 @@ impl<T: DeserializeOwned> std::ops::Index<usize> for Lazy<T> {
     fn index(&self, at: usize) -> &T {
         let len = self.len();
         self.get(at)
+            .unwrap_or_else(|| panic!("no entry {at} of {len} can be read"))
+    }
+}
+
+/// The same, to be changed.
+#[cfg(feature = "source")]
+#[expect(
+    clippy::panic,
+    reason = "an index that is not there is a fault of its author, as of a slice"
+)]
+impl<T: DeserializeOwned> std::ops::IndexMut<usize> for Lazy<T> {
+    fn index_mut(&mut self, at: usize) -> &mut T {
+        let len = self.len();
+        self.get_mut(at)
             .unwrap_or_else(|| panic!("no entry {at} of {len} can be read"))
     }
 }
@@ -184,43 +246,52 @@ impl<T: fmt::Debug + DeserializeOwned> fmt::Debug for Lazy<T> {
 impl<T: Serialize + DeserializeOwned> Serialize for Lazy<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
-        let mut lengths = Vec::with_capacity(self.len());
+        let mut ends = Vec::with_capacity(self.len().saturating_mul(END));
         for at in 0..self.len() {
             let entry = self
                 .get(at)
                 .ok_or_else(|| S::Error::custom("an entry cannot be read"))?;
-            let before = bytes.len();
             bytes = postcard::to_extend(entry, bytes).map_err(S::Error::custom)?;
-            lengths.push(bytes.len() - before);
+            let end = u32::try_from(bytes.len()).map_err(S::Error::custom)?;
+            ends.extend_from_slice(&end.to_le_bytes());
         }
         let mut tuple = serializer.serialize_tuple(2)?;
-        tuple.serialize_element(&lengths)?;
-        tuple.serialize_element(&Bytes(bytes))?;
+        tuple.serialize_element(&Bytes(ends.into()))?;
+        tuple.serialize_element(&Bytes(bytes.into()))?;
         tuple.end()
     }
 }
 
 impl<'de, T> Deserialize<'de> for Lazy<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (lengths, Bytes(bytes)) = <(Vec<usize>, Bytes)>::deserialize(deserializer)?;
-        let mut end = 0_usize;
-        let mut entries = Vec::with_capacity(lengths.len());
-        for length in lengths {
-            end = end.saturating_add(length);
-            entries.push(Entry {
-                end,
-                read: OnceLock::new(),
-            });
-        }
-        if end != bytes.len() {
+        let (ends, bytes) = <(Bytes, Bytes)>::deserialize(deserializer)?;
+        let mut list = Self {
+            ends,
+            bytes,
+            ..Self::default()
+        };
+        let written = list.written();
+        let last = written.checked_sub(1).map_or(Some(0), |last| list.end(last));
+        if list.ends.0.len() % END != 0 || last != Some(list.bytes.0.len()) {
             return Err(D::Error::custom("the entries are not as long as their bytes"));
         }
-        Ok(Self { entries, bytes })
+        list.read.resize_with(written.div_ceil(TOGETHER), OnceLock::new);
+        Ok(list)
     }
 }
 
+/// The bytes that this program carries with it, once it has said so ([`carry`]).
+static CARRIED: OnceLock<&'static [u8]> = OnceLock::new();
+
+/// Says that this program carries these bytes with it for as long as it runs: of a bundle that is read from them, lists
+/// are used as they lie. Only what is named first counts; lists of any other bytes are copied, and are the same.
+pub fn carry(bytes: &'static [u8]) {
+    let _ = CARRIED.set(bytes);
+}
+
 /// Bytes in one piece.
-struct Bytes(Vec<u8>);
+#[derive(Default)]
+struct Bytes(Cow<'static, [u8]>);
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -239,11 +310,21 @@ impl<'de> Deserialize<'de> for Bytes {
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.to_vec()))
+                Ok(Bytes(
+                    carried(bytes).map_or_else(|| bytes.to_vec().into(), Cow::Borrowed),
+                ))
             }
         }
         deserializer.deserialize_bytes(Whole)
     }
+}
+
+/// The same bytes, as those that are carried: serde has no word for what lives as long as the program, and of what
+/// an isolate starts with most would be copied. They are compared by where they lie, and taken from what stays there.
+fn carried(bytes: &[u8]) -> Option<&'static [u8]> {
+    let carried = CARRIED.get()?;
+    let start = bytes.as_ptr().addr().checked_sub(carried.as_ptr().addr())?;
+    carried.get(start..start.checked_add(bytes.len())?)
 }
 
 #[cfg(test)]
@@ -307,6 +388,49 @@ mod tests {
         assert_eq!(read.iter().count(), 3);
         assert_ne!(read, list());
         assert!(postcard::to_stdvec(&read).is_err());
+    }
+
+    #[test]
+    fn what_the_program_carries_is_used_as_it_lies() {
+        let carried: &'static [u8] = written().leak();
+        let borrows = |list: &Lazy<(u32, String)>| {
+            matches!(
+                (&list.ends.0, &list.bytes.0),
+                (Cow::Borrowed(_), Cow::Borrowed(_))
+            )
+        };
+        carry(carried);
+        let list = read(carried).expect("a list");
+        assert!(borrows(&list));
+        assert_eq!(list, read(&written()).expect("the same, copied"));
+        assert!(!borrows(&read(&written()).expect("a list")));
+        // Nothing else is taken for what is carried, wherever it lies.
+        carry(written().leak());
+        assert!(borrows(&read(carried).expect("a list")));
+    }
+
+    #[test]
+    fn a_sorted_list_is_searched_in_as_many_steps_for_each() {
+        for length in 0..20_u32 {
+            let list: Lazy<(u32, String)> = (0..length).map(|n| (2 * n, String::new())).collect();
+            let bytes = postcard::to_stdvec(&list).expect("bytes");
+            let list = read(&bytes).expect("a list");
+            let mut steps = Vec::new();
+            for wanted in 0..=2 * length {
+                let mut taken = 0;
+                let found = list.search(|(n, _)| {
+                    taken += 1;
+                    n.cmp(&wanted)
+                });
+                let there = wanted % 2 == 0 && wanted < 2 * length;
+                assert_eq!(found.map(|(n, _)| *n), there.then_some(wanted), "{length}");
+                steps.push(taken);
+            }
+            assert!(
+                steps.iter().all(|taken| *taken == steps[0]),
+                "{length}: {steps:?}"
+            );
+        }
     }
 
     #[test]

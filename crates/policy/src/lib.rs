@@ -22,6 +22,6 @@ pub use compiled::*;
 pub use decision::*;
 pub use hex::{hex, push_hex};
 pub use introspection::*;
-pub use lazy::{Iter, Lazy};
+pub use lazy::{Iter, Lazy, carry};
 pub use path::called;
 pub use rule::*;

@@ -157,11 +157,10 @@ pub(super) fn claimed(
         return Err(Refusal::claim("sub", "is longer than 255 bytes"));
     }
     note(Work::Lookup);
-    let identity = policy.identities.binary_search_by(|known| {
+    let identity = policy.identities.search(|known| {
         note(Work::Probe);
         (known.issuer, known.value.as_str()).cmp(&(index, value))
     });
-    let identity = identity.ok().and_then(|place| policy.identities.get(place));
     let known = identity.ok_or(Stranger::Unknown).and_then(|identity| {
         let wanted = identity.client.as_deref();
         wanted.map_or(Ok(()), |wanted| client(&claims.custom, wanted))?;

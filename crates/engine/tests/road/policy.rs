@@ -717,7 +717,7 @@ fn made() -> Compiled {
         },
         issuers: issuers(),
         keys: keys(&consumers),
-        identities: vec![identity(0), identity(1), identity(2)],
+        identities: vec![identity(0), identity(1), identity(2)].into(),
         routes: routes(&apis, &operations),
         zones: Vec::new(),
         claims: Vec::new(),

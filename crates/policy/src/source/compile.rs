@@ -374,7 +374,7 @@ fn compile_all(tree: &Tree, file: Option<&Spanned<GatewayFile>>, checker: &mut C
     let callers = consumers::compile(&consumers.here, &known, checker);
     compiled.consumers = callers.list.into();
     compiled.keys = callers.credentials.keys;
-    compiled.identities = callers.credentials.identities;
+    compiled.identities = callers.credentials.identities.into();
     compiled.certificates = callers.credentials.certificates;
     name_what_is_needed(&mut compiled, file, checker);
     checker.cases = cases::compile(items("tests").0, &compiled, &consumers, checker);

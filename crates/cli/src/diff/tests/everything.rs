@@ -372,12 +372,12 @@ pub(super) fn everything() -> Compiled {
             expires: Some(4_000_000_000_000),
             scopes: ts(&["pets:write"]),
         }],
-        identities: vec![Identity {
+        identities: Lazy::from(vec![Identity {
             issuer: 0,
             value: t("app-1"),
             client: Some(t("web")),
             consumer: 1,
-        }],
+        }]),
         certificates: vec![
             certificate(CertificateName::Subject(t("CN=CA"), t("CN=app"))),
             certificate(CertificateName::Key([9; 32])),

@@ -211,7 +211,8 @@ fn issuer_audience_subject_consumer() {
     }
     // Another issuer's consumer of the same name is another consumer.
     let mut policy = policy();
-    policy.identities.retain(|identity| identity.issuer != SECRET);
+    let others = policy.identities.iter().filter(|one| one.issuer != SECRET);
+    policy.identities = others.cloned().collect();
     let mut store = store(&policy);
     let token = sign(HS256, &good(SECRET));
     assert_eq!(
