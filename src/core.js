@@ -474,7 +474,9 @@ function readAttempt(step, wire) {
   for (let i = 0; i < step.lists.length; i++) step.lists[i] = wire.readU32();
   step.body = wire.readU8();
   step.edits = null;
+  step.last = false;
   if (step.body === 2) {
+    step.last = wire.readU8() === 1;
     step.edits = new Array(wire.readU32());
     for (let i = 0; i < step.edits.length; i++) {
       step.edits[i] = { at: wire.readU32(), remove: wire.readU32(), insert: wire.readData() };

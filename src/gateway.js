@@ -312,7 +312,7 @@ export function createGateway(core, cold, log) {
   // wiring one costs more than the rest here.
   function send(step, call, own, within) {
     const init = outgoing(step, call, own);
-    if (step.body === 2) {
+    if (step.body === 2 && !step.last) {
       call.controller = new AbortController();
       init.signal = call.controller.signal;
     }

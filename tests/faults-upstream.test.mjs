@@ -157,6 +157,22 @@ describe("an upstream", () => {
     assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were taken`);
   });
 
+  for (const [how, begins] of [["before its answer", false], ["in its answer", true]]) {
+    test(`one that hangs ${how}, and is the only one, is left with its request`, async () => {
+      const left = new Promise((resolve) => {
+        upstream.answer = (request, response) => {
+          response.on("close", () => resolve("left"));
+          if (!begins) return;
+          response.writeHead(200, { "content-type": "application/json", "content-length": 1000 });
+          response.write("{");
+        };
+      });
+      const { error } = await fails("brief");
+      assert.equal(error.code, "upstream_timeout");
+      assert.equal(await Promise.race([left, sleep(3_000, "still there")]), "left");
+    });
+  }
+
   test("an answer without usage is settled at the bound", async () => {
     upstream.answer = (request, response) => json(response, { ...completion("m", "x"), usage: undefined });
     const { line } = await passes("plain");

@@ -14,7 +14,7 @@ use turnpike_policy::Bundle;
 use crate::wire::{Reader, Writer};
 
 /// The number of this way to speak. A shell that knows another one was not built with this core.
-pub const WIRE: u32 = 16;
+pub const WIRE: u32 = 17;
 
 /// What the shell may ask: the first byte of a message. The shell's list is `src/wire.js`.
 #[expect(missing_docs, reason = "each is explained where it is read, below")]
@@ -677,6 +677,7 @@ fn tell_attempt(attempt: &Attempt, out: &mut Writer) {
                 Outgoing::Client => out.u8(1),
                 Outgoing::Held(edits) => {
                     out.u8(2);
+                    out.flag(attempt.last);
                     out.count(edits.len());
                     for edit in edits {
                         out.u32(edit.at);

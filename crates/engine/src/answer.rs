@@ -246,6 +246,7 @@ pub(crate) fn proxy(
         },
         within: timeouts.first.min(timeouts.total),
         whole: 0,
+        last: false,
         ahead: None,
     };
     Ok((attempt, Proxied(index)))
@@ -280,6 +281,7 @@ pub(crate) fn completion(
         },
         within,
         whole: 0,
+        last: false,
         ahead: None,
     }
 }
@@ -418,6 +420,7 @@ pub(crate) fn scripted(
         to,
         within: 0,
         whole: 0,
+        last: false,
         ahead: None,
     })
 }

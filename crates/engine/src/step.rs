@@ -357,6 +357,9 @@ pub struct Attempt {
     /// do at once, within the same time, to tell [`Event::Answered`] and [`Event::Answer`] together.
     /// 0: it will not be.
     pub whole: u64,
+    /// Whether it is the last that the request asks for, and its answer is read whole: given up, it is given up with the
+    /// request, and needs no way to be ended by itself.
+    pub last: bool,
     /// How the request ends if the upstream answers, where that is known before: whoever carries this out may end it
     /// so, instead of telling [`Event::Answered`] of an answer with a final status.
     pub ahead: Option<Box<Ahead>>,

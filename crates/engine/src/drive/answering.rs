@@ -165,6 +165,7 @@ impl Engine {
         };
         if !peek.stream {
             attempt.whole = MAX_ANSWER;
+            attempt.last = !answering.target.has_more(model);
         }
         let name = answer::target_name(&self.policy, target);
         begin_attempt(base, name, at.time);

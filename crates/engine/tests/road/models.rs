@@ -169,6 +169,12 @@ fn fallbacks_come_in_their_order_each_tried_as_often_as_the_policy_says() {
         (503, "upstream_overloaded")
     );
     assert_eq!(answer.log()["attempts"].as_array().unwrap().len(), 9);
+    // After all but one something may follow. A stream may be ended before its request is.
+    let last: Vec<bool> = answer.sent.iter().map(|sent| sent.last).collect();
+    assert_eq!(last, [vec![false; 8], vec![true]].concat());
+    for stream in world.send(&ask_stream("smart")).sent {
+        assert!(!stream.last);
+    }
     let models: Vec<Value> = answer
         .sent
         .iter()

@@ -199,6 +199,7 @@ pub(crate) struct Sent {
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
     pub(crate) within: u64,
+    pub(crate) last: bool,
 }
 
 /// What the client got, and how it came about.
@@ -687,6 +688,7 @@ impl World {
                     headers,
                     body,
                     within: attempt.within,
+                    last: attempt.last,
                 });
                 let host = url.split('/').nth(2).unwrap().split('.').next().unwrap();
                 let scripted = self.upstreams.get_mut(host).and_then(VecDeque::pop_front);
