@@ -63,6 +63,7 @@ pub(super) const fn phase_of(code: Code) -> &'static str {
         | C::UnsupportedMediaType
         | C::InvalidJson
         | C::InvalidRequest
+        | C::UploadsLimited
         | C::Overloaded => "inspect",
         C::OperationNotAllowed
         | C::InsufficientScope
