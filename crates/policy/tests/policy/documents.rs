@@ -152,6 +152,20 @@ const FAULTS: &[Case] = &[
     (Operation, "responses: { 200: { description: a, content: { a/b: { schema: { type: array, items: { $ref: '#/components/schemas/Pett' } } } } } }\ncomponents: { schemas: { Pet: {} } }", &[("8:99: error[P0604]", "did you mean `#/components/schemas/Pet`?")]),
     (Rest, "components: { schemas: { A: { allOf: [{ $ref: '#/components/schemas/B' }], properties: { default: { $ref: '#/no' } } } } }", &[("10:47: error[P0604]", ""), ("10:107: error[P0604]", "")]),
     (Rest, "components: { schemas: { A: { $ref: [b] } } }", &[("10:37: error[P0604]: a `$ref` is text, this is a list", "write for example")]),
+    // Out of the document, wherever a reference may stand.
+    (Rest, "components: { schemas: { A: { $ref: 'common.yaml#/A' }, B: { properties: { a: { $ref: https://a.example/b.json } } }, C: { allOf: [{ not: { items: { $ref: ./c.json } } }] } } }", &[("10:37: error[P0604]: `common.yaml#/A` leads out of the document: bundle it into one file", "tools such as"), ("10:87: error[P0604]: `https://a.example/b.json` leads out", "tools such as"), ("10:156: error[P0604]: `./c.json` leads out", "tools such as")]),
+    (Operation, "responses: { 200: { $ref: r.yaml }, 400: { description: a, headers: { X-A: { $ref: h.yaml }, X-B: { schema: { $ref: s.yaml } } }, links: { n: { $ref: l.yaml } }, content: { a/b: { schema: { $ref: t.yaml }, examples: { e: { $ref: e.yaml } }, encoding: { a: { headers: { X: { $ref: i.yaml } } } } } } } }", &[("8:33: error[P0604]: `r.yaml`", ""), ("8:90: error[P0604]: `h.yaml`", ""), ("8:123: error[P0604]: `s.yaml`", ""), ("8:157: error[P0604]: `l.yaml`", ""), ("8:203: error[P0604]: `t.yaml`", ""), ("8:236: error[P0604]: `e.yaml`", ""), ("8:287: error[P0604]: `i.yaml`", "")]),
+    (Operation, "parameters: [{ $ref: p.yaml }, { name: a, in: query, schema: { $ref: s.yaml } }]\n      requestBody: { $ref: b.yaml }\n      callbacks: { c: { $ref: c.yaml } }", &[("8:28: error[P0604]: `p.yaml`", ""), ("8:76: error[P0604]: `s.yaml`", ""), ("9:28: error[P0604]: `b.yaml`", ""), ("10:31: error[P0604]: `c.yaml`", "")]),
+    (Rest, "components: { securitySchemes: { k: { $ref: k.yaml } }, links: { l: { $ref: l.yaml } }, pathItems: { p: { $ref: p.yaml } }, headers: { h: { $ref: h.yaml } } }\nwebhooks: { w: { $ref: w.yaml } }", &[("10:45: error[P0604]: `k.yaml`", ""), ("10:77: error[P0604]: `l.yaml`", ""), ("10:113: error[P0604]: `p.yaml`", ""), ("10:147: error[P0604]: `h.yaml`", ""), ("11:24: error[P0604]: `w.yaml`", "")]),
+    // Where only a reference leads, and where references begin elsewhere.
+    (Rest, "x-s: { a: { items: { $ref: a.yaml } } }\ncomponents: { schemas: { A: { $ref: '#/x-s/a' }, B: { $id: https://a.example/b, items: { $ref: b.yaml } } } }", &[("10:28: error[P0604]: `a.yaml`", ""), ("11:96: error[P0604]: `b.yaml`", "")]),
+    (Rest, "components: { schemas: { A: { $ref: '#anchr' }, B: { $anchor: anchor } } }", &[("10:37: error[P0604]: `#anchr` leads nowhere", "it must be")]),
+    // In circles that say nothing.
+    (Rest, "components: { schemas: { A: { $ref: '#/components/schemas/A' } } }", &[("10:37: error[P0604]: this `$ref` leads in a circle, by nothing but `$ref` and `allOf`", "write in one of the schemas what the value is")]),
+    (Rest, "components: { schemas: { A: { $ref: '#/components/schemas/B' }, B: { allOf: [{ $ref: '#/components/schemas/C' }] }, C: { allOf: [{ description: c }, { $ref: '#/components/schemas/A' }] } } }", &[("10:158: error[P0604]: this `$ref` leads in a circle", "write in one")]),
+    (Operation, "requestBody: { content: { a/b: { schema: { allOf: [{ $ref: '#/x-a' }] } } } }\nx-a: { allOf: [{ $ref: '#/x-b' }, { $ref: '#/x-c' }] }\nx-b: { type: string }\nx-c: { $ref: '#/x-a' }", &[("12:14: error[P0604]: this `$ref` leads in a circle", "write in one")]),
+    (Rest, "components: { responses: { A: { $ref: '#/components/responses/B' }, B: { $ref: '#/components/responses/A' } } }", &[("10:80: error[P0604]: this `$ref` leads in a circle", "write out what it stands for")]),
+    (Operation, "parameters: [{ $ref: '#/x-p' }]\nx-p: { $ref: '#/x-p' }", &[("10:14: error[P0604]: this `$ref` leads in a circle", "write out what it stands for")]),
     (Paths, "/b: { $ref: '#/components/pathItems/No' }", &[("9:15: error[P0604]", "it must be")]),
     (Paths, "/b: { $ref: '#/components/pathItems/B', put: { operationId: c } }\ncomponents: { pathItems: { B: { get: { operationId: b } } } }", &[("9:43: error[P0901]: `put` beside the `$ref` of a path is not built yet", "write it where the `$ref` leads")]),
     (Paths, "/b: { $ref: '#/paths/~1list' }", &[("9:3: error[P0603]: the operations of `/b` are those of another path", "write the operations out")]),
@@ -197,8 +211,11 @@ const FINE: &[(Part, &str)] = &[
     // What is data is not looked into, whatever it looks like.
     (Rest, "components: { schemas: { A: { example: { $ref: '#/no' }, default: { $ref: '#/no' }, enum: [{ $ref: '#/no' }], const: { $ref: '#/no' }, examples: [{ $ref: '#/no' }] } }, examples: { E: { value: { $ref: '#/no' } } } }"),
     (Rest, "components: { schemas: { A: { properties: { $ref: { type: string }, x-a: { type: string } } }, x-b: {} } }"),
-    // Anchors, other documents and other bases: not looked for in schemas.
-    (Rest, "components: { schemas: { A: { $ref: '#anchor' }, B: { $ref: 'other.yaml#/x' }, C: { $id: 'https://a.example/c', $defs: { D: {} }, $ref: '#/$defs/D' } } }"),
+    (Operation, "parameters: [{ name: a, in: query, example: { $ref: a.yaml }, examples: { e: { value: { $ref: a.yaml }, externalValue: a.yaml } } }]\n      responses: { 200: { description: a, links: { n: { operationRef: 'a.yaml#/x', parameters: { a: { $ref: a.yaml } } } }, content: { a/b: { example: { $ref: a.yaml }, schema: { default: { $ref: a.yaml }, discriminator: { propertyName: a, mapping: { a: a.yaml } }, x-a: { $ref: a.yaml } } } } } }"),
+    // Schemas that are named, and other bases.
+    (Rest, "components: { schemas: { A: { $ref: '#anchor' }, B: { $anchor: anchor }, C: { $id: 'https://a.example/c', $defs: { D: { $id: d.json } }, $ref: '#/$defs/D', not: { $ref: d.json } }, E: { $ref: 'https://a.example/c#/$defs/D' } } }"),
+    // What holds itself and ends, and what is listed in what it belongs to.
+    (Rest, "components: { schemas: { A: { properties: { a: { $ref: '#/components/schemas/A' } }, items: { allOf: [{ $ref: '#/components/schemas/A' }] } }, P: { oneOf: [{ $ref: '#/components/schemas/Q' }] }, Q: { allOf: [{ $ref: '#/components/schemas/P' }, { $ref: '#/components/schemas/A' }] } } }"),
     (Rest, "components: { schemas: { a/b: {}, 'c d': {}, E: { anyOf: [{ $ref: '#/components/schemas/a~1b' }, { $ref: '#/components/schemas/c%20d' }, { $ref: '#/components/schemas/E/anyOf/0' }, { $ref: '#' }] } } }"),
     (Rest, "components: { schemas: { A: { items: [{ $ref: '#/components/schemas/B' }], additionalProperties: false }, B: true }, securitySchemes: { k: { type: apiKey, in: header, name: x } }, links: {}, callbacks: {} }"),
 ];
@@ -230,6 +247,16 @@ fn a_mock_adds_nothing_to_what_was_said() {
             "{ schema: { properties: { a: { $ref: '#/no' } } } }",
             "8:96: error[P0604]",
         ),
+        ("{ schema: { $ref: no.yaml } }", "8:77: error[P0604]"),
+        (
+            "{ schema: { properties: { a: { $ref: no.yaml } } } }",
+            "8:96: error[P0604]",
+        ),
+        (
+            "{ schema: { $ref: '#/paths/~1list/get/responses/200/content/a~1b/schema' } }",
+            "8:77: error[P0604]",
+        ),
+        ("{ schema: { $ref: '#a', $anchor: a } }", "8:54: error[P0606]"),
         ("{ exmaple: 1 }", "8:61: error[P0201]"),
         ("{ examples: { one: { vlaue: 1 } } }", "8:80: error[P0201]"),
         ("{ examples: { one: { $ref: '#/no' } } }", "8:86: error[P0604]"),

@@ -251,7 +251,7 @@ const CASES: &[Case] = &[
     case!("apis/pets/v1.yaml": "paths:" => "paths:\n  /other: { get: { operationId: listPets } }"; "apis/pets/v1.yaml:6:5: error[P0603]"),
     case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: '#/components/parameters/No' }]"; "apis/pets/v1.yaml:7:28: error[P0604]"),
     case!("apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: 'common.yaml#/x' }]"; "apis/pets/v1.yaml:7:28: error[P0604]"),
-    case!("apis/pets/v1.yaml": "info:" => "x-a: { $ref: '#/x-b' }\nx-b: { $ref: '#/x-a' }\ninfo:", "apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: '#/x-a' }]"; "apis/pets/v1.yaml:3:6: error[P0604]"),
+    case!("apis/pets/v1.yaml": "info:" => "x-a: { $ref: '#/x-b' }\nx-b: { $ref: '#/x-a' }\ninfo:", "apis/pets/v1.yaml": "operationId: listPets" => "operationId: listPets\n      parameters: [{ $ref: '#/x-a' }]"; "apis/pets/v1.yaml:3:14: error[P0604]"),
     case!("apis/pets/v1.yaml": "/list:" => "/list/{id}.json:"; "apis/pets/v1.yaml:4:3: error[P0605]: the parameter in `{id}.json` is not a whole segment"),
     case!("apis/pets/v1.yaml": "/list:" => "/list/:"; "apis/pets/v1.yaml:4:3: error[P0605]"),
     case!("apis/pets/v1.yaml": "/list:" => "/list/{a}/{a}:"; "apis/pets/v1.yaml:4:3: error[P0605]"),

@@ -350,10 +350,25 @@ fn references_without_end() {
         })
         .collect();
     let rest = format!("components:\n  schemas:\n{schemas}");
-    assert_eq!(
-        with("apis/pets/v1.yaml", document("", &rest)),
-        Vec::<String>::new()
+    let found = with("apis/pets/v1.yaml", document("", &rest));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    one(
+        &found,
+        "apis/pets/v1.yaml:12005:21: error[P0604]: this `$ref` leads in a circle",
     );
+    // Each leads back to all before it.
+    let schemas: String = (0..40)
+        .map(|at| {
+            let parts: String = (0..=at + 1)
+                .map(|to| format!("{{ $ref: '#/components/schemas/s{}' }}, ", to % 40))
+                .collect();
+            format!("    s{at}: {{ allOf: [{parts}] }}\n")
+        })
+        .collect();
+    let rest = format!("components:\n  schemas:\n{schemas}");
+    let found = with("apis/pets/v1.yaml", document("", &rest));
+    // The last one leads to the first one twice.
+    assert_eq!(found.len(), 40 * 41 / 2 + 1, "{:#?}", found.get(..9));
     let lost: String = (0..many)
         .map(|at| format!("    s{at}: {{ $ref: '#/components/schemas/t{at}' }}\n"))
         .collect();

@@ -11,6 +11,7 @@ use super::super::declare::unknown_word;
 use super::super::diagnostic::{Code, Report, Span};
 use super::super::secrets::quote;
 use super::super::yaml::{Node, Value};
+use super::circles::Circles;
 use super::grammar::{self, Holds, Kind, Others};
 use super::{Document, template};
 
@@ -22,15 +23,19 @@ pub(crate) fn check(document: &Document<'_>, report: &mut Report) -> bool {
     let mut walk = Walk {
         document,
         report,
-        rest: vec![(document.root, &grammar::DOCUMENT)],
+        rest: vec![(document.root, &grammar::DOCUMENT, false)],
+        elsewhere: false,
         seen: BTreeSet::new(),
         said: BTreeSet::new(),
+        circles: Circles::default(),
         hidden: false,
     };
-    while let Some((node, kind)) = walk.rest.pop() {
+    while let Some((node, kind, elsewhere)) = walk.rest.pop() {
+        walk.elsewhere = elsewhere;
         walk.visit(node, kind);
     }
     let hidden = walk.hidden;
+    walk.circles.say(document, report);
     template::check_parameters(document, report);
     hidden
 }
@@ -38,12 +43,16 @@ pub(crate) fn check(document: &Document<'_>, report: &mut Report) -> bool {
 struct Walk<'w, 'd> {
     document: &'w Document<'d>,
     report: &'w mut Report,
-    rest: Vec<(&'d Node, &'static Kind)>,
+    /// What is still to be looked at, what it is taken for, and whether references begin elsewhere there.
+    rest: Vec<(&'d Node, &'static Kind, bool)>,
+    /// Whether what is looked at stands below an `$id`, where references begin (JSON Schema 2020-12, 8.2.1).
+    elsewhere: bool,
     /// Places that were looked at, by what they were taken for. An alias shows the places of its
     /// anchor, so what it stands for is judged once.
     seen: BTreeSet<(Span, *const Kind)>,
     /// Keys that something was said about.
     said: BTreeSet<Span>,
+    circles: Circles<'d>,
     /// Whether something was found around operations.
     hidden: bool,
 }
@@ -59,14 +68,12 @@ impl<'d> Walk<'_, 'd> {
             }
             return;
         }
-        // Below an `$id` references begin somewhere else (JSON Schema 2020-12, 8.2.1).
-        if std::ptr::eq(kind, &raw const grammar::SCHEMA) && node.get("$id").and_then(Node::text).is_some() {
-            return;
-        }
+        let schema = std::ptr::eq(kind, &raw const grammar::SCHEMA);
+        self.elsewhere |= schema && node.get("$id").and_then(Node::text).is_some();
         if kind.reference
             && let Some(reference) = node.get("$ref")
         {
-            self.refer(reference, kind);
+            self.refer(node, reference, kind);
             // What stands beside it is ignored (OpenAPI 3.1.1, 4.8.23), but in schemas and path items.
             if kind.judged() && !std::ptr::eq(kind, &raw const grammar::PATH_ITEM) {
                 return;
@@ -89,7 +96,7 @@ impl<'d> Walk<'_, 'd> {
             Some(Holds::One(of)) => match &value.value {
                 // Older drafts of JSON Schema have a list of schemas under `items`.
                 Value::List(items) if !of.judged() => self.all(items, of),
-                _ => self.rest.push((value, of)),
+                _ => self.all(std::slice::from_ref(value), of),
             },
             Some(Holds::List(of)) => match &value.value {
                 Value::List(items) => self.all(items, of),
@@ -97,20 +104,22 @@ impl<'d> Walk<'_, 'd> {
                 _ => {}
             },
             Some(Holds::Map(of)) => match &value.value {
-                Value::Map(entries) => self.rest.extend(entries.iter().map(|(_, value)| (value, of))),
+                Value::Map(entries) => self.all(entries.iter().map(|(_, value)| value), of),
                 _ if kind.judged() => self.shape(value, kind, &format!("a map under `{name}`")),
                 _ => {}
             },
             None => match kind.others {
-                Others::Each(of) if !name.starts_with("x-") => self.rest.push((value, of)),
+                Others::Each(of) if !name.starts_with("x-") => self.all(std::slice::from_ref(value), of),
                 _ if kind.lacks(name) => self.unknown(key, name, kind),
                 _ => {}
             },
         }
     }
 
-    fn all(&mut self, items: &'d [Node], of: &'static Kind) {
-        self.rest.extend(items.iter().map(|item| (item, of)));
+    fn all(&mut self, items: impl IntoIterator<Item = &'d Node>, of: &'static Kind) {
+        let elsewhere = self.elsewhere;
+        self.rest
+            .extend(items.into_iter().map(|item| (item, of, elsewhere)));
     }
 
     fn unknown(&mut self, key: &Node, name: &str, kind: &'static Kind) {
@@ -168,10 +177,20 @@ impl<'d> Walk<'_, 'd> {
     }
 
     /// Follows one `$ref` for a step; the rest is followed from where it leads.
-    fn refer(&mut self, reference: &'d Node, kind: &'static Kind) {
+    fn refer(&mut self, node: &'d Node, reference: &'d Node, kind: &'static Kind) {
+        let text = reference.text().unwrap_or_default();
+        if self.elsewhere && text.starts_with('#') {
+            return;
+        }
         match self.document.step(reference) {
-            // A schema is the same wherever it stands, and is visited there.
-            Ok(found) => self.rest.extend(kind.judged().then_some((found, kind))),
+            Ok(found) => {
+                self.circles.note(node, found, kind);
+                // It may lead to where nobody else looks; nearly all lead to where everybody does.
+                let name = text.strip_prefix("#/components/schemas/");
+                if kind.judged() || name.is_none_or(|name| name.contains('/')) {
+                    self.rest.push((found, kind, false));
+                }
+            }
             Err(dangling) => {
                 if dangling.local && self.said.insert(reference.span) {
                     dangling.say(self.report);

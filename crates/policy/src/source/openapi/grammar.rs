@@ -195,5 +195,5 @@ kind! {
     "unevaluatedItems" One(SCHEMA), "unevaluatedProperties" One(SCHEMA), "propertyNames" One(SCHEMA),
     "contentSchema" One(SCHEMA), "allOf" List(SCHEMA), "anyOf" List(SCHEMA), "oneOf" List(SCHEMA),
     "prefixItems" List(SCHEMA), "properties" Map(SCHEMA), "patternProperties" Map(SCHEMA),
-    "dependentSchemas" Map(SCHEMA), "$defs" Map(SCHEMA), "definitions" Map(SCHEMA),
+    "dependentSchemas" Map(SCHEMA), "dependencies" Map(SCHEMA), "$defs" Map(SCHEMA), "definitions" Map(SCHEMA),
 }

@@ -3,6 +3,7 @@
 //! not know and references that lead nowhere are errors too; what schemas say is not judged.
 
 mod check;
+mod circles;
 mod grammar;
 mod ids;
 mod parameters;

@@ -1,8 +1,8 @@
 //! `$ref`: references within a document, followed within bounds.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::diagnostic::{Code, Report, Span};
 use super::super::names::nearest;
@@ -12,6 +12,8 @@ use super::{Document, grammar};
 
 /// How many references may lead to one another.
 const MAX_REFERENCES: usize = 32;
+/// So many more are followed to see whether they come round again.
+const MAX_RING: usize = 64;
 /// With so many names in all the misspelt ones of a document are compared, to find out what was meant.
 const MAX_COMPARED: usize = 50_000;
 /// Maps larger than this are looked up by an index, so that a document of references into one large
@@ -23,6 +25,8 @@ const MAX_SEARCHED: usize = 16;
 pub(super) struct Memory<'d> {
     indices: RefCell<BTreeMap<*const Node, BTreeMap<&'d str, &'d Node>>>,
     compared: Cell<usize>,
+    /// What schemas call themselves, once a reference asks for it.
+    names: OnceCell<BTreeSet<&'d str>>,
 }
 
 /// Why a reference leads nowhere.
@@ -30,9 +34,9 @@ pub(crate) struct Dangling {
     pub(super) span: Span,
     pub(crate) why: String,
     help: String,
-    /// It points to nothing within the document, which is reported wherever it stands.
+    /// It is reported as the document is checked, wherever it stands.
     pub(crate) local: bool,
-    /// What it points to stands under a misspelt key, and that was reported.
+    /// What is wrong with it was reported in another place: a misspelt key, or where a circle ends.
     explained: bool,
 }
 
@@ -75,13 +79,27 @@ impl<'d> Document<'d> {
             };
             node = self.step(reference)?;
         }
+        let ring = self.comes_round(node);
         Err(Dangling {
             span: node.span,
-            why: "this `$ref` leads in a circle".to_owned(),
-            help: "write out what it stands for in one of the places that it leads to".to_owned(),
-            local: false,
-            explained: false,
+            why: format!("this `$ref` leads on through more than {MAX_REFERENCES} others"),
+            help: "write `$ref` to what stands at the end of them".to_owned(),
+            local: ring,
+            explained: ring,
         })
+    }
+
+    /// Whether references lead back to this one.
+    fn comes_round(&self, first: &Node) -> bool {
+        let mut node = first;
+        for _ in 0..MAX_RING {
+            match node.get("$ref").and_then(|reference| self.step(reference).ok()) {
+                Some(next) if std::ptr::eq(next, first) => return true,
+                Some(next) => node = next,
+                None => return false,
+            }
+        }
+        false
     }
 
     /// What the value of one `$ref` leads to.
@@ -98,7 +116,17 @@ impl<'d> Document<'d> {
             let why = format!("a `$ref` is text, this is {}", reference.kind());
             return Err(fault(why, example, true));
         };
+        let by_name = || {
+            let why = format!(
+                "{} is the name of a schema: only pointers are followed here",
+                quote(text)
+            );
+            fault(why, example, false)
+        };
         let Some(pointer) = text.strip_prefix('#') else {
+            if self.names(text) {
+                return Err(by_name());
+            }
             let why = format!(
                 "{} leads out of the document: bundle it into one file",
                 quote(text)
@@ -106,9 +134,13 @@ impl<'d> Document<'d> {
             return Err(fault(
                 why,
                 "tools such as `redocly bundle` write what it leads to into the document",
-                false,
+                true,
             ));
         };
+        // Without a slash it is an anchor of JSON Schema.
+        if !pointer.is_empty() && !pointer.starts_with('/') && self.names(text) {
+            return Err(by_name());
+        }
         self.follow(pointer).map_err(|lost| {
             let (near, explained) = match lost {
                 Lost::Near(near) => (near, false),
@@ -118,13 +150,28 @@ impl<'d> Document<'d> {
                 || "it must be a path of keys from the top of this document".to_owned(),
                 |near| format!("did you mean {}?", quote(&near)),
             );
-            // A name without a slash may be an anchor of JSON Schema, which nothing looks for here.
-            let local = pointer.is_empty() || pointer.starts_with('/');
             Dangling {
                 explained,
-                ..fault(format!("{} leads nowhere", quote(text)), &help, local)
+                ..fault(format!("{} leads nowhere", quote(text)), &help, true)
             }
         })
+    }
+
+    /// Whether a schema of the document calls itself as a reference does: by its `$id` or an anchor. Which of them
+    /// begins where is not followed: what ends alike is taken for the same.
+    fn names(&self, reference: &str) -> bool {
+        let names = self.memory.names.get_or_init(|| names(self.root));
+        if let Some(anchor) = reference.strip_prefix('#') {
+            return names.contains(anchor) || names.contains(reference);
+        }
+        let (place, _) = reference.split_once('#').unwrap_or((reference, ""));
+        // What begins with a scheme is whole.
+        let scheme = place
+            .split(['/', '?'])
+            .next()
+            .is_some_and(|start| start.contains(':'));
+        let known = if scheme { place } else { last(place) };
+        !known.is_empty() && names.contains(known)
     }
 
     /// What a JSON pointer (RFC 6901, in a fragment) points to.
@@ -190,6 +237,33 @@ impl<'d> Document<'d> {
         let near = near.replace('~', "~0").replace('/', "~1");
         Some(format!("{before}/{near}"))
     }
+}
+
+/// What the schemas of a document call themselves: anchors, and of an `$id` all of it and its last part.
+fn names(root: &Node) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut rest = vec![root];
+    while let Some(node) = rest.pop() {
+        rest.extend(node.items());
+        for (key, value) in node.entries() {
+            match (key.text(), value.text()) {
+                (Some("$id"), Some(id)) => {
+                    let id = id.trim_end_matches('#');
+                    names.extend([id, last(id)]);
+                }
+                (Some("$anchor" | "$dynamicAnchor"), Some(anchor)) => {
+                    names.insert(anchor);
+                }
+                _ => rest.push(value),
+            }
+        }
+    }
+    names
+}
+
+/// The last part of a path.
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Whether a key is missing only because it is spelt in another way.
