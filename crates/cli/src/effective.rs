@@ -221,7 +221,7 @@ fn authentication(operation: &Operation, api: &Api, lines: &Lines) -> Fact {
         ),
         Some(until) => Fact::at(
             "authentication",
-            format!("none until {}, by an exception", words::date(until)),
+            format!("none until {}, by an exception", words::last(until)),
             lines
                 .exception("authentication", &format!("apis/{}", api.name))
                 .or_else(|| Some(operation.origin.clone())),

@@ -289,6 +289,14 @@ pub(crate) fn end(at: u64) -> String {
     }
 }
 
+/// The last day of what ends at an instant, as it is written; the instant itself where it ends within a day.
+pub(crate) fn last(end: u64) -> String {
+    match end.checked_sub(1) {
+        Some(before) if end.is_multiple_of(86_400_000) => day(before),
+        _ => self::end(end),
+    }
+}
+
 /// The day of an instant, in UTC.
 pub(crate) fn day(at: u64) -> String {
     let text = date(at - at % 86_400_000);

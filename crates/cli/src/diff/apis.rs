@@ -180,9 +180,9 @@ pub(super) fn asked_until(
 ) {
     let what = "upstream may be asked without TLS until";
     match (was, is) {
-        (Some(was), Some(is)) => changes.bound(at, what, (was, is), words::date),
+        (Some(was), Some(is)) => changes.bound(at, what, (was, is), words::last),
         _ => changes.value(Class::Risky, at, what, (&was, &is), |end| {
-            end.map_or_else(|| "no day of an exception".to_owned(), words::date)
+            end.map_or_else(|| "no day of an exception".to_owned(), words::last)
         }),
     }
 }

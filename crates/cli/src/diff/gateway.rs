@@ -398,7 +398,7 @@ fn api_keys(was: &ApiKeys, is: &ApiKeys, at: &str, changes: &mut Changes) {
     changes.list(at, "query parameter of API keys", (&was.query, query), both);
     if !was.query.is_empty() && !query.is_empty() {
         let until = (was.query_until, *query_until);
-        changes.bound(at, "API keys in a query until", until, words::date);
+        changes.bound(at, "API keys in a query until", until, words::last);
     }
 }
 
@@ -453,7 +453,7 @@ pub(super) fn plan(was: &Plan, is: &Plan, places: &Places, changes: &mut Changes
             &at,
             "on_error is open until",
             (until(was.open_until), until(*open_until)),
-            words::end,
+            words::last,
         );
     }
 }

@@ -79,11 +79,11 @@ pub(super) fn compare(
         (None, Some(until)) => changes.add(
             Class::Loosening,
             origin,
-            format!("{id} is open to everybody until {}", words::date(until)),
+            format!("{id} is open to everybody until {}", words::last(until)),
         ),
         (Some(_), None) => changes.add(Class::Tightening, origin, format!("{id} needs a credential")),
         (Some(was), Some(is)) => {
-            changes.bound(origin, &format!("{id} is open until"), (was, is), words::date);
+            changes.bound(origin, &format!("{id} is open until"), (was, is), words::last);
         }
         (None, None) => {}
     }

@@ -58,7 +58,7 @@ pub(super) fn probe(
             verdict.skipped.push(format!(
                 "{}: open to everybody until {}, by an exception",
                 route.name,
-                words::date(until)
+                words::last(until)
             ));
             continue;
         }

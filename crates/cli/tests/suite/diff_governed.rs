@@ -136,6 +136,37 @@ fn a_rule_that_asks_for_something_else_loosens() {
     }
 }
 
+/// The last day of an exception is part of it: that day is shown, not the instant at which it is over.
+#[test]
+fn an_exception_is_shown_by_its_last_day() {
+    let tree = Tree::new();
+    tree.change(
+        "apis/pets/api.yaml",
+        "limits: [{ rate: 3/s }]",
+        "limits: [{ rate: 3/s }]\nauthentication: none",
+    );
+    tree.change(
+        "apis/pets/api.yaml",
+        "authorize:\n  - { operations: [createPet], scopes: [pets:write] }\n",
+        "",
+    );
+    let exception = |until: &str| {
+        format!(
+            "exceptions: [{{ rule: authentication, for: apis/pets, reason: For now., until: {until} }}]\nfloor:\n"
+        )
+    };
+    tree.change("gateway.yaml", "floor:\n", &exception("2099-06-30"));
+    copy(&tree.path(""), &tree.folder.path().join("old"));
+    tree.change("gateway.yaml", "2099-06-30", "9999-12-31");
+    let out = tree.good(&["diff", "old"]);
+    assert!(
+        out.contains("listPets is open until: 2099-06-30 → 9999-12-31"),
+        "{out}"
+    );
+    let out = tree.good(&["show", "effective", "pets/v1#listPets"]);
+    assert!(out.contains("none until 9999-12-31, by an exception"), "{out}");
+}
+
 /// What an exception says to people is told, by itself and beside its end; one that is new is told whole.
 #[test]
 fn the_reason_of_an_exception_is_compared() {

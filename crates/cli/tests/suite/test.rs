@@ -257,6 +257,30 @@ fn what_a_test_may_not_say() {
             "P0210]: `over` needs `times`",
         ),
         (
+            "- { name: it, request: { get: /a, times: 0 }, expect: { status: 200 } }",
+            "P0206]: `times: 0` is never: nothing would be sent or answered",
+        ),
+        (
+            "- { name: it, request: { get: /a }, expect: [{ status: 200 }, { status: 429, times: 0 }] }",
+            "leave out what is not sent and what is not expected",
+        ),
+        (
+            "- { name: it, request: { get: /a, times: 200000 }, expect: { status: 200 } }",
+            "= help: write one from 1 to 100000",
+        ),
+        (
+            "- { name: it, request: { get: /a, times: 2, over: 4000d }, expect: { status: 200 } }",
+            "P0206]: with this, the test plays for more than 3660d, ten years",
+        ),
+        (
+            "- { name: it, steps: [{ request: { get: /a }, expect: { status: 200 } }, { after: 213503982334d, request: { get: /a }, expect: { status: 200 } }] }",
+            "to play on a later day write `at: 2030-01-31`",
+        ),
+        (
+            "- { name: it, request: { get: /a }, upstream: { after: 25h }, expect: { status: 200 } }",
+            "P0206]: no upstream is waited for as long as a day",
+        ),
+        (
             "- { name: it, request: { post: /a, json: {}, body: a }, expect: { status: 200 } }",
             "P0210]: a request has one body",
         ),

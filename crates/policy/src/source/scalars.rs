@@ -399,7 +399,8 @@ impl<const MIN: u32, const MAX: u32> Scalar for Number<MIN, MAX> {
             None => Err(Fault::new(
                 Code::OutOfRange,
                 format!("expected a number from {MIN} to {MAX}, found {}", quote(text)),
-            )),
+            )
+            .help(format!("write one from {MIN} to {MAX}"))),
         }
     }
 }

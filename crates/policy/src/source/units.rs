@@ -20,6 +20,13 @@ pub(crate) fn integer(text: &str) -> Result<u64, Wrong> {
             None,
         )
     };
+    if let Some(number) = text.strip_prefix('-').filter(|_| text.len() < 20) {
+        let help = "write a number that is not negative".to_owned();
+        return match integer(number) {
+            Ok(_) => Err((format!("{} is negative", super::secrets::quote(text)), Some(help))),
+            Err(_) => Err(bad()),
+        };
+    }
     let grouped = !text.starts_with('_') && !text.ends_with('_') && !text.contains("__");
     let digits: String = text.chars().filter(|c| *c != '_').collect();
     if !grouped || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -43,7 +50,17 @@ fn with_unit(text: &str) -> Result<(u64, &str), Wrong> {
 pub(crate) fn duration(text: &str) -> Result<Millis, Wrong> {
     let help = || Some("write for example `250ms`, `30s`, `5m`, `1h` or `7d`".to_owned());
     let shown = super::secrets::quote(text);
-    let (count, unit) = with_unit(text).map_err(|_| (format!("{shown} is not a duration"), help()))?;
+    let too_long = || {
+        let help = "write for example `7d`: nothing here lasts for thousands of years";
+        (format!("{shown} is too long"), Some(help.to_owned()))
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = match with_unit(text) {
+        Ok(parts) => parts,
+        // That many are a number, and no machine counts so far.
+        Err(_) if digits > 19 => return Err(too_long()),
+        Err(_) => return Err((format!("{shown} is not a duration"), help())),
+    };
     let scale = match unit {
         "ms" => 1,
         "s" => SECOND,
@@ -77,9 +94,7 @@ pub(crate) fn duration(text: &str) -> Result<Millis, Wrong> {
         }
         _ => return Err((format!("{shown} has an unknown unit"), help())),
     };
-    count
-        .checked_mul(scale)
-        .ok_or_else(|| (format!("{shown} is too long"), None))
+    count.checked_mul(scale).ok_or_else(too_long)
 }
 
 /// A number of bytes: `500kB`, `64KiB`, `10MiB`.
@@ -303,10 +318,12 @@ pub(crate) fn date(text: &str) -> Result<Timestamp, Wrong> {
 
 /// A timestamp's day, as it is shown in messages.
 pub(crate) fn show_day(at: Timestamp) -> String {
-    let (mut days, mut year) = (at / DAY, 1970);
+    // The calendar repeats itself every 400 years.
+    const CYCLE: u64 = 146_097;
+    let (mut days, mut year) = (at / DAY % CYCLE, 1970 + at / DAY / CYCLE * 400);
     loop {
         let length = if is_leap(year) { 366 } else { 365 };
-        if days < length || year >= 9999 {
+        if days < length {
             break;
         }
         days -= length;
@@ -371,6 +388,10 @@ mod tests {
             (whole.as_str(), remedy.unwrap_or_default().contains("1500ms")),
             ("`1.5s` is no whole number", true)
         );
+        for long in ["99999999999999999999s", "9999999999999999d"] {
+            assert_eq!(duration(long).unwrap_err().0, format!("`{long}` is too long"));
+        }
+        assert_eq!(integer("-1").unwrap_err().0, "`-1` is negative");
         assert_eq!(duration("250ms"), Ok(250));
         assert_eq!(duration("5m"), Ok(300_000));
         assert_eq!(size("10MiB"), Ok(10 << 20));
@@ -458,10 +479,14 @@ mod tests {
             "2025-01-01",
             "2100-02-28",
             "2026-11-22",
+            "2399-12-31",
+            "9999-12-31",
         ] {
             assert_eq!(show_day(date(day).unwrap()), day);
         }
         assert_eq!(show_instant(1_795_380_311_000), "2026-11-22T20:45:11Z");
+        // The end of what holds for the whole of the last day that can be written.
+        assert_eq!(show_day(date("9999-12-31").unwrap() + DAY), "10000-01-01");
         for wrong in [
             "2023-02-29",
             "2023-13-01",

@@ -6,6 +6,7 @@ use super::fields::{
     Caller as CallerField, CallerFields, CaseFields, ExpectFields, HeaderText, OneOr, Reached, RequestFields,
     SentFields, TestFile, UpstreamFields,
 };
+use super::times;
 use super::{Caller, Case, CaseRequest, CaseStep, Expected, ExpectedCall, ExpectedCalls, ScriptedAnswer};
 use crate::Compiled;
 use crate::source::catalogue::Catalogue;
@@ -59,6 +60,7 @@ pub(crate) fn compile(
                 }
                 seen.insert(&name.value.0, name.span);
             }
+            times::check(case, checker);
             if let Some(steps) = steps(case, &against, checker) {
                 let at = case.name.as_ref().map_or(case.span, |name| name.span);
                 let before = requests;

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::refusals::RefusalCode;
+use super::times::{MOST, Times};
 use crate::source::containers::{List, Map};
 use crate::source::declare::{Shape, choice, record};
 use crate::source::diagnostic::Code;
@@ -12,9 +13,6 @@ use crate::source::scalars::{Body, Date, Duration, Header, Name, Number, Scope, 
 use crate::source::schema;
 use crate::source::secrets::quote;
 use crate::source::yaml::{Node, Value};
-
-/// How many requests one step may send.
-const MOST: u32 = 100_000;
 
 record! {
     /// Tests: requests, and what the policies must answer. Either a list of tests, or, where all of a
@@ -88,7 +86,7 @@ record! {
         /// The country that it comes from, as `request.country` of a condition: `DE`. Left out: not known.
         country: optional Token,
         /// How many such requests: all at one instant, unless `over` spreads them.
-        times: default "1" Number<1, MOST>,
+        times: default "1" Times,
         /// From the first to the last of them, evenly: `3s`.
         over: optional Duration,
     }
@@ -149,7 +147,7 @@ record! {
         /// What reached upstreams: `none`, or what one of the calls looked like.
         upstream: optional Reached,
         /// How many answers look like this; left out: all, or one each where there is a list.
-        times: optional Number<1, MOST>,
+        times: optional Times,
     }
 }
 

@@ -7,6 +7,7 @@
 mod check;
 mod fields;
 mod refusals;
+mod times;
 
 use serde_json::Value as Json;
 
