@@ -6,11 +6,17 @@
 use std::ops::Range;
 
 use super::diagnostic::{Code, Diagnostic, Report, Severity, Span};
-use super::secrets;
+use super::{governance, secrets};
 
 /// Whether a text looks like a secret of a known kind (a provider's key, a token, a private key).
 pub fn is_secret(text: &str) -> bool {
     secrets::is_secret(text)
+}
+
+/// Whether a value holds a word that is as if drawn by lot, as secrets of no known kind are, and is not what its name
+/// says: an id or a digest.
+pub fn is_random(name: &str, value: &str) -> bool {
+    governance::holds_random(name, value)
 }
 
 /// What is wrong in a file beside the tree.

@@ -250,6 +250,7 @@ codes! {
     DoubleMigration "P2014" "Two migrations of `wrangler.toml` have the same tag."
     OtherWorker "P2015" "`wrangler.toml` deploys another Worker, or runs it otherwise than it must be."
     SameWorker "P2016" "Two environments of `wrangler.toml` are deployed as one Worker."
+    Watched "P2017" "Another Worker is shown each request and log line of the gateway (a warning)."
 }
 
 impl Code {

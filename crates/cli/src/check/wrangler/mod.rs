@@ -3,9 +3,11 @@
 //! What wrangler inherits from the top of its file into an environment, and what it does not, is
 //! kept in one place each ([`Place`]): bindings and `vars` are an environment's own.
 
+mod around;
 mod meter;
 mod place;
 mod runtime;
+mod vars;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -267,6 +269,9 @@ impl Check<'_> {
         self.files(place);
         self.tags(place);
         self.binding(place);
+        self.watchers(place);
+        self.unsafe_parts(place);
+        self.bounds(place);
         let Some(compiled) = compiled else {
             return;
         };
@@ -435,37 +440,6 @@ impl Check<'_> {
             ),
             format!("write in it: routes = [{{ pattern = \"{first}\", custom_domain = true }}]"),
         );
-    }
-
-    /// Secrets of any environment in the `vars` of any: they are plain text.
-    fn vars(&mut self, places: &[Place<'_>]) {
-        let checked = self.checked;
-        let secrets: BTreeSet<&str> = checked
-            .values()
-            .flatten()
-            .flat_map(|compiled| compiled.secrets.iter().map(String::as_str))
-            .collect();
-        for place in places {
-            let vars = place.own("vars").and_then(|vars| vars.get_ref().as_table());
-            for (name, value) in vars.into_iter().flatten() {
-                let name_text: &str = name.get_ref();
-                let environment = place
-                    .name
-                    .map_or_else(String::new, |name| format!(" --env {name}"));
-                if secrets.contains(name_text) {
-                    self.masked.push(value.span());
-                    self.say(
-                        Code::SecretInVars,
-                        Severity::Error,
-                        name.span(),
-                        format!("the secret `{name_text}` stands in `vars`, which is plain text"),
-                        format!("take it out, make a new one, and set it: wrangler secret put {name_text}{environment}"),
-                    );
-                } else {
-                    self.looks_secret(name_text, value, &environment);
-                }
-            }
-        }
     }
 }
 

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::Spanned;
-use toml::de::DeValue;
 use turnpike_policy::Compiled;
-use turnpike_policy::source::beside::is_secret;
 use turnpike_policy::source::{Code, Severity};
 
 use super::Check;
@@ -63,25 +61,7 @@ impl Check<'_> {
             }
         }
         self.modules(place);
-        let rules = place.inherited("rules");
-        let rules = rules.and_then(|rules| rules.get_ref().as_array());
-        for rule in rules.into_iter().flatten() {
-            let of = |key: &str| rule.get_ref().get(key).map(Spanned::get_ref);
-            let globs = of("globs").and_then(DeValue::as_array);
-            let takes = globs.into_iter().flatten().any(|glob| {
-                let glob = glob.get_ref().as_str().unwrap_or_default();
-                Path::new(glob).extension().is_some_and(|ending| ending == "wasm")
-            });
-            if takes && of("type").and_then(DeValue::as_str) != Some("CompiledWasm") {
-                self.say_once(
-                    Code::OtherWorker,
-                    Severity::Error,
-                    rule.span(),
-                    format!("the rules of {} make no code of `.wasm` modules", place.shown()),
-                    "write in it: type = \"CompiledWasm\"".to_owned(),
-                );
-            }
-        }
+        self.rules(place);
     }
 
     /// What makes other modules of the gateway's, or takes others along.
@@ -317,32 +297,6 @@ impl Check<'_> {
                 }
                 Some(_) => {}
             }
-        }
-    }
-
-    /// Texts in `vars` that look like secrets, whatever they are called.
-    pub(super) fn looks_secret(&mut self, name: &str, value: &Spanned<DeValue<'_>>, environment: &str) {
-        let mut rest = vec![value];
-        let mut secret = false;
-        while let Some(value) = rest.pop() {
-            match value.get_ref() {
-                DeValue::String(text) if is_secret(text) => {
-                    secret = true;
-                    self.masked.push(value.span());
-                }
-                DeValue::Array(items) => rest.extend(items.iter()),
-                DeValue::Table(table) => rest.extend(table.values()),
-                _ => {}
-            }
-        }
-        if secret {
-            self.say(
-                Code::SecretInVars,
-                Severity::Error,
-                value.span(),
-                format!("the value of `{name}` looks like a secret, and `vars` are plain text"),
-                format!("take it out, make a new one, and set it: wrangler secret put {name}{environment}"),
-            );
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) use places::Lost;
 pub(crate) use registry::rule;
 pub use registry::{About, RULES, Rule};
 pub(crate) use settings::{Level, Levels, apply};
+pub(crate) use texts::holds_random;
 
 use super::addresses::{self, Inside, host};
 use super::catalogue::Catalogue;

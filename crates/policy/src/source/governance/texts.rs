@@ -179,6 +179,12 @@ fn random_words(comment: &str) -> impl Iterator<Item = Range<usize>> {
         .map(|(at, word)| at..at + word.len())
 }
 
+/// Whether a value holds a word as if drawn by lot that its name does not explain.
+pub(crate) fn holds_random(name: &str, value: &str) -> bool {
+    let explained = says_digest(name) || name.to_ascii_lowercase().ends_with("id");
+    !explained && random_words(value).next().is_some()
+}
+
 /// Whether a word has the form of a digest, and what stands around it says so. A commit needs no telling.
 fn is_digest(word: &str, around: &str) -> bool {
     let bare = word.trim_end_matches('=');
