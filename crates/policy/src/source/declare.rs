@@ -1,6 +1,7 @@
 //! How records and words are declared: each field once, with name, type, meaning and default.
 
 use super::diagnostic::Code;
+use super::look_alikes;
 use super::names::nearest;
 use super::reader::Fault;
 use super::secrets::quote;
@@ -37,7 +38,11 @@ pub(crate) fn unknown_word(text: &str, expects: &str, words: &[&str], later: &[&
     }
     let fault = Fault::new(
         Code::UnknownWord,
-        format!("expected {expects}, found {}", quote(text)),
+        format!(
+            "expected {expects}, found {}{}",
+            quote(text),
+            look_alikes::told(text)
+        ),
     );
     match nearest(text, words.iter().copied()) {
         Some(near) => fault.help(format!("did you mean `{near}`?")),

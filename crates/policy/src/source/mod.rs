@@ -39,6 +39,7 @@ mod issuers;
 mod json;
 mod limits;
 mod lines;
+mod look_alikes;
 mod mocks;
 mod models;
 mod names;

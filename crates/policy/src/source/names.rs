@@ -1,5 +1,6 @@
 //! Names that were misspelt, and what was probably meant.
 
+use super::look_alikes;
 use super::secrets::quote;
 use super::yaml::Node;
 
@@ -16,7 +17,7 @@ pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
         return None;
     }
     let allowed = (length / 3).max(1);
-    let name = name.to_lowercase();
+    let name = look_alikes::plain(name).to_lowercase();
     let mut nearest: Option<(usize, &str)> = None;
     let mut longer: Vec<&str> = Vec::new();
     for word in known.take(MAX_COMPARED) {

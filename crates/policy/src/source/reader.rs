@@ -10,6 +10,7 @@ use std::ops::Deref;
 use super::blanks;
 use super::declare::Shape;
 use super::diagnostic::{Code, Report, Span};
+use super::look_alikes;
 use super::names;
 use super::secrets::{self, quote};
 use super::yaml::{Node, Value};
@@ -234,7 +235,7 @@ impl Reader {
             .error(
                 Code::UnknownReference,
                 span,
-                format!("there is no {what} {}", quote(name)),
+                format!("there is no {what} {}{}", quote(name), look_alikes::told(name)),
             )
             .help(names::remedy(name, what, known));
     }

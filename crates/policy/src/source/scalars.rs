@@ -3,6 +3,7 @@
 use super::addresses;
 use super::diagnostic::Code;
 use super::hidden;
+use super::look_alikes;
 use super::reader::{Fault, Scalar};
 use super::secrets::quote;
 use super::units;
@@ -36,13 +37,13 @@ text!(
         if good && text.len() <= 64 && !text.ends_with('.') {
             return Ok(text.to_owned());
         }
-        let near: String = text
+        let near: String = look_alikes::plain(text)
             .to_lowercase()
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
             .collect();
         let near = near.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
-        let fault = Fault::new(Code::BadName, format!("{} is not a name", quote(text)));
+        let fault = Fault::new(Code::BadName, format!("{} is not a name{}", quote(text), look_alikes::told(text)));
         Err(if near.is_empty() || near.len() > 64 || quote(text) == "this value" {
             fault.help("names are lower case letters, digits, `.`, `_` and `-`")
         } else {

@@ -169,3 +169,55 @@ fn a_file_that_is_called_in_capitals_is_told_the_name_that_it_can_have() {
         "{found:#?}"
     );
 }
+
+/// Letters of another alphabet look right: the message says which one it is, the remedy the name that was meant.
+#[test]
+fn letters_that_only_look_right_are_named() {
+    for (path, old, new, line, help) in [
+        (
+            "apis/pets/api.yaml",
+            "owner: team",
+            "\u{43e}wner: team",
+            "3:1: error[P0201]: unknown field `\u{43e}wner`, with U+043E in the place of `o`",
+            "did you mean `owner`?",
+        ),
+        (
+            "apis/pets/api.yaml",
+            "versions:",
+            "v\u{435}rsi\u{43e}n\u{455}:",
+            "5:1: error[P0201]: unknown field `v\u{435}rsi\u{43e}n\u{455}`, with U+0435 in the place of `e`",
+            "did you mean `versions`?",
+        ),
+        (
+            "apis/pets/v1.yaml",
+            "operationId: listPets",
+            "oper\u{430}tionId: listPets",
+            "6:7: error[P0201]: unknown field `oper\u{430}tionId` in an operation, with U+0430 in the place of `a`",
+            "did you mean `operationId`?",
+        ),
+        (
+            "consumers/app.yaml",
+            "plan: gold",
+            "plan: g\u{43e}ld",
+            "3:7: error[P0207]: `g\u{43e}ld` is not a name, with U+043E in the place of `o`",
+            "names are lower case letters, digits, `.`, `_` and `-`: for example `gold`",
+        ),
+        (
+            "apis/pets/api.yaml",
+            "state: active",
+            "state: \u{430}ctive",
+            "8:12: error[P0204]: expected `preview`, `active`, `deprecated` or `retired`, found `\u{430}ctive`, with U+0430 in the place of `a`",
+            "did you mean `active`?",
+        ),
+    ] {
+        one(&said(path, old, new), &format!("{path}:{line}"), help);
+    }
+    // A word of another alphabet is one, and looks like one.
+    let found = said("apis/pets/api.yaml", "owner: team", "owner: team\nвладелец: team");
+    one(
+        &found,
+        "apis/pets/api.yaml:4:1: error[P0201]: unknown field `владелец`",
+        "the fields here",
+    );
+    assert!(!found[0].0.contains("U+"), "{found:#?}");
+}

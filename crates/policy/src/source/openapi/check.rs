@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::super::declare::unknown_word;
 use super::super::diagnostic::{Code, Report, Span};
+use super::super::look_alikes;
 use super::super::secrets::quote;
 use super::super::yaml::{Node, Value};
 use super::circles::Circles;
@@ -144,7 +145,12 @@ impl<'d> Walk<'_, 'd> {
                 format!("{} has {}; extensions begin with `x-`", kind.name, all.join(", "))
             }
         };
-        let message = format!("unknown field {} in {}", quote(name), kind.name);
+        let message = format!(
+            "unknown field {} in {}{}",
+            quote(name),
+            kind.name,
+            look_alikes::told(name)
+        );
         self.report
             .error(Code::UnknownField, key.span, message)
             .help(help);

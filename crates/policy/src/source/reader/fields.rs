@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::declare::{FieldInfo, Shape};
 use super::super::diagnostic::{Code, Span};
+use super::super::look_alikes;
 use super::super::names::{self, misspelt, nearest};
 use super::super::secrets::{self, quote};
 use super::super::yaml::{self, Node, Value};
@@ -133,7 +134,7 @@ impl Reader {
                 .error(
                     Code::UnknownField,
                     key.span,
-                    format!("unknown field {}", quote(name)),
+                    format!("unknown field {}{}", quote(name), look_alikes::told(name)),
                 )
                 .help(help);
         }
