@@ -181,7 +181,7 @@ describe("documents that others wrote", () => {
     const refused = publish(file);
     assert.equal(refused.status, 1, refused.stderr);
     assert.doesNotMatch(refused.stderr, /panicked/);
-    assert.match(refused.stdout + refused.stderr, /error\[P0605\]: [^\n]*\n +--> \S*v1\.json:\d+:\d+/);
+    assert.match(refused.stdout + refused.stderr, /error\[P0605\]: [^\n]*\n +--> \S*api\.github\.com\.json:\d+:\d+/);
     assert.deepEqual(await readdir(join(policies, "apis")), []);
     const mended = join(into, "mended.json");
     await writeFile(mended, mend(await readFile(file, "utf8")));

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value as Json, json};
+use turnpike_policy::source::{Unparsed, parse_document};
 
 use self::layout::{At, Left};
 use crate::check::machine::annotation;
@@ -74,7 +75,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 new_key::replace(file, &new)?;
                 State::LaidOut
             }
-            Err(left) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => State::Broken(left),
+            Err(left) if serde_saphyr::from_str::<serde_json::Value>(&text).is_err() => {
+                State::Broken(remedied(&text, left))
+            }
             Err(left) => State::Left(left),
         };
         let one = Found {
@@ -118,6 +121,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Findings);
     }
     Ok(())
+}
+
+/// The same as the check of the policies has it, which knows what would help.
+fn remedied(text: &str, left: Left) -> Left {
+    match parse_document(text) {
+        Err(Unparsed {
+            line,
+            column,
+            message,
+            help: Some(help),
+        }) => Left {
+            at: At { line, column },
+            why: format!("this is no YAML: {message} ({help})"),
+        },
+        _ => left,
+    }
 }
 
 /// What became of a file.

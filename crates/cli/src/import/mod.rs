@@ -258,11 +258,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cannot = |error| disk::unwritable(&arguments.into, &error);
     fs::create_dir_all(&arguments.into).map_err(cannot)?;
     let document = import.apis.first().map(|api| write::beside(&arguments.into, api));
-    let authors = document
+    let copied = document
         .clone()
-        .filter(|_| !import.given.is_empty())
-        .map(|file| (file, text));
-    let written = new::kept(&arguments.into, &files, authors.as_ref()).inspect_err(|_| {
+        .filter(|_| matches!(arguments.from, From::Openapi))
+        .map(|to| new::Copied {
+            to,
+            from: arguments.file.clone(),
+            text: (!import.given.is_empty()).then_some(text),
+        });
+    let written = new::kept(&arguments.into, &files, copied.as_ref()).inspect_err(|_| {
         if made {
             // It is empty again; if not, what lies in it is not ours.
             let _ = fs::remove_dir(&arguments.into);

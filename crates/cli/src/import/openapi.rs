@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
-use turnpike_policy::source::Earlier;
+use turnpike_policy::source::{Earlier, other_document};
 
 use super::names::{named, shown, versioned};
 use super::{Api, Import, items, text};
@@ -11,8 +11,8 @@ use crate::ids;
 use crate::new::api::version_of;
 
 pub(super) fn read(json: &Json, whole: &str, import: &mut Import) -> Result<(), String> {
-    if text(json, "openapi").is_none() {
-        return Err("it is no OpenAPI document: it does not say `openapi: 3...`".to_owned());
+    if let Some((what, help)) = other_document(json) {
+        return Err(format!("it is {what}\n{help}"));
     }
     let none = Json::Null;
     let info = json.get("info").unwrap_or(&none);

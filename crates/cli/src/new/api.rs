@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value as Json;
-use turnpike_policy::source::{Earlier, contract, parse_document};
+use turnpike_policy::source::{Earlier, contract, other_document, parse_document};
 
-use super::{Template, Where, kept, name, scalar};
+use super::{Copied, Template, Where, kept, name, scalar};
 use crate::edit::{below_comments, line_start, newline, next_line};
 use crate::outline::{Kind, Node, outline};
 use crate::{Failure, disk, ids, say, tree};
@@ -73,10 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let document = disk::text(&arguments.from)?;
     let parsed = parse_document(&document)
         .map_err(|error| Failure::refused(format!("{from} is no YAML or JSON: {error}")))?;
-    if parsed.get("openapi").is_none() {
-        return Err(Failure::refused(format!(
-            "{from} is no OpenAPI document: it does not say `openapi: 3...`"
-        )));
+    if let Some((what, help)) = other_document(&parsed) {
+        return Err(Failure::refused(format!("{from} is {what}\n{help}")));
     }
     let folder = root.join("apis").join(&arguments.name);
     let json = arguments.from.extension().is_some_and(|ending| ending == "json");
@@ -116,8 +114,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let copy = folder.join(&beside);
     let given = ids::listed(&named.given, &copy);
     let ids = ids::json(&named.given);
-    let authors = (!named.given.is_empty()).then(|| (copy.clone(), document));
-    let written = kept(&root, &[(file, text), (copy, named.text)], authors.as_ref())?;
+    let copied = Copied {
+        to: copy.clone(),
+        from: arguments.from.clone(),
+        text: (!named.given.is_empty()).then_some(document),
+    };
+    let written = kept(&root, &[(file, text), (copy, named.text)], Some(&copied))?;
     match arguments.format {
         tree::Format::Text => say::out(&(written.text() + &given)),
         tree::Format::Json => {

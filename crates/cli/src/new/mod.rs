@@ -160,12 +160,22 @@ fn keep(root: &Path, file: PathBuf, text: String, format: tree::Format) -> Resul
     }
 }
 
-/// Writes files, and keeps them if the policies are right with them. `authors`: one of the files as its authors have it, if
-/// something was added to it.
+/// A file of somebody's, of which a copy is written.
+pub(crate) struct Copied {
+    /// Where the copy goes.
+    pub(crate) to: PathBuf,
+    /// Where theirs is.
+    pub(crate) from: PathBuf,
+    /// What is in theirs, if something was added to the copy.
+    pub(crate) text: Option<String>,
+}
+
+/// Writes files, and keeps them if the policies are right with them. What is wrong in one that was `copied` is told of
+/// the one that its authors have.
 pub(crate) fn kept(
     root: &Path,
     files: &[(PathBuf, String)],
-    authors: Option<&(PathBuf, String)>,
+    copied: Option<&Copied>,
 ) -> Result<Written, Failure> {
     let mut change = Change {
         root,
@@ -175,7 +185,7 @@ pub(crate) fn kept(
     let written = files
         .iter()
         .try_for_each(|(file, text)| change.write(file, text))
-        .and_then(|()| right(root, authors));
+        .and_then(|()| right(root, copied));
     if let Err(failure) = written {
         change.undo();
         if matches!(failure, Failure::Findings) {
@@ -197,27 +207,36 @@ pub(crate) fn kept(
 }
 
 /// Whether the policies are right in every environment.
-fn right(root: &Path, authors: Option<&(PathBuf, String)>) -> Result<(), Failure> {
+fn right(root: &Path, copied: Option<&Copied>) -> Result<(), Failure> {
     let mut wrong = wrong(root)?;
     if wrong.is_empty() {
         return Ok(());
     }
-    if let Some((file, text)) = authors {
-        disk::write_below(root, file, text)?;
-        let moved = as_authors_have_it(&mut wrong, self::wrong(root)?);
+    let Some(copied) = copied else {
         say::findings(&wrong);
-        let name = file.file_name().unwrap_or_default();
-        if moved
-            .iter()
-            .any(|other| Path::new(other).file_name() == Some(name))
-        {
-            say::note(&format!(
-                "some lines of {} are counted with the ids that it was to get\n",
-                name.display()
-            ));
+        return Err(Failure::Findings);
+    };
+    let moved = match &copied.text {
+        Some(text) => {
+            disk::write_below(root, &copied.to, text)?;
+            as_authors_have_it(&mut wrong, self::wrong(root)?)
         }
-    } else {
-        say::findings(&wrong);
+        None => BTreeSet::new(),
+    };
+    // A finding names files without the dot that they may be called by.
+    let plain = |path: &Path| {
+        let path = path.to_string_lossy();
+        path.strip_prefix("./").unwrap_or(&path).to_owned()
+    };
+    let (copy, theirs) = (plain(&copied.to), copied.from.display().to_string());
+    for one in &mut wrong {
+        one.call(&copy, &theirs);
+    }
+    say::findings(&wrong);
+    if moved.contains(&copy) {
+        say::note(&format!(
+            "some lines of {theirs} are counted with the ids that its copy was to get\n"
+        ));
     }
     Err(Failure::Findings)
 }

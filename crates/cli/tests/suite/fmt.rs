@@ -245,6 +245,23 @@ fn what_cannot_be_read_is_not_passed() {
             assert!(output.err.contains(part), "{part}\n{}", output.err);
         }
     }
+    // What would help is said, too.
+    for (text, said) in [
+        (
+            "plan: free\nlimits:\n\t- { rate: 1/s }\n",
+            "free.yaml:3:1: the file cannot be read: this is no YAML: tabs disallowed within this context (block \
+             indentation) (indent with spaces: a tab is no indentation in YAML)",
+        ),
+        (
+            "environments:\n  - dev\n plan: free\n",
+            "(the keys of one map begin in the same column, and what is inside one is further in)",
+        ),
+    ] {
+        tree.write("plans/free.yaml", text);
+        let output = tree.run(&["fmt"]);
+        assert_eq!(output.code, 2, "{}", output.err);
+        assert!(output.err.contains(said), "{said}\n{}", output.err);
+    }
     // The others are laid out all the same.
     assert!(tree.read("plans/gold.yaml").contains("[{ rate: 1/s }]"));
 }

@@ -87,6 +87,93 @@ fn what_is_refused() {
     }
 }
 
+/// What is wrong in a document is told of the one that its authors have, not of the copy, which is gone; and what would
+/// help, where it is none.
+#[test]
+fn what_is_wrong_in_a_document_is_told_of_the_file_of_its_authors() {
+    const HEAD: &str = "openapi: 3.1.1\ninfo:\n  title: a\n";
+    let tree = Tree::new();
+    let new = |text: &str| {
+        fs::write(tree.folder.path().join("in.yaml"), text).unwrap();
+        let arguments = [
+            "new",
+            "api",
+            "more",
+            "--from",
+            "in.yaml",
+            "--owner",
+            "a",
+            "--upstream",
+        ];
+        tree.run(&[&arguments[..], &["https://a.example"]].concat())
+    };
+    for (text, code, parts) in [
+        (
+            format!("{HEAD}paths:\n  /a: {{ get: {{ operationId: a, prameters: [] }} }}\n"),
+            1,
+            &["error[P0201]: unknown field `prameters`", " --> in.yaml:5:32\n"][..],
+        ),
+        (
+            HEAD.replace("3.1.1", "4.0"),
+            1,
+            &[
+                "`4.0` is no version of OpenAPI that is read here",
+                " --> in.yaml:1:10\n",
+                "::: policies/apis/more/api.yaml:",
+            ],
+        ),
+        (
+            HEAD.replace("3.1.1", "\u{201c}3.1.1\u{201d}"),
+            1,
+            &[
+                "the quotes around this value (U+201C, U+201D) are none",
+                " --> in.yaml:1:10\n",
+                "write plain quotes",
+            ],
+        ),
+        (
+            HEAD.replace("  title", "\ttitle"),
+            2,
+            &[
+                "in.yaml is no YAML or JSON: line 3, column 1: tabs",
+                "\nindent with spaces",
+            ],
+        ),
+        (
+            format!("{HEAD} version: '1'\n"),
+            2,
+            &[
+                "in.yaml is no YAML or JSON: line 4, column 2",
+                "\nthe keys of one map begin in the same column",
+            ],
+        ),
+        (
+            HEAD.replace("openapi: 3.1.1", "swagger: '2.0'"),
+            2,
+            &[
+                "in.yaml is no OpenAPI document: it is Swagger 2",
+                "\nconvert it to OpenAPI 3, for example by `npx swagger2openapi",
+            ],
+        ),
+        (
+            HEAD.replace("openapi", "OpenAPI"),
+            2,
+            &[
+                "in.yaml is no OpenAPI document: it says `OpenAPI`",
+                "\nwrite the key in small letters",
+            ],
+        ),
+    ] {
+        let Output { code: was, err, .. } = new(&text);
+        assert_eq!(was, code, "{text}\n{err}");
+        for part in parts {
+            assert!(err.contains(part), "{text}: {part}\n{err}");
+        }
+        assert!(!err.contains("v1.yaml:"), "{err}");
+        assert!(!tree.path("apis/more").exists());
+    }
+}
+
 /// Ids add lines: what else is wrong is told by the lines that its authors know.
 #[test]
 fn other_faults_are_told_by_the_lines_of_the_authors() {
@@ -113,8 +200,8 @@ paths:
     let Output { code, err, .. } = new("in.yaml");
     assert_eq!(code, 1, "{err}");
     for part in [
-        "error[P0609]: the path parameter `id` is not declared\n --> policies/apis/more/v1.yaml:7:3\n",
-        "error[P0605]: the parameter in `{x}.json` is not a whole segment\n  --> policies/apis/more/v1.yaml:10:3\n",
+        "error[P0609]: the path parameter `id` is not declared\n --> in.yaml:7:3\n",
+        "error[P0605]: the parameter in `{x}.json` is not a whole segment\n  --> in.yaml:10:3\n",
     ] {
         assert!(err.contains(part), "{part}\n{err}");
     }
@@ -131,7 +218,7 @@ paths:
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("error[P0701]"), "{err}");
     assert!(
-        err.contains("some lines of v1.yaml are counted with the ids that it was to get\n"),
+        err.contains("some lines of two.yaml are counted with the ids that its copy was to get\n"),
         "{err}"
     );
     tree.good(&["check"]);

@@ -99,6 +99,23 @@ impl Diagnostic {
         format!("{file}:{line}:{column}: {severity}[{code}]: {message}")
     }
 
+    /// The same, with a file called as it is elsewhere: of a copy that is not kept, as the one that was copied.
+    pub fn call(&mut self, file: &str, name: &str) {
+        let called = self.labels.iter_mut().map(|label| &mut label.file);
+        for called in called.chain([&mut self.file]).filter(|called| *called == file) {
+            name.clone_into(called);
+        }
+        let lines = self.rendered.split_inclusive('\n').map(|line| {
+            let place = ["--> ", "::: "].iter().find_map(|mark| {
+                let (margin, rest) = line.split_once(mark)?;
+                let rest = rest.strip_prefix(file).filter(|_| margin.trim().is_empty())?;
+                Some(format!("{margin}{mark}{name}{rest}"))
+            });
+            place.unwrap_or_else(|| line.to_owned())
+        });
+        self.rendered = lines.collect();
+    }
+
     /// Whether it keeps the tree from being built.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

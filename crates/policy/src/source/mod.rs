@@ -313,21 +313,53 @@ pub fn needs_development_key(root: &Path, environment: &str) -> bool {
     compile::needs_development_key(gateway.as_ref(), &mut reader::Reader::new(report, environment))
 }
 
-/// Reads a text of YAML or JSON as the files of a tree are read, within the same bounds. The error says what is wrong,
-/// and where.
-pub fn parse_document(text: &str) -> Result<serde_json::Value, String> {
+/// Why a text is no YAML, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unparsed {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What would help.
+    pub help: Option<String>,
+}
+
+impl std::fmt::Display for Unparsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            line,
+            column,
+            message,
+            help,
+        } = self;
+        write!(f, "line {line}, column {column}: {message}")?;
+        help.iter().try_for_each(|help| write!(f, "\n{help}"))
+    }
+}
+
+/// Reads a text of YAML or JSON as the files of a tree are read, within the same bounds.
+pub fn parse_document(text: &str) -> Result<serde_json::Value, Unparsed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::default();
     let file = report.add_file(String::new(), text);
     let node = yaml::parse(file, text, &mut report);
     let found = report.finish("");
-    match found.iter().find(|found| found.severity == Severity::Error) {
-        Some(found) => Err(format!(
-            "line {}, column {}: {}",
-            found.line, found.column, found.message
-        )),
+    match found.into_iter().find(|found| found.severity == Severity::Error) {
+        Some(found) => Err(Unparsed {
+            line: found.line,
+            column: found.column,
+            message: found.message,
+            help: found.help,
+        }),
         None => Ok(node.as_ref().map(json::told).unwrap_or_default()),
     }
+}
+
+/// Why a document is none that the gateway reads, by what it says that it is; nothing where it may be one.
+pub fn other_document(document: &serde_json::Value) -> Option<(String, &'static str)> {
+    openapi::other(document)
 }
 
 /// Whether a character is not seen, or turns the order of those around it, so that a text with it says something else

@@ -57,6 +57,12 @@ fn quotes_as_they_are_printed_are_none() {
                 "listPets",
                 "6:20: error[P0602]",
             ),
+            (
+                "apis/pets/v1.yaml",
+                "openapi: 3.1.0",
+                "3.1.0",
+                "1:10: error[P0601]",
+            ),
         ] {
             let key = old.strip_suffix(text).unwrap();
             let found = said(path, old, &format!("{key}{}", around(text)));

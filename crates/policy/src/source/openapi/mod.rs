@@ -102,7 +102,15 @@ impl<'d> Document<'d> {
         } else if let Some(old) = root.get("swagger") {
             report
                 .error(Code::NotOpenApi, old.span, "this is Swagger 2")
-                .help("convert it to OpenAPI 3.1");
+                .help(CONVERT);
+        } else if let Some(message) = version.and_then(blanks::other_quotes) {
+            report.error(Code::NotOpenApi, span, message).help(blanks::QUOTES);
+        } else if version.is_some() && !text.is_empty() {
+            let message = format!("{} is no version of OpenAPI that is read here", quote(text));
+            report
+                .error(Code::NotOpenApi, span, message)
+                .label(from, "referred to here")
+                .help("write the one that the document is of: `openapi: 3.1.1`, or `openapi: 3.0.4`");
         } else {
             report
                 .error(
@@ -147,6 +155,37 @@ impl<'d> Document<'d> {
         let own = ids.get(&std::ptr::from_ref(operation));
         own.map_or_else(|| operation_id(method.name(), path), String::clone)
     }
+}
+
+/// What helps against Swagger 2.
+const CONVERT: &str =
+    "convert it to OpenAPI 3, for example by `npx swagger2openapi swagger.yaml -o openapi.yaml`";
+
+/// Why a document is none that the gateway reads, where it does not say `openapi`.
+pub(crate) fn other(document: &serde_json::Value) -> Option<(String, &'static str)> {
+    let keys = || {
+        document
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str())
+    };
+    let none = |why: &str| format!("no OpenAPI document: {why}");
+    if document.get("openapi").is_some() {
+        return None;
+    }
+    if document.get("swagger").is_some() {
+        return Some((none("it is Swagger 2, and does not say `openapi: 3...`"), CONVERT));
+    }
+    if let Some(key) = keys().find(|key| key.eq_ignore_ascii_case("openapi")) {
+        let why = format!("it says {}, and not `openapi: 3...`", quote(key));
+        return Some((none(&why), "write the key in small letters: `openapi: 3.1.1`"));
+    }
+    let why = none("it does not say `openapi: 3...`");
+    Some((
+        why,
+        "it begins with `openapi: 3.1.1`, or with the 3.0 that it is of",
+    ))
 }
 
 /// Finds the operations of a document; with their answers if they are mocked.
