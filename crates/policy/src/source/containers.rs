@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::declare::Shape;
+use super::diagnostic::Code;
 use super::reader::{Read, Reader, Scalar, Spanned};
 use super::schema;
 use super::yaml::{Node, Value};
@@ -123,6 +124,14 @@ impl<T: Read> Read for AllOr<T> {
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let every = |node: &&Node| node.text() == Some("*");
+        if let Some(every) = node.items().iter().chain([node]).find(every) {
+            reader
+                .report
+                .error(Code::UnknownWord, every.span, "`*` stands for nothing here")
+                .help("write `all`, without a list around it, for every one that there is and will be");
+            return None;
+        }
         if matches!(node.value, Value::List(_)) {
             return List::read(node, reader).map(Self::Only);
         }

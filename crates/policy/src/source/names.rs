@@ -10,7 +10,7 @@ const MAX_LISTED: usize = 12;
 const MAX_COMPARED: usize = 5_000;
 
 /// The known word that is nearest to what was written, if it is near: a typo or two away, or the
-/// only one that begins with it (`prod` for `production`).
+/// only one that begins with it (`prod` for `production`) or that it begins with (`jwks_uri` for `jwks`).
 pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let length = name.chars().count();
     if length > 64 {
@@ -20,10 +20,16 @@ pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
     let name = look_alikes::plain(name).to_lowercase();
     let mut nearest: Option<(usize, &str)> = None;
     let mut longer: Vec<&str> = Vec::new();
+    let mut shorter: Vec<&str> = Vec::new();
     for word in known.take(MAX_COMPARED) {
         let lower = word.to_lowercase();
         if length >= 3 && lower.starts_with(&name) {
             longer.push(word);
+        }
+        // As others call it: `jwks_uri`, `max_body_size`.
+        let rest = name.strip_prefix(lower.as_str()).filter(|_| lower.len() >= 4);
+        if rest.is_some_and(|rest| rest.starts_with('_')) {
+            shorter.push(word);
         }
         if lower.len().abs_diff(name.len()) > allowed {
             continue;
@@ -34,9 +40,9 @@ pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
             nearest = Some((distance, word));
         }
     }
-    match (nearest, longer.as_slice()) {
-        (Some((_, word)), _) => Some(word),
-        (None, [only]) => Some(*only),
+    match (nearest, longer.as_slice(), shorter.as_slice()) {
+        (Some((_, word)), ..) => Some(word),
+        (None, [only], _) | (None, [], [only]) => Some(*only),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 
 mod fields;
 mod filled;
+mod meant;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -186,7 +187,7 @@ impl Reader {
         let found = node.kind();
         let listed = node
             .text()
-            .filter(|text| expects.starts_with("a list") && !node.is_null() && is_plain(text));
+            .filter(|text| listable(expects) && !node.is_null() && is_plain(text));
         let alone = listed.map(|text| format!("write `[{text}]`: a list of one"));
         let blank = blanks::remedy(node, expects);
         let help = match found {
@@ -241,11 +242,28 @@ impl Reader {
     }
 }
 
+/// Whether a list is what is expected, or may be.
+fn listable(expects: &str) -> bool {
+    expects.starts_with("a list") || expects.starts_with("`all`, or a list")
+}
+
 /// Whether a text can be repeated in a suggestion as it is: one that is short, reads as one item of a list, and is no
 /// secret.
 fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:+*".contains(c);
     !text.is_empty() && text.len() <= 64 && text.chars().all(plain) && !secrets::is_secret(text)
+}
+
+/// What would help where a variable was written as shells have it: `$BODY`.
+fn variable_meant(text: &str) -> Option<String> {
+    let name = text.strip_prefix('$')?;
+    let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    word.then(|| {
+        format!(
+            "a variable is written `${{{}}}`, and set under `vars` of an environment",
+            name.to_lowercase()
+        )
+    })
 }
 
 impl<T: Scalar> Read for T {
@@ -286,7 +304,9 @@ impl<T: Scalar> Read for T {
                 }
                 let origins = reader.origins(node.text().unwrap_or(""));
                 let draft = reader.report.error(fault.code, node.span, fault.message);
-                draft.help(fault.help.unwrap_or_else(|| format!("write {}", T::EXPECTS)));
+                let variable = variable_meant(&text);
+                let help = variable.or(fault.help);
+                draft.help(help.unwrap_or_else(|| format!("write {}", T::EXPECTS)));
                 for origin in origins {
                     draft.label(origin, "the value comes from here");
                 }

@@ -42,6 +42,26 @@ pub(super) fn kinds() -> Vec<(&'static str, Vec<&'static Shape>)> {
     ]
 }
 
+/// The records around one, of the same kind of file, that have a field which it lacks; nothing: none has.
+pub(super) fn holders(shape: &Shape, field: &str) -> Option<String> {
+    let is = |other: &&Shape| other.name == shape.name && other.fields.len() == shape.fields.len();
+    let kinds = kinds().into_iter().filter(|(_, shapes)| shapes.iter().any(&is));
+    let mut named: Vec<_> = kinds
+        .flat_map(|(_, shapes)| shapes)
+        .filter(|other| other.fields.iter().any(|one| one.name == field))
+        .map(|other| format!("`{}`", other.name))
+        .collect();
+    named.sort();
+    named.dedup();
+    named.truncate(3);
+    let (last, rest) = named.split_last()?;
+    Some(if rest.is_empty() {
+        format!("the record {last}")
+    } else {
+        format!("each of the records {} and {last}", rest.join(", "))
+    })
+}
+
 /// Every kind and field of the language, as Markdown.
 pub fn fields() -> String {
     let mut text = String::new();

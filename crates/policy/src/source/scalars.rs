@@ -44,7 +44,9 @@ text!(
             .collect();
         let near = near.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
         let fault = Fault::new(Code::BadName, format!("{} is not a name{}", quote(text), look_alikes::told(text)));
-        Err(if near.is_empty() || near.len() > 64 || quote(text) == "this value" {
+        Err(if text.contains("://") {
+            fault.help("this is a URL: write what the policies call it by, a name")
+        } else if near.is_empty() || near.len() > 64 || quote(text) == "this value" {
             fault.help("names are lower case letters, digits, `.`, `_` and `-`")
         } else {
             fault.help(format!("names are lower case letters, digits, `.`, `_` and `-`: for example `{near}`"))
@@ -296,6 +298,10 @@ text!(
         }
         if text.chars().any(char::is_control) {
             return Err(bad(Code::BadPath, "it holds control characters"));
+        }
+        if text.contains("://") {
+            let fault = bad(Code::BadPath, "it is a URL");
+            return Err(fault.help("put a copy beside this file, and write its name: nothing is fetched by a build"));
         }
         if let Some(rest) = text.strip_prefix("./") {
             return Err(bad(Code::BadPath, "it begins with `./`").help(format!("write {}", quote(rest))));

@@ -40,6 +40,8 @@ mod kept;
 #[cfg(test)]
 mod look_alikes;
 #[cfg(test)]
+mod meant;
+#[cfg(test)]
 mod model_conditions;
 #[cfg(test)]
 mod mutations;

@@ -6,9 +6,10 @@ use super::super::declare::{FieldInfo, Shape};
 use super::super::diagnostic::{Code, Span};
 use super::super::look_alikes;
 use super::super::names::{self, misspelt, nearest};
+use super::super::reference;
 use super::super::secrets::{self, quote};
 use super::super::yaml::{self, Node, Value};
-use super::{Field, Read, Reader, Spanned};
+use super::{Field, Read, Reader, Spanned, meant};
 
 /// The field that limits an item to some environments.
 const ENVIRONMENTS: &str = "environments";
@@ -90,7 +91,22 @@ impl Reader {
                 .take(3)
                 .map(|field| format!("`{}`", field.name))
                 .collect();
-            self.wrong_type(node, &format!("a map with {}", names.join(", ")));
+            // Who writes a key itself here means no harm, and it must not be shown.
+            if shape.name == "key" && node.text().is_some() && !node.is_null() {
+                self.report.redact(node.span);
+                self.report
+                    .error(Code::BadHash, node.span, "a key never stands in the policies, only its hash")
+                    .help("write `key: { sha256: ... }`, as `turnpike new key` does, and make a new key if this was one");
+                return None;
+            }
+            let expects = format!("a map with {}", names.join(", "));
+            match meant::record(shape, node) {
+                Some(help) => {
+                    let message = format!("expected {expects}, found {}", node.kind());
+                    self.report.error(Code::WrongType, node.span, message).help(help);
+                }
+                None => self.wrong_type(node, &expects),
+            }
             return None;
         };
         let at = entries.first().map_or(node.span, |(key, _)| key.span);
@@ -118,18 +134,26 @@ impl Reader {
             let known = shape.fields.iter().map(|field| field.name);
             let all = known.clone().chain(item.then_some(ENVIRONMENTS));
             let near = nearest(name, all.clone().chain(shape.later.iter().copied()));
+            let other =
+                |near: &&str| meant::is_of_request(shape, name) || meant::is_elsewhere(shape, name, near);
+            let near = near.filter(|near| self.report.is_full() || !other(near));
             // It is read as what it was probably meant for, so that this is said and no more: not
             // that the field is missing, nor what follows from that.
             if let Some(field) = known.into_iter().find(|field| Some(*field) == near) {
                 found.entry(field).or_insert((key.span, value));
             }
-            let help = near.map_or_else(
-                || {
+            let help = match (near, meant::field(shape, name, value)) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, Some(help)) => help,
+                (None, None) => {
                     let all: Vec<_> = all.map(|name| format!("`{name}`")).collect();
-                    format!("the fields here are {}", all.join(", "))
-                },
-                |near| format!("did you mean `{near}`?"),
-            );
+                    let holder = (!self.report.is_full()).then(|| reference::holders(shape, name));
+                    let holder = holder.flatten();
+                    let elsewhere =
+                        holder.map_or_else(String::new, |holder| format!("{holder} has it, and not this; "));
+                    format!("{elsewhere}the fields here are {}", all.join(", "))
+                }
+            };
             self.report
                 .error(
                     Code::UnknownField,
