@@ -271,8 +271,8 @@ impl<'de, T> Deserialize<'de> for Lazy<T> {
             ..Self::default()
         };
         let written = list.written();
-        let last = written.checked_sub(1).map_or(Some(0), |last| list.end(last));
-        if list.ends.0.len() % END != 0 || last != Some(list.bytes.0.len()) {
+        let end = written.checked_sub(1).map_or(Some(0), |at| list.end(at));
+        if !list.ends.0.len().is_multiple_of(END) || end != Some(list.bytes.0.len()) {
             return Err(D::Error::custom("the entries are not as long as their bytes"));
         }
         list.read.resize_with(written.div_ceil(TOGETHER), OnceLock::new);
