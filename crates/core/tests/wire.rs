@@ -375,6 +375,7 @@ fn step(answer: &[u8]) -> Option<Told> {
                 }
                 told.body_kind = reader.u8()?;
                 if told.body_kind == 2 {
+                    reader.flag()?;
                     for _ in 0..reader.u32()? {
                         reader.u32()?;
                         reader.u32()?;
