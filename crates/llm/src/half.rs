@@ -6,8 +6,9 @@
 //! exception and hand out nothing of the chunk (`openai` of npm and `PyPI`: `if data.error`). Where no whole chunk can
 //! be made of it, as of half a `[DONE]`, a client that reads events in order fails at it.
 //!
-//! The error follows as an event of its own in any case: a client may have got less than was seen of the stream, and
-//! no client may take what it has for whole.
+//! The error follows as an event of its own in any case: a client may have got less than was seen of the stream, or more,
+//! and no client may take what it has for whole. No empty line is written that ends nothing: after an `event` or an
+//! `id` some readers take one for an event without data.
 
 use serde::de::IgnoredAny;
 
@@ -22,7 +23,7 @@ const MOST: usize = 64 * 1024;
 pub fn told(pending: &[u8], body: &[u8]) -> Vec<u8> {
     let event = event_of(body);
     let (data, at) = sse::begun(pending);
-    if pending.is_empty() || !data.trim_ascii().is_empty() {
+    if !data.trim_ascii().is_empty() {
         let rest = completed(&data, body).unwrap_or_default();
         let before: &[u8] = match at {
             At::Data => b"",
@@ -30,12 +31,16 @@ pub fn told(pending: &[u8], body: &[u8]) -> Vec<u8> {
             At::Line => b"data: ",
             At::Other => b"\ndata: ",
         };
-        return [before, &*rest, b"\n\n", &*event].concat();
+        // After a CR the first LF ends no other line.
+        let ended = rest.is_empty() && at == At::Line && !pending.ends_with(b"\r");
+        let end: &[u8] = if ended { b"\n" } else { b"\n\n" };
+        return [before, &*rest, end, &*event].concat();
     }
     // It has no data yet: its data are the error.
     match at {
         At::Data => [body, b"\n\n", &*event].concat(),
-        At::Line | At::Other => [b"\n".as_slice(), &*event].concat(),
+        At::Line => [&*event, &*event].concat(),
+        At::Other => [b"\n".as_slice(), &*event, &*event].concat(),
     }
 }
 
@@ -208,6 +213,42 @@ mod tests {
                 assert!(told.last().unwrap().as_ref().unwrap()["error"]["request_id"] == "r1");
             }
         }
+    }
+
+    #[test]
+    fn no_reader_is_handed_an_event_without_data() {
+        let stream = format!("retry: 1\n\nevent: x\nid: 1\ndata: {CHUNK}\n\n");
+        for end in 0..=stream.len() {
+            let begun = &stream.as_bytes()[..end];
+            let mut decoder = Decoder::default();
+            decoder.feed(begun, |_| {}).expect("no event is too large");
+            let whole = [begun, &told(decoder.pending(), &error())].concat();
+            let whole = String::from_utf8(whole).expect("text");
+            let mut blocks = whole.trim_end().split("\n\n").skip(usize::from(end > 9));
+            assert!(
+                blocks.all(|block| block.contains("data:")),
+                "cut at {end}: {whole}"
+            );
+        }
+        let marked = events(
+            &[
+                b"\xEF\xBB\xBFdata: {\"a\":1".as_slice(),
+                &told(b"\xEF\xBB\xBFdata: {\"a\":1", &error()),
+            ]
+            .concat(),
+        );
+        assert!(marked.iter().all(|event| {
+            event
+                .as_ref()
+                .is_some_and(|event| event["error"]["code"] == "stream_cut")
+        }));
+    }
+
+    #[test]
+    fn a_megabyte_of_lines_is_not_copied_for_each_of_them() {
+        // Where it is, this takes minutes.
+        let told = told(&b"data\n".repeat(200_000), &error());
+        assert!(told.ends_with(&event_of(&error())));
     }
 
     #[test]

@@ -247,14 +247,19 @@ pub(crate) enum At {
 
 /// The data that the begin of an event holds, lines joined by LF, and where it ends.
 pub(crate) fn begun(bytes: &[u8]) -> (Vec<u8>, At) {
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     let mut data: Option<Vec<u8>> = None;
     let mut add = |line: &[u8]| {
         let value = field(line, b"data");
         if let Some(value) = value {
-            data = Some(match data.take() {
-                None => value.to_vec(),
-                Some(before) => [&*before, b"\n", value].concat(),
-            });
+            match &mut data {
+                None => data = Some(value.to_vec()),
+                // In place: an upstream may send a megabyte of lines.
+                Some(before) => {
+                    before.push(b'\n');
+                    before.extend_from_slice(value);
+                }
+            }
         }
         value.is_some()
     };
