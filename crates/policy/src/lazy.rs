@@ -20,6 +20,7 @@ const TOGETHER: usize = 32;
 const END: usize = size_of::<u32>();
 
 /// A list whose entries are read when they are first asked for.
+#[derive(Clone)]
 pub struct Lazy<T> {
     /// Where each of the written entries ends in `bytes`: four bytes each, little endian, used as they lie.
     ends: Bytes,
@@ -93,15 +94,15 @@ impl<T: DeserializeOwned> Lazy<T> {
 
     /// The same, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        for at in 0..self.written() {
-            self.get(at);
-        }
         let written = self.written();
+        let whole = (0..written).filter(|at| self.get(*at).is_some()).count() == written;
         let places = self.read.iter_mut().filter_map(OnceLock::get_mut).flatten();
         let read = places
             .take(written)
             .map_while(|place| place.get_mut()?.as_deref_mut());
-        read.chain(&mut self.made)
+        // Up to one that cannot be read, as without changing them.
+        let made = if whole { self.made.as_mut_slice() } else { &mut [] };
+        read.chain(made)
     }
 
     /// The entry for which a sorted list is searched, as [`slice::binary_search_by`] does: with as many steps whether
@@ -225,12 +226,6 @@ impl<T: DeserializeOwned> std::ops::IndexMut<usize> for Lazy<T> {
     }
 }
 
-impl<T: Clone + DeserializeOwned> Clone for Lazy<T> {
-    fn clone(&self) -> Self {
-        self.iter().cloned().collect()
-    }
-}
-
 impl<T: PartialEq + DeserializeOwned> PartialEq for Lazy<T> {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().eq(other.iter())
@@ -290,7 +285,7 @@ pub fn carry(bytes: &'static [u8]) {
 }
 
 /// Bytes in one piece.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Bytes(Cow<'static, [u8]>);
 
 impl Serialize for Bytes {
