@@ -14,6 +14,9 @@ const MAX_HELD = 40 * 1024 * 1024;
 // How much of that the bodies of one caller may be, so that who sends slowly keeps no room from all others; but at
 // least what one body takes, however long it may be.
 const SHARE = MAX_HELD / 2;
+// From this number on callers are addresses (`Flight::whose` in crates/engine/src/flight.rs); and all of them together.
+const STRANGERS = 2 ** 52;
+const ALL_STRANGERS = -1;
 // A body of up to this length takes its room at once, as long as what was announced so and has not come is less than
 // `PROMISED`. Of any other, and of one of unknown length, only what has come is counted: what is announced and never
 // sent takes no room from others.
@@ -33,22 +36,24 @@ export function createHold(whose = null, longest = 0) {
   let mine = 0;
   let ahead = 0;
   const most = Math.max(SHARE, longest + BLOCK.LARGEST);
+  // Whom nobody knows may have many addresses: all of them have one share together, beside their own.
+  const counted = whose === null ? [] : whose < STRANGERS ? [whose] : [whose, ALL_STRANGERS];
   const hold = {
     // Why there was no room, when there was none.
     why: "busy",
     reserve(length) {
+      if (length === 0) return true;
       if (held + length > MAX_HELD) {
         hold.why = "busy";
         return false;
       }
-      if (whose !== null) {
-        const share = (callers.get(whose) ?? 0) + length;
-        if (share > most) {
-          hold.why = "share";
+      for (const one of counted) {
+        if ((callers.get(one) ?? 0) + length > most) {
+          hold.why = one === ALL_STRANGERS ? "busy" : "share";
           return false;
         }
-        callers.set(whose, share);
       }
+      for (const one of counted) callers.set(one, (callers.get(one) ?? 0) + length);
       held += length;
       mine += length;
       return true;
@@ -67,10 +72,12 @@ export function createHold(whose = null, longest = 0) {
     release() {
       hold.arrived();
       held -= mine;
-      if (whose !== null && mine > 0) {
-        const rest = callers.get(whose) - mine;
-        if (rest > 0) callers.set(whose, rest);
-        else callers.delete(whose);
+      if (mine > 0) {
+        for (const one of counted) {
+          const rest = callers.get(one) - mine;
+          if (rest > 0) callers.set(one, rest);
+          else callers.delete(one);
+        }
       }
       mine = 0;
     },

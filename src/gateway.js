@@ -114,6 +114,11 @@ export function createGateway(core, cold, log) {
             step = resume(call).unanswered(flight, failure, call.repeated);
             break;
           }
+          // Its body is not sent again.
+          if (step.last) {
+            call.body = null;
+            call.hold?.release();
+          }
           call.noted = core.note(call.response);
           const { status } = call.response;
           // Of any other status, or of a client that has left, the core has something to say.

@@ -109,3 +109,31 @@ test("what is too much, for the policy or for the isolate, or too late, is given
   const broken = { body: new ReadableStream({ type: "bytes", pull: (controller) => controller.error(new Error("cut")) }) };
   assert.equal((await read(broken)).whole, "lost");
 });
+
+test("who is known has a share for itself, who is not one with all that nobody knows", () => {
+  const half = 20 * 1024 * 1024;
+  const holds = [];
+  const hold = (...of) => {
+    const made = createHold(...of);
+    holds.push(made);
+    return made;
+  };
+  const address = (number) => 2 ** 52 + number;
+  const mine = hold(1);
+  assert.equal(mine.reserve(0), true);
+  assert.equal(mine.reserve(half), true);
+  assert.deepEqual([mine.reserve(1), mine.why], [false, "share"]);
+  // Others have theirs, up to what there is.
+  const first = hold(address(1));
+  const second = hold(address(2));
+  assert.equal(first.reserve(half / 2), true);
+  assert.equal(second.reserve(half / 2), true);
+  assert.deepEqual([hold(2).reserve(1), holds.at(-1).why], [false, "busy"]);
+  mine.release();
+  // However many addresses: one more of them gets nothing, a consumer does.
+  assert.deepEqual([hold(address(3)).reserve(1), holds.at(-1).why], [false, "busy"]);
+  assert.equal(hold(2).reserve(half), true);
+  for (const one of holds) one.release();
+  assert.equal(hold(address(3)).reserve(half), true);
+  for (const one of holds) one.release();
+});
