@@ -257,13 +257,13 @@ fn is_plain(text: &str) -> bool {
 /// What would help where a variable was written as shells have it: `$BODY`.
 fn variable_meant(text: &str) -> Option<String> {
     let name = text.strip_prefix('$')?;
-    let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    word.then(|| {
-        format!(
-            "a variable is written `${{{}}}`, and set under `vars` of an environment",
-            name.to_lowercase()
-        )
-    })
+    // `$5` is an amount. The name is not repeated: what stands here may be a secret.
+    let begins = name
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    let word = begins && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    word.then(|| "a variable is written `${name}`, and set under `vars` of an environment".to_owned())
 }
 
 impl<T: Scalar> Read for T {

@@ -67,7 +67,7 @@ fn what_was_meant_is_told() {
             "owner: team",
             "owner: team\nmax_body: $BODY",
             "P0205]: `$BODY` is not a size",
-            "a variable is written `${body}`, and set under `vars` of an environment",
+            "a variable is written `${name}`, and set under `vars` of an environment",
         ),
         (
             "plans/gold.yaml",
