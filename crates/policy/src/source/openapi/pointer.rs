@@ -19,6 +19,12 @@ const MAX_COMPARED: usize = 50_000;
 /// Maps larger than this are looked up by an index, so that a document of references into one large
 /// map is not gone through for each of them.
 const MAX_SEARCHED: usize = 16;
+/// Where the schemas of JSON Schema and of OpenAPI itself lie, which every reader has.
+const SCHEMAS_OF_SCHEMAS: [&str; 3] = [
+    "http://json-schema.org/",
+    "https://json-schema.org/",
+    "https://spec.openapis.org/",
+];
 
 /// What makes references cheap to follow.
 #[derive(Default)]
@@ -126,6 +132,10 @@ impl<'d> Document<'d> {
         let Some(pointer) = text.strip_prefix('#') else {
             if self.names(text) {
                 return Err(by_name());
+            }
+            if SCHEMAS_OF_SCHEMAS.iter().any(|known| text.starts_with(known)) {
+                let why = format!("{} is a schema of schemas: it is not followed", quote(text));
+                return Err(fault(why, example, false));
             }
             let why = format!(
                 "{} leads out of the document: bundle it into one file",
