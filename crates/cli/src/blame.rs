@@ -34,6 +34,8 @@ pub(crate) struct Blame {
     left: Duration,
     /// The files of which Git has not said it in time.
     late: Vec<String>,
+    /// Those whose history it cannot read.
+    unread: Vec<String>,
 }
 
 /// The lines of a file.
@@ -74,6 +76,7 @@ impl Blame {
             each,
             left: all,
             late: Vec::new(),
+            unread: Vec::new(),
         }
     }
 
@@ -124,7 +127,16 @@ impl Blame {
     fn ask(&mut self, file: &str) -> Lines {
         let within = self.each.min(self.left);
         let before = tree::now().unwrap_or_default();
-        let said = git::said_within(&self.root, ["blame", "--porcelain", "--", file], Some(within));
+        // No list of commits to be passed over: it lies in the tree, for whoever changes a line to write into.
+        let blame = [
+            "blame",
+            "--porcelain",
+            "--no-textconv",
+            "--ignore-revs-file=",
+            "--",
+            file,
+        ];
+        let said = git::said_within(&self.root, blame, Some(within));
         let took = tree::now().unwrap_or_default().saturating_sub(before);
         self.left = self.left.saturating_sub(Duration::from_millis(took));
         match said {
@@ -133,32 +145,54 @@ impl Blame {
                 self.late.push(file.to_owned());
                 Lines::Unknown
             }
-            Err(_) => Lines::New,
+            // It says the same of a file that it does not have and of a history that it cannot read.
+            Err(_)
+                if git::git(&self.root, ["ls-tree", "HEAD", "--", file])
+                    .is_ok_and(|said| said.is_empty()) =>
+            {
+                Lines::New
+            }
+            Err(_) => {
+                self.unread.push(file.to_owned());
+                Lines::Unknown
+            }
         }
     }
 
     /// Says of which files Git has not said in time since when their lines are as they are.
     pub(crate) fn note_if_late(&self) {
-        let Some(note) = self.late() else { return };
-        say::note(&note);
+        for note in [self.late(), self.unread()].into_iter().flatten() {
+            say::note(&note);
+        }
     }
 
     fn late(&self) -> Option<String> {
-        let named: Vec<_> = self.late.iter().take(NAMED).map(String::as_str).collect();
-        let more = match self.late.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        (!named.is_empty()).then(|| {
-            format!(
-                "since when the lines of {}{more} are as they are is not known: their history is too long to be looked \
-                 through in {} s a file and {} s in all",
-                named.join(", "),
-                EACH.as_secs(),
-                ALL.as_secs()
-            )
-        })
+        let files = named(&self.late)?;
+        Some(format!(
+            "since when the lines of {files} are as they are is not known: their history is too long to be looked \
+             through in {} s a file and {} s in all",
+            EACH.as_secs(),
+            ALL.as_secs()
+        ))
     }
+
+    fn unread(&self) -> Option<String> {
+        let files = named(&self.unread)?;
+        Some(format!(
+            "since when the lines of {files} are as they are is not known: Git cannot read their history here \
+             (try `git blame` and `git fsck`)"
+        ))
+    }
+}
+
+/// Some files by name; nothing, where there is none.
+fn named(files: &[String]) -> Option<String> {
+    let named: Vec<_> = files.iter().take(NAMED).map(String::as_str).collect();
+    let more = match files.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 /// Since when each line is as it is, in the porcelain format of `git blame`.
@@ -229,5 +263,41 @@ mod tests {
                 "{said}"
             );
         }
+    }
+
+    /// Whoever changes a line cannot have the change passed over, and a history that is damaged is not one without it.
+    #[test]
+    fn no_file_of_the_tree_says_what_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let said = |arguments: &[&str]| {
+            let said = git::command(path).args(arguments).output().unwrap();
+            String::from_utf8(said.stdout).unwrap().trim().to_owned()
+        };
+        std::fs::write(path.join("a.yaml"), "one: 1\n").unwrap();
+        git(path, &["init", "-q"]);
+        git(path, &["add", "."]);
+        git(path, &["commit", "-q", "-m", "first"]);
+        std::fs::write(path.join("a.yaml"), "one: 2\n").unwrap();
+        git(path, &["commit", "-qam", "second"]);
+        let second = said(&["rev-parse", "HEAD"]);
+        std::fs::write(path.join("ignored"), format!("{second}\n")).unwrap();
+        git(path, &["config", "blame.ignoreRevsFile", "ignored"]);
+        let since = |place: &str| Blame::new(path).newest([place]);
+        assert!(second.starts_with(&since("policies/a.yaml:1").unwrap().hash));
+        std::fs::write(path.join("new.yaml"), "one: 1\n").unwrap();
+        assert_eq!(since("policies/new.yaml:1"), Some(Commit::none()));
+
+        let blob = said(&["rev-parse", "HEAD~1:a.yaml"]);
+        let (folder, file) = blob.split_at(2);
+        std::fs::remove_file(path.join(".git/objects").join(folder).join(file)).unwrap();
+        let mut blame = Blame::new(path);
+        assert_eq!(blame.newest(["policies/a.yaml:1"]), None);
+        assert!(
+            blame
+                .unread()
+                .unwrap()
+                .starts_with("since when the lines of a.yaml are")
+        );
     }
 }
