@@ -472,7 +472,7 @@ fn each_disagreement() {
         ),
         (
             "[triggers]",
-            "[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.txt\"]\n[triggers]",
+            "[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.txt\", \"**/LICENSE\"]\n[unsafe]\n[triggers]",
             &[],
             0,
             "",

@@ -48,6 +48,15 @@ impl Check<'_> {
                         "write in it: type = \"CompiledWasm\"",
                     ),
                     Some(ending) if !CODE.contains(&ending) => continue,
+                    // One file by its name.
+                    None if !glob
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or(glob)
+                        .contains(['*', '?', '[', '{']) =>
+                    {
+                        continue;
+                    }
                     _ => (
                         format!("take modules of the gateway for something else (`{glob}` as {kind})"),
                         "name no files but those meant, by their ending: globs = [\"**/*.txt\"]",
@@ -90,6 +99,9 @@ impl Check<'_> {
     pub(super) fn unsafe_parts(&mut self, place: &Place<'_>) {
         let Some(parts) = place.own("unsafe") else { return };
         let named: Vec<_> = parts.get_ref().as_table().into_iter().flatten().collect();
+        if named.is_empty() {
+            return;
+        }
         let named: Vec<_> = named
             .iter()
             .map(|(name, _)| format!("`{}`", name.get_ref()))
