@@ -122,7 +122,7 @@ fn environments(arguments: &Arguments, old: &Side, new: &Side) -> Result<Vec<Str
     Ok(environments)
 }
 
-/// With how many that are gone a new environment is compared.
+/// With how many that are gone a new environment is compared, and how many new ones are: each is a tree to be built.
 const MOST_GONE: usize = 4;
 
 /// What each of the environments that can be compared was called, and is. Where some are gone, each that is new may be one of
@@ -138,7 +138,9 @@ fn paired(environments: &[String], old: &Side, new: &Side) -> Vec<(String, Strin
         // Which of them it was nobody says, so that it is compared with each.
         let mut gone = only(old, new);
         gone.truncate(MOST_GONE);
-        let renamed = only(new, old).into_iter().flat_map(|is| {
+        let mut come = only(new, old);
+        come.truncate(MOST_GONE);
+        let renamed = come.into_iter().flat_map(|is| {
             let pair = move |was: &String| (was.clone(), is.clone());
             gone.iter().map(pair).collect::<Vec<_>>()
         });

@@ -33,7 +33,7 @@ pub(super) fn compare(
             }
             (None, Some(new)) => changes.add(Class::Safe, &new.origin, "is new"),
             (Some(old), None) => {
-                changes.add(ending(old), &old.origin, "is gone");
+                changes.add(ending(old, now), &old.origin, "is gone");
             }
             (None, None) => {}
         }
@@ -77,9 +77,11 @@ fn numbered(old: &Model, new: &Model) -> Model {
 }
 
 /// What the end of a model means.
-const fn ending(model: &Model) -> Class {
+fn ending(model: &Model, now: Timestamp) -> Class {
+    let over = model.lifecycle.sunset.is_some_and(|sunset| now >= sunset);
     match model.lifecycle.state {
         State::Retired => Class::Safe,
+        _ if over => Class::Safe,
         State::Preview => Class::Risky,
         State::Active | State::Deprecated => Class::Breaking,
     }
@@ -131,7 +133,12 @@ fn model(
         changes.add(class, &line(&["state"]), format!("state: {was} → {is}"));
     }
     let lifecycles = (&old.lifecycle, &new.lifecycle);
-    dates(lifecycles, (now, ending(old)), |field| line(&[field]), changes);
+    dates(
+        lifecycles,
+        (now, ending(old, now)),
+        |field| line(&[field]),
+        changes,
+    );
     routing((was, old), (is, new), places, changes);
     changes.value(
         Class::Risky,
@@ -425,4 +432,21 @@ fn price(price: Option<&Price>) -> String {
             said(*price) + &long
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_has_ended_breaks_nothing() {
+        let mut model = super::super::tests::everything::model("chat");
+        let end = model.lifecycle.sunset.unwrap();
+        assert_eq!(
+            (ending(&model, end - 1), ending(&model, end)),
+            (Class::Breaking, Class::Safe)
+        );
+        model.lifecycle.state = State::Retired;
+        assert_eq!(ending(&model, 0), Class::Safe);
+    }
 }

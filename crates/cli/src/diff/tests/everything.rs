@@ -209,7 +209,7 @@ fn issuer(name: &str, keys: Keys) -> Issuer {
     }
 }
 
-fn model(name: &str) -> Model {
+pub(crate) fn model(name: &str) -> Model {
     let target = Target {
         provider: 0,
         model: t("gpt-5"),

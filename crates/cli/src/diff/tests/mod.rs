@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use turnpike_policy::{CertificateName, Compiled, KeyCredential, Plan};
 
-mod everything;
+pub(super) mod everything;
 
 use super::change::{Change, Changes, UNTOLD};
 use super::side::{Form, Side};
