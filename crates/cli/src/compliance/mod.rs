@@ -46,6 +46,9 @@ const RULES_OF_ROUTES: [&str; 15] = [
     "timeouts",
 ];
 
+/// How many values behind a line are named in a table; `--format json` has them all.
+const NAMED: usize = 5;
+
 /// The record of one tree in one environment.
 struct Record<'a> {
     root: &'a Path,
@@ -278,7 +281,14 @@ impl Record<'_> {
         let values: Vec<_> = behind.values.iter().map(|value| code(value)).collect();
         match values.as_slice() {
             [] => code(origin),
-            values => format!("{} with {}", code(origin), values.join(", ")),
+            values => {
+                let more = match values.len().saturating_sub(NAMED) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let named = values.get(..NAMED).unwrap_or(values).join(", ");
+                format!("{} with {named}{more}", code(origin))
+            }
         }
     }
 

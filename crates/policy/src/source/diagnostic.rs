@@ -109,6 +109,8 @@ impl Diagnostic {
             let place = ["--> ", "::: "].iter().find_map(|mark| {
                 let (margin, rest) = line.split_once(mark)?;
                 let rest = rest.strip_prefix(file).filter(|_| margin.trim().is_empty())?;
+                // Another file's name may begin so.
+                rest.starts_with([':', '\n']).then_some(())?;
                 Some(format!("{margin}{mark}{name}{rest}"))
             });
             place.unwrap_or_else(|| line.to_owned())
