@@ -109,6 +109,9 @@ const fn level(severity: Severity) -> &'static str {
     }
 }
 
+/// How many other places an annotation names.
+const PLACES: usize = 5;
+
 /// One workflow command a finding, as GitHub Actions read them.
 pub(super) fn github(findings: &[Finding]) -> String {
     let mut text = String::new();
@@ -122,6 +125,10 @@ pub(super) fn github(findings: &[Finding]) -> String {
         let mut message = found.message.clone();
         if let Some(help) = &found.help {
             let _ = write!(message, "\n{help}");
+        }
+        // An annotation has one place: the others are named.
+        for label in found.labels.iter().take(PLACES) {
+            let _ = write!(message, "\n{}:{}: {}", label.file, label.line, label.message);
         }
         let _ = writeln!(
             text,

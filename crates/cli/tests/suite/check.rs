@@ -81,6 +81,18 @@ fn github() {
     assert!(output.out.lines().all(|said| said.starts_with("::error ")
         || said.starts_with("::warning ")
         || said.starts_with("::notice ")));
+    // The other place that is involved is named, as in every other format.
+    let twice = Tree::new();
+    twice.change("plans/gold.yaml", "plan: gold\n", "plan: gold\nplan: gold\n");
+    let said = twice
+        .run(&[&["check", "--format", "github"], &AS_OF[..]].concat())
+        .out;
+    assert!(
+        said.lines().any(
+            |line| line.contains("gold.yaml,line=2,") && line.contains("%0Apolicies/plans/gold.yaml:1: ")
+        ),
+        "{said}"
+    );
     // What is right may have warnings; it has no error.
     assert!(
         !Tree::new()
